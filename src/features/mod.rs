@@ -1,0 +1,1 @@
+//! What the system does, a folder a feature; inside, the file names are the layers.

@@ -1,0 +1,16 @@
+//! What every part speaks in: times, ids, money, addresses, texts, secrets. No I/O, no framework.
+
+mod email;
+mod fault;
+mod ids;
+mod money;
+mod secret;
+pub mod text;
+mod time;
+
+pub use email::{BadEmailAddress, EmailAddress};
+pub use fault::Fault;
+pub use ids::{Ids, RandomIds};
+pub use money::{BadCurrency, Currency, Money};
+pub use secret::Secret;
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};
