@@ -2,6 +2,7 @@
 
 mod email;
 mod fault;
+pub mod faults;
 mod ids;
 mod money;
 mod secret;

@@ -1,0 +1,81 @@
+//! Crash points and guard switches of the test build (cargo feature `faults`).
+//!
+//! A crash point ends the process as `kill -9` would, at a named step between two others. A guard switch turns
+//! off one protection, so that a race test can show that the race is real before it shows that it is won.
+//! Without the feature both are nothing: the shipped binary holds neither.
+//!
+//! | thrown by | reaches |
+//! | --- | --- |
+//! | `ORIENTATION_FAULTS=crash:<point>:<n>` | ends the process at the n-th time that it comes by the point |
+//! | `ORIENTATION_FAULTS=off:<guard>` | turns the guard off in the whole process |
+//! | [`without`] (in the test's own process) | turns it off in one future |
+//!
+//! Several are separated by commas.
+
+#[cfg(not(feature = "faults"))]
+mod switches {
+    /// A step at which the test build can end the process.
+    #[inline(always)]
+    pub fn point(_name: &'static str) {}
+
+    /// Whether the guard is up: always.
+    #[inline(always)]
+    pub fn guarded(_guard: &'static str) -> bool {
+        true
+    }
+}
+
+#[cfg(feature = "faults")]
+mod switches {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex};
+
+    tokio::task_local! { static OFF: &'static str; }
+
+    struct Thrown {
+        off: Vec<String>,
+        /// Point → times to come by until the process ends.
+        crash: Mutex<HashMap<String, u32>>,
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "belongs to the test build alone, so not to `config.rs`")]
+    static THROWN: LazyLock<Thrown> = LazyLock::new(|| {
+        let thrown = std::env::var("ORIENTATION_FAULTS").unwrap_or_default();
+        let (mut off, mut crash) = (vec![], HashMap::new());
+        for switch in thrown.split(',').filter(|switch| !switch.is_empty()) {
+            match switch.split(':').collect::<Vec<_>>()[..] {
+                ["off", guard] => off.push(guard.to_owned()),
+                ["crash", point, n] if n.parse::<u32>().is_ok_and(|n| n > 0) => {
+                    crash.insert(point.to_owned(), n.parse().expect("just checked"));
+                }
+                _ => panic!("ORIENTATION_FAULTS: `{switch}` is neither off:<guard> nor crash:<point>:<n>"),
+            }
+        }
+        Thrown { off, crash: Mutex::new(crash) }
+    });
+
+    /// A step at which the test build can end the process.
+    pub fn point(name: &'static str) {
+        let mut crash = THROWN.crash.lock().expect("nobody panics inside");
+        if let Some(left) = crash.get_mut(name) {
+            *left -= 1;
+            if *left == 0 {
+                eprintln!("faults: the process ends at {name}");
+                std::process::abort();
+            }
+        }
+    }
+
+    /// Whether the guard is up.
+    pub fn guarded(guard: &'static str) -> bool {
+        let off_here = OFF.try_with(|off| *off == guard).unwrap_or(false);
+        !off_here && !THROWN.off.iter().any(|off| off == guard)
+    }
+
+    /// Runs `work` with the guard turned off. Tasks that it spawns are guarded again.
+    pub async fn without<F: Future>(guard: &'static str, work: F) -> F::Output {
+        OFF.scope(guard, work).await
+    }
+}
+
+pub use switches::*;
