@@ -1,9 +1,75 @@
 //! Keys that sign tickets and seal letters' links.
+//!
+//! Each purpose has a ring: the first key signs, all verify, so that a key can be replaced while what it signed is
+//! still about. A ring comes from `ORIENTATION_KEYS`, or else is made once in the store by whichever process comes
+//! first. Rings in the store hold the keys themselves: **whoever reads the database file can sign tickets**, so it
+//! is kept as secret as the keys would be. Once a purpose has a configured ring its ring in the store is no longer
+//! asked; an operator who wants what it signed to stay good lists its keys too.
 
-/// Seals ids into the tokens of letters' links.
-pub trait Sealer: Send + Sync + 'static {
-    /// The token for the record `id`, good for `purpose` only: nothing usable is stored.
-    fn seal(&self, purpose: &str, id: &str) -> String;
-    /// The id in a token that was sealed for `purpose`; `None` if it was not.
-    fn open(&self, purpose: &str, token: &str) -> Option<String>;
+mod ring;
+mod seal;
+mod sign;
+
+pub use ring::{KeyRing, KeysError};
+pub use seal::Sealer;
+pub use sign::{BadSignature, PublicKey, TicketKey, TicketKeys};
+
+use crate::config::{ConfiguredKey, KeyPurpose};
+use crate::kernel::{Ids, Timestamp};
+use crate::platform::store::{Schema, Store, schema};
+use seal::Seals;
+
+/// The purpose of links that end a subscription: sealed by a ring of its own, which outlives those of other letters.
+pub const UNSUBSCRIBE: &str = "unsubscribe";
+
+/// Every ring of the service.
+#[derive(Debug)]
+pub struct Keys {
+    tickets: TicketKeys,
+    letters: Seals,
+    unsubscribes: Seals,
+}
+
+impl Keys {
+    /// Reads the rings; makes those that are neither configured nor in the store.
+    ///
+    /// # Errors
+    /// [`KeysError`] if a configured key's id is malformed or there twice, or the store can't be read.
+    pub async fn load(
+        store: &Store,
+        ids: &dyn Ids,
+        now: Timestamp,
+        configured: &[ConfiguredKey],
+    ) -> Result<Self, KeysError> {
+        let ring = |purpose| ring::load(store, ids, now, configured, purpose);
+        Ok(Self {
+            tickets: TicketKeys::new(ring(KeyPurpose::Ticket).await?),
+            letters: Seals::new(ring(KeyPurpose::Letter).await?),
+            unsubscribes: Seals::new(ring(KeyPurpose::Unsubscribe).await?),
+        })
+    }
+
+    /// The keys that sign tickets.
+    pub fn tickets(&self) -> &TicketKeys {
+        &self.tickets
+    }
+
+    fn seals(&self, purpose: &str) -> &Seals {
+        if purpose == UNSUBSCRIBE { &self.unsubscribes } else { &self.letters }
+    }
+}
+
+impl Sealer for Keys {
+    fn seal(&self, purpose: &str, id: &str) -> String {
+        self.seals(purpose).seal(purpose, id)
+    }
+
+    fn open(&self, purpose: &str, token: &str) -> Option<String> {
+        self.seals(purpose).open(purpose, token)
+    }
+}
+
+/// What this part keeps in the store.
+pub fn schemas() -> Vec<Schema> {
+    vec![schema::<KeyRing>()]
 }
