@@ -1,5 +1,9 @@
 //! Letters: documents that are rendered when they are sent, one recipient each.
 
+mod frame;
+
+pub use frame::LetterFrame;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -78,6 +82,15 @@ impl Mail {
             sent_at: None,
         }
     }
+
+    /// The id under this name in what the letter is about.
+    ///
+    /// # Errors
+    /// [`RenderError::Failed`] if there is none.
+    pub fn about(&self, name: &str) -> Result<&str, RenderError> {
+        let id = self.about.get(name).map(String::as_str);
+        id.ok_or_else(|| RenderError::Failed(format!("the letter names no {name}")))
+    }
 }
 
 impl Tx {
@@ -100,6 +113,14 @@ pub struct Letter {
     pub text: String,
     pub html: String,
     pub attachments: Vec<Attachment>,
+}
+
+impl Letter {
+    /// The letter with one more file.
+    pub fn attach(mut self, file: Attachment) -> Self {
+        self.attachments.push(file);
+        self
+    }
 }
 
 #[derive(Clone, Debug)]

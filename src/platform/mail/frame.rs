@@ -1,0 +1,200 @@
+//! The look that all letters share.
+
+use super::{Letter, RenderError};
+use crate::config::Config;
+
+/// What stands around every letter: the templates of the features embed it as `frame`.
+///
+/// # How a feature writes a letter
+/// Three templates in the feature's `templates/` folder. HTML is escaped, text is not.
+///
+/// `welcome.subject.txt`, one line:
+/// ```text
+/// Welcome to {{ frame.event }}, {{ name }}
+/// ```
+/// `welcome.body.txt` (blocks: `content`, `reason`):
+/// ```text
+/// {% extends "platform/mail/templates/layout.txt" %}
+/// {% block content -%}
+/// Hello {{ name }},
+///
+/// fill in the form: {{ link }}
+/// {%- endblock %}
+/// ```
+/// `welcome.body.html` (blocks: `preheader`, the line that a list of letters shows beside the subject; `heading`;
+/// `content`; `reason`, why this person gets this letter):
+/// ```text
+/// {% extends "platform/mail/templates/layout.html" %}
+/// {%- import "platform/mail/templates/parts.html" as parts -%}
+/// {% block preheader %}One form, five minutes.{% endblock %}
+/// {% block heading %}Welcome, {{ name }}{% endblock %}
+/// {% block content %}
+/// <p>Your address is confirmed.</p>
+/// {% call parts::button(link, "Fill in the form") %}{% endcall %}
+/// {% endblock %}
+/// ```
+/// In `mails.rs` a struct for each, and a [`Template`](super::Template) that reads the documents and fills them in:
+/// ```ignore
+/// #[derive(askama::Template)]
+/// #[template(path = "features/accounts/templates/welcome.subject.txt")]
+/// struct Subject<'a> { frame: &'a LetterFrame, name: &'a str }
+///
+/// #[derive(askama::Template)]
+/// #[template(path = "features/accounts/templates/welcome.body.txt")]
+/// struct Text<'a> { frame: &'a LetterFrame, name: &'a str, link: &'a str }
+///
+/// #[derive(askama::Template)]
+/// #[template(path = "features/accounts/templates/welcome.body.html")]
+/// struct Html<'a> { frame: &'a LetterFrame, name: &'a str, link: &'a str }
+///
+/// #[async_trait]
+/// impl mail::Template for Welcome {
+///     fn name(&self) -> &'static str { "welcome" }
+///
+///     async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+///         let account: Account = self.store.get(mail.about("account")?).await?.ok_or(RenderError::Moot("no account"))?;
+///         let (frame, name, link) = (&self.frame, account.greeting(), self.form.as_str());
+///         frame.letter(&Subject { frame, name }, &Text { frame, name, link }, &Html { frame, name, link })
+///     }
+/// }
+/// ```
+/// Files go with [`Letter::attach`].
+#[derive(Clone, Debug)]
+pub struct LetterFrame {
+    /// Such as `Orientation Week 2027`.
+    pub event: String,
+    /// Such as `Faculty of Applied Science & Engineering`.
+    pub faculty: String,
+    /// Where people write to for help.
+    pub contact: String,
+    /// Its lines.
+    pub postal_address: Vec<String>,
+    /// Says on every letter that nothing in it is real.
+    pub rehearsal: bool,
+}
+
+impl LetterFrame {
+    /// The frame of this faculty's letters.
+    pub fn new(config: &Config) -> Self {
+        let event = &config.event;
+        Self {
+            event: event.name.clone(),
+            faculty: event.faculty.clone(),
+            contact: event.contact.to_string(),
+            postal_address: event.postal_address.lines().map(|line| line.trim().to_owned()).collect(),
+            rehearsal: config.rehearsal,
+        }
+    }
+
+    /// Fills the three templates of a letter in. The subject becomes one line whatever is put into it, so that
+    /// nobody's name can write a header.
+    ///
+    /// # Errors
+    /// [`RenderError::Failed`] if a template fails.
+    pub fn letter(
+        &self,
+        subject: &impl askama::Template,
+        text: &impl askama::Template,
+        html: &impl askama::Template,
+    ) -> Result<Letter, RenderError> {
+        let rehearsal = if self.rehearsal { "[REHEARSAL] " } else { "" };
+        Ok(Letter {
+            subject: format!("{rehearsal}{}", one_line(&subject.render()?)),
+            text: text.render()?,
+            html: html.render()?,
+            attachments: vec![],
+        })
+    }
+}
+
+/// Line breaks and other control characters become spaces; several spaces become one.
+fn one_line(subject: &str) -> String {
+    let words = subject.split(|c: char| c.is_whitespace() || c.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+impl From<askama::Error> for RenderError {
+    fn from(error: askama::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(askama::Template)]
+    #[template(source = "Hello {{ name }}", ext = "txt")]
+    struct Subject<'a> {
+        name: &'a str,
+    }
+
+    #[derive(askama::Template)]
+    #[template(
+        source = r#"{% extends "platform/mail/templates/layout.txt" %}
+{% block content -%}
+Hello {{ name }},
+
+confirm your address: {{ link }}
+{%- endblock %}"#,
+        ext = "txt"
+    )]
+    struct Text<'a> {
+        frame: &'a LetterFrame,
+        name: &'a str,
+        link: &'a str,
+    }
+
+    #[derive(askama::Template)]
+    #[template(
+        source = r#"{% extends "platform/mail/templates/layout.html" %}
+{%- import "platform/mail/templates/parts.html" as parts -%}
+{% block preheader %}One click.{% endblock %}
+{% block heading %}Hello {{ name }}{% endblock %}
+{% block content %}
+<p>Confirm your address.</p>
+{% call parts::button(link, "Confirm my address") %}{% endcall %}
+{% call parts::fact("Group", "Alpha") %}{% endcall %}
+{% endblock %}"#,
+        ext = "html"
+    )]
+    struct Html<'a> {
+        frame: &'a LetterFrame,
+        name: &'a str,
+        link: &'a str,
+    }
+
+    fn letter(rehearsal: bool, name: &str) -> Letter {
+        let frame = &LetterFrame {
+            event: "Orientation Week 2027".into(),
+            faculty: "Faculty of Applied Science & Engineering".into(),
+            contact: "orientation@example.org".into(),
+            postal_address: vec!["35 College Street".into(), "Toronto ON  M5S 1A4, Canada".into()],
+            rehearsal,
+        };
+        let link = "http://127.0.0.1:3000/confirm?token=abc";
+        frame.letter(&Subject { name }, &Text { frame, name, link }, &Html { frame, name, link }).unwrap()
+    }
+
+    #[test]
+    fn the_shared_look_is_reviewed() {
+        let letter = letter(false, "Ana");
+        insta::assert_snapshot!("letter.txt", letter.text);
+        insta::assert_snapshot!("letter.html", letter.html);
+    }
+
+    #[test]
+    fn a_name_writes_neither_headers_nor_markup() {
+        let letter = letter(false, "<b>\r\nBcc: x@example.org\u{85}</b>");
+        assert_eq!(letter.subject, "Hello <b> Bcc: x@example.org </b>");
+        assert!(letter.text.contains("Hello <b>"));
+        assert!(!letter.html.contains("<b>"));
+    }
+
+    #[test]
+    fn a_rehearsal_says_so_everywhere() {
+        let letter = letter(true, "Ana");
+        assert_eq!(letter.subject, "[REHEARSAL] Hello Ana");
+        assert!(letter.text.starts_with("*** REHEARSAL") && letter.html.contains("REHEARSAL"));
+    }
+}
