@@ -1,5 +1,6 @@
 //! One place for everything of poem that is not a feature.
 
+pub mod pages;
 mod payload;
 mod problem;
 mod security;

@@ -1,0 +1,126 @@
+//! Errors as pages.
+
+use std::sync::Arc;
+
+use poem::http::{StatusCode, header};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+
+use super::PageFrame;
+
+/// Turns what goes wrong behind a page's route into a page: its reader can do nothing with JSON.
+pub struct HtmlErrors(pub Arc<PageFrame>);
+
+impl<E: Endpoint> Middleware<E> for HtmlErrors {
+    type Output = HtmlErrorsEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        HtmlErrorsEndpoint { inner, frame: self.0.clone() }
+    }
+}
+
+/// The endpoint that [`HtmlErrors`] makes.
+pub struct HtmlErrorsEndpoint<E> {
+    inner: E,
+    frame: Arc<PageFrame>,
+}
+
+impl<E: Endpoint> Endpoint for HtmlErrorsEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        match self.inner.call(request).await {
+            Ok(response) => Ok(response.into_response()),
+            Err(error) => Ok(self.frame.in_place_of(error.into_response())),
+        }
+    }
+}
+
+impl PageFrame {
+    /// The page for an error's answer, whose status and headers it keeps; a page or a redirection stays as it is.
+    pub fn in_place_of(&self, answer: Response) -> Response {
+        let status = answer.status();
+        let is_page = answer.content_type().is_some_and(|kind| kind.starts_with("text/html"));
+        if is_page || !(status.is_client_error() || status.is_server_error()) {
+            return answer;
+        }
+        let (heading, sentence) = words(status);
+        let mut page = self.message(status, heading, sentence);
+        for name in [header::RETRY_AFTER, header::ALLOW] {
+            if let Some(value) = answer.headers().get(&name) {
+                page.headers_mut().insert(name, value.clone());
+            }
+        }
+        page
+    }
+}
+
+fn words(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::UNAUTHORIZED => ("Not signed in", "Sign in first, then open this page again."),
+        StatusCode::FORBIDDEN => {
+            ("Not for you", "Your account may not see this page, or the request came from another site.")
+        }
+        StatusCode::NOT_FOUND => {
+            ("Nothing here", "There is no such page. Perhaps the address was cut off when it was copied.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("Not this way", "This address can't be used like that. Go back and use the page's buttons.")
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            ("Too slow", "The request did not arrive in time. Go back and try again.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too much", "More was sent than this page takes."),
+        StatusCode::TOO_MANY_REQUESTS => ("Too many tries", "Wait a few minutes, then try again."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Not available now", "Nothing was changed. Try again in a moment.")
+        }
+        status if status.is_server_error() => {
+            ("Something broke", "It is our fault, and it is in our log. Try again in a moment.")
+        }
+        _ => (
+            "That did not work",
+            "Something in the address or the form is not as it should be. Go back and try again.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::test::TestClient;
+    use poem::{EndpointExt, Route, get, handler};
+
+    use super::*;
+
+    #[handler]
+    fn busy() -> Result<Response> {
+        Err(crate::http::too_many(std::time::Duration::from_secs(7)))
+    }
+
+    #[handler]
+    fn away() -> Result<Response> {
+        Err(poem::Error::from_response(poem::web::Redirect::see_other("/there").into_response()))
+    }
+
+    fn client() -> TestClient<impl Endpoint> {
+        let route = Route::new().at("/busy", get(busy)).at("/away", get(away));
+        TestClient::new(route.with(HtmlErrors(Arc::new(PageFrame::sample()))))
+    }
+
+    #[tokio::test]
+    async fn a_refusal_becomes_a_page_with_its_status_and_its_patience() {
+        let answer = client().get("/busy").send().await;
+        answer.assert_status(StatusCode::TOO_MANY_REQUESTS);
+        answer.assert_header("retry-after", "7");
+        answer.assert_content_type("text/html; charset=utf-8");
+        answer.assert_header("cache-control", "no-store");
+        assert!(answer.0.into_body().into_string().await.unwrap().contains("<h1>Too many tries</h1>"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_path_is_a_page_and_a_redirection_stays_one() {
+        let answer = client().get("/nowhere").send().await;
+        answer.assert_status(StatusCode::NOT_FOUND);
+        answer.assert_content_type("text/html; charset=utf-8");
+        client().get("/away").send().await.assert_status(StatusCode::SEE_OTHER);
+    }
+}

@@ -1,0 +1,68 @@
+//! The first page: what this is, and the way through it.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem::{Response, handler};
+
+use super::PageFrame;
+
+/// What the first page leads to beside the interface's document.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstPage {
+    /// Letters land in the outbox, at `/outbox`.
+    pub outbox: bool,
+    /// Payments are played through, not made.
+    pub sandbox: bool,
+}
+
+#[derive(askama::Template)]
+#[template(path = "http/pages/templates/first.html")]
+struct First<'a> {
+    frame: &'a PageFrame,
+    first: FirstPage,
+}
+
+#[handler]
+pub(super) fn show(frame: Data<&Arc<PageFrame>>, first: Data<&FirstPage>) -> Response {
+    frame.page(&First { frame: &frame, first: **first })
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::Route;
+    use poem::test::TestClient;
+
+    use super::*;
+
+    async fn page(first: FirstPage) -> String {
+        let route = super::super::routes(Route::new(), Arc::new(PageFrame::sample()), first);
+        let answer = TestClient::new(route).get("/").send().await;
+        answer.assert_status_is_ok();
+        answer.0.into_body().into_string().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn leads_to_everything_a_newcomer_needs() {
+        let html = page(FirstPage { outbox: true, sandbox: true }).await;
+        for link in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
+            assert!(html.contains(&format!("href=\"{link}\"")), "{link}");
+        }
+        insta::assert_snapshot!("first.html", html);
+    }
+
+    #[tokio::test]
+    async fn names_no_outbox_and_no_sandbox_where_there_is_none() {
+        let html = page(FirstPage { outbox: false, sandbox: false }).await;
+        assert!(!html.contains("/outbox") && !html.contains("<em>Pay</em>"));
+    }
+
+    #[tokio::test]
+    async fn the_stylesheet_is_there() {
+        let first = FirstPage { outbox: true, sandbox: true };
+        let route = super::super::routes(Route::new(), Arc::new(PageFrame::sample()), first);
+        let answer = TestClient::new(route).get("/pages.css?v=1").send().await;
+        answer.assert_status_is_ok();
+        answer.assert_content_type("text/css; charset=utf-8");
+    }
+}

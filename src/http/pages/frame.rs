@@ -1,0 +1,149 @@
+//! What stands around every page.
+
+use poem::Response;
+use poem::http::{StatusCode, header};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+
+/// What stands around every page: the templates of the features embed it as `frame`.
+///
+/// # How a feature writes a page
+/// A template in the feature's `templates/` folder (blocks: `title`, shown before the event's name; `content`;
+/// `width`, where `wide` makes room for tables):
+/// ```text
+/// {% extends "http/pages/templates/layout.html" %}
+/// {% block title %}Confirm your address{% endblock %}
+/// {% block content %}
+/// <h1>Confirm your address</h1>
+/// <p>Press the button, and your account is ready.</p>
+/// <form method="post" action="/confirm">
+///   <input type="hidden" name="token" value="{{ token }}">
+///   <button>Confirm my address</button>
+/// </form>
+/// {% endblock %}
+/// ```
+/// What the stylesheet has, beside headings, text, lists, tables and `dl`: `<label>` before an `<input>`; `<button>`
+/// and `<a class="button">`, with the class `plain` for the second choice; `<p class="note">`, `<p class="note good">` and
+/// `<p class="note bad" role="alert">`; `<p class="quiet">`; `<div class="row">` for buttons side by side.
+///
+/// In `pages.rs` a struct with the template and a handler:
+/// ```ignore
+/// #[derive(askama::Template)]
+/// #[template(path = "features/accounts/templates/confirm.page.html")]
+/// struct ConfirmPage<'a> { frame: &'a PageFrame, token: &'a str }
+///
+/// #[handler]
+/// fn confirm(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+///     frame.page(&ConfirmPage { frame: &frame, token: &link.token })
+/// }
+///
+/// /// The pages that links in letters lead to.
+/// pub fn routes(route: Route, frame: Arc<PageFrame>, accounts: Arc<Accounts>) -> Route {
+///     let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(HtmlErrors(frame.clone()));
+///     route.at("/confirm", with(get(confirm).post(confirmed)))
+/// }
+/// ```
+/// What goes wrong: [`PageFrame::message`] where the page has something to say about it; a `poem::Error` from anywhere
+/// becomes a page by [`HtmlErrors`](super::HtmlErrors).
+#[derive(Clone, Debug)]
+pub struct PageFrame {
+    /// Such as `Orientation Week 2027`.
+    pub event: String,
+    /// Such as `Faculty of Applied Science & Engineering`.
+    pub faculty: String,
+    /// Where people write to for help.
+    pub contact: String,
+    /// Says on every page that nothing on it is real.
+    pub rehearsal: bool,
+    /// Address of the stylesheet.
+    pub stylesheet: String,
+    policy: String,
+}
+
+impl PageFrame {
+    /// The frame of this faculty's pages.
+    pub fn new(config: &Config) -> Self {
+        let event = &config.event;
+        Self {
+            event: event.name.clone(),
+            faculty: event.faculty.clone(),
+            contact: event.contact.to_string(),
+            rehearsal: config.rehearsal,
+            stylesheet: stylesheet_address(),
+            policy: policy(config),
+        }
+    }
+
+    /// The page, filled in.
+    pub fn page(&self, template: &impl askama::Template) -> Response {
+        self.page_with(StatusCode::OK, template)
+    }
+
+    /// The page with another status than 200.
+    pub fn page_with(&self, status: StatusCode, template: &impl askama::Template) -> Response {
+        match template.render() {
+            Ok(html) => self.respond(status, html),
+            Err(error) => {
+                tracing::error!(%error, "a page's template failed");
+                self.respond(StatusCode::INTERNAL_SERVER_ERROR, "This page is broken. We know.".into())
+            }
+        }
+    }
+
+    /// A page that only says something: a heading and a sentence.
+    pub fn message(&self, status: StatusCode, heading: &str, sentence: &str) -> Response {
+        self.page_with(status, &Message { frame: self, heading, sentence })
+    }
+
+    fn respond(&self, status: StatusCode, html: String) -> Response {
+        Response::builder()
+            .status(status)
+            .content_type("text/html; charset=utf-8")
+            .header(header::CACHE_CONTROL, "no-store")
+            .header(header::CONTENT_SECURITY_POLICY, &self.policy)
+            .header(header::REFERRER_POLICY, "same-origin")
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .body(html)
+    }
+}
+
+#[derive(askama::Template)]
+#[template(path = "http/pages/templates/message.html")]
+struct Message<'a> {
+    frame: &'a PageFrame,
+    heading: &'a str,
+    sentence: &'a str,
+}
+
+/// No scripts, nothing from elsewhere. Browsers hold redirections that follow a form to `form-action` too, and some
+/// forms end at the frontend.
+fn policy(config: &Config) -> String {
+    let frontend = config.frontend_url.as_ref().map(|url| url.origin().ascii_serialization());
+    let forms = frontend.map_or("'self'".to_owned(), |origin| format!("'self' {origin}"));
+    format!(
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; form-action {forms}; \
+         frame-ancestors 'none'; base-uri 'none'"
+    )
+}
+
+fn stylesheet_address() -> String {
+    let version: String =
+        Sha256::digest(super::STYLESHEET).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("/pages.css?v={version}")
+}
+
+#[cfg(test)]
+impl PageFrame {
+    /// A frame for tests.
+    pub fn sample() -> Self {
+        Self {
+            event: "Orientation Week 2027".into(),
+            faculty: "Faculty of Applied Science & Engineering".into(),
+            contact: "orientation@example.org".into(),
+            rehearsal: false,
+            stylesheet: "/pages.css?v=0".into(),
+            policy: "default-src 'none'".into(),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Plain HTML pages: no script, nothing from elsewhere, one layout and one small stylesheet.
+
+mod errors;
+mod first;
+mod frame;
+
+use std::sync::Arc;
+
+use poem::http::header;
+use poem::{EndpointExt, Response, Route, get, handler};
+
+pub use errors::HtmlErrors;
+pub use first::FirstPage;
+pub use frame::PageFrame;
+
+/// `GET /` and the stylesheet of all pages.
+pub fn routes(route: Route, frame: Arc<PageFrame>, first: FirstPage) -> Route {
+    route.at("/", get(first::show).data(frame).data(first)).at("/pages.css", get(stylesheet))
+}
+
+const STYLESHEET: &str = include_str!("pages.css");
+
+/// Kept by browsers for a year: its address changes with it.
+#[handler]
+fn stylesheet() -> Response {
+    Response::builder()
+        .content_type("text/css; charset=utf-8")
+        .header(header::CACHE_CONTROL, "public, max-age=31536000, immutable")
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .body(STYLESHEET)
+}
