@@ -1,0 +1,171 @@
+//! Signals within one process.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use governor::clock::Clock as _;
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use tokio::sync::watch;
+
+use super::{Limit, Listener, Signals, Verdict};
+use crate::kernel::Clock;
+
+/// Keys that one limit remembers at once: about 5 MB. What comes beyond shares [`SHARED`] of them.
+const KEYS: usize = 100_000;
+/// Among how many keys those share that found no room.
+const SHARED: u64 = 4096;
+/// How often keys that have their full quota again are forgotten; …
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// … and how often at most while there is no room for new ones.
+const SWEEP_WHEN_FULL: Duration = Duration::from_secs(1);
+
+/// Signals for a service that runs as one process.
+pub struct InProcess {
+    factor: f64,
+    time: Time,
+    topics: Mutex<HashMap<&'static str, watch::Sender<u64>>>,
+    limiters: Mutex<HashMap<Limit, Arc<Limiter>>>,
+}
+
+impl InProcess {
+    /// `factor` multiplies the quota of every limit; 0 turns limits off.
+    pub fn new(factor: f64) -> Self {
+        let start = Instant::now();
+        Self::over(factor, Time(Arc::new(move || start.elapsed())))
+    }
+
+    /// The same with a clock of the caller's, for tests that move it.
+    pub fn with_clock(factor: f64, clock: Arc<dyn Clock>) -> Self {
+        let millis = move || u64::try_from(clock.now().as_millis()).unwrap_or(0);
+        Self::over(factor, Time(Arc::new(move || Duration::from_millis(millis()))))
+    }
+
+    fn over(factor: f64, time: Time) -> Self {
+        Self { factor, time, topics: Mutex::default(), limiters: Mutex::default() }
+    }
+
+    /// Does `act` with the counter of `topic`.
+    fn with_topic<T>(&self, topic: &'static str, act: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        act(topics.entry(topic).or_insert_with(|| watch::Sender::new(0)))
+    }
+
+    fn limiter(&self, in_force: Limit) -> Arc<Limiter> {
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        limiters
+            .entry(in_force)
+            .or_insert_with(|| Arc::new(Limiter::new(in_force, self.time.clone())))
+            .clone()
+    }
+}
+
+#[async_trait]
+impl Signals for InProcess {
+    fn wake(&self, topic: &'static str) {
+        self.with_topic(topic, |counter| counter.send_modify(|count| *count = count.wrapping_add(1)));
+    }
+
+    fn listen(&self, topic: &'static str) -> Listener {
+        self.with_topic(topic, |counter| Listener::new(counter.subscribe()))
+    }
+
+    async fn take(&self, limit: Limit, key: &str) -> Verdict {
+        match self.in_force(limit) {
+            Some(in_force) => self.limiter(in_force).take(key),
+            None => Verdict::Granted { remaining: limit.quota },
+        }
+    }
+
+    fn in_force(&self, limit: Limit) -> Option<Limit> {
+        // A float turned into an integer stops at the integer's ends, and a factor that is not a number is off.
+        let quota = (f64::from(limit.quota) * self.factor).round() as u32;
+        (self.factor > 0.0).then_some(Limit { quota: quota.max(1), ..limit })
+    }
+}
+
+/// A clock for the limiter: time since some fixed point.
+#[derive(Clone)]
+struct Time(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl governor::clock::Clock for Time {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+type Keyed = RateLimiter<u64, DashMapStateStore<u64>, Time, StateInformationMiddleware>;
+
+/// One limit with what it remembers. Keys are kept as salted hashes: small, and no address lies in memory.
+struct Limiter {
+    keys: Keyed,
+    time: Time,
+    salt: RandomState,
+    swept: Mutex<Duration>,
+}
+
+impl Limiter {
+    fn new(limit: Limit, time: Time) -> Self {
+        let burst = NonZeroU32::new(limit.quota).unwrap_or(NonZeroU32::MIN);
+        let one_per = (limit.window / burst.get()).max(Duration::from_nanos(1));
+        // None only for a period of zero, which the line above rules out.
+        let quota = Quota::with_period(one_per).unwrap_or(Quota::per_second(burst)).allow_burst(burst);
+        let keys = Keyed::new(quota, DashMapStateStore::default(), time.clone());
+        let swept = Mutex::new(time.now());
+        Self { keys, time, salt: RandomState::new(), swept }
+    }
+
+    fn take(&self, key: &str) -> Verdict {
+        self.sweep();
+        let hash = self.salt.hash_one(key);
+        let key = if self.keys.len() < KEYS { hash } else { hash % SHARED };
+        match self.keys.check_key(&key) {
+            Ok(state) => Verdict::Granted { remaining: state.remaining_burst_capacity() },
+            Err(not_until) => Verdict::Refused { retry_after: not_until.wait_time_from(self.time.now()) },
+        }
+    }
+
+    /// Forgets the keys that have their full quota again.
+    fn sweep(&self) {
+        let now = self.time.now();
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let every = if self.keys.len() < KEYS { SWEEP_EVERY } else { SWEEP_WHEN_FULL };
+        if now.saturating_sub(*swept) >= every {
+            *swept = now;
+            self.keys.retain_recent();
+            self.keys.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{ManualClock, Timestamp};
+
+    const THREE_A_MINUTE: Limit = Limit { name: "three", quota: 3, window: Duration::from_secs(60) };
+
+    #[tokio::test]
+    async fn a_flood_of_keys_does_not_grow_memory_and_stays_limited() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        let signals = InProcess::with_clock(1.0, clock.clone());
+        let limiter = signals.limiter(THREE_A_MINUTE);
+        let mut refused = 0;
+        for n in 0..KEYS + 50_000 {
+            refused += usize::from(matches!(limiter.take(&n.to_string()), Verdict::Refused { .. }));
+        }
+        assert!(limiter.keys.len() <= KEYS + SHARED as usize, "{}", limiter.keys.len());
+        assert!(refused > 30_000, "those who found no room share what there is: {refused}");
+        clock.advance(Duration::from_secs(120));
+        limiter.take("later");
+        assert_eq!(limiter.keys.len(), 1, "who has the full quota again is forgotten");
+    }
+}
