@@ -1,1 +1,3 @@
 //! What the system does, a folder a feature; inside, the file names are the layers.
+
+pub mod payments;

@@ -1,0 +1,34 @@
+//! Orders and their money.
+//!
+//! `begin` records an order in the transaction of whoever sells something, with its first attempt and the job
+//! that would finish the rest. `open_checkout` asks the gateway for a checkout between two transactions. The
+//! gateway tells by signed events what became of it; `receive` believes them, and settles the order in one
+//! transaction with everything that follows (`Fulfilment`). Each fact takes effect once, whatever comes twice,
+//! late or out of order. Money that came is kept as a row, also where it wasn't owed.
+//!
+//! `gateway/` is the port to who takes the money: a sandbox that plays Stripe for newcomers and tests.
+
+mod controller;
+mod gateway;
+mod model;
+mod service;
+mod subscribers;
+
+pub use controller::{MoneyBody, OrderBody, PaymentsController};
+pub use gateway::{
+    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, SANDBOX_SECRET, Source,
+    Webhook,
+};
+pub use model::{
+    Attempt, AttemptState, Closed, Order, OrderState, Outcome, Payment, PaymentEvent, PaymentFlag,
+    StripeEvent,
+};
+pub use service::{Fulfilment, GetOrderError, OpenCheckoutError, Parts, Payments, ReceiveError, Received};
+pub use subscribers::{OpenCheckout, OpenCheckouts};
+
+use crate::platform::store::{Schema, schema};
+
+/// The documents of this feature.
+pub fn schemas() -> Vec<Schema> {
+    vec![schema::<Order>(), schema::<StripeEvent>()]
+}
