@@ -1,0 +1,302 @@
+//! Takes letters up, has them rendered and carried, and settles what became of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Letter, Mail, MailState, Outcome, RenderError, SendMail, Templates};
+use crate::kernel::{Clock, faults};
+use crate::platform::jobs::{JobError, Run, Subscriber};
+use crate::platform::store::{Store, StoreError};
+
+/// Port of what takes letters away. Adapter: the outbox (`features::outbox`).
+#[async_trait]
+pub trait Carrier: Send + Sync + 'static {
+    /// Takes one letter. `mail.id` is the same at every try of one letter.
+    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError>;
+
+    /// Whether a letter that is carried twice under one id arrives once.
+    fn repeats_safely(&self) -> bool;
+}
+
+/// Why a letter was not taken. The texts are kept: they need not show the address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CarryError {
+    /// It has not gone, and may go later (throttled, not reachable).
+    #[error("not now: {0}")]
+    Temporary(String),
+    /// It will never go (no such mailbox, refused content).
+    #[error("never: {0}")]
+    Permanent(String),
+}
+
+/// The subscriber of [`SendMail`].
+pub struct Mailer {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    templates: Templates,
+    carrier: Arc<dyn Carrier>,
+}
+
+impl Mailer {
+    /// Sends what `templates` render by `carrier`.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, templates: Templates, carrier: Arc<dyn Carrier>) -> Self {
+        Self { store, clock, templates, carrier }
+    }
+
+    /// `None` if there is nothing to send (any more).
+    async fn take_up(&self, id: &str) -> Result<Option<Mail>, StoreError> {
+        self.store
+            .transact(async |tx| {
+                let Some(mut mail) = tx.get::<Mail>(id).await? else { return Ok(None) };
+                if !mail.take_up() {
+                    return Ok(None);
+                }
+                tx.put(&mail).await?;
+                Ok(Some(mail))
+            })
+            .await
+    }
+
+    async fn settle(&self, id: &str, outcome: &Outcome) -> Result<Option<MailState>, StoreError> {
+        let (now, repeats_safely) = (self.clock.now(), self.carrier.repeats_safely());
+        self.store
+            .transact(async |tx| {
+                let Some(mut mail) = tx.get::<Mail>(id).await? else { return Ok(None) };
+                mail.settle(outcome.clone(), repeats_safely, now);
+                tx.put(&mail).await?;
+                Ok(Some(mail.state))
+            })
+            .await
+    }
+
+    /// What becomes of the letter, and what the job says if it has to come back.
+    async fn send(&self, mail: &Mail) -> (Outcome, Result<(), JobError>) {
+        let letter = match self.templates.render(mail).await {
+            Ok(letter) => letter,
+            Err(RenderError::Moot(reason)) => return (Outcome::Moot(reason), Ok(())),
+            Err(error) => return not_yet(mail, &error.to_string()),
+        };
+        match self.carrier.carry(mail, &letter).await {
+            Ok(()) => (Outcome::Carried, Ok(())),
+            Err(CarryError::Temporary(reason)) => not_yet(mail, &reason),
+            Err(CarryError::Permanent(reason)) => (Outcome::Refused(without_address(mail, &reason)), Ok(())),
+        }
+    }
+}
+
+fn not_yet(mail: &Mail, reason: &str) -> (Outcome, Result<(), JobError>) {
+    (Outcome::NotYet, Err(JobError::Retry(without_address(mail, reason))))
+}
+
+/// Servers like to repeat the address in what they say, and job errors end up in logs.
+fn without_address(mail: &Mail, reason: &str) -> String {
+    reason.replace(mail.to.as_str(), "(address)").replace(&mail.to.key(), "(address)")
+}
+
+#[async_trait]
+impl Subscriber for Mailer {
+    type Payload = SendMail;
+
+    async fn handle(&self, payload: SendMail, _: Run) -> Result<(), JobError> {
+        let Some(mail) = self.take_up(&payload.mail).await? else { return Ok(()) };
+        faults::point("mail.before-carry");
+        let (outcome, result) = self.send(&mail).await;
+        faults::point("mail.after-carry");
+        let state = self.settle(&mail.id, &outcome).await?;
+        faults::point("mail.after-settle");
+        tracing::info!(mail = mail.id, template = mail.template, ?state, "letter");
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::kernel::{EmailAddress, Ids, ManualClock, RandomIds, Timestamp};
+    use crate::platform::mail::Template;
+
+    /// What the carrier does at each try, the last one first; `None`: the process dies while it carries.
+    struct Scripted {
+        tries: Mutex<Vec<Option<Result<(), CarryError>>>>,
+        repeats_safely: bool,
+    }
+
+    #[async_trait]
+    impl Carrier for Scripted {
+        async fn carry(&self, _: &Mail, _: &Letter) -> Result<(), CarryError> {
+            let next = self.tries.lock().unwrap().pop().expect("one try more than the test foresaw");
+            match next {
+                Some(result) => result,
+                None => pending().await,
+            }
+        }
+
+        fn repeats_safely(&self) -> bool {
+            self.repeats_safely
+        }
+    }
+
+    /// Renders by its name: `hello`, or fails as `moot` or `broken`.
+    struct Named(&'static str);
+
+    #[async_trait]
+    impl Template for Named {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+            match self.0 {
+                "moot" => Err(RenderError::Moot("the account is gone")),
+                "broken" => Err(RenderError::Failed(format!("nobody at {}", mail.to))),
+                _ => Ok(Letter {
+                    subject: "Hello".into(),
+                    text: "".into(),
+                    html: "".into(),
+                    attachments: vec![],
+                }),
+            }
+        }
+    }
+
+    fn templates(names: &[&'static str]) -> Result<Templates, crate::platform::mail::TwoOfOneName> {
+        Templates::new(names.iter().map(|name| Arc::new(Named(name)) as Arc<dyn Template>).collect())
+    }
+
+    struct Desk {
+        store: Store,
+        mailer: Mailer,
+    }
+
+    impl Desk {
+        /// A desk with one letter in it; `tries` in the order in which they happen.
+        async fn with(
+            template: &'static str,
+            tries: impl IntoIterator<Item = Option<Result<(), CarryError>>>,
+            repeats_safely: bool,
+        ) -> Self {
+            let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let store = Store::sqlite(&folder.join("mail.db")).unwrap();
+            let schemas = [
+                crate::platform::mail::schemas(),
+                vec![crate::platform::store::schema::<crate::platform::jobs::Job>()],
+            ]
+            .concat();
+            store.prepare(&schemas).await.unwrap();
+            let now = Timestamp::from_millis(1_788_246_000_000);
+            let mut tries: Vec<_> = tries.into_iter().collect();
+            tries.reverse();
+            let carrier = Arc::new(Scripted { tries: Mutex::new(tries), repeats_safely });
+            let all = templates(&["hello", "moot", "broken"]).unwrap();
+            let mailer = Mailer::new(store.clone(), Arc::new(ManualClock::at(now)), all, carrier);
+            let to = EmailAddress::parse("ana@example.org").unwrap();
+            let mail = Mail::new("hello:1".into(), template, &to, [], now);
+            for _ in 0..2 {
+                store.transact(async |tx| tx.post(&mail).await).await.unwrap();
+            }
+            Self { store, mailer }
+        }
+
+        async fn run(&self) -> Result<(), JobError> {
+            let run = Run { job_id: "mail:hello:1".into(), attempt: 1, crashes: 0 };
+            self.mailer.handle(SendMail { mail: "hello:1".into() }, run).await
+        }
+
+        /// A run that ends without a word while the carrier has the letter.
+        async fn run_and_die(&self) {
+            tokio::time::timeout(std::time::Duration::from_millis(200), self.run()).await.unwrap_err();
+        }
+
+        async fn mail(&self) -> Mail {
+            self.store.get("hello:1").await.unwrap().unwrap()
+        }
+    }
+
+    const TAKEN: Option<Result<(), CarryError>> = Some(Ok(()));
+
+    #[tokio::test]
+    async fn a_letter_is_sent_once_and_its_job_may_run_again() {
+        let desk = Desk::with("hello", [TAKEN], false).await;
+        desk.run().await.unwrap();
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::Sent);
+    }
+
+    #[tokio::test]
+    async fn a_letter_whose_run_died_goes_again_and_is_marked() {
+        let desk = Desk::with("hello", [None, TAKEN], false).await;
+        desk.run_and_die().await;
+        assert_eq!(desk.mail().await.state, MailState::Sending);
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::SentPossiblyTwice);
+    }
+
+    #[tokio::test]
+    async fn it_is_not_marked_where_the_carrier_repeats_safely() {
+        let desk = Desk::with("hello", [None, TAKEN], true).await;
+        desk.run_and_die().await;
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::Sent);
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_can_not_go_now_goes_later() {
+        let throttled = CarryError::Temporary("slow down, ana@example.org".into());
+        let desk = Desk::with("hello", [Some(Err(throttled)), TAKEN], false).await;
+        let JobError::Retry(said) = desk.run().await.unwrap_err() else { panic!("it comes back") };
+        assert_eq!(said, "slow down, (address)");
+        assert_eq!(desk.mail().await.state, MailState::Queued);
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::Sent);
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_is_refused_for_good_fails_with_the_reason() {
+        let refused = CarryError::Permanent("no mailbox <ana@example.org>".into());
+        let desk = Desk::with("hello", [Some(Err(refused))], false).await;
+        desk.run().await.unwrap();
+        let mail = desk.mail().await;
+        assert_eq!(
+            (mail.state, mail.reason.unwrap().as_str()),
+            (MailState::Failed, "no mailbox <(address)>")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_letter_about_nothing_is_suppressed() {
+        let desk = Desk::with("moot", [], false).await;
+        desk.run().await.unwrap();
+        let mail = desk.mail().await;
+        assert_eq!(
+            (mail.state, mail.reason.unwrap().as_str()),
+            (MailState::Suppressed, "the account is gone")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_can_not_be_written_stays_in_the_queue() {
+        for template in ["broken", "of-a-newer-version"] {
+            let desk = Desk::with(template, [], false).await;
+            let JobError::Retry(said) = desk.run().await.unwrap_err() else { panic!("it comes back") };
+            assert!(!said.contains("ana@"), "{said}");
+            assert_eq!(desk.mail().await.state, MailState::Queued);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_is_gone_is_no_error() {
+        let desk = Desk::with("hello", [], false).await;
+        desk.store.transact(async |tx| tx.delete::<Mail>("hello:1").await).await.unwrap();
+        desk.run().await.unwrap();
+    }
+
+    #[test]
+    fn two_templates_of_one_name_are_refused() {
+        assert_eq!(templates(&["a", "b", "a"]).err().map(|two| two.0), Some("a"));
+    }
+}
