@@ -155,6 +155,7 @@ mod tests {
     use super::*;
     use crate::kernel::RandomIds;
     use crate::platform::keys::{Keys, Sealer, schemas};
+    use crate::platform::store::Access;
 
     const NOW: i64 = 1_788_246_000_000;
 
@@ -169,7 +170,7 @@ mod tests {
     async fn store() -> Store {
         let folder = std::env::temp_dir().join(RandomIds.next());
         std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("keys.db")).unwrap();
+        let store = Store::sqlite(&folder.join("keys.db"), Access::Serving).unwrap();
         store.prepare(&schemas()).await.unwrap();
         store
     }

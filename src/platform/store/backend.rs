@@ -1,0 +1,46 @@
+//! The port that a database's adapter implements. It knows bytes and names, no documents, so that it can be
+//! used as a trait object.
+
+use async_trait::async_trait;
+
+use super::error::Result;
+use super::{Filter, Query, Schema, Stats};
+
+/// A database. The verbs mean what [`Store`](super::Store) says of them; a document is its JSON text in UTF-8.
+#[async_trait]
+pub(super) trait Backend: Send + Sync {
+    async fn prepare(&self, schemas: &[Schema]) -> Result<()>;
+    async fn get(&self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>>;
+    async fn find(&self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>>;
+    async fn count(&self, collection: &'static str, filter: Filter) -> Result<u64>;
+    async fn tally(
+        &self,
+        collection: &'static str,
+        field: &'static str,
+        filter: Filter,
+    ) -> Result<Vec<(String, u64)>>;
+    async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64>;
+
+    /// Begins a transaction; waits for its turn where the database has one writer.
+    async fn begin(&self) -> Result<Box<dyn BackendTx>>;
+
+    /// The counters that the adapter keeps.
+    fn stats(&self) -> Stats;
+}
+
+/// A running transaction. Dropped without an end it is rolled back.
+#[async_trait]
+pub(super) trait BackendTx: Send {
+    async fn get(&mut self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>>;
+    async fn find(&mut self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>>;
+    async fn count(&mut self, collection: &'static str, filter: Filter) -> Result<u64>;
+    async fn insert(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()>;
+    async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()>;
+    async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool>;
+
+    /// Keeps what was written; returns once it is durable.
+    async fn commit(self: Box<Self>) -> Result<()>;
+
+    /// Undoes what was written; returns once all that was *read* is durable.
+    async fn rollback(self: Box<Self>) -> Result<()>;
+}

@@ -1,0 +1,153 @@
+//! What is kept: documents, their indexes and their versions.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::{Result, StoreError};
+
+/// A kind of document: plain data that serde writes as a JSON object.
+///
+/// - It has a property `id` with the text of [`Document::id`].
+/// - An optional field is left out when it is empty (`skip_serializing_if = "Option::is_none"`), never `null`.
+/// - Times are [`Timestamp`](crate::kernel::Timestamp)s, money whole minor units.
+pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name of the collection it lives in.
+    const COLLECTION: &'static str;
+
+    /// The version of its shape, from 1. A change that old documents can't be read with makes it one more and
+    /// adds a step to [`Document::MIGRATIONS`].
+    const VERSION: u32 = 1;
+
+    /// The steps from version to version: the first turns version 1 into 2. There is one for each version but
+    /// the first.
+    const MIGRATIONS: &'static [Migration] = &[];
+
+    /// The indexes of the collection. Those that are no longer declared are dropped at the next start.
+    const INDEXES: &'static [Index] = &[];
+
+    /// What it is found by; unique in its collection, and never changes.
+    fn id(&self) -> &str;
+}
+
+/// Turns the JSON of a document of one version into that of the next. Pure, and leaves the `id` as it is.
+pub type Migration = fn(serde_json::Value) -> serde_json::Value;
+
+/// An index over fields of a document. A field is a property's name as it is written (`camelCase`), or a path
+/// with dots (`amount.currency`).
+#[derive(Clone, Copy, Debug)]
+pub struct Index {
+    /// Its name, unique in the whole database: `accounts_by_email`.
+    pub name: &'static str,
+    /// The fields, in the order of the index.
+    pub fields: &'static [&'static str],
+    /// Whether two documents can't have the same values.
+    pub unique: bool,
+}
+
+impl Index {
+    /// An index that makes finding and sorting by these fields fast.
+    pub const fn on(name: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { name, fields, unique: false }
+    }
+
+    /// An index that also refuses a second document with the same values. Documents without one of the fields
+    /// are left out: any number of them get along.
+    pub const fn unique(name: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { name, fields, unique: true }
+    }
+}
+
+/// A document's declaration as a value, for [`Store::prepare`](super::Store::prepare).
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// See [`Document::COLLECTION`].
+    pub collection: &'static str,
+    /// See [`Document::VERSION`].
+    pub version: u32,
+    /// See [`Document::MIGRATIONS`].
+    pub migrations: &'static [Migration],
+    /// See [`Document::INDEXES`].
+    pub indexes: &'static [Index],
+}
+
+/// The declaration of `D`.
+pub const fn schema<D: Document>() -> Schema {
+    Schema { collection: D::COLLECTION, version: D::VERSION, migrations: D::MIGRATIONS, indexes: D::INDEXES }
+}
+
+impl Schema {
+    /// Refuses a declaration that has not one migration for each version after the first.
+    pub(super) fn check(&self) -> Result<()> {
+        if u32::try_from(self.migrations.len()).ok().and_then(|steps| steps.checked_add(1))
+            == Some(self.version)
+        {
+            return Ok(());
+        }
+        Err(StoreError::Unusable(format!(
+            "`{}` is declared with version {} and {} migrations; it needs one for each version after the first",
+            self.collection,
+            self.version,
+            self.migrations.len()
+        )))
+    }
+
+    /// The migrations that documents stored with version `stored` still need.
+    pub(super) fn steps_from(&self, stored: u32) -> Result<&'static [Migration]> {
+        let done = usize::try_from(stored.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.migrations.get(done..).ok_or_else(|| {
+            StoreError::Unusable(format!(
+                "the database holds `{}` in version {stored}, and this program knows only version {}: start the \
+                 newer program again, or restore the backup from before it",
+                self.collection, self.version
+            ))
+        })
+    }
+}
+
+/// The document as it is stored.
+pub(super) fn encode<D: Document>(document: &D) -> Result<Vec<u8>> {
+    serde_json::to_vec(document).map_err(|error| unreadable::<D>("written", &error))
+}
+
+/// The stored document.
+pub(super) fn decode<D: Document>(bytes: &[u8]) -> Result<D> {
+    serde_json::from_slice(bytes).map_err(|error| unreadable::<D>("read", &error))
+}
+
+/// serde's own sentence quotes values, and those may be personal: the place has to do.
+fn unreadable<D: Document>(verb: &str, error: &serde_json::Error) -> StoreError {
+    StoreError::Failed(format!(
+        "a document of `{}` can't be {verb} as version {} ({:?} error at column {})",
+        D::COLLECTION,
+        D::VERSION,
+        error.classify(),
+        error.column()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAME: Migration = |document| document;
+
+    fn at_version(version: u32, migrations: &'static [Migration]) -> Schema {
+        Schema { collection: "things", version, migrations, indexes: &[] }
+    }
+
+    #[test]
+    fn a_version_without_its_migration_is_refused() {
+        assert_eq!(at_version(1, &[]).check(), Ok(()));
+        assert_eq!(at_version(2, &[SAME]).check(), Ok(()));
+        assert!(at_version(2, &[]).check().is_err());
+        assert!(at_version(0, &[]).check().is_err());
+    }
+
+    #[test]
+    fn only_the_steps_that_are_missing_are_taken() {
+        let schema = at_version(3, &[SAME, SAME]);
+        assert_eq!(schema.steps_from(1).unwrap().len(), 2);
+        assert_eq!(schema.steps_from(3).unwrap().len(), 0);
+        let newer = schema.steps_from(4).unwrap_err().to_string();
+        assert!(newer.contains("version 4") && newer.contains("version 3"), "{newer}");
+    }
+}

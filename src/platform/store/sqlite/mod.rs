@@ -1,0 +1,95 @@
+//! SQLite as the store: one file, no server.
+//!
+//! A collection is a table of `id` and `doc` (JSON text); a declared index is one over expressions on `doc`.
+//! One connection writes, and whoever wants to write stands in line for it. Each transaction is a savepoint in a
+//! batch that is committed as one: see [`writer`]. Other connections read beside it: see [`readers`].
+
+mod connection;
+mod lock;
+mod prepare;
+mod readers;
+mod sql;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::connection::connect;
+use self::lock::ServingLock;
+use self::readers::Readers;
+use self::writer::Writers;
+use super::backend::{Backend, BackendTx};
+use super::error::Result;
+use super::{Filter, Query, Schema, Stats};
+
+/// What a process opens the file for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To serve requests and to work on jobs: one process at a time.
+    Serving,
+    /// To do one thing beside the process that serves: `admin`, `check`.
+    Beside,
+}
+
+/// A SQLite database.
+pub(super) struct Sqlite {
+    writers: Writers,
+    /// For single documents, read at once where they are asked for.
+    points: Arc<Readers>,
+    /// For what may go through a whole collection, away from the threads that serve requests.
+    scans: Arc<Readers>,
+}
+
+impl Sqlite {
+    /// Opens or makes the file. Waits for up to five seconds while another process has it to itself.
+    pub fn open(path: &Path, access: Access) -> Result<Self> {
+        let lock = match access {
+            Access::Serving => Some(ServingLock::take(path)?),
+            Access::Beside => None,
+        };
+        let writers = Writers::start(connect(path)?, lock)?;
+        Ok(Self { writers, points: Readers::open(path)?, scans: Readers::open(path)? })
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
+        self.writers.prepare(schemas).await
+    }
+
+    async fn get(&self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
+        self.points.here(|conn| sql::get(conn, collection, id)).await
+    }
+
+    async fn find(&self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
+        self.scans.away(move |conn| sql::find(conn, collection, &query)).await
+    }
+
+    async fn count(&self, collection: &'static str, filter: Filter) -> Result<u64> {
+        self.scans.away(move |conn| sql::count(conn, collection, &filter)).await
+    }
+
+    async fn tally(
+        &self,
+        collection: &'static str,
+        field: &'static str,
+        filter: Filter,
+    ) -> Result<Vec<(String, u64)>> {
+        self.scans.away(move |conn| sql::tally(conn, collection, field, &filter)).await
+    }
+
+    async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64> {
+        self.scans.away(move |conn| sql::sum(conn, collection, field, &filter)).await
+    }
+
+    async fn begin(&self) -> Result<Box<dyn BackendTx>> {
+        Ok(Box::new(self.writers.begin().await?))
+    }
+
+    fn stats(&self) -> Stats {
+        self.writers.stats()
+    }
+}

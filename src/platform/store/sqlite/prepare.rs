@@ -1,0 +1,114 @@
+//! Tables, indexes and versions, brought to what the documents declare.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::error::Result;
+use super::super::{Index, Migration, Schema, StoreError};
+use super::connection::failed;
+use super::sql::{column, put, quoted};
+
+/// Documents that a migration reads at a time.
+const PAGE: u32 = 500;
+
+/// Prepares the collections in the transaction that is open on the connection.
+pub(super) fn prepare(conn: &Connection, schemas: &[Schema]) -> Result<()> {
+    conn.execute_batch(
+        "CREATE TABLE IF NOT EXISTS _versions (collection TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL) STRICT",
+    )
+    .map_err(failed)?;
+    schemas.iter().try_for_each(|schema| prepare_collection(conn, schema))
+}
+
+/// An index may be about fields that a migration adds, so the old ones go before it and the new ones come after.
+fn prepare_collection(conn: &Connection, schema: &Schema) -> Result<()> {
+    let stored = stored_version(conn, schema.collection).map_err(failed)?.unwrap_or(schema.version);
+    let steps = schema.steps_from(stored)?;
+    make_table(conn, schema.collection).map_err(failed)?;
+    drop_other_indexes(conn, schema).map_err(failed)?;
+    migrate(conn, schema.collection, steps)?;
+    for index in schema.indexes {
+        conn.execute_batch(&definition(schema.collection, index).replacen("INDEX", "INDEX IF NOT EXISTS", 1))
+            .map_err(|error| unmakeable(index, failed(error)))?;
+    }
+    write_version(conn, schema).map_err(failed)
+}
+
+fn stored_version(conn: &Connection, collection: &str) -> rusqlite::Result<Option<u32>> {
+    conn.prepare_cached("SELECT version FROM _versions WHERE collection = ?1")?
+        .query_row([collection], |row| row.get(0))
+        .optional()
+}
+
+fn write_version(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
+    conn.prepare_cached("INSERT OR REPLACE INTO _versions (collection, version) VALUES (?1, ?2)")?
+        .execute(params![schema.collection, schema.version])
+        .map(drop)
+}
+
+fn make_table(conn: &Connection, collection: &str) -> rusqlite::Result<()> {
+    let table = quoted(collection);
+    conn.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY NOT NULL, doc TEXT NOT NULL) STRICT"
+    ))
+}
+
+/// Drops the indexes that are declared differently now, or not any longer.
+fn drop_other_indexes(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
+    let declared: Vec<_> = schema.indexes.iter().map(|index| definition(schema.collection, index)).collect();
+    let made: Vec<(String, String)> = conn
+        .prepare_cached(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql NOT NULL",
+        )?
+        .query_map([schema.collection], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (name, _) in made.iter().filter(|(_, sql)| !declared.contains(sql)) {
+        conn.execute_batch(&format!("DROP INDEX {}", quoted(name)))?;
+    }
+    Ok(())
+}
+
+/// The statement that makes an index, as SQLite keeps it too. The id at the end makes sorting by it and then by
+/// id a walk along the index. SQLite takes missing values for different ones, so they never collide.
+fn definition(collection: &str, index: &Index) -> String {
+    let (kind, tail) = if index.unique { ("UNIQUE INDEX", "") } else { ("INDEX", ", id") };
+    let fields: Vec<_> = index.fields.iter().map(|field| column(field)).collect();
+    format!("CREATE {kind} {} ON {} ({}{tail})", quoted(index.name), quoted(collection), fields.join(", "))
+}
+
+fn unmakeable(index: &Index, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Duplicate { .. } => StoreError::Unusable(format!(
+            "the unique index `{}` can't be made: stored documents already have the same key",
+            index.name
+        )),
+        other => other,
+    }
+}
+
+/// Takes every document of the collection through the steps, a page at a time.
+fn migrate(conn: &Connection, collection: &str, steps: &[Migration]) -> Result<()> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let mut last = String::new();
+    loop {
+        let page = page_after(conn, collection, &last).map_err(failed)?;
+        let Some((id, _)) = page.last() else { return Ok(()) };
+        last.clone_from(id);
+        for (id, document) in page {
+            let migrated = migrated(collection, &document, steps)?;
+            put(conn, collection, &id, &migrated).map_err(failed)?;
+        }
+    }
+}
+
+fn page_after(conn: &Connection, collection: &str, id: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = format!("SELECT id, doc FROM {} WHERE id > ?1 ORDER BY id LIMIT {PAGE}", quoted(collection));
+    conn.prepare_cached(&sql)?.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn migrated(collection: &str, document: &str, steps: &[Migration]) -> Result<Vec<u8>> {
+    let unreadable = |_| StoreError::Unusable(format!("a document of `{collection}` is not JSON"));
+    let old = serde_json::from_str(document).map_err(unreadable)?;
+    serde_json::to_vec(&steps.iter().fold(old, |document, step| step(document))).map_err(unreadable)
+}

@@ -1,0 +1,234 @@
+//! The verbs and filters as SQL.
+
+use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params, params_from_iter};
+
+use super::super::{Dir, Filter, Query, Value};
+
+pub(super) fn get(conn: &Connection, collection: &str, id: &str) -> Result<Option<Vec<u8>>> {
+    let table = quoted(collection);
+    conn.prepare_cached(&format!("SELECT doc FROM {table} WHERE id = ?1"))?
+        .query_row([id], document)
+        .optional()
+}
+
+pub(super) fn find(conn: &Connection, collection: &str, query: &Query) -> Result<Vec<Vec<u8>>> {
+    let (condition, args) = condition(&query.filter);
+    let order: Vec<_> = query.sort.iter().map(|(field, dir)| column(field) + direction(*dir)).collect();
+    let sql = format!(
+        "SELECT doc FROM {} WHERE {condition} ORDER BY {} LIMIT {}",
+        quoted(collection),
+        order.join(", "),
+        query.limit
+    );
+    conn.prepare_cached(&sql)?.query_map(params_from_iter(args), document)?.collect()
+}
+
+pub(super) fn count(conn: &Connection, collection: &str, filter: &Filter) -> Result<u64> {
+    let (condition, args) = condition(filter);
+    let sql = format!("SELECT count(*) FROM {} WHERE {condition}", quoted(collection));
+    conn.prepare_cached(&sql)?.query_row(params_from_iter(args), |row| number(row, 0))
+}
+
+pub(super) fn tally(
+    conn: &Connection,
+    collection: &str,
+    field: &str,
+    filter: &Filter,
+) -> Result<Vec<(String, u64)>> {
+    let (condition, args) = condition(filter);
+    let (table, column) = (quoted(collection), column(field));
+    let sql = format!(
+        "SELECT {column}, count(*) FROM {table} WHERE ({condition}) AND {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
+    );
+    conn.prepare_cached(&sql)?
+        .query_map(params_from_iter(args), |row| Ok((row.get(0)?, number(row, 1)?)))?
+        .collect()
+}
+
+pub(super) fn sum(conn: &Connection, collection: &str, field: &str, filter: &Filter) -> Result<i64> {
+    let (condition, args) = condition(filter);
+    let sql =
+        format!("SELECT ifnull(sum({}), 0) FROM {} WHERE {condition}", column(field), quoted(collection));
+    conn.prepare_cached(&sql)?.query_row(params_from_iter(args), |row| row.get(0))
+}
+
+pub(super) fn insert(conn: &Connection, collection: &str, id: &str, document: &[u8]) -> Result<()> {
+    let sql = format!("INSERT INTO {} (id, doc) VALUES (?1, ?2)", quoted(collection));
+    conn.prepare_cached(&sql)?.execute(params![id, Json(document)]).map(drop)
+}
+
+pub(super) fn put(conn: &Connection, collection: &str, id: &str, document: &[u8]) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO {} (id, doc) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc",
+        quoted(collection)
+    );
+    conn.prepare_cached(&sql)?.execute(params![id, Json(document)]).map(drop)
+}
+
+pub(super) fn delete(conn: &Connection, collection: &str, id: &str) -> Result<bool> {
+    let sql = format!("DELETE FROM {} WHERE id = ?1", quoted(collection));
+    conn.prepare_cached(&sql)?.execute([id]).map(|rows| rows > 0)
+}
+
+/// The text of a document, bound as it is.
+struct Json<'a>(&'a [u8]);
+
+impl ToSql for Json<'_> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}
+
+fn document(row: &Row<'_>) -> Result<Vec<u8>> {
+    Ok(row.get_ref(0)?.as_bytes()?.to_vec())
+}
+
+/// A count, which is never negative.
+fn number(row: &Row<'_>, column: usize) -> Result<u64> {
+    row.get(column).map(i64::cast_unsigned)
+}
+
+fn direction(dir: Dir) -> &'static str {
+    match dir {
+        Dir::Asc => "",
+        Dir::Desc => " DESC",
+    }
+}
+
+/// A name as SQL: names are code, and quoted so that they may be words of SQL (`order`, `group`).
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A field as SQL, the very expression that the indexes are made over.
+pub(super) fn column(field: &str) -> String {
+    match field {
+        "id" => "id".into(),
+        _ => format!("json_extract(doc, {})", path(field)),
+    }
+}
+
+/// The path of a field in the JSON, as SQL text.
+fn path(field: &str) -> String {
+    let path = field.split('.').fold(String::from("$"), |path, name| format!("{path}.\"{name}\""));
+    format!("'{}'", path.replace('\'', "''"))
+}
+
+/// A filter as a condition, and the values it is asked with.
+fn condition(filter: &Filter) -> (String, Vec<Sql>) {
+    let mut condition = Condition::default();
+    condition.push(filter);
+    (condition.sql, condition.args)
+}
+
+#[derive(Default)]
+struct Condition {
+    sql: String,
+    args: Vec<Sql>,
+}
+
+impl Condition {
+    fn push(&mut self, filter: &Filter) {
+        match filter {
+            Filter::All => self.sql += "1",
+            Filter::Eq(field, value) => self.compare(field, "=", value),
+            Filter::Gt(field, value) => self.compare(field, ">", value),
+            Filter::Le(field, value) => self.compare(field, "<=", value),
+            Filter::Lt(field, value) => self.compare(field, "<", value),
+            Filter::Range(field, from, to) => self.range(field, from.as_ref(), to.as_ref()),
+            Filter::In(field, values) => self.one_of(field, values),
+            Filter::Contains(field, part) => {
+                self.sql += &format!("contains_lower({}, ", column(field));
+                self.bind(Sql::Text(part.to_lowercase()));
+                self.sql += ")";
+            }
+            Filter::Has(field, value) => {
+                self.sql +=
+                    &format!("EXISTS (SELECT 1 FROM json_each(doc, {}) AS e WHERE e.value = ", path(field));
+                self.bind(plain(value));
+                self.sql += ")";
+            }
+            Filter::Exists(field) => self.sql += &format!("{} IS NOT NULL", column(field)),
+            Filter::And(all) => self.join(all, " AND ", "1"),
+            Filter::Or(any) => self.join(any, " OR ", "0"),
+            // SQL's `NOT` of an unknown is unknown. Here a comparison with a field that is not there is false.
+            Filter::Not(one) => {
+                self.sql += "NOT ifnull((";
+                self.push(one);
+                self.sql += "), 0)";
+            }
+        }
+    }
+
+    fn compare(&mut self, field: &str, operator: &str, value: &Value) {
+        self.sql += &format!("{} {operator} ", column(field));
+        self.bind(plain(value));
+    }
+
+    fn range(&mut self, field: &str, from: Option<&Value>, to: Option<&Value>) {
+        if let Some(from) = from {
+            self.compare(field, ">=", from);
+        }
+        if from.is_some() && to.is_some() {
+            self.sql += " AND ";
+        }
+        if let Some(to) = to {
+            self.compare(field, "<", to);
+        }
+        if from.is_none() && to.is_none() {
+            self.sql += "1";
+        }
+    }
+
+    fn one_of(&mut self, field: &str, values: &[Value]) {
+        self.sql += &format!("{} IN (", column(field));
+        for (i, value) in values.iter().enumerate() {
+            self.sql += if i > 0 { ", " } else { "" };
+            self.bind(plain(value));
+        }
+        self.sql += ")";
+    }
+
+    fn join(&mut self, filters: &[Filter], word: &str, empty: &str) {
+        if filters.is_empty() {
+            self.sql += empty;
+        }
+        for (i, filter) in filters.iter().enumerate() {
+            self.sql += if i > 0 { word } else { "" };
+            self.sql += "(";
+            self.push(filter);
+            self.sql += ")";
+        }
+    }
+
+    fn bind(&mut self, value: Sql) {
+        self.args.push(value);
+        self.sql += &format!("?{}", self.args.len());
+    }
+}
+
+/// A value as `json_extract` gives it.
+fn plain(value: &Value) -> Sql {
+    match value {
+        Value::Text(text) => Sql::Text(text.clone()),
+        Value::Int(number) => Sql::Integer(*number),
+        Value::Bool(yes) => Sql::Integer((*yes).into()),
+        Value::Time(time) => Sql::Text(time.rfc3339()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_and_values_are_bound() {
+        assert_eq!(quoted("or\"der"), "\"or\"\"der\"");
+        assert_eq!(column("amount.it's"), "json_extract(doc, '$.\"amount\".\"it''s\"')");
+        let (sql, args) =
+            condition(&Filter::eq("group", "x' OR 1 --").and(Filter::Not(Box::new(Filter::All))));
+        assert_eq!(sql, "(json_extract(doc, '$.\"group\"') = ?1) AND (NOT ifnull((1), 0))");
+        assert_eq!(args, [Sql::Text("x' OR 1 --".into())]);
+    }
+}

@@ -1,0 +1,366 @@
+//! The one connection that writes, the line before it, and the commit that many share.
+//!
+//! A commit waits for the disk, which takes a thousand times as long as the writes in it. So a transaction ends
+//! with its savepoint released, and its caller waits; the *committer*, a thread, stands in the same fair line as
+//! everybody else. Whoever was before it is in this commit, whoever comes after it is in the next. Under load a
+//! commit carries as many transactions as came in while the last one waited for the disk; an idle store commits
+//! each at once.
+//!
+//! What a transaction read may be in the same batch, not yet on the disk. So a refusal that is based on it waits
+//! for the commit as well.
+
+use std::sync::{Arc, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
+use super::super::backend::BackendTx;
+use super::super::error::Result;
+use super::super::stats::Counter;
+use super::super::{Filter, Query, Schema, Stats, StoreError};
+use super::connection::{failed, is_busy};
+use super::lock::ServingLock;
+use super::{prepare, sql};
+use crate::kernel::faults::guarded;
+
+/// How long a writer waits while another process writes, before its caller is told that the store is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks whether the other process is done.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// Everybody who writes.
+pub(super) struct Writers {
+    line: Arc<Mutex<Writer>>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    transactions: Counter,
+    commits: Counter,
+    rollbacks: Counter,
+    queue: Counter,
+    commit_micros: Counter,
+}
+
+impl Writers {
+    /// Takes over the connection and starts the committer, which ends when the last writer is gone.
+    pub fn start(conn: Connection, lock: Option<ServingLock>) -> Result<Self> {
+        // Waiting for another process happens between looks, never inside SQLite, where it would hold a thread.
+        conn.busy_timeout(Duration::ZERO).map_err(failed)?;
+        let (wake, woken) = mpsc::channel();
+        let counters = Arc::<Counters>::default();
+        let line = Arc::new(Mutex::new(Writer {
+            conn,
+            open: false,
+            waiting: Vec::new(),
+            wake,
+            counters: Arc::clone(&counters),
+            _lock: lock,
+        }));
+        let committer = Arc::downgrade(&line);
+        std::thread::Builder::new()
+            .name("store-committer".into())
+            .spawn(move || commit_batches(&committer, &woken))
+            .map_err(|error| StoreError::Unusable(format!("the committer could not be started: {error}")))?;
+        Ok(Self { line, counters })
+    }
+
+    /// Waits for its turn and begins a transaction.
+    pub async fn begin(&self) -> Result<SqliteTx> {
+        let mut writer = self.turn().await;
+        writer.open_batch().await?;
+        writer.run("SAVEPOINT t")?;
+        Ok(SqliteTx { writer: Some(writer) })
+    }
+
+    /// Makes and migrates the collections, in a batch of its own and away from the threads that serve.
+    pub async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
+        let mut writer = self.turn().await;
+        writer.commit_batch().tell();
+        writer.open_batch().await?;
+        let schemas = schemas.to_vec();
+        tokio::task::spawn_blocking(move || writer.prepare(&schemas))
+            .await
+            .map_err(|error| StoreError::Failed(format!("the preparation ended early: {error}")))?
+    }
+
+    async fn turn(&self) -> OwnedMutexGuard<Writer> {
+        let _in_line = self.counters.queue.hold();
+        Arc::clone(&self.line).lock_owned().await
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            transactions: self.counters.transactions.get(),
+            commits: self.counters.commits.get(),
+            rollbacks: self.counters.rollbacks.get(),
+            conflicts: 0,
+            queue: self.counters.queue.get(),
+            committing: Duration::from_micros(self.counters.commit_micros.get()),
+        }
+    }
+}
+
+/// The committer: the only thread that waits for the disk.
+fn commit_batches(line: &Weak<Mutex<Writer>>, woken: &mpsc::Receiver<()>) {
+    while woken.recv().is_ok() {
+        let Some(line) = line.upgrade() else { return };
+        let mut writer = line.blocking_lock();
+        let ended = writer.commit_batch();
+        drop(writer);
+        // Before anybody is told: whoever then closes the store finds the file free.
+        drop(line);
+        ended.tell();
+    }
+}
+
+/// The connection and the batch that is open on it. Whoever holds the lock around it has their turn.
+struct Writer {
+    conn: Connection,
+    /// Whether a batch has been begun and not ended.
+    open: bool,
+    /// Those in the batch who wait for it to be on the disk.
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+    wake: mpsc::Sender<()>,
+    counters: Arc<Counters>,
+    /// Last, so that the connection is closed before another process may take its place.
+    _lock: Option<ServingLock>,
+}
+
+impl Writer {
+    /// Begins a batch unless one is open; waits while another process writes.
+    async fn open_batch(&mut self) -> Result<()> {
+        let give_up = Instant::now() + PATIENCE;
+        while !self.open {
+            match self.conn.execute_batch("BEGIN IMMEDIATE") {
+                Ok(()) => self.open = true,
+                Err(error) if !is_busy(&error) => return Err(failed(error)),
+                Err(_) if Instant::now() > give_up => return Err(StoreError::Busy),
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that takes and returns nothing.
+    fn run(&mut self, statement: &str) -> Result<()> {
+        let done = self.conn.prepare_cached(statement).and_then(|mut s| s.execute([])).map(drop);
+        self.checked(done)
+    }
+
+    /// Passes a result on. Some errors (disk full, I/O) make SQLite roll back the whole batch: then everybody in
+    /// it is told.
+    fn checked<T>(&mut self, result: rusqlite::Result<T>) -> Result<T> {
+        let result = result.map_err(failed);
+        if let Err(error) = &result
+            && self.open
+            && self.conn.is_autocommit()
+        {
+            self.open = false;
+            self.ended(Err(error.clone())).tell();
+        }
+        result
+    }
+
+    /// Puts the batch on the disk; all of it is undone if that fails.
+    fn commit_batch(&mut self) -> Ended {
+        if !self.open {
+            return self.ended(Ok(()));
+        }
+        let start = Instant::now();
+        let done = self.conn.execute_batch("COMMIT").map_err(failed);
+        if done.is_err() {
+            self.abandon_batch();
+        }
+        self.open = false;
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.counters.commit_micros.add(micros);
+        self.counters.commits.add(1);
+        self.ended(done)
+    }
+
+    /// Undoes the whole batch. Nobody who has been told anything is in it.
+    fn abandon_batch(&mut self) {
+        if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
+            tracing::error!("a batch could not be rolled back");
+        }
+        self.open = false;
+    }
+
+    /// Those who are to be told that the batch has ended, and how.
+    fn ended(&mut self, outcome: Result<()>) -> Ended {
+        let waiting = std::mem::take(&mut self.waiting);
+        let members = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(()) => self.counters.transactions.add(members),
+            Err(_) => self.counters.rollbacks.add(members),
+        }
+        Ended { waiting, outcome }
+    }
+
+    /// Undoes one transaction and leaves the batch to the others; whether others are in it.
+    fn undo(&mut self) -> Result<bool> {
+        self.counters.rollbacks.add(1);
+        if self.waiting.is_empty() {
+            self.abandon_batch();
+            return Ok(false);
+        }
+        self.run("ROLLBACK TO t")?;
+        self.run("RELEASE t")?;
+        Ok(true)
+    }
+
+    /// Joins those who wait for the batch; the first of them wakes the committer.
+    fn join_batch(&mut self) -> Result<oneshot::Receiver<Result<()>>> {
+        let (tell, told) = oneshot::channel();
+        self.waiting.push(tell);
+        if self.waiting.len() == 1 {
+            self.wake.send(()).map_err(|_| committer_gone())?;
+        }
+        Ok(told)
+    }
+
+    fn prepare(&mut self, schemas: &[Schema]) -> Result<()> {
+        let prepared = prepare::prepare(&self.conn, schemas);
+        if prepared.is_err() {
+            self.abandon_batch();
+            return prepared;
+        }
+        self.commit_batch().outcome
+    }
+}
+
+/// A batch that has ended. Its members are told when the writer is free again.
+#[must_use]
+struct Ended {
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+    outcome: Result<()>,
+}
+
+impl Ended {
+    fn tell(self) {
+        for member in self.waiting {
+            // One that has hung up meanwhile needs no answer.
+            let _ = member.send(self.outcome.clone());
+        }
+    }
+}
+
+fn committer_gone() -> StoreError {
+    StoreError::Failed("the committer has ended".into())
+}
+
+/// A transaction: a savepoint in the batch. It has its turn until it ends.
+pub(super) struct SqliteTx {
+    /// Taken when the turn ends.
+    writer: Option<OwnedMutexGuard<Writer>>,
+}
+
+impl SqliteTx {
+    fn writer(&mut self) -> Result<&mut Writer> {
+        self.writer.as_deref_mut().ok_or(StoreError::TxAborted)
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let writer = self.writer()?;
+        let found = read(&writer.conn);
+        writer.checked(found)
+    }
+
+    fn write<T>(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let writer = self.writer()?;
+        let full = !guarded("store-disk-space");
+        if full {
+            limit_pages(&writer.conn, 1)?;
+        }
+        let done = write(&writer.conn);
+        if full {
+            limit_pages(&writer.conn, u32::MAX - 1)?;
+        }
+        writer.checked(done)
+    }
+
+    /// Ends the turn, and waits until all that this transaction wrote *or read* is on the disk.
+    async fn durable(&mut self) -> Result<()> {
+        let Some(mut writer) = self.writer.take() else { return Err(StoreError::TxAborted) };
+        let told = writer.join_batch()?;
+        if !guarded("store-group-commit") {
+            writer.commit_batch().tell();
+        }
+        drop(writer);
+        if !guarded("store-acknowledge-late") {
+            return Ok(());
+        }
+        told.await.map_err(|_| committer_gone())?
+    }
+}
+
+/// The disk is as full as `pages` says (SQLite never goes below what is used already): the test build's switch.
+fn limit_pages(conn: &Connection, pages: u32) -> Result<()> {
+    conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(failed)
+}
+
+#[async_trait]
+impl BackendTx for SqliteTx {
+    async fn get(&mut self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
+        self.read(|conn| sql::get(conn, collection, id))
+    }
+
+    async fn find(&mut self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
+        self.read(|conn| sql::find(conn, collection, &query))
+    }
+
+    async fn count(&mut self, collection: &'static str, filter: Filter) -> Result<u64> {
+        self.read(|conn| sql::count(conn, collection, &filter))
+    }
+
+    async fn insert(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
+        self.write(|conn| sql::insert(conn, collection, id, &document))
+    }
+
+    async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
+        self.write(|conn| sql::put(conn, collection, id, &document))
+    }
+
+    async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool> {
+        self.write(|conn| sql::delete(conn, collection, id))
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.writer()?.run("RELEASE t")?;
+        self.durable().await
+    }
+
+    async fn rollback(mut self: Box<Self>) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        if !writer.open {
+            // SQLite has undone the batch by itself, and everybody else in it has been told.
+            writer.counters.rollbacks.add(1);
+            self.writer = None;
+            return Ok(());
+        }
+        if writer.undo()? {
+            return self.durable().await;
+        }
+        self.writer = None;
+        Ok(())
+    }
+}
+
+impl Drop for SqliteTx {
+    /// Its caller hung up, panicked or was too slow: undo it, and leave the batch to the others.
+    fn drop(&mut self) {
+        if let Some(writer) = &mut self.writer
+            && writer.open
+            && let Err(error) = writer.undo()
+        {
+            tracing::error!(%error, "a transaction that was left could not be undone");
+            writer.abandon_batch();
+            writer.ended(Err(error)).tell();
+        }
+    }
+}

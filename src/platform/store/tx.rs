@@ -1,0 +1,130 @@
+//! The handle that the work inside a transaction holds.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::backend::BackendTx;
+use super::document::{decode, encode};
+use super::error::Result;
+use super::{Document, Filter, Query, StoreError};
+
+/// A running transaction, for the work inside. Reads see what the transaction wrote. One that is kept longer
+/// than the work runs is of no use: its verbs say [`StoreError::TxAborted`].
+pub struct Tx {
+    inner: Weak<Mutex<Inner>>,
+}
+
+impl Tx {
+    /// The document with this id.
+    pub async fn get<D: Document>(&self, id: &str) -> Result<Option<D>> {
+        let mut step = self.step().await?;
+        let found = step.backend()?.get(D::COLLECTION, id).await;
+        step.settle(found.and_then(|found| found.map(|bytes| decode(&bytes)).transpose()))
+    }
+
+    /// The documents that the query asks for.
+    pub async fn find<D: Document>(&self, query: Query) -> Result<Vec<D>> {
+        let mut step = self.step().await?;
+        let found = step.backend()?.find(D::COLLECTION, query).await;
+        step.settle(found.and_then(|found| found.iter().map(|bytes| decode(bytes)).collect()))
+    }
+
+    /// How many documents match. It reads them all: keep a number in a document where many ask for it.
+    pub async fn count<D: Document>(&self, filter: Filter) -> Result<u64> {
+        let mut step = self.step().await?;
+        let counted = step.backend()?.count(D::COLLECTION, filter).await;
+        step.settle(counted)
+    }
+
+    /// Adds a new document. [`StoreError::Duplicate`] if its id or a unique index is taken.
+    pub async fn insert<D: Document>(&self, document: &D) -> Result<()> {
+        let bytes = encode(document)?;
+        let mut step = self.step().await?;
+        let done = step.backend()?.insert(D::COLLECTION, document.id(), bytes).await;
+        step.settle(done)
+    }
+
+    /// Writes a document in place of the one with its id, or adds it. [`StoreError::Duplicate`] if a unique
+    /// index is taken by another.
+    pub async fn put<D: Document>(&self, document: &D) -> Result<()> {
+        let bytes = encode(document)?;
+        let mut step = self.step().await?;
+        let done = step.backend()?.put(D::COLLECTION, document.id(), bytes).await;
+        step.settle(done)
+    }
+
+    /// Removes the document with this id; whether there was one.
+    pub async fn delete<D: Document>(&self, id: &str) -> Result<bool> {
+        let mut step = self.step().await?;
+        let gone = step.backend()?.delete(D::COLLECTION, id).await;
+        step.settle(gone)
+    }
+
+    /// Tells the hook of [`Store::after_commit`](super::Store::after_commit) this word, if the transaction
+    /// commits.
+    pub async fn note(&self, word: &'static str) {
+        if let Ok(mut step) = self.step().await
+            && !step.notes.contains(&word)
+        {
+            step.notes.push(word);
+        }
+    }
+
+    /// The transaction for one verb.
+    async fn step(&self) -> Result<OwnedMutexGuard<Inner>> {
+        Ok(self.inner.upgrade().ok_or(StoreError::TxAborted)?.lock_owned().await)
+    }
+}
+
+/// What `transact` holds while the work runs. Dropped, it undoes the transaction.
+pub(super) struct Running(Arc<Mutex<Inner>>);
+
+/// What is left when the work has ended.
+pub(super) struct Ended {
+    pub backend: Box<dyn BackendTx>,
+    /// The first store error inside, whatever the work made of it.
+    pub failure: Option<StoreError>,
+    pub notes: Vec<&'static str>,
+}
+
+impl Running {
+    pub fn new(backend: Box<dyn BackendTx>) -> Self {
+        Self(Arc::new(Mutex::new(Inner { backend: Some(backend), failure: None, notes: Vec::new() })))
+    }
+
+    pub fn handle(&self) -> Tx {
+        Tx { inner: Arc::downgrade(&self.0) }
+    }
+
+    /// Takes the transaction back; waits for a verb that an escaped handle has under way.
+    pub async fn end(self) -> Result<Ended> {
+        let mut inner = self.0.lock().await;
+        let backend = inner.backend.take().ok_or(StoreError::TxAborted)?;
+        Ok(Ended { backend, failure: inner.failure.take(), notes: std::mem::take(&mut inner.notes) })
+    }
+}
+
+struct Inner {
+    backend: Option<Box<dyn BackendTx>>,
+    failure: Option<StoreError>,
+    notes: Vec<&'static str>,
+}
+
+impl Inner {
+    /// The database's side, unless the transaction has ended.
+    fn backend(&mut self) -> Result<&mut dyn BackendTx> {
+        match &mut self.backend {
+            Some(backend) if self.failure.is_none() => Ok(backend.as_mut()),
+            _ => Err(StoreError::TxAborted),
+        }
+    }
+
+    /// Any error ends the transaction: MongoDB aborts it by itself, and every database is held to the same.
+    fn settle<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.failure = Some(error.clone());
+        }
+        result
+    }
+}

@@ -1,0 +1,4 @@
+//! What the platform promises, held by every adapter: one binary, since each links the world.
+
+mod scratch;
+mod store;

@@ -1,0 +1,5 @@
+//! The rules that hold on every database.
+
+mod transactions;
+
+use super::fresh;

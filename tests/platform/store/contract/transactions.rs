@@ -1,0 +1,272 @@
+//! What a transaction promises.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use orientation::platform::store::{Filter, Query, Store, StoreError, Tx};
+use tokio::task::JoinSet;
+
+use super::fresh;
+use crate::store::things::{Places, Refused, Thing, thing};
+
+#[tokio::test]
+async fn what_was_written_is_kept_and_read_back_as_it_was() {
+    let store = fresh().await;
+    let written =
+        Thing { email: Some("Ünïcode \u{202e} 🎓 \"quoted\" '".into()), ..thing("a", "red", -7) };
+    store.transact(async |tx| tx.insert(&written).await).await.unwrap();
+    assert_eq!(store.get::<Thing>("a").await.unwrap(), Some(written));
+    assert_eq!(store.get::<Thing>("b").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn reads_inside_see_what_the_transaction_wrote_and_reads_outside_do_not() {
+    let store = fresh().await;
+    store
+        .transact(async |tx| {
+            tx.insert(&thing("a", "red", 1)).await?;
+            tx.put(&thing("a", "blue", 1)).await?;
+            assert_eq!(tx.get::<Thing>("a").await?.unwrap().group, "blue");
+            assert_eq!(tx.find::<Thing>(Query::new(Filter::eq("group", "blue"))).await?.len(), 1);
+            assert_eq!(tx.count::<Thing>(Filter::eq("group", "red")).await?, 0);
+            assert_eq!(store.get::<Thing>("a").await?, None);
+            assert!(tx.delete::<Thing>("a").await?);
+            assert!(!tx.delete::<Thing>("a").await?);
+            tx.insert(&thing("b", "red", 1)).await
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_undoes_all_that_came_before_it() {
+    let store = fresh().await;
+    let refused = store
+        .transact(async |tx| {
+            tx.insert(&thing("a", "red", 1)).await?;
+            Err::<(), _>(Refused::Full)
+        })
+        .await;
+    assert_eq!(refused, Err(Refused::Full));
+    assert_eq!(store.get::<Thing>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_taken_id_and_a_taken_key_are_duplicates_that_name_their_index() {
+    let store = fresh().await;
+    let first = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
+    store.transact(async |tx| tx.insert(&first).await).await.unwrap();
+    let same_id = store.transact(async |tx| tx.insert(&thing("a", "blue", 2)).await).await;
+    assert_eq!(same_id, Err(StoreError::Duplicate { index: "id".into() }));
+    let same_key = Thing { id: "b".into(), ..first };
+    let inserted = store.transact(async |tx| tx.insert(&same_key).await).await;
+    assert_eq!(inserted, Err(StoreError::Duplicate { index: "things_by_email".into() }));
+    let put = store.transact(async |tx| tx.put(&same_key).await).await;
+    assert_eq!(put, Err(StoreError::Duplicate { index: "things_by_email".into() }));
+}
+
+#[tokio::test]
+async fn optional_fields_of_a_unique_index_do_not_collide_when_they_are_absent() {
+    let store = fresh().await;
+    store
+        .transact(async |tx| {
+            tx.insert(&thing("a", "red", 1)).await?;
+            tx.insert(&thing("b", "red", 1)).await
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn after_a_duplicate_every_verb_is_refused_and_nothing_is_kept() {
+    let store = fresh().await;
+    store.transact(async |tx| tx.insert(&thing("a", "red", 1)).await).await.unwrap();
+    let outcome = store
+        .transact(async |tx| {
+            tx.insert(&thing("b", "red", 1)).await?;
+            assert!(matches!(tx.insert(&thing("a", "red", 1)).await, Err(StoreError::Duplicate { .. })));
+            assert_eq!(tx.get::<Thing>("a").await, Err(StoreError::TxAborted));
+            assert_eq!(tx.find::<Thing>(Query::new(Filter::All)).await, Err(StoreError::TxAborted));
+            assert_eq!(tx.count::<Thing>(Filter::All).await, Err(StoreError::TxAborted));
+            assert_eq!(tx.put(&thing("c", "red", 1)).await, Err(StoreError::TxAborted));
+            assert_eq!(tx.delete::<Thing>("a").await, Err(StoreError::TxAborted));
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    assert_eq!(outcome, Err(StoreError::Duplicate { index: "id".into() }), "a swallowed error still counts");
+    assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_transaction_inside_a_transaction_is_refused() {
+    let store = fresh().await;
+    let nested = store.transact(async |_| store.transact(async |_| Ok::<_, StoreError>(())).await).await;
+    assert_eq!(nested, Err(StoreError::Nested));
+}
+
+#[tokio::test]
+async fn a_handle_that_escapes_is_of_no_use_and_holds_nobody_up() {
+    let store = fresh().await;
+    let tx: Tx = store.transact(async |tx| Ok::<_, StoreError>(tx)).await.unwrap();
+    assert_eq!(tx.insert(&thing("a", "red", 1)).await, Err(StoreError::TxAborted));
+    store.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await.unwrap();
+    assert_eq!(store.get::<Thing>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_leaves_nothing_behind() {
+    let store = fresh().await;
+    let hung_up = tokio::time::timeout(
+        Duration::from_millis(20),
+        store.transact(async |tx| {
+            tx.insert(&thing("a", "red", 1)).await?;
+            std::future::pending::<Result<(), StoreError>>().await
+        }),
+    );
+    assert!(hung_up.await.is_err());
+    store.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await.unwrap();
+    assert_eq!(store.get::<Thing>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_panic_inside_leaves_nothing_behind() {
+    let store = fresh().await;
+    let task = tokio::spawn({
+        let store = Store::clone(&store);
+        async move {
+            store
+                .transact(async |tx| {
+                    tx.insert(&thing("a", "red", 1)).await?;
+                    assert!(tx.get::<Thing>("a").await?.is_none(), "this panic is meant");
+                    Ok::<_, StoreError>(())
+                })
+                .await
+        }
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    store.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await.unwrap();
+    assert_eq!(store.get::<Thing>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn work_that_runs_too_long_is_rolled_back() {
+    let store = fresh().await;
+    let hasty = Store::clone(&store).with_work_limit(Duration::from_millis(20));
+    let slow = hasty
+        .transact(async |tx| {
+            tx.insert(&thing("a", "red", 1)).await?;
+            std::future::pending::<Result<(), StoreError>>().await
+        })
+        .await;
+    assert_eq!(slow, Err(StoreError::TooSlow));
+    store.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await.unwrap();
+    assert_eq!(store.get::<Thing>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_hook_hears_each_word_once_after_a_commit_and_nothing_after_a_refusal() {
+    let store = fresh().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    store.after_commit(move |words| tell.send(words.to_vec()).unwrap());
+    let noted = async |tx: Tx| {
+        tx.note("jobs").await;
+        tx.note("jobs").await;
+        tx.note("board").await;
+        tx.insert(&thing("a", "red", 1)).await
+    };
+    store.transact(noted).await.unwrap();
+    assert_eq!(told.recv().await.unwrap(), ["jobs", "board"]);
+    assert!(store.transact(noted).await.is_err());
+    store.transact(async |_| Ok::<_, StoreError>(())).await.unwrap();
+    assert!(told.try_recv().is_err());
+}
+
+/// Takes a place in a transaction that reads and writes the document that guards the rule.
+async fn take_a_place(store: &Store) -> Result<(), Refused> {
+    store
+        .transact_at("places", async |tx| {
+            let mut places: Places = tx.get("places").await?.ok_or(Refused::Full)?;
+            places.take_one()?;
+            tx.put(&places).await?;
+            Ok(())
+        })
+        .await
+}
+
+/// The same without the guard: what was read is written in another transaction.
+async fn take_a_place_unguarded(store: &Store) -> Result<(), Refused> {
+    let mut places: Places = store.get("places").await?.ok_or(Refused::Full)?;
+    places.take_one()?;
+    Ok(store.transact(async |tx| tx.put(&places).await).await?)
+}
+
+/// How many of 64 who want one of ten places at once got one, and how many were counted.
+async fn rush<F>(take: impl Fn(Store) -> F) -> (usize, i64)
+where
+    F: Future<Output = Result<(), Refused>> + Send + 'static,
+{
+    let store = fresh().await;
+    store.transact(async |tx| tx.insert(&Places::new(10)).await).await.unwrap();
+    let mut rush = JoinSet::new();
+    for _ in 0..64 {
+        rush.spawn(take(Store::clone(&store)));
+    }
+    let outcomes = rush.join_all().await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(Refused::Full))));
+    let counted = store.get::<Places>("places").await.unwrap().unwrap().taken;
+    (outcomes.iter().filter(|outcome| outcome.is_ok()).count(), counted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_at_once_never_take_more_places_than_there_are() {
+    assert_eq!(rush(|store| async move { take_a_place(&store).await }).await, (10, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_the_guard_more_places_are_taken_than_there_are() {
+    let (got_one, _) = rush(|store| async move { take_a_place_unguarded(&store).await }).await;
+    assert!(got_one > 10, "the race was not real: {got_one} got one of ten places");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_want_the_same_key_at_once_exactly_one_gets_it() {
+    let store = fresh().await;
+    let mut rush = JoinSet::new();
+    for n in 0..64 {
+        let store = Store::clone(&store);
+        let wanted = Thing { email: Some("one@x.org".into()), ..thing(&n.to_string(), "red", 1) };
+        rush.spawn(async move { store.transact(async |tx| tx.insert(&wanted).await).await });
+    }
+    let outcomes = rush.join_all().await;
+    let duplicate = Err(StoreError::Duplicate { index: "things_by_email".into() });
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == duplicate).count(), 63);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_never_see_half_of_a_transaction() {
+    let store = fresh().await;
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = tokio::spawn({
+        let (store, done) = (Store::clone(&store), Arc::clone(&done));
+        async move {
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(store.count::<Thing>(Filter::All).await.unwrap() % 2, 0);
+            }
+        }
+    });
+    for n in 0..200 {
+        store
+            .transact(async |tx| {
+                tx.insert(&thing(&format!("{n}-left"), "red", 1)).await?;
+                tx.insert(&thing(&format!("{n}-right"), "red", 1)).await
+            })
+            .await
+            .unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    reader.await.unwrap();
+}
