@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use poem::error::ReadBodyError;
 use poem::http::StatusCode;
-use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
+use poem::{IntoResponse, Request, RequestBody};
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::payload::{Json, ParsePayload, Payload};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
+use super::gateway::NotBelieved;
 use super::model::{Closed, Order, OrderState};
-use super::service::{GetOrderError, OpenCheckoutError, Payments};
+use super::service::{GetOrderError, OpenCheckoutError, Payments, ReceiveError};
 use crate::http::{Failure, Problem, ProblemJson, SignedIn, too_many, unavailable};
 use crate::kernel::{Money, Timestamp};
 
@@ -202,14 +206,82 @@ impl From<OpenCheckoutError> for Failure<OpenCheckoutRefused> {
 fn gateway_unavailable() -> poem::Error {
     let detail = "Your order is kept. Try again in a few minutes.";
     let title = "The payment service can't be reached";
-    let mut response = poem::IntoResponse::into_response(ProblemJson(Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "gateway-unavailable",
-        title,
-        detail,
-    )));
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway-unavailable", title, detail);
+    let mut response = ProblemJson(problem).into_response();
     response.headers_mut().insert("retry-after", 60.into());
     poem::Error::from_response(response)
+}
+
+/// An event as it came over the wire: its signature is over these very bytes.
+pub struct RawEvent(Vec<u8>);
+
+/// Stripe's events have a few KiB; its largest objects stay far below this.
+const MOST_EVENT_BYTES: usize = 256 * 1024;
+
+poem_openapi::impl_apirequest_for_payload!(RawEvent,);
+
+impl Payload for RawEvent {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            description: Some("An event of Stripe's, as it is signed."),
+            ..MetaSchema::new("object")
+        }))
+    }
+}
+
+impl ParsePayload for RawEvent {
+    const IS_REQUIRED: bool = true;
+
+    async fn from_request(_: &Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let body = body.take()?.into_bytes_limit(MOST_EVENT_BYTES).await;
+        body.map(|bytes| Self(bytes.into())).map_err(|error| match error {
+            ReadBodyError::PayloadTooLarge => too_large(),
+            other => other.into(),
+        })
+    }
+}
+
+fn too_large() -> poem::Error {
+    let detail = format!("An event has at most {MOST_EVENT_BYTES} bytes.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail).into()
+}
+
+/// The event was taken.
+#[derive(ApiResponse)]
+pub enum EventTaken {
+    /// Taken: it took effect, had done so before, or is about nothing of ours.
+    #[oai(status = 200)]
+    Taken,
+}
+
+/// Why an event was not taken.
+#[derive(ApiResponse)]
+pub enum EventRefused {
+    /// The signature is missing, wrong or too old, or the event is of the other mode (test, live).
+    #[oai(status = 400)]
+    NotBelieved(ProblemJson),
+}
+
+impl From<ReceiveError> for Failure<EventRefused> {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::NotBelieved(why) => EventRefused::NotBelieved(not_believed(&why)).into(),
+            ReceiveError::Store(error) => Self::shared(unavailable(error)),
+        }
+    }
+}
+
+fn not_believed(why: &NotBelieved) -> ProblemJson {
+    let slug = match why {
+        NotBelieved::Unsigned => "webhook-unsigned",
+        NotBelieved::BadSignature => "webhook-signature",
+        NotBelieved::Stale => "webhook-stale",
+        NotBelieved::WrongMode => "webhook-mode",
+    };
+    let detail = format!("Nothing was read from the event: {why}.");
+    ProblemJson(Problem::new(StatusCode::BAD_REQUEST, slug, "The event is not believed", detail))
 }
 
 /// The operations of this feature.
@@ -266,6 +338,22 @@ impl PaymentsController {
     ) -> Result<Json<OrderBody>, Failure<OpenCheckoutRefused>> {
         let order = self.0.open_own_checkout(&caller.0.account_id, &order_id.0).await?;
         Ok(Json(OrderBody::from(&order)))
+    }
+
+    /// Receives an event of the payment service
+    ///
+    /// For Stripe, and the sandbox that plays it. The signature is checked over the raw body before anything is read. An
+    /// event may come twice, late or out of order: it takes effect once.
+    #[oai(path = "/v1/webhooks/stripe", method = "post", operation_id = "receiveStripeEvent")]
+    async fn receive_stripe_event(
+        &self,
+        /// `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
+        #[oai(name = "Stripe-Signature", validator(max_length = 4096))]
+        signature: Header<Option<String>>,
+        body: RawEvent,
+    ) -> Result<EventTaken, Failure<EventRefused>> {
+        self.0.receive(&body.0, signature.0.as_deref()).await?;
+        Ok(EventTaken::Taken)
     }
 }
 

@@ -11,24 +11,29 @@
 mod controller;
 mod gateway;
 mod model;
+mod pages;
 mod service;
 mod subscribers;
 
 pub use controller::{MoneyBody, OrderBody, PaymentsController};
 pub use gateway::{
-    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, SANDBOX_SECRET, Source,
-    Webhook,
+    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, SANDBOX_SECRET, Sandbox,
+    Source, Webhook,
 };
 pub use model::{
     Attempt, AttemptState, Closed, Order, OrderState, Outcome, Payment, PaymentEvent, PaymentFlag,
     StripeEvent,
 };
+pub use pages::routes;
 pub use service::{Fulfilment, GetOrderError, OpenCheckoutError, Parts, Payments, ReceiveError, Received};
-pub use subscribers::{OpenCheckout, OpenCheckouts};
+pub use subscribers::{
+    DeliverSandboxEvent, OpenCheckout, OpenCheckouts, SandboxDeliveries, SandboxSweeps, SweepSandbox,
+};
 
+use self::gateway::{SandboxCheckout, SandboxSecret};
 use crate::platform::store::{Schema, schema};
 
 /// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {
-    vec![schema::<Order>(), schema::<StripeEvent>()]
+    vec![schema::<Order>(), schema::<StripeEvent>(), schema::<SandboxCheckout>(), schema::<SandboxSecret>()]
 }

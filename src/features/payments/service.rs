@@ -302,7 +302,9 @@ impl Payments {
     /// # Errors
     /// [`ReceiveError`] if it isn't believed, or can't be kept now (then the gateway sends it again).
     pub async fn receive(&self, body: &[u8], signature: Option<&str>) -> Result<Received, ReceiveError> {
-        let notice = self.0.webhook.read(body, signature, self.0.clock.now())?;
+        let notice = self.0.webhook.read(body, signature, self.0.clock.now()).inspect_err(|reason| {
+            tracing::warn!(%reason, bytes = body.len(), "an event that is not believed");
+        })?;
         let received = match &notice {
             Notice::Payment(event) => self.settle(event).await?,
             Notice::Other { .. } => Received::NotOurs,

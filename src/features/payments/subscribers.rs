@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::gateway::{Sandbox, SandboxEvent};
 use super::service::{OpenCheckoutError, Payments};
 use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
 
@@ -44,5 +45,61 @@ impl Subscriber for OpenCheckouts {
             }
             Err(OpenCheckoutError::Store(error)) => Err(error.into()),
         }
+    }
+}
+
+/// Tells the webhook of one event of a sandbox checkout.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliverSandboxEvent {
+    pub session: String,
+    pub event: SandboxEvent,
+}
+
+impl DeliverSandboxEvent {
+    pub(super) fn key_of(session: &str, event: SandboxEvent) -> String {
+        format!("{session}:{event:?}")
+    }
+}
+
+impl Payload for DeliverSandboxEvent {
+    const KIND: &'static str = "sandbox.deliver";
+    fn key(&self) -> Option<String> {
+        Some(Self::key_of(&self.session, self.event))
+    }
+}
+
+/// Handles [`DeliverSandboxEvent`].
+pub struct SandboxDeliveries(pub Arc<Sandbox>);
+
+#[async_trait]
+impl Subscriber for SandboxDeliveries {
+    type Payload = DeliverSandboxEvent;
+
+    async fn handle(&self, payload: DeliverSandboxEvent, _: Run) -> Result<(), JobError> {
+        self.0.deliver(&payload).await.map_err(|error| JobError::Retry(error.to_string()))
+    }
+}
+
+/// Ends the sandbox's checkouts whose time is over. Runs every minute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SweepSandbox {}
+
+impl Payload for SweepSandbox {
+    const KIND: &'static str = "sandbox.sweep";
+    fn key(&self) -> Option<String> {
+        Some("all".into())
+    }
+}
+
+/// Handles [`SweepSandbox`].
+pub struct SandboxSweeps(pub Arc<Sandbox>);
+
+#[async_trait]
+impl Subscriber for SandboxSweeps {
+    type Payload = SweepSandbox;
+
+    async fn handle(&self, _: SweepSandbox, _: Run) -> Result<(), JobError> {
+        Ok(self.0.sweep().await?)
     }
 }

@@ -1,16 +1,20 @@
 //! Port: who takes the money. Adapters: `sandbox`, and Stripe later; both tell what happened by the events that
 //! `webhook` reads.
 
+mod sandbox;
 mod webhook;
 
+pub use sandbox::{Press, PressError, Sandbox, SandboxCheckout, SandboxEvent, SandboxSecret, SandboxStatus};
 pub use webhook::{BadSecrets, NotBelieved, Notice, SANDBOX_SECRET, Source, Webhook};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::kernel::{EmailAddress, Money, Timestamp};
 
 /// What a checkout is opened with. The same key must come with the same of everything else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CheckoutRequest {
     pub idempotency_key: String,
     /// Our order's id: the checkout carries it in `metadata.orderId`.

@@ -1,0 +1,566 @@
+//! A gateway that plays Stripe: checkouts are documents, the page's buttons decide what happens to them, and what
+//! happened is told as Stripe tells it, by signed events over HTTP to the service's own webhook.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::webhook::{SANDBOX_SECRET, sign};
+use super::{Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError};
+use crate::config::Config;
+use crate::features::payments::subscribers::DeliverSandboxEvent;
+use crate::kernel::{Clock, Ids, Money, Secret, Timestamp, faults};
+use crate::platform::jobs::Job;
+use crate::platform::store::{Document, Filter, Index, Query, Store, StoreError, Tx};
+
+/// As Stripe has it: a checkout can be paid for 30 minutes at least and 24 hours at most.
+const LIFETIME: (Duration, Duration) = (Duration::from_secs(30 * 60), Duration::from_secs(24 * 3600));
+
+/// How long the bank of *Pay later* thinks.
+const BANK_THINKS: Duration = Duration::from_secs(5);
+
+/// The job that would tell waits until the page itself has tried.
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
+/// Where the service takes in events.
+const WEBHOOK_PATH: &str = "/v1/webhooks/stripe";
+
+/// The version of Stripe's API in whose shape the sandbox tells: the one that the crate reads.
+const API_VERSION: &str = "2026-09-30.endive";
+
+/// A button of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Press {
+    Pay,
+    LaterSucceeds,
+    LaterFails,
+}
+
+/// How a checkout stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SandboxStatus {
+    Open,
+    Complete,
+    Expired,
+}
+
+/// A checkout of the sandbox.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxCheckout {
+    /// `cs_test_sandbox_…`, made from the idempotency key.
+    pub id: String,
+    #[serde(flatten)]
+    pub request: CheckoutRequest,
+    pub status: SandboxStatus,
+    /// The button that completed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub press: Option<Press>,
+    pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Document for SandboxCheckout {
+    const COLLECTION: &'static str = "sandbox_checkouts";
+    const INDEXES: &'static [Index] = &[Index::on("sandbox_checkouts_to_end", &["status", "expiresAt"])];
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The secret that the sandbox signs with where none is configured.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxSecret {
+    id: String,
+    secret: String,
+    created_at: Timestamp,
+}
+
+impl Document for SandboxSecret {
+    const COLLECTION: &'static str = "sandbox_secrets";
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// What the sandbox tells about a checkout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SandboxEvent {
+    Completed,
+    AsyncPaymentSucceeded,
+    AsyncPaymentFailed,
+    Expired,
+}
+
+impl SandboxEvent {
+    /// As in Stripe's `checkout.session.…`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::AsyncPaymentSucceeded => "async_payment_succeeded",
+            Self::AsyncPaymentFailed => "async_payment_failed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// The checkout can't be paid any more.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Over;
+
+impl SandboxCheckout {
+    fn new(request: &CheckoutRequest, now: Timestamp) -> Self {
+        Self {
+            id: session_id(&request.idempotency_key),
+            request: request.clone(),
+            status: SandboxStatus::Open,
+            press: None,
+            created_at: now,
+            ended_at: None,
+        }
+    }
+
+    /// Whether it can be paid.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.status == SandboxStatus::Open && now < self.request.expires_at
+    }
+
+    /// Completes it; returns what is to be told, and when.
+    ///
+    /// # Errors
+    /// [`Over`] if it is completed or expired.
+    pub fn press(&mut self, press: Press, now: Timestamp) -> Result<Vec<(SandboxEvent, Timestamp)>, Over> {
+        if !self.is_open(now) {
+            return Err(Over);
+        }
+        self.status = SandboxStatus::Complete;
+        self.press = Some(press);
+        self.ended_at = Some(now);
+        let completed = (SandboxEvent::Completed, now);
+        let answer = now.plus(BANK_THINKS);
+        Ok(match press {
+            Press::Pay => vec![completed],
+            Press::LaterSucceeds => vec![completed, (SandboxEvent::AsyncPaymentSucceeded, answer)],
+            Press::LaterFails => vec![completed, (SandboxEvent::AsyncPaymentFailed, answer)],
+        })
+    }
+
+    /// Ends it unpaid.
+    ///
+    /// # Errors
+    /// [`Over`] if it is completed or expired.
+    pub fn end(&mut self, now: Timestamp) -> Result<(), Over> {
+        if self.status != SandboxStatus::Open {
+            return Err(Over);
+        }
+        self.status = SandboxStatus::Expired;
+        self.ended_at = Some(now);
+        Ok(())
+    }
+
+    fn standing(&self, now: Timestamp) -> CheckoutStatus {
+        let answered = self.ended_at.is_some_and(|ended| now >= ended.plus(BANK_THINKS));
+        match (self.status, self.press) {
+            (SandboxStatus::Expired, _) => CheckoutStatus::Expired,
+            (SandboxStatus::Open, _) => CheckoutStatus::Open,
+            (SandboxStatus::Complete, Some(Press::Pay)) => CheckoutStatus::Paid,
+            (SandboxStatus::Complete, Some(Press::LaterSucceeds)) if answered => CheckoutStatus::Paid,
+            (SandboxStatus::Complete, _) => CheckoutStatus::Unpaid,
+        }
+    }
+
+    /// The event as Stripe writes it. The same every time, so that it can be sent again.
+    fn event(&self, event: SandboxEvent) -> Value {
+        let paid = match event {
+            SandboxEvent::Completed => self.press == Some(Press::Pay),
+            SandboxEvent::AsyncPaymentSucceeded => true,
+            SandboxEvent::AsyncPaymentFailed | SandboxEvent::Expired => false,
+        };
+        json!({
+            "id": format!("evt_sandbox_{}_{}", event.name(), self.id.trim_start_matches(SESSION_PREFIX)),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.ended_at.unwrap_or(self.created_at).as_secs(),
+            "livemode": false,
+            "pending_webhooks": 1,
+            "request": { "id": null, "idempotency_key": null },
+            "type": format!("checkout.session.{}", event.name()),
+            "data": { "object": self.session(paid) },
+        })
+    }
+
+    fn session(&self, paid: bool) -> Value {
+        let request = &self.request;
+        let Money { amount, currency } = request.price;
+        let intent = self.press.map(|_| self.id.replace(SESSION_PREFIX, "pi_sandbox_"));
+        let mut session = json!({
+            "id": self.id,
+            "object": "checkout.session",
+            "adaptive_pricing": { "enabled": false },
+            "amount_subtotal": amount,
+            "amount_total": amount,
+            "automatic_tax": { "enabled": false, "liability": null, "provider": null, "status": null },
+            "cancel_url": request.cancel_url,
+            "client_reference_id": request.order,
+            "created": self.created_at.as_secs(),
+            "currency": currency.as_str().to_lowercase(),
+            "custom_fields": [],
+            "custom_text": {
+                "after_submit": null, "shipping_address": null, "submit": null,
+                "terms_of_service_acceptance": null,
+            },
+            "customer_creation": "if_required",
+            "customer_email": request.email,
+            "discounts": [],
+            "expires_at": request.expires_at.as_secs(),
+            "livemode": false,
+            "metadata": { "orderId": request.order, "attempt": request.attempt.to_string() },
+            "mode": "payment",
+            "payment_intent": intent,
+            "payment_method_collection": "if_required",
+            "payment_method_options": {},
+            "payment_method_types": ["card"],
+            "payment_status": if paid { "paid" } else { "unpaid" },
+            "phone_number_collection": { "enabled": false },
+            "shipping_options": [],
+            "status": match self.status {
+                SandboxStatus::Open => "open",
+                SandboxStatus::Complete => "complete",
+                SandboxStatus::Expired => "expired",
+            },
+            "success_url": request.success_url,
+            "total_details": { "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 },
+            "ui_mode": "hosted_page",
+        });
+        for field in WITHOUT_VALUE {
+            session[field] = Value::Null;
+        }
+        session
+    }
+}
+
+/// What else Stripe names in a checkout like ours, without a value.
+const WITHOUT_VALUE: &[&str] = &[
+    "after_expiration",
+    "allow_promotion_codes",
+    "billing_address_collection",
+    "client_secret",
+    "consent",
+    "consent_collection",
+    "currency_conversion",
+    "customer",
+    "customer_details",
+    "invoice",
+    "invoice_creation",
+    "locale",
+    "payment_link",
+    "recovered_from",
+    "setup_intent",
+    "shipping_cost",
+    "submit_type",
+    "subscription",
+    "url",
+];
+
+const SESSION_PREFIX: &str = "cs_test_sandbox_";
+
+fn session_id(idempotency_key: &str) -> String {
+    let digest = Sha256::digest(idempotency_key.as_bytes());
+    let name: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    format!("{SESSION_PREFIX}{name}")
+}
+
+/// Why a button did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PressError {
+    #[error("there is no such checkout")]
+    Unknown,
+    #[error("the checkout can't be paid any more")]
+    Over(Box<SandboxCheckout>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an event was not delivered. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// Without an address: errors of the client name it.
+    #[error("the webhook can't be reached")]
+    Unreachable,
+    #[error("the webhook answered {0}")]
+    Refused(u16),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The gateway that plays Stripe.
+pub struct Sandbox {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    http: reqwest::Client,
+    /// All are believed, the first signs.
+    secrets: Vec<Secret<String>>,
+    public_url: Url,
+    /// Where the service listens, once it does.
+    listening: OnceLock<SocketAddr>,
+}
+
+impl Sandbox {
+    /// The sandbox, with the configured webhook secrets or one of its own, which the first process makes and keeps.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the secret can't be read or kept.
+    pub async fn start(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        ids: &dyn Ids,
+        config: &Config,
+    ) -> Result<Arc<Self>, StoreError> {
+        let secrets = match &config.stripe_webhook_secrets[..] {
+            [] => vec![own_secret(&store, ids, clock.now()).await?],
+            configured => configured.to_vec(),
+        };
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10))
+            .build()
+            .expect("a client without TLS and proxies needs nothing that could be missing");
+        let (public_url, listening) = (config.public_url.clone(), OnceLock::new());
+        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening }))
+    }
+
+    /// The secrets by which its events are believed.
+    pub fn secrets(&self) -> Vec<Secret<String>> {
+        self.secrets.clone()
+    }
+
+    /// Tells the sandbox where the service listens; without that it goes by the public URL. Said once.
+    pub fn listening_at(&self, address: SocketAddr) {
+        self.listening.get_or_init(|| address);
+    }
+
+    /// The checkout, and whether it can be paid.
+    pub async fn checkout(&self, session: &str) -> Result<Option<(SandboxCheckout, bool)>, StoreError> {
+        let checkout = self.store.get::<SandboxCheckout>(session).await?;
+        Ok(checkout.map(|checkout| {
+            let open = checkout.is_open(self.clock.now());
+            (checkout, open)
+        }))
+    }
+
+    /// A button of the page: marks the checkout and records the jobs that tell of it in one transaction, then
+    /// tells at once.
+    ///
+    /// # Errors
+    /// [`PressError`] if nothing was changed.
+    pub async fn press(&self, session: &str, press: Press) -> Result<SandboxCheckout, PressError> {
+        let now = self.clock.now();
+        let checkout = self
+            .store
+            .transact(async |tx| {
+                let mut checkout = tx.get::<SandboxCheckout>(session).await?.ok_or(PressError::Unknown)?;
+                let Ok(events) = checkout.press(press, now) else {
+                    return Err(PressError::Over(Box::new(checkout)));
+                };
+                tx.put(&checkout).await?;
+                for (event, at) in events {
+                    let at = if event == SandboxEvent::Completed { at.plus(TELL_AFTER) } else { at };
+                    tell(&tx, session, event, now, at).await?;
+                }
+                Ok(checkout)
+            })
+            .await?;
+        faults::point("sandbox.after-press");
+        self.tell_at_once(session).await;
+        Ok(checkout)
+    }
+
+    async fn tell_at_once(&self, session: &str) {
+        let event = DeliverSandboxEvent { session: session.to_owned(), event: SandboxEvent::Completed };
+        let told = async {
+            self.deliver(&event).await?;
+            faults::point("sandbox.after-delivery");
+            let done = DeliverSandboxEvent::key_of(&event.session, event.event);
+            self.store
+                .transact(async |tx| tx.withdraw::<DeliverSandboxEvent>(&done).await)
+                .await
+                .map_err(DeliveryError::Store)
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(session, %error, "the sandbox tells again in a moment");
+        }
+    }
+
+    /// Sends one event to the webhook, signed now.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] if it wasn't taken.
+    pub async fn deliver(&self, event: &DeliverSandboxEvent) -> Result<(), DeliveryError> {
+        let Some(checkout) = self.store.get::<SandboxCheckout>(&event.session).await? else {
+            return Ok(());
+        };
+        let body = checkout.event(event.event).to_string();
+        let signature = sign(&body, self.secrets.first().expect("start gives one"), self.clock.now());
+        let answer = self
+            .http
+            .post(self.webhook_url())
+            .header("content-type", "application/json; charset=utf-8")
+            .header("stripe-signature", signature)
+            .body(body)
+            .send()
+            .await
+            .map_err(|_| DeliveryError::Unreachable)?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(DeliveryError::Refused(status.as_u16())),
+        }
+    }
+
+    fn webhook_url(&self) -> String {
+        match self.listening.get() {
+            Some(address) => {
+                let host = match address.ip() {
+                    IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+                    IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
+                    IpAddr::V4(ip) => ip.to_string(),
+                    IpAddr::V6(ip) => format!("[{ip}]"),
+                };
+                format!("http://{host}:{}{WEBHOOK_PATH}", address.port())
+            }
+            None => format!("{}{WEBHOOK_PATH}", self.public_url.as_str().trim_end_matches('/')),
+        }
+    }
+
+    /// Ends the checkouts whose time is over, and tells of each.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what has been ended by then stays ended.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        const PAGE: u32 = 200;
+        loop {
+            let now = self.clock.now();
+            let over = Filter::eq("status", "open").and(Filter::Le("expiresAt", now.into()));
+            let over = Query::new(over).sort("expiresAt", crate::platform::store::Dir::Asc).limit(PAGE);
+            let over = self.store.find::<SandboxCheckout>(over).await?;
+            for checkout in &over {
+                self.end(&checkout.id, now).await?;
+            }
+            if over.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether it was open until now.
+    async fn end(&self, session: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.store
+            .transact(async |tx| {
+                let Some(mut checkout) = tx.get::<SandboxCheckout>(session).await? else {
+                    return Ok(false);
+                };
+                if checkout.end(now).is_err() {
+                    return Ok(false);
+                }
+                tx.put(&checkout).await?;
+                tell(&tx, session, SandboxEvent::Expired, now, now).await?;
+                Ok(true)
+            })
+            .await
+    }
+
+    fn opened(&self, checkout: &SandboxCheckout) -> Checkout {
+        Checkout {
+            session: checkout.id.clone(),
+            url: format!(
+                "{}/sandbox/checkout/{}",
+                self.public_url.as_str().trim_end_matches('/'),
+                checkout.id
+            ),
+            status: checkout.standing(self.clock.now()),
+            money: Some(checkout.request.price),
+        }
+    }
+
+    async fn opened_before(&self, request: &CheckoutRequest) -> Result<Option<Checkout>, GatewayError> {
+        match self.store.get::<SandboxCheckout>(&session_id(&request.idempotency_key)).await {
+            Ok(None) => Ok(None),
+            Ok(Some(kept)) if kept.request == *request => Ok(Some(self.opened(&kept))),
+            Ok(Some(_)) => Err(GatewayError::Refused("the key was used with other parameters".into())),
+            Err(error) => Err(GatewayError::Unavailable(error.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl Gateway for Sandbox {
+    async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
+        let now = self.clock.now();
+        let lifetime = request.expires_at.since(now);
+        if lifetime < LIFETIME.0 || lifetime > LIFETIME.1 {
+            let too_near = || GatewayError::Refused("it must expire in 30 minutes to 24 hours".into());
+            return self.opened_before(request).await?.ok_or_else(too_near);
+        }
+        let checkout = SandboxCheckout::new(request, now);
+        match self.store.transact(async |tx| tx.insert(&checkout).await).await {
+            Ok(()) => Ok(self.opened(&checkout)),
+            Err(StoreError::Duplicate { .. }) => {
+                let lost = || GatewayError::Unavailable("the checkout is there and can't be read".into());
+                self.opened_before(request).await?.ok_or_else(lost)
+            }
+            Err(error) => Err(GatewayError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn retrieve(&self, session: &str) -> Result<Option<Checkout>, GatewayError> {
+        let checkout = self.store.get::<SandboxCheckout>(session).await;
+        let checkout = checkout.map_err(|error| GatewayError::Unavailable(error.to_string()))?;
+        Ok(checkout.map(|checkout| self.opened(&checkout)))
+    }
+
+    async fn expire(&self, session: &str) -> Result<(), GatewayError> {
+        match self.end(session, self.clock.now()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(GatewayError::Refused("only an open checkout can be expired".into())),
+            Err(error) => Err(GatewayError::Unavailable(error.to_string())),
+        }
+    }
+}
+
+async fn tell(
+    tx: &Tx,
+    session: &str,
+    event: SandboxEvent,
+    now: Timestamp,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let deliver = DeliverSandboxEvent { session: session.to_owned(), event };
+    let id = format!("sandbox:{}:{session}", event.name());
+    tx.enqueue(&Job::new(id, &deliver, now).at(at)).await
+}
+
+async fn own_secret(store: &Store, ids: &dyn Ids, now: Timestamp) -> Result<Secret<String>, StoreError> {
+    const ID: &str = "webhook";
+    let secret = format!("{SANDBOX_SECRET}{}", URL_SAFE_NO_PAD.encode(ids.secret()));
+    let made = SandboxSecret { id: ID.into(), secret, created_at: now };
+    match store.transact(async |tx| tx.insert(&made).await).await {
+        Ok(()) | Err(StoreError::Duplicate { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let kept = store.get::<SandboxSecret>(ID).await?;
+    kept.map(|kept| Secret::new(kept.secret))
+        .ok_or_else(|| StoreError::Failed("the sandbox's secret was just kept and is gone".into()))
+}
