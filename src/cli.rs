@@ -1,0 +1,135 @@
+//! The command line.
+
+mod admin;
+mod check;
+mod demo;
+mod openapi;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use url::Url;
+
+/// The backend of a university's orientation week.
+///
+/// Without a command it serves HTTP and works on jobs in one process: on a laptop this is all there is to do.
+/// Open the address that it prints: the first page leads to Swagger UI, the outbox and the health check.
+#[derive(Parser)]
+#[command(name = "orientation", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Configuration is by environment; docs/configuration.md explains each key, `orientation check` says what is wrong.
+
+Examples:
+  orientation                                   serve and work on http://127.0.0.1:3000
+  ORIENTATION_LISTEN=127.0.0.1:0 orientation    the same on a free port; the first line printed is the address
+  orientation demo --students 500               send 500 students through the whole way
+  orientation admin create --email you@example.org
+";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve HTTP only (needs MongoDB: an embedded store is served and worked on by one process)
+    Serve,
+    /// Work on jobs only (needs MongoDB, as `serve`)
+    Work,
+    /// Write openapi/orientation.json and openapi/operations.txt
+    Openapi {
+        /// Write nothing; fail if what stands there is not what the program serves
+        #[arg(long)]
+        check: bool,
+        /// The folder to write to
+        #[arg(long, default_value = "openapi")]
+        to: PathBuf,
+    },
+    /// Administrators
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Send students through the whole way and tell what happened
+    Demo(DemoOptions),
+    /// Say what is configured, and which key is bad and why
+    Check,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Make an administrator, or promote an account that is there
+    ///
+    /// The password is asked for, or read as the first line of standard input; it is never an argument.
+    Create {
+        /// The address that signs in
+        #[arg(long)]
+        email: String,
+        /// Print a one-time link that sets the password, instead of asking for one
+        #[arg(long)]
+        link: bool,
+    },
+}
+
+/// What `demo` does.
+#[derive(clap::Args)]
+struct DemoOptions {
+    /// How many students: 50, or with --from as many as the file has
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    students: Option<u32>,
+    /// A file of forms, one JSON object a line, as in tests/data/students.jsonl; made-up students otherwise
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// A service that runs already, if it is a sandbox; otherwise one is started on a folder and port of its own
+    #[arg(long)]
+    url: Option<Url>,
+    /// How many students are on their way at once
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    at_once: u32,
+    /// Keep the folder of its own, to look at it afterwards
+    #[arg(long, conflicts_with = "url")]
+    keep: bool,
+}
+
+/// Why a command failed, for whoever typed it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(String);
+
+impl Failed {
+    fn because(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Reads the command line and does what it says. Prints why it failed, if it did.
+pub fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("orientation: can't start its threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(carry_out(command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("orientation: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
+    match command {
+        None => run::serve_and_work().await,
+        Some(Command::Serve) => run::apart("serve"),
+        Some(Command::Work) => run::apart("work"),
+        Some(Command::Openapi { check, to }) => openapi::write(&to, check).await,
+        Some(Command::Admin(AdminCommand::Create { email, link })) => admin::create(&email, link).await,
+        Some(Command::Demo(options)) => demo::run(options).await,
+        Some(Command::Check) => check::run().await,
+    }
+}

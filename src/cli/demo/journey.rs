@@ -1,0 +1,264 @@
+//! One student's way through the service.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::students::Student;
+use crate::cli::Failed;
+use crate::kernel::{EmailAddress, text};
+
+const PASSWORD: &str = "seven quiet herons at dawn";
+/// Between two looks into the outbox.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A client of the service at one address, for all students.
+pub(super) struct Visitor {
+    http: reqwest::Client,
+    service: Url,
+    requests: AtomicU64,
+}
+
+/// What a student holds at the end.
+pub(super) struct Arrived {
+    pub group: String,
+    pub currency: String,
+    pub paid: i64,
+    pub letters: usize,
+    /// From the first request to the letter with the ticket.
+    pub took: Duration,
+}
+
+/// Where a student's way ended early, and why.
+#[derive(Debug)]
+pub(super) struct Stuck(pub String);
+
+impl From<reqwest::Error> for Stuck {
+    fn from(error: reqwest::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Visitor {
+    pub fn new(service: Url) -> Result<Self, Failed> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .build()
+            .map_err(Failed::because)?;
+        Ok(Self { http, service, requests: AtomicU64::new(0) })
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether letters can be read here: only then can a student go through without a mailbox.
+    pub async fn is_at_a_sandbox(&self) -> Result<(), Failed> {
+        let answer = self.http.get(self.address("/outbox.json?limit=1")).send().await;
+        match answer.map(|answer| answer.status()) {
+            Ok(StatusCode::OK) => Ok(()),
+            Ok(status) => Err(Failed(format!(
+                "{} is no sandbox: its outbox answers {status}. The demo makes accounts and payments up",
+                self.service
+            ))),
+            Err(error) => Err(Failed(format!("{} can't be reached: {error}", self.service))),
+        }
+    }
+
+    /// Walks the whole way; each letter is waited for no longer than `patience`.
+    pub async fn walk(&self, student: &Student, patience: Duration) -> Result<Arrived, Stuck> {
+        let began = Instant::now();
+        let email = address_of(student)?;
+        self.sign_up(student).await?;
+        let letter = self.letter(&email, "token=", patience).await?;
+        self.ask(Method::POST, "/v1/accounts/confirm", None, Some(&json!({ "token": token_in(&letter)? })))
+            .await?;
+        let cookie = self.sign_in(&email).await?;
+        let registered =
+            self.ask(Method::POST, "/v1/registration", Some(&cookie), Some(&student.form)).await?;
+        let registered: Value = registered.json().await?;
+        let order = &registered["order"];
+        self.pay(order).await?;
+        let letters = self.ticket(&email, patience).await?;
+        self.reads_back_as_written(student, &cookie).await?;
+        Ok(Arrived {
+            group: text_at(&registered, "/registration/group/name")?,
+            currency: text_at(order, "/amount/currency")?,
+            paid: order["amount"]["amount"].as_i64().ok_or_else(|| Stuck("the order has no amount".into()))?,
+            letters,
+            took: began.elapsed(),
+        })
+    }
+
+    async fn sign_up(&self, student: &Student) -> Result<(), Stuck> {
+        let mut body = student.account.clone();
+        body["password"] = PASSWORD.into();
+        self.ask(Method::POST, "/v1/accounts", None, Some(&body)).await.map(drop)
+    }
+
+    async fn sign_in(&self, email: &str) -> Result<String, Stuck> {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let answer = self.ask(Method::POST, "/v1/session", None, Some(&body)).await?;
+        let cookie = answer.headers().get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok());
+        let pair = cookie.and_then(|cookie| cookie.split(';').next());
+        pair.map(str::to_owned).ok_or_else(|| Stuck("signing in set no cookie".into()))
+    }
+
+    /// Presses *Pay* on the sandbox's page.
+    async fn pay(&self, order: &Value) -> Result<(), Stuck> {
+        let page = text_at(order, "/checkoutUrl")?;
+        let page = Url::parse(&page).map_err(|error| Stuck(format!("checkoutUrl: {error}")))?;
+        let shown = self.send(self.http.get(page.clone())).await?;
+        refuse_unless(shown.status() == StatusCode::OK, "the checkout page", shown.status())?;
+        let answer = self.send(self.http.post(format!("{page}/pay"))).await?;
+        let goes_on = answer.status().is_redirection() && answer.headers().contains_key(LOCATION);
+        refuse_unless(goes_on, "pressing Pay", answer.status())
+    }
+
+    /// Waits for the letter with the ticket and looks at its PDF. How many letters the student has got by then.
+    async fn ticket(&self, email: &str, patience: Duration) -> Result<usize, Stuck> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let letters = self.letters(email).await?;
+            let pdf = letters.iter().flat_map(|letter| letter["attachments"].as_array().into_iter().flatten());
+            if let Some(pdf) = pdf.into_iter().find(|file| file["type"] == "application/pdf") {
+                let address = self.address(&text_at(pdf, "/address")?);
+                let bytes = self.send(self.http.get(address)).await?.bytes().await?;
+                return if bytes.starts_with(b"%PDF-") { Ok(letters.len()) } else { Err(Stuck("the ticket is no PDF".into())) };
+            }
+            wait_until(deadline, "the ticket").await?;
+        }
+    }
+
+    /// The text of the newest letter to `email` that contains `needle`.
+    async fn letter(&self, email: &str, needle: &str, patience: Duration) -> Result<String, Stuck> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let letters = self.letters(email).await?;
+            let texts = letters.iter().filter_map(|letter| letter["text"].as_str());
+            if let Some(found) = texts.into_iter().find(|text| text.contains(needle)) {
+                return Ok(found.to_owned());
+            }
+            wait_until(deadline, "a letter").await?;
+        }
+    }
+
+    async fn letters(&self, email: &str) -> Result<Vec<Value>, Stuck> {
+        let mut address = self.address("/outbox.json");
+        address.query_pairs_mut().append_pair("to", email);
+        let answer: Value = self.send(self.http.get(address)).await?.json().await?;
+        let items = answer.get("items").unwrap_or(&answer).as_array().cloned();
+        items.ok_or_else(|| Stuck("outbox.json is no list".into()))
+    }
+
+    async fn reads_back_as_written(&self, student: &Student, cookie: &str) -> Result<(), Stuck> {
+        let kept: Value =
+            self.ask(Method::GET, "/v1/registration", Some(cookie), None).await?.json().await?;
+        refuse_unless(kept["state"] == "registered", "after paying, the registration's state", &kept["state"])?;
+        let mut expected = student.form.clone();
+        tidy(&mut expected);
+        expect_phone(&mut expected["phone"], &student.expect.phone);
+        expect_phone(&mut expected["emergencyContact"]["phone"], &student.expect.emergency_contact_phone);
+        for (property, expected) in expected.as_object().into_iter().flatten() {
+            let same = property == "studentId" && text_of(expected).eq_ignore_ascii_case(text_of(&kept[property]));
+            refuse_unless(same || &kept[property] == expected, "what reads back differently:", property)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a request and takes any success; a 429 is obeyed, anything else ends the way.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        cookie: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Response, Stuck> {
+        loop {
+            let mut request = self.http.request(method.clone(), self.address(path));
+            if let Some(cookie) = cookie {
+                request = request.header(COOKIE, cookie);
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let answer = self.send(request).await?;
+            match answer.status() {
+                status if status.is_success() => return Ok(answer),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                    tokio::time::sleep(retry_after(&answer)).await;
+                }
+                status => {
+                    let said = answer.text().await.unwrap_or_default();
+                    return Err(Stuck(format!("{method} {path}: {status} {said}")));
+                }
+            }
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Stuck> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Ok(request.send().await?)
+    }
+
+    fn address(&self, path: &str) -> Url {
+        self.service.join(path).unwrap_or_else(|_| self.service.clone())
+    }
+}
+
+fn address_of(student: &Student) -> Result<String, Stuck> {
+    let written = text_at(&student.account, "/email")?;
+    let address = EmailAddress::parse(&written).map_err(|error| Stuck(error.to_string()))?;
+    Ok(address.as_str().to_owned())
+}
+
+fn text_at(value: &Value, pointer: &str) -> Result<String, Stuck> {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.map(str::to_owned).ok_or_else(|| Stuck(format!("{pointer} is missing")))
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn token_in(letter: &str) -> Result<&str, Stuck> {
+    let rest = letter.split("token=").nth(1).ok_or_else(|| Stuck("the letter has no token".into()))?;
+    Ok(rest.split(|c: char| c.is_whitespace() || c == '&').next().unwrap_or(rest))
+}
+
+fn retry_after(answer: &Response) -> Duration {
+    let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1).clamp(1, 60))
+}
+
+fn refuse_unless(holds: bool, what: &str, instead: impl std::fmt::Display) -> Result<(), Stuck> {
+    if holds { Ok(()) } else { Err(Stuck(format!("{what}: {instead}"))) }
+}
+
+async fn wait_until(deadline: Instant, what: &str) -> Result<(), Stuck> {
+    refuse_unless(Instant::now() < deadline, what, "did not come")?;
+    tokio::time::sleep(LOOK_AGAIN).await;
+    Ok(())
+}
+
+/// Every text as it is kept: white space at its ends removed, in Unicode NFC.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::String(written) => *written = text::clean(written),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(properties) => properties.values_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+fn expect_phone(written: &mut Value, expected: &Option<String>) {
+    if let Some(expected) = expected {
+        *written = expected.as_str().into();
+    }
+}
