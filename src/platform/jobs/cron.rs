@@ -1,0 +1,173 @@
+//! Jobs that repeat.
+
+use std::str::FromStr;
+
+use chrono_tz::Tz;
+use croner::Cron;
+
+use super::model::{Job, Payload};
+use crate::kernel::Timestamp;
+
+/// The list of all jobs that repeat, by the clock on the wall of one time zone.
+///
+/// A tick is a job of the id `cron:<name>:<tick>`: however many processes make it, there is one. A tick missed
+/// while no process was up is made up for once, as long as its day isn't over; of several only the last.
+pub struct Crons {
+    time_zone: Tz,
+    list: Vec<Repeated>,
+}
+
+struct Repeated {
+    name: &'static str,
+    pattern: Cron,
+    job: Box<dyn Fn(String, Timestamp, Timestamp) -> Job + Send + Sync>,
+    /// Not to be looked at before.
+    next: Option<Timestamp>,
+}
+
+impl Crons {
+    /// None yet; their patterns are meant in `time_zone`.
+    pub fn new(time_zone: Tz) -> Self {
+        Self { time_zone, list: vec![] }
+    }
+
+    /// These and another: at each tick of `pattern` (five fields, such as `0 9 * * *`) a job with the payload
+    /// that `payload` makes from the time of the tick. `name` is part of ids: unique, and never changed.
+    ///
+    /// # Panics
+    /// If `pattern` isn't one or `name` is taken: mistakes of the list, which show at the first start.
+    pub fn with<P: Payload>(
+        mut self,
+        name: &'static str,
+        pattern: &'static str,
+        payload: impl Fn(Timestamp) -> P + Send + Sync + 'static,
+    ) -> Self {
+        assert!(self.list.iter().all(|other| other.name != name), "two repeated jobs are called {name}");
+        let pattern = Cron::from_str(pattern).unwrap_or_else(|error| panic!("{name}: {pattern}: {error}"));
+        let job = move |id, tick, now| Job::new(id, &payload(tick), now).at(tick);
+        self.list.push(Repeated { name, pattern, job: Box::new(job), next: None });
+        self
+    }
+
+    /// The jobs of the ticks that are due: to be recorded, and then noted by [`Crons::recorded`].
+    pub(super) fn due(&self, now: Timestamp) -> Vec<Job> {
+        let due = self.list.iter().filter(|cron| cron.next.is_none_or(|next| next <= now));
+        due.filter_map(|cron| cron.last_tick(self.time_zone, now).map(|tick| cron.job(tick, now))).collect()
+    }
+
+    /// What was due at `now` is in the store.
+    pub(super) fn recorded(&mut self, now: Timestamp) {
+        for cron in self.list.iter_mut().filter(|cron| cron.next.is_none_or(|next| next <= now)) {
+            cron.next = Some(cron.next_tick(self.time_zone, now));
+        }
+    }
+
+    /// When the next tick is due; the end of time if there is none.
+    pub(super) fn next(&self) -> Timestamp {
+        let end = Timestamp::from_millis(i64::MAX);
+        self.list.iter().map(|cron| cron.next.unwrap_or(Timestamp::from_millis(0))).min().unwrap_or(end)
+    }
+}
+
+impl Repeated {
+    fn job(&self, tick: Timestamp, now: Timestamp) -> Job {
+        (self.job)(format!("cron:{}:{tick}", self.name), tick, now)
+    }
+
+    /// The last tick up to `now`, if it was on the same day.
+    fn last_tick(&self, zone: Tz, now: Timestamp) -> Option<Timestamp> {
+        let now = second(now).to_utc().with_timezone(&zone);
+        let last = self.pattern.find_previous_occurrence(&now, true).ok()?;
+        (last.date_naive() == now.date_naive()).then(|| last.to_utc().into())
+    }
+
+    fn next_tick(&self, zone: Tz, now: Timestamp) -> Timestamp {
+        let now = second(now).to_utc().with_timezone(&zone);
+        let next = self.pattern.find_next_occurrence(&now, false);
+        // A pattern that never comes again (the 30th of February) is looked at no more.
+        next.map_or(Timestamp::from_millis(i64::MAX), |next| next.to_utc().into())
+    }
+}
+
+fn second(time: Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.as_secs() * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Report {
+        day: Timestamp,
+    }
+
+    impl Payload for Report {
+        const KIND: &'static str = "report";
+    }
+
+    const TORONTO: Tz = chrono_tz::America::Toronto;
+
+    fn daily(pattern: &'static str) -> Crons {
+        Crons::new(TORONTO).with("report", pattern, |day| Report { day })
+    }
+
+    fn time(text: &str) -> Timestamp {
+        chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc().into()
+    }
+
+    fn ids(crons: &Crons, now: &str) -> Vec<String> {
+        crons.due(time(now)).into_iter().map(|job| job.id).collect()
+    }
+
+    #[test]
+    fn nine_o_clock_is_nine_on_the_wall_in_summer_and_in_winter() {
+        let crons = daily("0 9 * * *");
+        assert_eq!(ids(&crons, "2026-07-01T13:00:00Z"), ["cron:report:2026-07-01T13:00:00.000Z"]);
+        assert_eq!(ids(&crons, "2026-12-01T14:00:00.999Z"), ["cron:report:2026-12-01T14:00:00.000Z"]);
+    }
+
+    #[test]
+    fn a_missed_tick_is_made_up_for_until_its_day_is_over_on_the_wall() {
+        let crons = daily("0 9 * * *");
+        assert_eq!(ids(&crons, "2026-07-02T03:59:59Z"), ["cron:report:2026-07-01T13:00:00.000Z"]);
+        assert!(ids(&crons, "2026-07-02T04:00:00Z").is_empty());
+        assert!(ids(&crons, "2026-07-02T12:59:59Z").is_empty());
+    }
+
+    #[test]
+    fn of_several_missed_ticks_only_the_last_is_made_up_for() {
+        assert_eq!(
+            ids(&daily("0 * * * *"), "2026-07-01T15:30:00Z"),
+            ["cron:report:2026-07-01T15:00:00.000Z"]
+        );
+    }
+
+    #[test]
+    fn a_recorded_tick_is_not_due_again_and_the_next_is_known() {
+        let mut crons = daily("0 9 * * *");
+        crons.recorded(time("2026-07-01T13:00:00Z"));
+        assert_eq!(crons.next(), time("2026-07-02T13:00:00Z"));
+        assert!(ids(&crons, "2026-07-02T12:59:59.999Z").is_empty());
+        assert_eq!(ids(&crons, "2026-07-02T13:00:00Z").len(), 1);
+    }
+
+    #[test]
+    fn an_hour_that_the_clock_skips_or_repeats_gives_one_tick() {
+        let mut crons = daily("30 2 * * *");
+        crons.recorded(time("2026-03-07T12:00:00Z"));
+        let spring = crons.next();
+        assert_eq!(spring.to_utc().date_naive().to_string(), "2026-03-08");
+        let mut crons = daily("30 1 * * *");
+        crons.recorded(time("2026-11-01T05:30:00Z"));
+        assert_eq!(crons.next(), time("2026-11-02T06:30:00Z"));
+    }
+
+    #[test]
+    #[should_panic(expected = "two repeated jobs are called report")]
+    fn a_name_is_given_once() {
+        let _ = daily("0 9 * * *").with("report", "0 8 * * *", |day| Report { day });
+    }
+}

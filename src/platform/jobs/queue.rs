@@ -1,0 +1,307 @@
+//! What is done with jobs in the store. Workers of several processes meet here and nowhere else: every change is a
+//! transaction, and whoever changes a running job shows the token of its lease.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::model::{Job, JobState, LeaseLost, Payload};
+use super::{TOPIC, trace};
+use crate::kernel::{Timestamp, faults};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
+
+pub use super::model::Outcome;
+
+impl Tx {
+    /// Records the job in this transaction; the workers are woken after its commit. If one of the same kind and key
+    /// waits already, that one stays and is due at the earlier of the two times: the two must ask for the same.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] if there is another job of this id, and whatever the store says.
+    pub async fn enqueue(&self, job: &Job) -> Result<(), StoreError> {
+        // What is due later is found by then without a wake-up.
+        if job.run_at <= job.created_at {
+            self.note(TOPIC).await;
+        }
+        if let Some(mut waiting) = waiting_like(self, job).await? {
+            waiting.repeat(job.run_at);
+            return self.put(&waiting).await;
+        }
+        match trace::current() {
+            Some(trace) if job.trace.is_none() => {
+                self.insert(&Job { trace: Some(trace), ..job.clone() }).await
+            }
+            _ => self.insert(job).await,
+        }
+    }
+
+    /// Removes the waiting job of this kind and key, if there is one: what it was for has been done.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn withdraw<P: Payload>(&self, key: &str) -> Result<(), StoreError> {
+        if let Some(waiting) = find_waiting(self, &format!("{}:{key}", P::KIND)).await? {
+            self.delete::<Job>(&waiting.id).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn find_waiting(tx: &Tx, unique_key: &str) -> Result<Option<Job>, StoreError> {
+    Ok(tx.find::<Job>(Query::new(Filter::eq("waitingKey", unique_key)).limit(1)).await?.pop())
+}
+
+/// Another job of the same kind and key that waits.
+async fn waiting_like(tx: &Tx, job: &Job) -> Result<Option<Job>, StoreError> {
+    match job.unique_key() {
+        Some(key) => Ok(find_waiting(tx, &key).await?.filter(|waiting| waiting.id != job.id)),
+        None => Ok(None),
+    }
+}
+
+/// Stores a job that may have begun to wait. If another one like it waits, that one takes its place.
+pub(super) async fn put_back(tx: &Tx, mut job: Job, now: Timestamp) -> Result<Job, StoreError> {
+    if job.state == JobState::Waiting
+        && let Some(mut waiting) = waiting_like(tx, &job).await?
+    {
+        job.make_way_for(&mut waiting, now);
+        tx.put(&waiting).await?;
+    }
+    tx.put(&job).await?;
+    Ok(job)
+}
+
+/// Room that a worker has for jobs of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub kind: &'static str,
+    pub jobs: usize,
+}
+
+/// What a claim got.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// To be run.
+    pub jobs: Vec<Job>,
+    /// Not to be run again: their workers died too often.
+    pub buried: Vec<Job>,
+    /// When more of a kind is due; not there if none waits.
+    pub next: BTreeMap<&'static str, Timestamp>,
+}
+
+/// How a run that was claimed under `token` has ended.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    pub job_id: String,
+    pub token: String,
+    pub outcome: Outcome,
+}
+
+/// Claims, renews and settles.
+#[derive(Clone)]
+pub struct Queue {
+    store: Store,
+}
+
+impl Queue {
+    /// The jobs in `store`.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Leases to whoever has `token` (a new one each time) what is due, oldest first, as far as there is room; of one
+    /// kind and key never two at a time. With `crashed` also those jobs whose lease has run out, but for `mine`: the
+    /// caller knows that it is alive.
+    ///
+    /// # Errors
+    /// Whatever the store says; then nothing is leased.
+    pub async fn claim(
+        &self,
+        room: &[Room],
+        crashed: bool,
+        mine: &HashSet<String>,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        self.store
+            .transact(async |tx| {
+                let mut claimed = Claimed::default();
+                let mut room = room.to_vec();
+                if crashed {
+                    take_over_crashed(&tx, &mut room, mine, token, now, &mut claimed).await?;
+                }
+                for room in room {
+                    claim_due(&tx, room, token, now, &mut claimed).await?;
+                }
+                Ok(claimed)
+            })
+            .await
+    }
+
+    /// Prolongs the leases of these jobs (id and token), and returns those that are lost.
+    ///
+    /// # Errors
+    /// Whatever the store says; then nothing is prolonged.
+    pub async fn renew(
+        &self,
+        leases: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store
+            .transact(async |tx| {
+                let mut lost = vec![];
+                for (id, token) in leases {
+                    let job = tx.get::<Job>(id).await?;
+                    match job.map(|mut job| job.renew(token, now).map(|()| job)) {
+                        Some(Ok(job)) => tx.put(&job).await?,
+                        Some(Err(LeaseLost)) | None => lost.push((id.clone(), token.clone())),
+                    }
+                }
+                Ok(lost)
+            })
+            .await
+    }
+
+    /// Writes down how runs have ended. Returns the jobs as they are now, or [`LeaseLost`] where another worker has
+    /// the job by now and its word counts.
+    ///
+    /// # Errors
+    /// Whatever the store says; then nothing is written.
+    pub async fn settle(
+        &self,
+        ended: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Job, LeaseLost>>, StoreError> {
+        self.store
+            .transact(async |tx| {
+                let mut settled = vec![];
+                for one in ended {
+                    settled.push(settle(&tx, one, now).await?);
+                }
+                Ok(settled)
+            })
+            .await
+    }
+
+    /// Records the tick of a cron, unless it is there. If another job like it waits, that one does for both.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn record_tick(&self, tick: &Job, now: Timestamp) -> Result<bool, StoreError> {
+        let recorded = self
+            .store
+            .transact(async |tx| {
+                if tx.get::<Job>(&tick.id).await?.is_some() {
+                    return Ok(false);
+                }
+                tx.note(TOPIC).await;
+                let mut tick = tick.clone();
+                if let Some(mut waiting) = waiting_like(&tx, &tick).await? {
+                    tick.make_way_for(&mut waiting, now);
+                    tx.put(&waiting).await?;
+                }
+                tx.insert(&tick).await?;
+                Ok(true)
+            })
+            .await;
+        match recorded {
+            Err(StoreError::Duplicate { .. }) => Ok(false),
+            other => other,
+        }
+    }
+}
+
+async fn settle(tx: &Tx, one: &Settlement, now: Timestamp) -> Result<Result<Job, LeaseLost>, StoreError> {
+    let Some(mut job) = tx.get::<Job>(&one.job_id).await? else { return Ok(Err(LeaseLost)) };
+    if let Err(lost) = job.settle(&one.token, &one.outcome, now) {
+        return Ok(Err(lost));
+    }
+    if matches!(one.outcome, Outcome::HandedBack) {
+        tx.note(TOPIC).await;
+    }
+    put_back(tx, job, now).await.map(Ok)
+}
+
+async fn take_over_crashed(
+    tx: &Tx,
+    room: &mut [Room],
+    mine: &HashSet<String>,
+    token: &str,
+    now: Timestamp,
+    claimed: &mut Claimed,
+) -> Result<(), StoreError> {
+    // As many as may be in front of those that are wanted.
+    let limit = mine.len() + room.iter().map(|room| room.jobs).sum::<usize>();
+    let kinds = room.iter().map(|room| room.kind.into()).collect();
+    let expired = Filter::eq("state", JobState::Running.as_str())
+        .and(Filter::Le("leaseUntil", now.into()))
+        .and(Filter::In("kind", kinds));
+    for mut job in tx.find::<Job>(Query::new(expired).limit(small(limit))).await? {
+        let Some(room) = room.iter_mut().find(|room| room.kind == job.kind && room.jobs > 0) else {
+            continue;
+        };
+        if mine.contains(&job.id) {
+            continue;
+        }
+        job.take_over(token, now);
+        tx.put(&job).await?;
+        if job.state == JobState::Running {
+            room.jobs -= 1;
+            claimed.jobs.push(job);
+        } else {
+            claimed.buried.push(job);
+        }
+    }
+    Ok(())
+}
+
+async fn claim_due(
+    tx: &Tx,
+    room: Room,
+    token: &str,
+    now: Timestamp,
+    claimed: &mut Claimed,
+) -> Result<(), StoreError> {
+    // One more than there is room for tells when to look again.
+    let limit = small(room.jobs + 1);
+    let waiting = Filter::eq("state", JobState::Waiting.as_str()).and(Filter::eq("kind", room.kind));
+    let first = Query::new(waiting).sort("runAt", Dir::Asc).limit(limit);
+    let (mut query, mut left) = (first.clone(), room.jobs);
+    loop {
+        let page = tx.find::<Job>(query).await?;
+        let last = page.last().map(|job| vec![Value::Time(job.run_at), Value::Text(job.id.clone())]);
+        let full = page.len() == limit as usize;
+        let busy = busy_keys(tx, &page).await?;
+        for mut job in page {
+            if job.run_at > now || left == 0 {
+                claimed.next.insert(room.kind, job.run_at);
+                return Ok(());
+            }
+            if job.unique_key().is_some_and(|key| busy.contains(&key)) {
+                continue;
+            }
+            job.claim(token, now);
+            tx.put(&job).await?;
+            claimed.jobs.push(job);
+            left -= 1;
+        }
+        // A page of jobs whose like are running must not hide those behind it.
+        match last {
+            Some(last) if full => query = first.clone().after(last),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The keys of these jobs under which another is running.
+async fn busy_keys(tx: &Tx, jobs: &[Job]) -> Result<HashSet<String>, StoreError> {
+    let keys: Vec<Value> = jobs.iter().filter_map(Job::unique_key).map(Value::Text).collect();
+    if keys.is_empty() || !faults::guarded("jobs-one-run-a-key") {
+        return Ok(HashSet::new());
+    }
+    let limit = small(keys.len());
+    let running = tx.find::<Job>(Query::new(Filter::In("runningKey", keys)).limit(limit)).await?;
+    Ok(running.into_iter().filter_map(|job| job.running_key).collect())
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

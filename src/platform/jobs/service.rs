@@ -1,0 +1,151 @@
+//! Looking after jobs: for administrators, metrics and tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::TOPIC;
+use super::model::{Job, JobState};
+use super::queue::put_back;
+use crate::kernel::{Clock, Timestamp};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Value};
+
+/// The most that [`Jobs::dead`] lists at once.
+const PAGE: u32 = 200;
+
+/// How many jobs of one kind are in one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub kind: String,
+    pub state: JobState,
+    pub jobs: u64,
+}
+
+/// Why a job can't be retried or dropped.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum TendError {
+    #[error("there is no such job")]
+    Unknown,
+    /// Only what nobody works on can be tended to; it is in this state.
+    #[error("the job is {}", .0.as_str())]
+    State(JobState),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The jobs in the store, seen from outside.
+pub struct Jobs {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl Jobs {
+    /// The jobs in `store`.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// How many jobs of each kind are in each state, where there are any.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        let mut counts = vec![];
+        for state in [JobState::Waiting, JobState::Running, JobState::Done, JobState::Dead] {
+            let of_state = Filter::eq("state", state.as_str());
+            let tally = self.store.tally::<Job>("kind", of_state).await?;
+            counts.extend(tally.into_iter().map(|(kind, jobs)| Count { kind, state, jobs }));
+        }
+        Ok(counts)
+    }
+
+    /// For how long the oldest job that is due has been: waiting for a worker, or left by one that died. Zero if none is.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn oldest_due(&self) -> Result<Duration, StoreError> {
+        let now = self.clock.now();
+        let mut oldest = now;
+        let waiting = Filter::eq("state", JobState::Waiting.as_str());
+        for (kind, _) in self.store.tally::<Job>("kind", waiting.clone()).await? {
+            let of_kind =
+                Query::new(waiting.clone().and(Filter::eq("kind", kind))).sort("runAt", Dir::Asc).limit(1);
+            oldest = self.earliest(of_kind, |job| Some(job.run_at)).await?.unwrap_or(oldest).min(oldest);
+        }
+        let left = Filter::eq("state", JobState::Running.as_str()).and(Filter::Le("leaseUntil", now.into()));
+        let left = Query::new(left).sort("leaseUntil", Dir::Asc).limit(1);
+        oldest = self.earliest(left, |job| job.lease_until).await?.unwrap_or(oldest).min(oldest);
+        Ok(now.since(oldest))
+    }
+
+    async fn earliest(
+        &self,
+        query: Query,
+        time: impl Fn(&Job) -> Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.store.find::<Job>(query).await?.first().and_then(time))
+    }
+
+    /// Dead jobs, the latest first, at most 200; those after `last` if it is given.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn dead(&self, last: Option<&Job>) -> Result<Vec<Job>, StoreError> {
+        let dead = Filter::eq("state", JobState::Dead.as_str());
+        let query = Query::new(dead).sort("finishedAt", Dir::Desc).limit(PAGE);
+        let place =
+            last.and_then(|job| job.finished_at.map(|time| (Value::Time(time), job.id.as_str().into())));
+        self.store
+            .find(match place {
+                Some((time, id)) => query.after(vec![time, id]),
+                None => query,
+            })
+            .await
+    }
+
+    /// The job of this id.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn get(&self, id: &str) -> Result<Option<Job>, StoreError> {
+        self.store.get(id).await
+    }
+
+    /// Has a dead job tried again at once, with all its attempts before it. If another of its kind and key waits,
+    /// that one does it.
+    ///
+    /// # Errors
+    /// [`TendError`] if there is no such job or it isn't dead.
+    pub async fn retry(&self, id: &str) -> Result<Job, TendError> {
+        let now = self.clock.now();
+        self.store
+            .transact(async |tx| {
+                let mut job = tx.get::<Job>(id).await?.ok_or(TendError::Unknown)?;
+                if job.state != JobState::Dead {
+                    return Err(TendError::State(job.state));
+                }
+                job.revive(now);
+                tx.note(TOPIC).await;
+                Ok(put_back(&tx, job, now).await?)
+            })
+            .await
+    }
+
+    /// Drops a dead or a waiting job: it will not be run, and goes with those that are done.
+    ///
+    /// # Errors
+    /// [`TendError`] if there is no such job, or it runs or is done.
+    pub async fn drop(&self, id: &str) -> Result<Job, TendError> {
+        let now = self.clock.now();
+        self.store
+            .transact(async |tx| {
+                let mut job = tx.get::<Job>(id).await?.ok_or(TendError::Unknown)?;
+                if !matches!(job.state, JobState::Dead | JobState::Waiting) {
+                    return Err(TendError::State(job.state));
+                }
+                job.discard(now);
+                tx.put(&job).await?;
+                Ok(job)
+            })
+            .await
+    }
+}

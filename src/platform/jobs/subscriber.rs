@@ -1,0 +1,112 @@
+//! Those who carry out jobs, and the one list of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::model::Payload;
+use crate::platform::store::StoreError;
+
+/// Why a job was not done. The texts are logged and shown to administrators: no personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It may go better later: tried again with backoff, dead after the kind's limit.
+    #[error("{0}")]
+    Retry(String),
+    /// It will never go: dead at once, for an administrator to look at.
+    #[error("{0}")]
+    Dead(String),
+}
+
+impl From<StoreError> for JobError {
+    fn from(error: StoreError) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+/// This run of a job.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub job_id: String,
+    /// 1 at the first try.
+    pub attempt: u32,
+    /// How often a run of it ended without a word (its lease ran out).
+    pub crashes: u32,
+}
+
+/// Carries out the jobs of one kind. A job may run twice: its effect must come once.
+///
+/// A run ends at any `await` when its process loses the job (its lease ran out) or shuts down. A panic is a failure.
+#[async_trait]
+pub trait Subscriber: Send + Sync + 'static {
+    /// What it is told.
+    type Payload: Payload;
+    /// How many at once in one process.
+    const CONCURRENCY: usize = 4;
+    /// Failures until it is dead.
+    const ATTEMPTS: u32 = 12;
+    /// How many may start in a second in one process, where that is limited.
+    const PER_SECOND: Option<u32> = None;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`JobError`], if it was not done.
+    async fn handle(&self, payload: Self::Payload, run: Run) -> Result<(), JobError>;
+}
+
+/// All subscribers, one a kind.
+#[derive(Default)]
+pub struct Subscribers(pub(super) BTreeMap<&'static str, Arc<dyn Served>>);
+
+impl Subscribers {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These and `subscriber`.
+    ///
+    /// # Panics
+    /// If its kind has one: that is a mistake of the list, which shows at the first start.
+    pub fn with<S: Subscriber>(mut self, subscriber: Arc<S>) -> Self {
+        let kind = S::Payload::KIND;
+        let before = self.0.insert(kind, Arc::new(Typed(subscriber)));
+        assert!(before.is_none(), "two subscribers are listed for jobs of the kind {kind}");
+        self
+    }
+}
+
+/// A subscriber, whatever its payload.
+#[async_trait]
+pub(super) trait Served: Send + Sync {
+    fn concurrency(&self) -> usize;
+    fn attempts(&self) -> u32;
+    fn per_second(&self) -> Option<u32>;
+    async fn run(&self, payload: serde_json::Value, run: Run) -> Result<(), JobError>;
+}
+
+struct Typed<S>(Arc<S>);
+
+#[async_trait]
+impl<S: Subscriber> Served for Typed<S> {
+    fn concurrency(&self) -> usize {
+        S::CONCURRENCY.max(1)
+    }
+
+    fn attempts(&self) -> u32 {
+        S::ATTEMPTS
+    }
+
+    fn per_second(&self) -> Option<u32> {
+        S::PER_SECOND
+    }
+
+    async fn run(&self, payload: serde_json::Value, run: Run) -> Result<(), JobError> {
+        // What the parser says may quote the payload.
+        let payload = serde_json::from_value(payload)
+            .map_err(|_| JobError::Dead("its payload is not one of its kind".into()))?;
+        self.0.handle(payload, run).await
+    }
+}

@@ -1,0 +1,502 @@
+//! The workers of one process.
+//!
+//! One task claims and settles for all kinds; each run is a task of its own; a third renews the leases, so that a
+//! store that is slow to claim from costs no lease. Nothing here knows of other processes: the queue does.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::cron::Crons;
+use super::model::{Job, JobState, LEASE, LeaseLost, Pace, RENEW_EVERY, backoff};
+use super::queue::{Claimed, Outcome, Queue, Room, Settlement};
+use super::subscriber::{JobError, Run, Served, Subscribers};
+use super::sweep::{Sweep, Sweeper};
+use super::{TOPIC, trace};
+use crate::kernel::{Clock, Ids, Timestamp};
+use crate::platform::signals::{Listener, Signals, wake_after_commit};
+use crate::platform::store::{Filter, Store, StoreError};
+
+/// How often the store is looked at though nobody woke us.
+const POLL: Duration = Duration::from_secs(1);
+/// Pause between two looks at a store that does not answer.
+const STORE_PAUSE: Duration = Duration::from_millis(250);
+/// Wake-ups within this time are answered by one look.
+const GATHER: Duration = Duration::from_millis(5);
+/// Jobs of one kind that are claimed at once.
+const BATCH: usize = 64;
+/// How often kinds that nobody serves are looked for.
+const STRANGERS_EVERY: Duration = Duration::from_secs(60);
+/// How long a run that was told to stop has for it.
+const STOPPING: Duration = Duration::from_secs(2);
+/// How long the store has at the end to take what is handed back.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// Workers, ready to start.
+pub struct Workers {
+    store: Store,
+    signals: Arc<dyn Signals>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    subscribers: Subscribers,
+    crons: Crons,
+}
+
+impl Workers {
+    /// Workers for all kinds of `subscribers`, who also see to the ticks of `crons` and sweep away what was done a
+    /// day ago.
+    pub fn new(
+        store: Store,
+        signals: Arc<dyn Signals>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        subscribers: Subscribers,
+        crons: Crons,
+    ) -> Self {
+        let sweeper = Sweeper { store: store.clone(), clock: clock.clone() };
+        let subscribers = subscribers.with(Arc::new(sweeper));
+        let crons = crons.with("jobs.sweep", "23 * * * *", |_| Sweep {});
+        Self { store, signals, clock, ids, subscribers, crons }
+    }
+
+    /// Starts them, within a tokio runtime. They are woken by the commits of this store too.
+    pub fn start(self) -> Running {
+        wake_after_commit(&self.store, self.signals.clone());
+        let (stop, stopped) = oneshot::channel();
+        let listener = self.signals.listen(TOPIC);
+        let queue = Queue::new(self.store.clone());
+        let held = Held::default();
+        let heart = heartbeat(queue.clone(), self.clock.clone(), held.clone());
+        let worker = Worker {
+            heart: AbortOnDropHandle::new(tokio::spawn(heart)),
+            store: self.store,
+            queue,
+            clock: self.clock,
+            ids: self.ids,
+            crons: self.crons,
+            lanes: self.subscribers.0.into_iter().map(|(kind, served)| (kind, Lane::new(served))).collect(),
+            held,
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+            ended: vec![],
+            crashed: true,
+            poll_at: Instant::now(),
+            looked_at: None,
+            strangers_at: Instant::now(),
+            strangers: BTreeSet::new(),
+            store_is_down: false,
+        };
+        Running { stop, worker: AbortOnDropHandle::new(tokio::spawn(worker.work(listener, stopped))) }
+    }
+}
+
+/// Workers at work. Dropped, they end at once, as if the process had died.
+pub struct Running {
+    stop: oneshot::Sender<Duration>,
+    worker: AbortOnDropHandle<()>,
+}
+
+impl Running {
+    /// Claims nothing more, waits at most this long for what runs, and hands the rest back.
+    pub async fn drain(self, patience: Duration) {
+        // An error would mean that the worker is gone: the next line finds that out.
+        let _ = self.stop.send(patience);
+        match timeout(patience + STOPPING + PARTING, self.worker).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the workers ended by themselves"),
+            Err(_) => tracing::warn!("the store doesn't answer: what runs is left to its leases"),
+        }
+    }
+}
+
+/// The jobs that this process has, by id.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<HashMap<String, Lease>>>);
+
+struct Lease {
+    token: String,
+    kind: &'static str,
+    attempt: u32,
+    until: Timestamp,
+    lost: bool,
+    run: AbortHandle,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lease>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Id and token of each, but for those that are lost.
+    fn leases(&self) -> Vec<(String, String)> {
+        let held = self.lock();
+        held.iter().filter(|(_, job)| !job.lost).map(|(id, job)| (id.clone(), job.token.clone())).collect()
+    }
+
+    /// Another worker has these by now, or may have: their runs are ended.
+    fn lose(&self, lost: impl Fn(&str, &Lease) -> bool) {
+        for (id, job) in self.lock().iter_mut().filter(|(id, job)| !job.lost && lost(id, job)) {
+            tracing::warn!(kind = job.kind, id, "the lease of a job was lost while it ran");
+            job.lost = true;
+            job.run.abort();
+        }
+    }
+}
+
+/// Renews the leases of all jobs held, every two seconds.
+async fn heartbeat(queue: Queue, clock: Arc<dyn Clock>, held: Held) {
+    let mut beat = tokio::time::interval(RENEW_EVERY);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let (leases, now) = (held.leases(), clock.now());
+        if leases.is_empty() {
+            continue;
+        }
+        match timeout(RENEW_EVERY, queue.renew(&leases, now)).await {
+            Ok(Ok(lost)) => {
+                held.lose(|id, job| lost.iter().any(|(of, token)| of == id && *token == job.token));
+                prolong(&held, &leases, now);
+            }
+            // Whoever can't renew a lease must be gone when it runs out.
+            Ok(Err(_)) | Err(_) => held.lose(|_, job| job.until <= clock.now()),
+        }
+    }
+}
+
+fn prolong(held: &Held, leases: &[(String, String)], now: Timestamp) {
+    let mut held = held.lock();
+    for (id, token) in leases {
+        if let Some(job) = held.get_mut(id).filter(|job| job.token == *token) {
+            job.until = now.plus(LEASE);
+        }
+    }
+}
+
+/// What one kind is served by.
+struct Lane {
+    served: Arc<dyn Served>,
+    running: usize,
+    pace: Option<Pace>,
+    /// Something may be due.
+    look: bool,
+    /// When the next is due, as far as is known.
+    next: Option<Timestamp>,
+}
+
+impl Lane {
+    fn new(served: Arc<dyn Served>) -> Self {
+        let pace = served.per_second().map(Pace::new);
+        Self { served, running: 0, pace, look: true, next: None }
+    }
+
+    fn room(&self, now: Timestamp) -> usize {
+        let free = self.served.concurrency().saturating_sub(self.running).min(BATCH);
+        self.pace.map_or(free, |pace| free.min(pace.room(now)))
+    }
+
+    /// When to look again; `None` while there is no room.
+    fn look_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.running >= self.served.concurrency() {
+            return None;
+        }
+        let due = if self.look { Some(now) } else { self.next };
+        due.map(|due| self.pace.map_or(due, |pace| due.max(pace.next())))
+    }
+}
+
+type Ended = Result<(task::Id, Result<(), JobError>), JoinError>;
+
+struct Worker {
+    store: Store,
+    queue: Queue,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    crons: Crons,
+    lanes: BTreeMap<&'static str, Lane>,
+    held: Held,
+    heart: AbortOnDropHandle<()>,
+    tasks: JoinSet<Result<(), JobError>>,
+    /// Which job a task runs.
+    names: HashMap<task::Id, String>,
+    /// Not yet written down.
+    ended: Vec<Settlement>,
+    /// Look for what dead workers have left.
+    crashed: bool,
+    poll_at: Instant,
+    looked_at: Option<Instant>,
+    strangers_at: Instant,
+    strangers: BTreeSet<String>,
+    store_is_down: bool,
+}
+
+impl Worker {
+    async fn work(mut self, mut listener: Listener, mut stopped: oneshot::Receiver<Duration>) {
+        loop {
+            let pause = match self.turn().await {
+                Ok(()) => {
+                    self.store_is_down = false;
+                    self.pause()
+                }
+                Err(error) => {
+                    self.complain(&error);
+                    STORE_PAUSE
+                }
+            };
+            tokio::select! {
+                biased;
+                patience = &mut stopped => return self.wind_down(patience.unwrap_or_default()).await,
+                () = listener.woken() => self.gather().await,
+                Some(ended) = self.tasks.join_next_with_id() => self.note_ended(ended),
+                () = tokio::time::sleep(pause) => {}
+            }
+            self.look_where_due();
+        }
+    }
+
+    /// One look at everything: what has ended, the ticks of crons, what can be claimed.
+    async fn turn(&mut self) -> Result<(), StoreError> {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.note_ended(ended);
+        }
+        self.settle().await?;
+        self.record_ticks().await?;
+        self.claim().await?;
+        self.look_for_strangers().await
+    }
+
+    /// A crowd of wake-ups is answered at once.
+    async fn gather(&mut self) {
+        if let Some(looked_at) = self.looked_at {
+            sleep_until(looked_at + GATHER).await;
+        }
+        self.look_everywhere();
+    }
+
+    fn look_everywhere(&mut self) {
+        self.crashed = true;
+        self.lanes.values_mut().for_each(|lane| lane.look = true);
+    }
+
+    fn look_where_due(&mut self) {
+        let now = self.clock.now();
+        if Instant::now() >= self.poll_at {
+            self.look_everywhere();
+        }
+        for lane in self.lanes.values_mut().filter(|lane| lane.next.is_some_and(|next| next <= now)) {
+            lane.look = true;
+        }
+    }
+
+    /// Until the next look that is already known to be needed.
+    fn pause(&self) -> Duration {
+        let now = self.clock.now();
+        let lanes = self.lanes.values().filter_map(|lane| lane.look_at(now)).min();
+        let due = lanes.map_or(self.crons.next(), |lanes| lanes.min(self.crons.next()));
+        due.since(now).min(self.poll_at.saturating_duration_since(Instant::now()))
+    }
+
+    fn complain(&mut self, error: &StoreError) {
+        if !self.store_is_down {
+            tracing::warn!(%error, "jobs can't be reached in the store");
+        }
+        self.store_is_down = true;
+    }
+
+    async fn record_ticks(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if self.crons.next() > now {
+            return Ok(());
+        }
+        for tick in self.crons.due(now) {
+            if self.queue.record_tick(&tick, now).await? {
+                tracing::info!(kind = tick.kind, id = tick.id, "a repeated job is due");
+            }
+        }
+        self.crons.recorded(now);
+        Ok(())
+    }
+
+    async fn claim(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let looked = self.lanes.iter().filter(|(_, lane)| lane.look);
+        let room: Vec<Room> = looked.map(|(kind, lane)| Room { kind, jobs: lane.room(now) }).collect();
+        let room: Vec<Room> = room.into_iter().filter(|room| room.jobs > 0).collect();
+        if room.is_empty() {
+            self.looked(&room, &Claimed::default());
+            return Ok(());
+        }
+        let mine: HashSet<String> = self.held.lock().keys().cloned().collect();
+        let token = self.ids.next();
+        let claimed = self.queue.claim(&room, self.crashed, &mine, &token, now).await?;
+        self.looked(&room, &claimed);
+        for job in &claimed.buried {
+            tracing::error!(
+                kind = job.kind,
+                id = job.id,
+                crashes = job.crashes,
+                "a job is dead: its workers died"
+            );
+        }
+        for job in claimed.jobs {
+            self.run(job, &token, now);
+        }
+        Ok(())
+    }
+
+    /// Remembers when to look again.
+    fn looked(&mut self, room: &[Room], claimed: &Claimed) {
+        self.looked_at = Some(Instant::now());
+        self.crashed = false;
+        if Instant::now() >= self.poll_at {
+            self.poll_at = Instant::now() + POLL;
+        }
+        for room in room {
+            if let Some(lane) = self.lanes.get_mut(room.kind) {
+                lane.look = false;
+                lane.next = claimed.next.get(room.kind).copied();
+            }
+        }
+    }
+
+    fn run(&mut self, job: Job, token: &str, now: Timestamp) {
+        let Some((&kind, lane)) = self.lanes.get_key_value(job.kind.as_str()) else { return };
+        let span = tracing::info_span!("job", kind, id = job.id, attempt = job.attempts, trace = job.trace);
+        let run = Run { job_id: job.id.clone(), attempt: job.attempts, crashes: job.crashes };
+        let (served, payload) = (lane.served.clone(), job.payload);
+        let work: Pin<Box<dyn Future<Output = _> + Send>> = match job.trace {
+            Some(of) => Box::pin(trace::traced(of, async move { served.run(payload, run).await })),
+            None => Box::pin(async move { served.run(payload, run).await }),
+        };
+        let run = self.tasks.spawn(work.instrument(span));
+        self.names.insert(run.id(), job.id.clone());
+        let until = job.lease_until.unwrap_or(now);
+        let lease = Lease { token: token.to_owned(), kind, attempt: job.attempts, until, lost: false, run };
+        self.held.lock().insert(job.id, lease);
+        if let Some(lane) = self.lanes.get_mut(kind) {
+            lane.running += 1;
+            if let Some(pace) = &mut lane.pace {
+                pace.take(1, now);
+            }
+        }
+    }
+
+    /// A run is over: its place is free, and its outcome is to be written down unless its lease was lost.
+    fn note_ended(&mut self, ended: Ended) {
+        let id = match &ended {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let Some(job_id) = self.names.remove(&id) else { return };
+        let mut held = self.held.lock();
+        let Some(lease) = held.get(&job_id) else { return };
+        if let Some(lane) = self.lanes.get_mut(lease.kind) {
+            lane.running = lane.running.saturating_sub(1);
+            lane.look = true;
+        }
+        if lease.lost {
+            held.remove(&job_id);
+            return;
+        }
+        let attempts = self.lanes.get(lease.kind).map_or(0, |lane| lane.served.attempts());
+        let outcome = outcome(ended, lease.attempt, attempts, self.clock.now(), self.ids.as_ref());
+        let token = lease.token.clone();
+        drop(held);
+        self.ended.push(Settlement { job_id, token, outcome });
+    }
+
+    /// Writes down what has ended; what can't be written stays to be, and held.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        if self.ended.is_empty() {
+            return Ok(());
+        }
+        let settled = self.queue.settle(&self.ended, self.clock.now()).await?;
+        let mut held = self.held.lock();
+        for (ended, settled) in self.ended.drain(..).zip(settled) {
+            held.remove(&ended.job_id);
+            log(&ended, settled);
+        }
+        Ok(())
+    }
+
+    /// Kinds that wait and that nobody here serves: a line in the log for each, once.
+    async fn look_for_strangers(&mut self) -> Result<(), StoreError> {
+        if Instant::now() < self.strangers_at {
+            return Ok(());
+        }
+        self.strangers_at = Instant::now() + STRANGERS_EVERY;
+        let waiting = Filter::eq("state", JobState::Waiting.as_str());
+        for (kind, jobs) in self.store.tally::<Job>("kind", waiting).await? {
+            if !self.lanes.contains_key(kind.as_str()) && self.strangers.insert(kind.clone()) {
+                tracing::warn!(kind, jobs, "jobs of a kind that nobody here serves are waiting");
+            }
+        }
+        Ok(())
+    }
+
+    async fn wind_down(mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        self.join_until(deadline).await;
+        self.tasks.abort_all();
+        self.join_until(Instant::now() + STOPPING).await;
+        if !self.tasks.is_empty() {
+            tracing::warn!(runs = self.tasks.len(), "runs that don't stop are left to their leases");
+        }
+        for _ in 0..3 {
+            match self.settle().await {
+                Ok(()) => break,
+                Err(error) => self.complain(&error),
+            }
+            tokio::time::sleep(STORE_PAUSE).await;
+        }
+        self.heart.abort();
+    }
+
+    /// Writes down what ends until `deadline`.
+    async fn join_until(&mut self, deadline: Instant) {
+        while let Ok(Some(ended)) = timeout_at(deadline, self.tasks.join_next_with_id()).await {
+            self.note_ended(ended);
+            if let Err(error) = self.settle().await {
+                self.complain(&error);
+            }
+        }
+    }
+}
+
+fn outcome(ended: Ended, attempt: u32, limit: u32, now: Timestamp, ids: &dyn Ids) -> Outcome {
+    let error = match ended {
+        Ok((_, Ok(()))) => return Outcome::Done,
+        Ok((_, Err(JobError::Dead(error)))) => return Outcome::Dead { error },
+        Err(error) if error.is_cancelled() => return Outcome::HandedBack,
+        Ok((_, Err(JobError::Retry(error)))) => error,
+        // What a panic says may hold anything.
+        Err(_) => "its subscriber panicked".to_owned(),
+    };
+    Outcome::Failed { error, limit, retry_at: now.plus(backoff(attempt, chance(ids))) }
+}
+
+fn chance(ids: &dyn Ids) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = ids.secret();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn log(ended: &Settlement, settled: Result<Job, LeaseLost>) {
+    let id = ended.job_id.as_str();
+    let Ok(job) = settled else {
+        return tracing::warn!(id, "a job ended after its lease: the word of another worker counts");
+    };
+    let (kind, attempt, error) = (job.kind.as_str(), job.attempts, job.error.as_deref());
+    match (&ended.outcome, job.state) {
+        (Outcome::Done, _) => tracing::debug!(kind, id, attempt, "a job is done"),
+        (Outcome::HandedBack, _) => tracing::info!(kind, id, "a job is handed back"),
+        (_, JobState::Dead) => tracing::error!(kind, id, attempt, error, "a job is dead"),
+        _ => tracing::warn!(kind, id, attempt, error, "a job failed and will be tried again"),
+    }
+}
