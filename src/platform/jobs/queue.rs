@@ -144,7 +144,7 @@ impl Queue {
         &self,
         leases: &[(String, String)],
         now: Timestamp,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<(String, String)>, StoreError> {
         self.store
             .transact(async |tx| {
                 let mut lost = vec![];
