@@ -1,3 +1,4 @@
 //! What the system does, a folder a feature; inside, the file names are the layers.
 
 pub mod payments;
+pub mod accounts;
