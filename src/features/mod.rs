@@ -1,4 +1,5 @@
 //! What the system does, a folder a feature; inside, the file names are the layers.
 
+pub mod outbox;
 pub mod payments;
 pub mod accounts;

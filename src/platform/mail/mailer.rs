@@ -181,7 +181,8 @@ mod tests {
         ) -> Self {
             let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
             std::fs::create_dir_all(&folder).unwrap();
-            let store = Store::sqlite(&folder.join("mail.db"), crate::platform::store::Access::Serving).unwrap();
+            let store =
+                Store::sqlite(&folder.join("mail.db"), crate::platform::store::Access::Serving).unwrap();
             let schemas = [
                 crate::platform::mail::schemas(),
                 vec![crate::platform::store::schema::<crate::platform::jobs::Job>()],

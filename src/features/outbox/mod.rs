@@ -1,0 +1,22 @@
+//! Letters that go no further: without a mail provider they are kept in the store and can be read in the browser.
+//!
+//! The [`Outbox`] is the mailer's carrier: it writes each rendered letter down under the id of its mail, once,
+//! however often it is carried. `/outbox` lists them with the newest first, `/outbox/{id}` shows one as HTML (in a
+//! frame in which nothing runs), as text and with its files, and `/outbox.json` tells the same to scripts, by
+//! recipient if asked. Whoever can open these pages can read everybody's letters and follow their links: they are
+//! there only on a machine that nobody else reaches, or, in a rehearsal, for administrators.
+
+mod model;
+mod pages;
+mod service;
+
+pub use model::{Cursor, KeptFile, KeptLetter};
+pub use pages::{Access, routes};
+pub use service::{LetterPage, Outbox};
+
+use crate::platform::store::{Schema, schema};
+
+/// The documents kept here.
+pub fn schemas() -> Vec<Schema> {
+    vec![schema::<KeptLetter>(), schema::<KeptFile>()]
+}

@@ -1,0 +1,175 @@
+//! Rendered letters as they are kept.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::mail::{Attachment, Letter, Mail};
+use crate::platform::store::{Document, Index};
+
+/// A rendered letter. Its id is that of its mail.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptLetter {
+    /// Id of the [`Mail`].
+    pub id: String,
+    /// Its recipient.
+    pub to: EmailAddress,
+    /// The recipient as addresses are compared.
+    pub to_key: String,
+    /// One line.
+    pub subject: String,
+    /// The letter as plain text.
+    pub text: String,
+    /// The letter as HTML.
+    pub html: String,
+    /// Names and kinds of its files, in their order; their contents are [`KeptFile`]s.
+    pub files: Vec<FileInfo>,
+    /// When it was first carried here.
+    pub written_at: Timestamp,
+}
+
+/// What a letter says about one of its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileInfo {
+    /// File name in printable ASCII, without quotation marks and slashes.
+    pub name: String,
+    /// Such as `application/pdf`.
+    pub content_type: String,
+    /// In bytes.
+    pub size: usize,
+}
+
+/// A file that went with a letter.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptFile {
+    /// See [`KeptFile::id_of`].
+    pub id: String,
+    /// Its content, in base64.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub content: Vec<u8>,
+}
+
+impl Document for KeptLetter {
+    const COLLECTION: &'static str = "outbox";
+    const INDEXES: &'static [Index] = &[
+        Index::on("outbox_by_time", &["writtenAt"]),
+        Index::on("outbox_by_recipient", &["toKey", "writtenAt"]),
+    ];
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Document for KeptFile {
+    const COLLECTION: &'static str = "outbox_files";
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl KeptLetter {
+    /// The letter and its files as they are kept.
+    pub fn of(mail: &Mail, letter: &Letter, now: Timestamp) -> (Self, Vec<KeptFile>) {
+        let kept = Self {
+            id: mail.id.clone(),
+            to: mail.to.clone(),
+            to_key: mail.to.key(),
+            subject: letter.subject.clone(),
+            text: letter.text.clone(),
+            html: letter.html.clone(),
+            files: letter.attachments.iter().map(FileInfo::of).collect(),
+            written_at: now,
+        };
+        let files = letter.attachments.iter().enumerate();
+        let files =
+            files.map(|(n, file)| KeptFile { id: KeptFile::id_of(&mail.id, n), content: file.bytes.clone() });
+        (kept, files.collect())
+    }
+}
+
+impl KeptFile {
+    /// Id of the file with the number `n` (from 0) of a letter.
+    pub fn id_of(letter: &str, n: usize) -> String {
+        format!("{n}:{letter}")
+    }
+}
+
+impl FileInfo {
+    fn of(file: &Attachment) -> Self {
+        let harmless = |c: &char| matches!(c, ' '..='~') && !r#""\/;"#.contains(*c);
+        Self {
+            name: file.name.chars().filter(harmless).collect(),
+            content_type: file.content_type.clone(),
+            size: file.bytes.len(),
+        }
+    }
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// A place in the list of letters: after this one, towards the older.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// When the letter was written.
+    pub written_at: Timestamp,
+    /// Its id.
+    pub id: String,
+}
+
+impl Cursor {
+    /// The place after `letter`.
+    pub fn after(letter: &KeptLetter) -> Self {
+        Self { written_at: letter.written_at, id: letter.id.clone() }
+    }
+
+    /// As a word for addresses.
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{} {}", self.written_at.as_millis(), self.id))
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; `None` if it is anything else.
+    pub fn decode(word: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(word).ok()?).ok()?;
+        let (millis, id) = text.split_once(' ')?;
+        Some(Self { written_at: Timestamp::from_millis(millis.parse().ok()?), id: id.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_and_nonsense_is_none() {
+        let cursor = Cursor { written_at: Timestamp::from_millis(7), id: "ticket: é".into() };
+        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        for bad in ["", "!", "AAAA", "bm8gbnVtYmVy"] {
+            assert_eq!(Cursor::decode(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_writes_no_header() {
+        let name = "a\"b\r\nc/../é; x.pdf".into();
+        let file = Attachment { name, content_type: "application/pdf".into(), bytes: vec![1, 2] };
+        let info = FileInfo::of(&file);
+        assert_eq!((info.name.as_str(), info.size), ("abc.. x.pdf", 2));
+    }
+
+    #[test]
+    fn a_file_survives_being_kept() {
+        let file = KeptFile { id: KeptFile::id_of("ticket:1", 0), content: (0..=255).collect() };
+        let back: KeptFile = serde_json::from_value(serde_json::to_value(&file).unwrap()).unwrap();
+        assert_eq!(back.content, file.content);
+    }
+}

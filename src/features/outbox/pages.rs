@@ -1,0 +1,504 @@
+//! The outbox in the browser, and for scripts.
+
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use poem::http::{StatusCode, header};
+use poem::web::{Data, Json, Path, Query};
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Middleware, Request, RequestBody, Response, Result, Route, get,
+    handler,
+};
+use poem_openapi::{ApiExtractor, ExtractParamOptions};
+use serde::{Deserialize, Serialize};
+
+use super::model::{Cursor, FileInfo, KeptLetter};
+use super::service::{LetterPage, Outbox};
+use crate::http::pages::{HtmlErrors, PageFrame};
+use crate::http::{Problem, SignedIn, unavailable};
+
+/// Who may read the letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever reaches the machine: it is this one alone.
+    Anybody,
+    /// Accounts with `admin:all`: a rehearsal faces strangers.
+    Administrators,
+}
+
+/// `/outbox` and what is below it, `/outbox.json`.
+pub fn routes(route: Route, frame: Arc<PageFrame>, outbox: Arc<Outbox>, access: Access) -> Route {
+    let guarded = Guard(access);
+    let errors = HtmlErrors(frame.clone());
+    let pages = Route::new()
+        .at("/", get(list))
+        .at("/:id", get(show))
+        .at("/:id/html", get(html))
+        .at("/:id/attachments/:n", get(attachment))
+        .data(outbox.clone())
+        .data(frame)
+        .with(guarded)
+        .with(errors);
+    route.nest("/outbox", pages).at("/outbox.json", get(list_json).data(outbox).with(guarded))
+}
+
+/// Letters on a page of the list.
+const LETTERS_ON_A_PAGE: u32 = 50;
+/// Letters in one answer to a script, unless it asks for fewer or more.
+const LETTERS_IN_AN_ANSWER: u32 = 50;
+/// More letters than these are not read at once: their HTML is with them.
+const LETTERS_AT_MOST: u32 = 200;
+/// Seconds between two loads of a list that keeps itself fresh.
+const FRESH_EVERY: u32 = 5;
+
+#[derive(Deserialize)]
+struct ListQuery {
+    to: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+    #[serde(default)]
+    fresh: bool,
+}
+
+impl ListQuery {
+    fn to(&self) -> Option<&str> {
+        self.to.as_deref().map(str::trim).filter(|to| !to.is_empty())
+    }
+
+    async fn find(&self, outbox: &Outbox, limit: u32) -> Result<LetterPage> {
+        let cursor = match self.cursor.as_deref() {
+            Some(word) => Some(Cursor::decode(word).ok_or_else(bad_cursor)?),
+            None => None,
+        };
+        let limit = self.limit.unwrap_or(limit).clamp(1, LETTERS_AT_MOST);
+        outbox.letters(self.to(), cursor.as_ref(), limit).await.map_err(unavailable)
+    }
+}
+
+fn bad_cursor() -> poem::Error {
+    let detail = "Take `cursor` from `nextCursor` of the page before, unchanged.";
+    Problem::new(StatusCode::BAD_REQUEST, "bad-cursor", "No such place in the list", detail).into()
+}
+
+// ---- the list ----
+
+#[derive(askama::Template)]
+#[template(path = "features/outbox/templates/list.page.html")]
+struct ListPage<'a> {
+    frame: &'a PageFrame,
+    letters: Vec<Line<'a>>,
+    to: &'a str,
+    fresh: bool,
+    fresh_every: u32,
+    /// Whether it begins with the newest letter.
+    first: bool,
+    /// Address of the next page.
+    older: Option<String>,
+    /// The list from the start, with the same recipient.
+    newest: String,
+    /// The same, keeping itself fresh.
+    newest_fresh: String,
+}
+
+struct Line<'a> {
+    address: String,
+    letter: &'a KeptLetter,
+}
+
+#[handler]
+async fn list(
+    outbox: Data<&Arc<Outbox>>,
+    frame: Data<&Arc<PageFrame>>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response> {
+    let page = query.find(&outbox, LETTERS_ON_A_PAGE).await?;
+    let to = query.to().unwrap_or_default();
+    let address = |more: &[(&str, &str)]| list_address(to, more);
+    let letters = page.letters.iter();
+    Ok(frame.page(&ListPage {
+        frame: &frame,
+        letters: letters.map(|letter| Line { address: address_of(&letter.id), letter }).collect(),
+        to,
+        fresh: query.fresh,
+        fresh_every: FRESH_EVERY,
+        first: query.cursor.is_none(),
+        older: page.next.map(|cursor| address(&[("cursor", &cursor.encode())])),
+        newest: address(&[]),
+        newest_fresh: address(&[("fresh", "true")]),
+    }))
+}
+
+fn list_address(to: &str, more: &[(&str, &str)]) -> String {
+    let to = Some(("to", to)).filter(|(_, to)| !to.is_empty());
+    let mut parts = to.into_iter().chain(more.iter().copied()).peekable();
+    if parts.peek().is_none() {
+        return "/outbox".into();
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parts).finish();
+    format!("/outbox?{query}")
+}
+
+// ---- one letter ----
+
+#[derive(askama::Template)]
+#[template(path = "features/outbox/templates/letter.page.html")]
+struct LetterPageView<'a> {
+    frame: &'a PageFrame,
+    letter: &'a KeptLetter,
+    html_address: String,
+    all_to_address: String,
+    files: Vec<FileView<'a>>,
+}
+
+struct FileView<'a> {
+    address: String,
+    file: &'a FileInfo,
+}
+
+#[handler]
+async fn show(
+    outbox: Data<&Arc<Outbox>>,
+    frame: Data<&Arc<PageFrame>>,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    let letter = find(&outbox, &id).await?;
+    let files = letter.files.iter().enumerate();
+    Ok(frame.page(&LetterPageView {
+        frame: &frame,
+        letter: &letter,
+        html_address: format!("{}/html", address_of(&id)),
+        all_to_address: list_address(letter.to.as_str(), &[]),
+        files: files.map(|(n, file)| FileView { address: attachment_address(&id, n), file }).collect(),
+    }))
+}
+
+async fn find(outbox: &Outbox, id: &str) -> Result<KeptLetter> {
+    outbox.letter(id).await.map_err(unavailable)?.ok_or_else(no_such_letter)
+}
+
+fn no_such_letter() -> poem::Error {
+    let detail = "No letter in the outbox has this id, or it has no such file.";
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail).into()
+}
+
+/// Nothing in a letter runs, loads or is sent; its links leave the frame that it is shown in.
+const LETTER_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; \
+    frame-ancestors 'self'; base-uri 'none'; \
+    sandbox allow-top-navigation-by-user-activation allow-popups allow-popups-to-escape-sandbox";
+
+#[handler]
+async fn html(outbox: Data<&Arc<Outbox>>, Path(id): Path<String>) -> Result<Response> {
+    let letter = find(&outbox, &id).await?;
+    let html = letter.html.replacen("<head>", "<head>\n<base target=\"_top\">", 1);
+    Ok(closed(Response::builder(), LETTER_POLICY).content_type("text/html; charset=utf-8").body(html))
+}
+
+#[handler]
+async fn attachment(outbox: Data<&Arc<Outbox>>, Path((id, n)): Path<(String, usize)>) -> Result<Response> {
+    let letter = find(&outbox, &id).await?;
+    let info = letter.files.get(n).ok_or_else(no_such_letter)?;
+    let file = outbox.file(&id, n).await.map_err(unavailable)?.ok_or_else(no_such_letter)?;
+    let disposition = format!("attachment; filename=\"{}\"", info.name);
+    Ok(closed(Response::builder(), "default-src 'none'; sandbox")
+        .content_type(&info.content_type)
+        .header(header::CONTENT_DISPOSITION, disposition)
+        .body(file.content))
+}
+
+fn closed(response: poem::ResponseBuilder, policy: &str) -> poem::ResponseBuilder {
+    response
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::CONTENT_SECURITY_POLICY, policy)
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+}
+
+/// What may stand in a segment of a path as it is (RFC 3986: unreserved, and `:`).
+const NOT_IN_A_SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
+fn address_of(id: &str) -> String {
+    format!("/outbox/{}", utf8_percent_encode(id, NOT_IN_A_SEGMENT))
+}
+
+fn attachment_address(id: &str, n: usize) -> String {
+    format!("{}/attachments/{n}", address_of(id))
+}
+
+// ---- for scripts ----
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LettersJson<'a> {
+    items: Vec<LetterJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LetterJson<'a> {
+    id: &'a str,
+    to: &'a str,
+    subject: &'a str,
+    text: &'a str,
+    html: &'a str,
+    attachments: Vec<FileJson<'a>>,
+    written_at: String,
+}
+
+#[derive(Serialize)]
+struct FileJson<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    content_type: &'a str,
+    /// Where it can be fetched: a path on this server.
+    address: String,
+}
+
+impl<'a> From<&'a KeptLetter> for LetterJson<'a> {
+    fn from(letter: &'a KeptLetter) -> Self {
+        let files = letter.files.iter().enumerate().map(|(n, file)| FileJson {
+            name: &file.name,
+            content_type: &file.content_type,
+            address: attachment_address(&letter.id, n),
+        });
+        Self {
+            id: &letter.id,
+            to: letter.to.as_str(),
+            subject: &letter.subject,
+            text: &letter.text,
+            html: &letter.html,
+            attachments: files.collect(),
+            written_at: letter.written_at.rfc3339(),
+        }
+    }
+}
+
+#[handler]
+async fn list_json(outbox: Data<&Arc<Outbox>>, Query(query): Query<ListQuery>) -> Result<Response> {
+    let page = query.find(&outbox, LETTERS_IN_AN_ANSWER).await?;
+    let items = page.letters.iter().map(LetterJson::from).collect();
+    let letters = LettersJson { items, next_cursor: page.next.map(|cursor| cursor.encode()) };
+    Ok(Json(letters).with_header(header::CACHE_CONTROL, "no-store").into_response())
+}
+
+// ---- who may read them ----
+
+/// Lets through whom [`Access`] says.
+#[derive(Clone, Copy)]
+struct Guard(Access);
+
+struct Guarded<E> {
+    inner: E,
+    access: Access,
+}
+
+impl<E: Endpoint> Middleware<E> for Guard {
+    type Output = Guarded<E>;
+
+    fn transform(&self, inner: E) -> Guarded<E> {
+        Guarded { inner, access: self.0 }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Guarded<E> {
+    type Output = E::Output;
+
+    async fn call(&self, request: Request) -> Result<E::Output> {
+        if self.access == Access::Administrators {
+            administrator(&request).await?;
+        }
+        self.inner.call(request).await
+    }
+}
+
+async fn administrator(request: &Request) -> Result<()> {
+    let options = ExtractParamOptions::default();
+    let SignedIn(caller) = SignedIn::from_request(request, &mut RequestBody::default(), options).await?;
+    if caller.scopes.iter().any(|scope| scope == "admin:all") {
+        return Ok(());
+    }
+    let detail = "In a rehearsal only administrators read the letters.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "administrators-only", "Only administrators", detail).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use poem::middleware::CookieJarManager;
+    use poem::test::{TestClient, TestResponse};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::http::{Caller, Role, SessionReader};
+    use crate::kernel::{EmailAddress, Ids, ManualClock, RandomIds, Timestamp};
+    use crate::platform::mail::{Attachment, Carrier, Letter, Mail};
+    use crate::platform::store::{self, Store, StoreError};
+
+    struct Desk {
+        outbox: Arc<Outbox>,
+        clock: Arc<ManualClock>,
+    }
+
+    impl Desk {
+        async fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let store = Store::sqlite(&folder.join("outbox.db"), store::Access::Serving).unwrap();
+            store.prepare(&crate::features::outbox::schemas()).await.unwrap();
+            let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
+            Self { outbox: Arc::new(Outbox::new(store, clock.clone())), clock }
+        }
+
+        /// Carries a letter, a second after the one before.
+        async fn carry(&self, id: &str, to: &str) {
+            self.clock.advance(std::time::Duration::from_secs(1));
+            let to = EmailAddress::parse(to).unwrap();
+            let mail = Mail::new(id.into(), "hello", &to, [], self.clock_now());
+            let letter = Letter {
+                subject: format!("Hello <{id}>"),
+                text: "Hello,\nthis is <text>.".into(),
+                html: "<html><head><title>x</title></head><body><script>1</script></body></html>".into(),
+                attachments: vec![Attachment {
+                    name: "ticket.pdf".into(),
+                    content_type: "application/pdf".into(),
+                    bytes: vec![0, 159, 146, 150],
+                }],
+            };
+            self.outbox.carry(&mail, &letter).await.unwrap();
+        }
+
+        fn clock_now(&self) -> Timestamp {
+            use crate::kernel::Clock;
+            self.clock.now()
+        }
+
+        async fn get(&self, path: &str) -> TestResponse {
+            let frame = Arc::new(PageFrame::sample());
+            let route = routes(Route::new(), frame, self.outbox.clone(), Access::Anybody);
+            TestClient::new(route).get(path).send().await
+        }
+
+        async fn text(&self, path: &str) -> String {
+            let answer = self.get(path).await;
+            answer.assert_status_is_ok();
+            answer.0.into_body().into_string().await.unwrap()
+        }
+
+        async fn json(&self, path: &str) -> Value {
+            serde_json::from_str(&self.text(path).await).unwrap()
+        }
+    }
+
+    fn ids(page: &Value) -> Vec<&str> {
+        page["items"].as_array().unwrap().iter().map(|letter| letter["id"].as_str().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn an_empty_outbox_says_what_to_do() {
+        let desk = Desk::new().await;
+        insta::assert_snapshot!("empty.html", desk.text("/outbox").await);
+        assert!(desk.text("/outbox?to=x@example.org").await.contains("No letters to x@example.org yet"));
+        assert!(ids(&desk.json("/outbox.json").await).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_list_and_a_letter_can_be_read() {
+        let desk = Desk::new().await;
+        desk.carry("welcome:1", "ana@example.org").await;
+        insta::assert_snapshot!("list.html", desk.text("/outbox").await);
+        insta::assert_snapshot!("letter.html", desk.text("/outbox/welcome:1").await);
+    }
+
+    #[tokio::test]
+    async fn a_letter_carried_twice_is_there_once_as_it_first_was() {
+        let desk = Desk::new().await;
+        desk.carry("a", "ana@example.org").await;
+        let first = desk.json("/outbox.json").await;
+        desk.carry("a", "ana@example.org").await;
+        assert_eq!(desk.json("/outbox.json").await, first);
+    }
+
+    #[tokio::test]
+    async fn scripts_read_page_by_page_and_by_recipient() {
+        let desk = Desk::new().await;
+        for (id, to) in [("a", "Ana@example.org"), ("b", "bo@example.org"), ("c", "ana@EXAMPLE.org")] {
+            desk.carry(id, to).await;
+        }
+        let first = desk.json("/outbox.json?limit=2").await;
+        assert_eq!(ids(&first), ["c", "b"]);
+        let cursor = first["nextCursor"].as_str().unwrap();
+        let second = desk.json(&format!("/outbox.json?limit=2&cursor={cursor}")).await;
+        assert_eq!((ids(&second), second.get("nextCursor")), (vec!["a"], None));
+        assert_eq!(ids(&desk.json("/outbox.json?to=ANA%40example.org").await), ["c", "a"]);
+        let older = desk.text(&format!("/outbox?cursor={cursor}")).await;
+        assert!(older.contains("Hello &#60;a&#62;") && !older.contains("Hello &#60;b&#62;"));
+    }
+
+    #[tokio::test]
+    async fn files_can_be_fetched_at_the_address_given() {
+        let desk = Desk::new().await;
+        desk.carry("ticket:é/1", "ana@example.org").await;
+        let letters = desk.json("/outbox.json").await;
+        let file = &letters["items"][0]["attachments"][0];
+        assert_eq!((&file["name"], &file["type"]), (&"ticket.pdf".into(), &"application/pdf".into()));
+        let answer = desk.get(file["address"].as_str().unwrap()).await;
+        answer.assert_status_is_ok();
+        answer.assert_content_type("application/pdf");
+        answer.assert_header("content-disposition", "attachment; filename=\"ticket.pdf\"");
+        answer.assert_bytes([0, 159, 146, 150]).await;
+    }
+
+    #[tokio::test]
+    async fn nothing_in_a_letter_runs() {
+        let desk = Desk::new().await;
+        desk.carry("a", "ana@example.org").await;
+        let answer = desk.get("/outbox/a/html").await;
+        answer.assert_header("content-security-policy", LETTER_POLICY);
+        assert!(!LETTER_POLICY.contains("allow-scripts") && !LETTER_POLICY.contains("allow-same-origin"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_a_page_and_a_bad_place_a_refusal() {
+        let desk = Desk::new().await;
+        desk.carry("a", "ana@example.org").await;
+        for path in ["/outbox/b", "/outbox/b/html", "/outbox/a/attachments/1"] {
+            let answer = desk.get(path).await;
+            answer.assert_status(StatusCode::NOT_FOUND);
+            answer.assert_content_type("text/html; charset=utf-8");
+        }
+        desk.get("/outbox/a/attachments/x").await.assert_status(StatusCode::BAD_REQUEST);
+        desk.get("/outbox?cursor=x").await.assert_status(StatusCode::BAD_REQUEST);
+        desk.get("/outbox.json?cursor=x").await.assert_status(StatusCode::BAD_REQUEST);
+        assert_eq!(ids(&desk.json("/outbox.json?limit=0").await).len(), 1);
+    }
+
+    /// The cookie is the scope.
+    struct Sessions;
+
+    #[async_trait]
+    impl SessionReader for Sessions {
+        async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+            let (account_id, session_id) = ("1".to_owned(), "1".to_owned());
+            Ok(Some(Caller { account_id, session_id, role: Role::Leader, scopes: vec![cookie.into()] }))
+        }
+    }
+
+    #[tokio::test]
+    async fn in_a_rehearsal_only_administrators_read_letters() {
+        let desk = Desk::new().await;
+        let frame = Arc::new(PageFrame::sample());
+        let route = routes(Route::new(), frame, desk.outbox.clone(), Access::Administrators);
+        let sessions: Arc<dyn SessionReader> = Arc::new(Sessions);
+        let client = TestClient::new(route.data(sessions).with(CookieJarManager::new()));
+        for path in ["/outbox", "/outbox.json", "/outbox/a", "/outbox/a/html", "/outbox/a/attachments/0"] {
+            let stranger = client.get(path).send().await;
+            stranger.assert_status(StatusCode::UNAUTHORIZED);
+            let leader = client.get(path).header("cookie", "orientation_session=email:send").send().await;
+            leader.assert_status(StatusCode::FORBIDDEN);
+        }
+        let admin = client.get("/outbox").header("cookie", "orientation_session=admin:all").send().await;
+        admin.assert_status_is_ok();
+    }
+}

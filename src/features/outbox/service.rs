@@ -1,0 +1,94 @@
+//! Keeps letters and finds them again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::model::{Cursor, KeptFile, KeptLetter};
+use crate::kernel::Clock;
+use crate::platform::mail::{Carrier, CarryError, Letter, Mail};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
+
+/// The letters that were carried here.
+pub struct Outbox {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+/// Some letters, the newest first.
+pub struct LetterPage {
+    /// As many as were asked for, or all that are left.
+    pub letters: Vec<KeptLetter>,
+    /// Where the older ones begin, if there are any.
+    pub next: Option<Cursor>,
+}
+
+impl Outbox {
+    /// Keeps letters in `store`.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Up to `limit` letters, the newest first: to the address `to` if it is given, from `after` on.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn letters(
+        &self,
+        to: Option<&str>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<LetterPage, StoreError> {
+        let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", to.trim().to_lowercase()));
+        let mut query = Query::new(filter).sort("writtenAt", Dir::Desc).limit(limit + 1);
+        if let Some(cursor) = after {
+            query = query.after(vec![cursor.written_at.into(), cursor.id.as_str().into()]);
+        }
+        let mut letters: Vec<KeptLetter> = self.store.find(query).await?;
+        let more = letters.len() > limit as usize;
+        letters.truncate(limit as usize);
+        let next = letters.last().filter(|_| more).map(Cursor::after);
+        Ok(LetterPage { letters, next })
+    }
+
+    /// One letter.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn letter(&self, id: &str) -> Result<Option<KeptLetter>, StoreError> {
+        self.store.get(id).await
+    }
+
+    /// The file with the number `n` (from 0) of a letter.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn file(&self, letter: &str, n: usize) -> Result<Option<KeptFile>, StoreError> {
+        self.store.get(&KeptFile::id_of(letter, n)).await
+    }
+}
+
+#[async_trait]
+impl Carrier for Outbox {
+    /// Writes the letter down; one that is there already stays as it is.
+    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+        let (kept, files) = KeptLetter::of(mail, letter, self.clock.now());
+        let written: Result<(), StoreError> = self
+            .store
+            .transact(async |tx| {
+                if tx.get::<KeptLetter>(&kept.id).await?.is_some() {
+                    return Ok(());
+                }
+                for file in &files {
+                    tx.insert(file).await?;
+                }
+                tx.insert(&kept).await
+            })
+            .await;
+        written.map_err(|error| CarryError::Temporary(error.to_string()))
+    }
+
+    fn repeats_safely(&self) -> bool {
+        true
+    }
+}
