@@ -1,6 +1,7 @@
 //! Money: whole minor units with their currency, never a float.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,26 @@ impl fmt::Display for Money {
     }
 }
 
+/// A text is no amount of money.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("money is written as a currency and an amount with all its decimals, such as CAD 130.00 or JPY 1300")]
+pub struct BadMoney;
+
+impl FromStr for Money {
+    type Err = BadMoney;
+
+    /// Reads exactly what [`Display`](fmt::Display) writes for an amount that isn't negative: no thousands
+    /// separators, and all decimals of the currency.
+    fn from_str(text: &str) -> Result<Self, BadMoney> {
+        let (currency, amount) = text.split_once(' ').ok_or(BadMoney)?;
+        let currency = Currency::try_from(currency.to_owned()).map_err(|_| BadMoney)?;
+        let digits: String = amount.chars().filter(|c| *c != '.').collect();
+        let amount = digits.parse().map_err(|_| BadMoney)?;
+        let money = Self { amount, currency };
+        if amount >= 0 && money.to_string() == text { Ok(money) } else { Err(BadMoney) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +106,17 @@ mod tests {
         assert_eq!(money(-5, "EUR").to_string(), "EUR -0.05");
         assert_eq!(money(1300, "JPY").to_string(), "JPY 1300");
         assert_eq!(money(i64::MIN, "KWD").to_string(), "KWD -9223372036854775.808");
+    }
+
+    #[test]
+    fn is_read_only_as_it_is_written() {
+        assert_eq!("CAD 130.00".parse(), Ok(money(13_000, "CAD")));
+        assert_eq!("JPY 1300".parse(), Ok(money(1300, "JPY")));
+        for bad in
+            ["130.00", "CAD 130", "CAD 130.0", "CAD 1,300.00", "CAD -1.00", "cad 1.00", "CAD 01.00", "$1.00"]
+        {
+            assert_eq!(bad.parse::<Money>(), Err(BadMoney), "{bad}");
+        }
     }
 
     #[test]

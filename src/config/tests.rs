@@ -1,0 +1,136 @@
+use super::*;
+
+fn env(keys: &[(&str, &str)]) -> BTreeMap<String, String> {
+    keys.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+fn config(keys: &[(&str, &str)]) -> Config {
+    Config::from_env(&env(keys)).unwrap()
+}
+
+fn bad_keys(keys: &[(&str, &str)]) -> Vec<String> {
+    Config::from_env(&env(keys)).unwrap_err().0.into_iter().map(|bad| bad.key).collect()
+}
+
+#[test]
+fn nothing_set_is_a_service_for_this_machine() {
+    let config = config(&[("PATH", "/bin"), ("ORIENTATION_KEYS", "")]);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.public_url.as_str(), "http://127.0.0.1:3000/");
+    assert_eq!(config.pages_url(), &config.public_url);
+    assert_eq!((config.limits, config.rehearsal, config.log.as_str()), (1.0, false, "info"));
+}
+
+#[test]
+fn the_address_really_listened_on_is_the_public_one_unless_another_is_given() {
+    let addr = "127.0.0.1:4321".parse().unwrap();
+    let derived = config(&[("ORIENTATION_LISTEN", "127.0.0.1:0")]).with_listen_addr(addr);
+    assert_eq!(derived.public_url.as_str(), "http://127.0.0.1:4321/");
+    let given = config(&[("ORIENTATION_PUBLIC_URL", "http://localhost:8080")]).with_listen_addr(addr);
+    assert_eq!(given.public_url.as_str(), "http://localhost:8080/");
+}
+
+#[test]
+fn all_bad_keys_are_told_at_once() {
+    let bad = bad_keys(&[
+        ("ORIENTATION_LISTEN", "localhost"),
+        ("ORIENTATION_DATA", "Cargo.toml"),
+        ("ORIENTATION_EVENT", "no-such-file.toml"),
+        ("ORIENTATION_PUBLIC_URL", "example.edu/path"),
+        ("ORIENTATION_FRONTEND_URL", "ftp://example.edu"),
+        ("ORIENTATION_KEYS", "a:ticket:AAAA"),
+        ("ORIENTATION_LOG", "orientation=loud"),
+        ("ORIENTATION_TRUSTED_PROXIES", "10.0.0.0/8, proxy"),
+        ("ORIENTATION_REHEARSAL", "maybe"),
+        ("ORIENTATION_LIMITS", "NaN"),
+        ("STRIPE_WEBHOOK_SECRETS", "secret"),
+        ("STRIPE_SECRET_KEY", "sk_test_1"),
+        ("ORIENTATION_LISTN", "127.0.0.1:3000"),
+    ]);
+    let mut wanted: Vec<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    wanted.push("ORIENTATION_LISTN".into());
+    let sorted = |mut keys: Vec<String>| {
+        keys.sort();
+        keys
+    };
+    assert_eq!(sorted(bad), sorted(wanted));
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_the_nearest_one() {
+    let told = Config::from_env(&env(&[("ORIENTATION_LISTNE", "x")])).unwrap_err().to_string();
+    assert!(told.contains("ORIENTATION_LISTNE: there is no such key"), "{told}");
+    assert!(told.contains("perhaps ORIENTATION_LISTEN"), "{told}");
+}
+
+#[test]
+fn no_refusal_repeats_a_secret() {
+    let told = Config::from_env(&env(&[
+        ("STRIPE_SECRET_KEY", "sk_live_hidden"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_sandbox_hidden"),
+        ("ORIENTATION_KEYS", "a:ticket:hidden"),
+        ("ORIENTATION_LIMITS", "0"),
+    ]))
+    .unwrap_err()
+    .to_string();
+    assert!(!told.contains("hidden"), "{told}");
+}
+
+#[test]
+fn nothing_of_the_sandbox_goes_with_a_key_of_stripe() {
+    let live = ("STRIPE_SECRET_KEY", "sk_live_1");
+    let bad = bad_keys(&[live, ("STRIPE_WEBHOOK_SECRETS", "whsec_a,whsec_sandbox_b")]);
+    assert_eq!(bad, ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"]);
+    assert_eq!(bad_keys(&[live, ("ORIENTATION_LIMITS", "0")]), ["STRIPE_SECRET_KEY", "ORIENTATION_LIMITS"]);
+    assert_eq!(
+        config(&[("STRIPE_WEBHOOK_SECRETS", "whsec_a, whsec_sandbox_b")]).stripe_webhook_secrets.len(),
+        2
+    );
+}
+
+#[test]
+fn embedded_parts_face_strangers_only_in_a_rehearsal() {
+    let (anywhere, public) =
+        (("ORIENTATION_LISTEN", "0.0.0.0:80"), ("ORIENTATION_PUBLIC_URL", "https://example.edu"));
+    assert_eq!(bad_keys(&[anywhere]), ["ORIENTATION_LISTEN"]);
+    assert_eq!(bad_keys(&[public]), ["ORIENTATION_PUBLIC_URL"]);
+    let rehearsal = ("ORIENTATION_REHEARSAL", "yes");
+    assert!(config(&[anywhere, public, rehearsal]).rehearsal);
+    assert_eq!(bad_keys(&[anywhere, rehearsal]), ["ORIENTATION_PUBLIC_URL"]);
+}
+
+#[test]
+fn the_frontend_is_on_the_same_site() {
+    let frontend = |url| ("ORIENTATION_FRONTEND_URL", url);
+    let config = config(&[frontend("http://127.0.0.1:5173")]);
+    assert_eq!(config.pages_url().as_str(), "http://127.0.0.1:5173/");
+    assert_eq!(bad_keys(&[frontend("http://localhost:5173")]), ["ORIENTATION_FRONTEND_URL"]);
+    assert_eq!(bad_keys(&[frontend("https://example.edu")]), ["ORIENTATION_FRONTEND_URL"]);
+}
+
+#[test]
+fn a_key_ring_has_a_key_for_each_purpose() {
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let ring = |purposes: &[&str]| {
+        let entries: Vec<_> = purposes.iter().map(|purpose| format!("k1:{purpose}:{key}")).collect();
+        Config::from_env(&env(&[("ORIENTATION_KEYS", &entries.join(","))]))
+    };
+    let keys = ring(&["ticket", "letter", "unsubscribe"]).unwrap().keys;
+    assert_eq!(keys.iter().map(|key| key.purpose).collect::<Vec<_>>(), KeyPurpose::ALL);
+    assert!(!format!("{keys:?}").contains("[0"));
+    assert!(ring(&["ticket", "letter"]).is_err());
+    assert!(ring(&["ticket", "letter", "unsubscribe", "letter"]).is_err());
+}
+
+#[test]
+fn the_page_on_configuration_shows_the_table_of_keys() {
+    let page = include_str!("../../docs/configuration.md");
+    for Key { name, default, form, meaning } in KEYS {
+        let default = if default.is_empty() { "—".to_owned() } else { format!("`{default}`") };
+        let row = format!("| `{name}` | {default} | {meaning} | {form} |");
+        assert!(page.contains(&row), "docs/configuration.md lacks this row:\n{row}");
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `ORIENTATION_")).count();
+    let ours = KEYS.iter().filter(|key| key.name.starts_with("ORIENTATION_")).count();
+    assert_eq!(rows, ours, "docs/configuration.md has a row too many");
+}
