@@ -1,10 +1,33 @@
 //! One place for everything of poem that is not a feature.
+//!
+//! The way of a request: `server` takes the connection, `frame` does what is done for every request (its id, the
+//! check of its origin, its body within the limits of `limits`), `api` leads it to an operation or a page, and
+//! what the operation takes is made by `payload` (the body) and `security` (the caller). What goes wrong on the way
+//! becomes a problem in `errors`. `spec` makes the document whole that the operations' types describe.
 
+mod api;
+mod cookie;
+mod docs;
+mod errors;
+mod frame;
+mod limits;
+mod metered;
+mod origin;
 pub mod pages;
 mod payload;
 mod problem;
 mod security;
+mod server;
+mod spec;
 
+pub use api::{Api, ApiParts};
+pub use cookie::SessionCookie;
+pub use frame::ACCESS_LOG;
+pub use limits::ConnectionLimits;
+pub use metered::Metered;
+pub use origin::same_site;
 pub use payload::Written;
 pub use problem::{Failure, Problem, ProblemJson, invalid, too_many, unavailable};
-pub use security::{Caller, Client, Role, SessionReader, SignedIn, Student};
+pub use security::{Caller, Client, Granted, Right, Role, SessionReader, SignedIn, Student, signed_in};
+pub use server::Server;
+pub use spec::{Document, Operation};

@@ -10,6 +10,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSch
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use super::metered::seconds;
 use crate::kernel::Fault;
 use crate::platform::store::StoreError;
 
@@ -88,6 +89,12 @@ impl Payload for ProblemJson {
     }
 }
 
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        ProblemJson(self).into_response()
+    }
+}
+
 impl IntoResponse for ProblemJson {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).expect("made from a status");
@@ -158,21 +165,26 @@ pub fn invalid(faults: impl IntoIterator<Item = Fault>) -> poem::Error {
 
 /// 429: come back after `retry_after`.
 pub fn too_many(retry_after: Duration) -> poem::Error {
-    let seconds = retry_after.as_secs_f64().ceil();
+    let seconds = seconds(retry_after).max(1);
     let problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too-many-requests",
         "Too many tries",
-        format!("Try again in {seconds} seconds."),
+        format!("Try again in {seconds} s."),
     );
     let mut response = ProblemJson(problem).into_response();
-    response.headers_mut().insert("retry-after", (seconds as u64).into());
+    response.headers_mut().insert("retry-after", seconds.into());
     poem::Error::from_response(response)
 }
 
 /// 503: the store can't answer now. What it said goes to the log.
 pub fn unavailable(error: StoreError) -> poem::Error {
     tracing::error!(%error, "the store failed");
+    unavailable_for_now()
+}
+
+/// The same where what failed has been logged.
+pub(super) fn unavailable_for_now() -> poem::Error {
     let problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "unavailable",

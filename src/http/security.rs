@@ -1,16 +1,20 @@
 //! Who calls, and what they may.
 
+use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use poem::http::StatusCode;
 use poem::{FromRequest, Request, RequestBody};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef, MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::{Deserialize, Serialize};
 
+use super::cookie;
+use super::frame::{Shared, peer};
 use super::problem::{Problem, unavailable};
+use super::spec::RIGHT;
 use crate::platform::store::StoreError;
 
 /// What an account is.
@@ -46,29 +50,75 @@ pub struct SignedIn(pub Caller);
 /// A student who is signed in; 401 or 403 otherwise.
 pub struct Student(pub Caller);
 
+/// Somebody who holds the right `R`; 401 or 403 otherwise.
+pub struct Granted<R>(pub Caller, PhantomData<fn() -> R>);
+
+/// One permission, `area:action`: `struct EditAccounts; impl Right for EditAccounts { … "accounts:edit" }`.
+pub trait Right: Send + Sync + 'static {
+    /// The scope that an administrator grants.
+    const SCOPE: &'static str;
+}
+
+/// The scope that implies every other.
+const EVERY_SCOPE: &str = "admin:all";
+
+/// The word for [`Student`] in the document.
+const STUDENT: &str = "student";
+
 /// The address of the client, behind trusted proxies too.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(pub IpAddr);
 
-async fn signed_in(request: &Request) -> poem::Result<Caller> {
-    let reader = request.data::<Arc<dyn SessionReader>>().expect("`http::api` puts it there");
-    let cookie = request.cookie().get("orientation_session").map(|c| c.value_str().to_owned());
-    let caller = match cookie {
-        Some(cookie) => reader.caller(&cookie).await.map_err(unavailable)?,
-        None => None,
-    };
-    caller.ok_or_else(|| {
-        Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in", "Sign in first.").into()
-    })
+impl Caller {
+    /// Whether an administrator has granted `scope` to the caller. Students never hold scopes.
+    pub fn may(&self, scope: &str) -> bool {
+        self.role == Role::Leader && self.scopes.iter().any(|held| held == scope || held == EVERY_SCOPE)
+    }
 }
+
+/// The account that is signed in, for pages, whose handlers can't take [`SignedIn`]; 401 otherwise.
+pub async fn signed_in(request: &Request) -> poem::Result<Caller> {
+    let shared = request.data::<Arc<Shared>>().ok_or_else(not_signed_in)?;
+    let cookie = shared.cookie.of(request.headers()).ok_or_else(not_signed_in)?;
+    let caller = shared.sessions.caller(cookie).await.map_err(unavailable)?;
+    Ok(caller.ok_or_else(not_signed_in)?)
+}
+
+/// 401.
+pub(super) fn not_signed_in() -> Problem {
+    let detail = "Sign in first: the session has ended, or there was none.";
+    Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in", detail)
+}
+
+fn student(caller: Caller) -> Result<Student, Problem> {
+    if caller.role == Role::Student {
+        return Ok(Student(caller));
+    }
+    let detail = "This is for students; leaders have no registration form.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "students-only", "Only for students", detail))
+}
+
+fn granted<R: Right>(caller: Caller) -> Result<Granted<R>, Problem> {
+    if caller.may(R::SCOPE) {
+        return Ok(Granted(caller, PhantomData));
+    }
+    let detail = format!("This needs the scope `{}`, which an administrator can grant.", R::SCOPE);
+    Err(Problem::new(StatusCode::FORBIDDEN, "scope-missing", "Not granted", detail))
+}
+
+/// The name of the one security scheme.
+const SCHEME: &str = "session";
 
 fn register_scheme(registry: &mut Registry) {
     registry.create_security_scheme(
-        "session",
+        SCHEME,
         MetaSecurityScheme {
             ty: "apiKey",
-            description: Some("The session cookie that `signIn` sets."),
-            name: Some("orientation_session"),
+            description: Some(
+                "The session cookie, which `signIn` sets. Where the service is reached by https its name begins \
+                 with `__Host-`.",
+            ),
+            name: Some(cookie::NAME),
             key_in: Some("cookie"),
             scheme: None,
             bearer_format: None,
@@ -76,6 +126,12 @@ fn register_scheme(registry: &mut Registry) {
             openid_connect_url: None,
         },
     );
+}
+
+/// How a right tells the document of itself: as a parameter that `spec` takes out again.
+fn marker(right: &str) -> Option<MetaSchemaRef> {
+    let title = Some(format!("{RIGHT}{right}"));
+    Some(MetaSchemaRef::Inline(Box::new(MetaSchema { title, ..MetaSchema::new("string") })))
 }
 
 impl<'a> ApiExtractor<'a> for SignedIn {
@@ -88,7 +144,7 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec!["session"]
+        vec![SCHEME]
     }
 
     async fn from_request(
@@ -101,7 +157,8 @@ impl<'a> ApiExtractor<'a> for SignedIn {
 }
 
 impl<'a> ApiExtractor<'a> for Student {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    const TYPES: &'static [ApiExtractorType] =
+        &[ApiExtractorType::SecurityScheme, ApiExtractorType::Parameter];
     type ParamType = ();
     type ParamRawType = ();
 
@@ -110,7 +167,15 @@ impl<'a> ApiExtractor<'a> for Student {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec!["session"]
+        vec![SCHEME]
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        marker(STUDENT)
     }
 
     async fn from_request(
@@ -118,17 +183,44 @@ impl<'a> ApiExtractor<'a> for Student {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let caller = signed_in(request).await?;
-        if caller.role == Role::Student {
-            return Ok(Self(caller));
-        }
-        Err(Problem::new(StatusCode::FORBIDDEN, "students-only", "Only students", "Leaders have no form.")
-            .into())
+        Ok(student(signed_in(request).await?)?)
+    }
+}
+
+impl<'a, R: Right> ApiExtractor<'a> for Granted<R> {
+    const TYPES: &'static [ApiExtractorType] =
+        &[ApiExtractorType::SecurityScheme, ApiExtractorType::Parameter];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_scheme(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        marker(R::SCOPE)
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(granted(signed_in(request).await?)?)
     }
 }
 
 impl<'a> FromRequest<'a> for Client {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(request.remote_addr().as_socket_addr().map_or([127, 0, 0, 1].into(), |a| a.ip())))
+        let shared = request.data::<Arc<Shared>>();
+        Ok(Self(shared.map_or_else(|| peer(request), |shared| shared.client(request))))
     }
 }

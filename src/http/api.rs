@@ -1,0 +1,102 @@
+//! Puts the interface together: operations, their document, Swagger UI, and the pages of the features.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use poem::endpoint::BoxEndpoint;
+use poem::http::{HeaderValue, Method};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
+use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
+use url::Url;
+
+use super::cookie::SessionCookie;
+use super::frame::{Frame, Headers, Shared};
+use super::origin::Origins;
+use super::payload::Checks;
+use super::security::SessionReader;
+use super::spec::Document;
+use super::{docs, errors};
+
+/// What the interface needs from the rest of the system.
+pub struct ApiParts {
+    /// Where the service is reached.
+    pub public_url: Url,
+    /// The one other origin whose pages may act for a person who is signed in.
+    pub frontend_url: Option<Url>,
+    /// Who may say in `X-Forwarded-For` for whom a request is.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Finds the caller behind a session cookie.
+    pub sessions: Arc<dyn SessionReader>,
+}
+
+/// The whole interface.
+pub struct Api {
+    document: Document,
+    endpoint: BoxEndpoint<'static>,
+}
+
+impl Api {
+    /// The operations of `controllers` (a controller, or a tuple of up to sixteen of them; tuples nest), and `pages`
+    /// for every path outside `/v1/`, `/health/`, `/docs` and `/openapi.json`.
+    pub fn new<C, P>(controllers: C, pages: P, parts: ApiParts) -> Self
+    where
+        C: OpenApi + 'static,
+        P: IntoEndpoint,
+        P::Endpoint: 'static,
+    {
+        let service = service(controllers);
+        let document = Document::new(&service.spec());
+        let origins = Origins::new(&parts.public_url, parts.frontend_url.as_ref());
+        let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
+        let shared = Shared {
+            sessions: parts.sessions,
+            cookie: SessionCookie::new(&parts.public_url),
+            checks: Checks::new(&document),
+            proxies: parts.trusted_proxies,
+        };
+        let frame = Frame {
+            api: service.into_endpoint(),
+            docs: docs::route(&document),
+            pages: pages.map_to_response().boxed(),
+            methods: methods(&document),
+            origins,
+            shared: Arc::new(shared),
+            headers,
+        };
+        Self { document, endpoint: frame.boxed() }
+    }
+
+    /// What is served as `/openapi.json`, and what `orientation openapi` writes.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The endpoint that the server serves.
+    pub fn into_endpoint(self) -> impl Endpoint<Output = Response> + 'static {
+        self.endpoint
+    }
+}
+
+fn service<C: OpenApi>(controllers: C) -> OpenApiService<C, ()> {
+    let license = LicenseObject::new("MIT OR Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0");
+    let description = "The backend of a university's orientation week: people sign up and confirm their address, \
+        submit the registration form, are put into a group, pay for their ticket and get it by letter.\n\n\
+        Whoever signs in gets a session cookie. Every refusal is a problem (RFC 9457) whose `type` never changes; \
+        one of kind `/problems/invalid` lists every fault of the body at once.";
+    OpenApiService::new(controllers, "Orientation", env!("CARGO_PKG_VERSION"))
+        .description(description)
+        .license(license)
+        .contact(ContactObject::new().name("The orientation committee"))
+        .server("/")
+}
+
+/// The methods of each path by the router's pattern (`/v1/orders/:orderId`), as `Allow` lists them.
+fn methods(document: &Document) -> HashMap<String, HeaderValue> {
+    let mut methods: HashMap<String, Vec<Method>> = HashMap::new();
+    for operation in document.operations() {
+        let pattern = operation.path.replace('{', ":").replace('}', "");
+        methods.entry(pattern).or_default().extend(operation.method.parse::<Method>());
+    }
+    methods.into_iter().map(|(pattern, methods)| (pattern, errors::allow(methods))).collect()
+}

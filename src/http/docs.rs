@@ -1,0 +1,98 @@
+//! `/openapi.json`, and Swagger UI at `/docs`, from the binary alone.
+
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::{Endpoint, Request, Response, Route, endpoint::make_sync, get};
+use poem_openapi::OpenApiService;
+use sha2::{Digest, Sha256};
+
+use super::spec::Document;
+
+/// Swagger UI styles its elements one by one; scripts come from here alone.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Orientation: the interface</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="ui"></div>
+<noscript>Swagger UI needs JavaScript. The document itself is at <a href="/openapi.json">/openapi.json</a>.</noscript>
+<script src="/docs/swagger-ui.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"#;
+
+const START: &str = r##"SwaggerUIBundle({
+    dom_id: "#ui",
+    url: "/openapi.json",
+    deepLinking: true,
+    displayRequestDuration: true,
+    tryItOutEnabled: true,
+    validatorUrl: null,
+});
+"##;
+
+/// The paths of this module: everything below `/docs`, and `/openapi.json`.
+pub(super) fn is_here(path: &str) -> bool {
+    path == "/openapi.json" || path == "/docs" || path.starts_with("/docs/")
+}
+
+pub(super) fn route(document: &Document) -> Route {
+    let (style, script) = swagger_ui();
+    Route::new()
+        .at("/openapi.json", get(constant("application/json", document.json().to_owned())))
+        .at("/docs", get(constant("text/html; charset=utf-8", PAGE.to_owned())))
+        .at("/docs/start.js", get(constant("text/javascript; charset=utf-8", START.to_owned())))
+        .at("/docs/swagger-ui.js", get(constant("text/javascript; charset=utf-8", script)))
+        .at("/docs/swagger-ui.css", get(constant("text/css; charset=utf-8", style)))
+}
+
+/// Swagger UI's style sheet and script, taken out of the one page into which the library writes both.
+fn swagger_ui() -> (String, String) {
+    let page = OpenApiService::new((), "", "").swagger_ui_html();
+    let between = |open: &str, close: &str| {
+        let rest = page.split_once(open).map_or("", |(_, rest)| rest);
+        rest.split_once(close).map_or("", |(inside, _)| inside).to_owned()
+    };
+    let style = between("<style charset=\"UTF-8\">", "</style>\n    <script");
+    let script = between("<script charset=\"UTF-8\">", "</script>\n</head>");
+    (style, script)
+}
+
+/// Always the same bytes, which a browser needn't fetch again while their tag is the same.
+fn constant(content_type: &'static str, text: String) -> impl Endpoint {
+    let digest = Sha256::digest(&text);
+    let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal");
+    let body = hyper::body::Bytes::from(text);
+    make_sync(move |request: Request| {
+        let known = request.headers().get(header::IF_NONE_MATCH) == Some(&tag);
+        let answer = Response::builder()
+            .header(header::ETAG, &tag)
+            .header(header::CONTENT_SECURITY_POLICY, POLICY)
+            .content_type(content_type);
+        if known { answer.status(StatusCode::NOT_MODIFIED).finish() } else { answer.body(body.clone()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swagger_ui_is_taken_out_of_the_library_whole() {
+        let (style, script) = swagger_ui();
+        assert!(style.contains(".swagger-ui") && style.len() > 100_000, "{}", style.len());
+        assert!(script.contains("SwaggerUIBundle") && script.len() > 1_000_000, "{}", script.len());
+        assert!(!script.contains("let spec ="));
+    }
+}

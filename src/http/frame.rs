@@ -1,0 +1,310 @@
+//! What happens to every request, in the order in which it happens, around the operations and pages.
+//!
+//! One endpoint instead of a chain of boxed layers: what is done for every request is done with constant headers
+//! and without locks.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::{FutureExt, StreamExt};
+use ipnet::IpNet;
+use poem::endpoint::BoxEndpoint;
+use poem::http::header::{self, HeaderName, HeaderValue};
+use poem::http::{HeaderMap, Method, StatusCode};
+use poem::{Body, Endpoint, IntoResponse, PathPattern, Request, Response, Route};
+use poem_openapi::OperationId;
+use tracing::Instrument;
+
+use super::cookie::SessionCookie;
+use super::origin::{self, Origins};
+use super::payload::Checks;
+use super::problem::Problem;
+use super::security::SessionReader;
+use super::{docs, errors, limits, metered};
+
+/// The target of the line that each request leaves in the log; `orientation::access=off` in the log's filter
+/// switches it off, and with it the request id on the lines that a request causes.
+pub const ACCESS_LOG: &str = "orientation::access";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What extractors need, handed over as request data.
+pub(super) struct Shared {
+    pub(super) sessions: Arc<dyn SessionReader>,
+    pub(super) cookie: SessionCookie,
+    pub(super) checks: Checks,
+    pub(super) proxies: Vec<IpNet>,
+}
+
+impl Shared {
+    /// The address of the client: the last one in `X-Forwarded-For` that is no trusted proxy, if a trusted proxy
+    /// says so; else whoever is connected.
+    pub(super) fn client(&self, request: &Request) -> IpAddr {
+        let peer = peer(request);
+        let mut client = peer;
+        let lines = request.headers().get_all(FORWARDED_FOR).iter().rev();
+        let addresses = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+        for address in addresses {
+            if !self.trusts(client) {
+                break;
+            }
+            let Ok(address) = address.trim().parse::<IpAddr>() else { break };
+            client = address.to_canonical();
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Whoever is connected; this machine where nobody is (tests without a socket).
+pub(super) fn peer(request: &Request) -> IpAddr {
+    let address = request.remote_addr().as_socket_addr();
+    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip().to_canonical())
+}
+
+/// The endpoint that the server serves.
+pub(super) struct Frame<A> {
+    pub(super) api: A,
+    pub(super) docs: Route,
+    pub(super) pages: BoxEndpoint<'static>,
+    /// Methods of each path of the API, by the router's pattern: for `Allow`.
+    pub(super) methods: HashMap<String, HeaderValue>,
+    pub(super) origins: Origins,
+    pub(super) shared: Arc<Shared>,
+    pub(super) headers: Headers,
+}
+
+impl<A: Endpoint<Output = Response>> Endpoint for Frame<A> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let id = self.request_id(&request);
+        let span = tracing::info_span!(target: ACCESS_LOG, "request", id = id.to_str().unwrap_or_default());
+        let (answer, taken) = metered::collect(self.log(request)).instrument(span).await;
+        let (mut answer, head) = answer;
+        metered::write(&taken, answer.headers_mut());
+        self.headers.complete(&head, &self.origins, &mut answer);
+        answer.headers_mut().insert(REQUEST_ID, id);
+        Ok(answer)
+    }
+}
+
+/// What is still to be known about a request once it has been answered.
+struct Head {
+    api: bool,
+    cookie: bool,
+    frontend: bool,
+}
+
+impl<A: Endpoint<Output = Response>> Frame<A> {
+    /// The id under which a trusted proxy knows the request, or a new one.
+    fn request_id(&self, request: &Request) -> HeaderValue {
+        let given = request.headers().get(REQUEST_ID).filter(|id| is_sane_id(id.as_bytes()));
+        match given {
+            Some(id) if self.shared.trusts(peer(request)) => id.clone(),
+            _ => HeaderValue::from_str(&format!("{:032x}", fastrand::u128(..))).expect("hexadecimal"),
+        }
+    }
+
+    async fn log(&self, request: Request) -> (Response, Head) {
+        if !tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO) {
+            return self.answer(request).await;
+        }
+        let (started, method) = (Instant::now(), known(request.method()));
+        let (answer, head) = self.answer(request).await;
+        let status = answer.status().as_u16();
+        let ms = started.elapsed().as_micros() as f64 / 1000.0;
+        tracing::info!(target: ACCESS_LOG, method, route = route(&answer), status, ms);
+        (answer, head)
+    }
+
+    async fn answer(&self, mut request: Request) -> (Response, Head) {
+        let path = request.uri().path();
+        let head = Head {
+            api: path.starts_with("/v1/") || path.starts_with("/health/"),
+            cookie: self.shared.cookie.of(request.headers()).is_some(),
+            frontend: self.origins.is_frontend(request.headers()),
+        };
+        let outcome = match self.turn_away(&request, &head) {
+            Some(answer) => Ok(answer),
+            None => match read_body(&mut request).await {
+                Ok(()) => self.dispatch(request, head.api).await,
+                Err(problem) => Err(problem.into()),
+            },
+        };
+        (outcome.unwrap_or_else(|error| errors::answer(error, &self.methods)), head)
+    }
+
+    /// Answers what is not to reach an operation or a page.
+    fn turn_away(&self, request: &Request, head: &Head) -> Option<Response> {
+        if head.frontend && request.method() == Method::OPTIONS {
+            return Some(StatusCode::NO_CONTENT.into());
+        }
+        if self.origins.is_misdirected(request.headers()) {
+            return Some(errors::misdirected().into_response());
+        }
+        let changes = origin::changes(request.method()) && !origin::exempt(request.uri().path());
+        if changes && head.cookie && self.origins.is_foreign(request.headers()) {
+            return Some(errors::foreign_origin().into_response());
+        }
+        let elsewhere = if head.api { None } else { self.origins.own_name(request) };
+        elsewhere.map(|address| {
+            Response::builder()
+                .status(StatusCode::TEMPORARY_REDIRECT)
+                .header(header::LOCATION, address)
+                .finish()
+        })
+    }
+
+    async fn dispatch(&self, mut request: Request, api: bool) -> poem::Result<Response> {
+        request.set_data(self.shared.clone());
+        let work = async {
+            match request.uri().path() {
+                _ if api => self.api.call(request).await,
+                path if docs::is_here(path) => self.docs.call(request).await,
+                _ => self.pages.call(request).await,
+            }
+        };
+        let guarded = AssertUnwindSafe(work).catch_unwind();
+        match tokio::time::timeout(limits::REQUEST_TIME, guarded).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_panic)) => Err(errors::panicked().into()),
+            Err(_elapsed) => Err(errors::took_too_long()),
+        }
+    }
+}
+
+/// Reads the whole body within its limits, so that nothing behind has to care.
+async fn read_body(request: &mut Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.unwrap_or(0) == 0 && !headers.contains_key(header::TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    let limit = limits::body(request.uri().path());
+    let waits_to_be_asked = headers.contains_key(header::EXPECT);
+    if declared.is_some_and(|bytes| bytes > limit && (waits_to_be_asked || bytes > limits::DROPPED)) {
+        return Err(errors::too_large(limit));
+    }
+    let reading = gather(request.take_body(), limit);
+    let body = tokio::time::timeout(limits::BODY_TIME, reading).await.map_err(|_| errors::body_too_slow())?;
+    request.set_body(body?);
+    Ok(())
+}
+
+/// The bytes of `body`. Of one that is too long the rest is read and dropped up to a limit: a sender who is cut
+/// off while writing doesn't see the answer.
+async fn gather(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut chunks = body.into_bytes_stream();
+    let (mut bytes, mut seen) = (Vec::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| errors::broken_body())?;
+        seen += chunk.len();
+        if seen > limits::DROPPED {
+            break;
+        }
+        if seen <= limit {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if seen > limit { Err(errors::too_large(limit)) } else { Ok(bytes) }
+}
+
+/// Ids of proxies: letters, digits and what stands between them, so that none forges a line of the log.
+fn is_sane_id(id: &[u8]) -> bool {
+    (8..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+/// Strangers may call a method what they like; the log has only the known ones.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// What was asked for, without what it was asked about: the operation's id or the page's pattern.
+fn route(answer: &Response) -> &str {
+    let operation = answer.data::<OperationId>().map(|operation| operation.0);
+    operation.or_else(|| answer.data::<PathPattern>().map(|pattern| &*pattern.0)).unwrap_or("-")
+}
+
+/// Headers that every answer bears.
+pub(super) struct Headers {
+    page_policy: HeaderValue,
+    secure: bool,
+}
+
+impl Headers {
+    /// For a service under https (`secure`) with pages that may send their forms on to the frontend.
+    pub(super) fn new(origins: &Origins, secure: bool) -> Self {
+        let frontend = origins.frontend().and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+        let policy = format!(
+            "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+             frame-src 'self'; form-action 'self' {frontend}; base-uri 'none'; frame-ancestors 'self'"
+        );
+        Self { page_policy: HeaderValue::from_str(&policy).expect("an origin is plain text"), secure }
+    }
+
+    fn complete(&self, head: &Head, origins: &Origins, answer: &mut Response) {
+        const API_POLICY: HeaderValue =
+            HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        const YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+        let headers = answer.headers_mut();
+        headers.reserve(8);
+        let policy = if head.api { API_POLICY } else { self.page_policy.clone() };
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            headers.insert(header::CACHE_CONTROL, caching(head, headers));
+        }
+        if self.secure {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, YEAR);
+        }
+        if let Some(frontend) = origins.frontend() {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            if head.frontend {
+                allow_frontend(frontend, headers);
+            }
+        }
+    }
+}
+
+/// Nothing is kept by others, but for what can be asked for again by its tag.
+fn caching(head: &Head, headers: &HeaderMap) -> HeaderValue {
+    HeaderValue::from_static(match (headers.contains_key(header::ETAG), head.cookie) {
+        (true, false) => "no-cache",
+        (true, true) => "private, no-cache",
+        (false, _) => "no-store",
+    })
+}
+
+/// Lets the frontend's pages send the cookie and read the answer.
+fn allow_frontend(frontend: &HeaderValue, headers: &mut HeaderMap) {
+    let fixed = [
+        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, if-match, if-none-match"),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "etag, location, ratelimit, ratelimit-policy, retry-after, x-request-id",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, frontend.clone());
+    headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
+}

@@ -1,0 +1,130 @@
+//! Tells clients how much of a limit is left.
+
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use poem::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::platform::signals::{Limit, Signals, Verdict};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+tokio::task_local! {
+    static TAKEN: RefCell<Vec<(Limit, Verdict)>>;
+}
+
+/// [`Signals`] that remember which limits a request has taken from, so that its answer bears `RateLimit` and
+/// `RateLimit-Policy`. Services take limits as ever and know nothing of it.
+pub struct Metered(Arc<dyn Signals>);
+
+impl Metered {
+    /// The same signals, metered.
+    pub fn new(signals: Arc<dyn Signals>) -> Arc<dyn Signals> {
+        Arc::new(Self(signals))
+    }
+}
+
+#[async_trait]
+impl Signals for Metered {
+    fn wake(&self, topic: &'static str) {
+        self.0.wake(topic);
+    }
+
+    async fn woken(&self, topic: &'static str) {
+        self.0.woken(topic).await;
+    }
+
+    async fn take(&self, limit: Limit, key: &str) -> Verdict {
+        let verdict = self.0.take(limit, key).await;
+        // Outside a request, in a job, nobody is to be told.
+        let _ = TAKEN.try_with(|taken| taken.borrow_mut().push((limit, verdict)));
+        verdict
+    }
+}
+
+/// Runs `work` and collects the limits that it takes from.
+pub(super) async fn collect<T>(work: impl Future<Output = T>) -> (T, Vec<(Limit, Verdict)>) {
+    let collecting = async {
+        let value = work.await;
+        (value, TAKEN.with(RefCell::take))
+    };
+    TAKEN.scope(RefCell::default(), collecting).await
+}
+
+/// Writes the headers (draft-ietf-httpapi-ratelimit-headers-10).
+pub(super) fn write(taken: &[(Limit, Verdict)], headers: &mut HeaderMap) {
+    let (mut policies, mut states) = (String::new(), String::new());
+    for (limit, verdict) in taken {
+        let comma = if policies.is_empty() { "" } else { ", " };
+        let Limit { name, quota, window } = limit;
+        let _ = write!(policies, "{comma}\"{name}\";q={quota};w={}", window.as_secs());
+        let _ = match verdict {
+            Verdict::Granted { remaining } => write!(states, "{comma}\"{name}\";r={remaining}"),
+            Verdict::Refused { retry_after } => {
+                write!(states, "{comma}\"{name}\";r=0;t={}", seconds(*retry_after))
+            }
+        };
+    }
+    for (name, text) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states)] {
+        if let (false, Ok(value)) = (text.is_empty(), HeaderValue::try_from(text)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Whole seconds, rounded up: who comes then is not too early.
+pub(super) fn seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Always(Verdict);
+
+    #[async_trait]
+    impl Signals for Always {
+        fn wake(&self, _: &'static str) {}
+        async fn woken(&self, _: &'static str) {}
+        async fn take(&self, _: Limit, _: &str) -> Verdict {
+            self.0
+        }
+    }
+
+    const LIMIT: Limit = Limit { name: "sign-in", quota: 10, window: Duration::from_secs(60) };
+
+    async fn headers_after(verdict: Verdict) -> HeaderMap {
+        let signals = Metered::new(Arc::new(Always(verdict)));
+        let (_, taken) = collect(signals.take(LIMIT, "somebody")).await;
+        let mut headers = HeaderMap::new();
+        write(&taken, &mut headers);
+        headers
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_told() {
+        let headers = headers_after(Verdict::Granted { remaining: 9 }).await;
+        assert_eq!(headers["ratelimit-policy"], "\"sign-in\";q=10;w=60");
+        assert_eq!(headers["ratelimit"], "\"sign-in\";r=9");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_when_to_come_back_and_rounds_up() {
+        let headers = headers_after(Verdict::Refused { retry_after: Duration::from_millis(1500) }).await;
+        assert_eq!(headers["ratelimit"], "\"sign-in\";r=0;t=2");
+    }
+
+    #[tokio::test]
+    async fn outside_a_request_nobody_is_told_and_without_a_limit_nothing() {
+        Metered::new(Arc::new(Always(Verdict::Granted { remaining: 1 }))).take(LIMIT, "a job").await;
+        let mut headers = HeaderMap::new();
+        write(&[], &mut headers);
+        assert!(headers.is_empty());
+    }
+}

@@ -1,0 +1,362 @@
+//! Accepts connections, and cuts off those that keep others waiting.
+//!
+//! The framework's own server waits for ever for a request's head and takes any number of connections. This one
+//! keeps a seat for each connection and looks around four times a second: who has said nothing, or has been at the
+//! head of a request for too long, loses the seat. Accepting never waits: when all seats are taken, the one that
+//! was silent longest makes room. Requests themselves cost one clock reading and an atomic store.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use poem::http::uri::Scheme;
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Addr, Endpoint, Request};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::limits::ConnectionLimits;
+
+/// A socket that listens, and the limits under which it will be served.
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    limits: ConnectionLimits,
+}
+
+impl Server {
+    /// Listens on `addr`; port 0 takes a free one.
+    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let local_addr = listener.local_addr()?;
+        Ok(Self { listener, local_addr, limits: ConnectionLimits::default() })
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves `endpoint` until `shutdown` is done; then accepts no more, and waits for the requests that run until
+    /// [`ConnectionLimits::grace`] has passed.
+    pub async fn serve<E: Endpoint + 'static>(self, endpoint: E, shutdown: impl Future<Output = ()>) {
+        let Self { listener, local_addr, limits } = self;
+        let (graceful, stopped) = (GracefulShutdown::new(), CancellationToken::new());
+        let (endpoint, hall) = (Arc::new(endpoint), Arc::new(Hall::new(limits)));
+        let accepting = async {
+            loop {
+                let Some((stream, peer)) = accept(&listener, &hall).await else { continue };
+                let Some(seat) = hall.take_seat(peer.ip()) else { continue };
+                let guest = Guest { stream, peer, local_addr, seat, limits, watcher: graceful.watcher() };
+                tokio::spawn(stopped.clone().run_until_cancelled_owned(guest.attend(endpoint.clone())));
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = hall.look_around() => {}
+            () = shutdown => {}
+        }
+        drop(listener);
+        hall.send_away_the_silent();
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            () = hall.look_around() => {}
+            () = tokio::time::sleep(limits.grace) => tracing::warn!("requests that still ran were given up"),
+        }
+        stopped.cancel();
+    }
+}
+
+/// The next connection. An error is the connection's own, or there are no more file descriptors: then room is made.
+async fn accept(listener: &TcpListener, hall: &Arc<Hall>) -> Option<(TcpStream, SocketAddr)> {
+    match listener.accept().await {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::warn!(%error, "a connection was not accepted");
+            hall.make_room(|_| true);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            None
+        }
+    }
+}
+
+/// One connection.
+struct Guest {
+    stream: TcpStream,
+    peer: SocketAddr,
+    local_addr: SocketAddr,
+    seat: Seat,
+    limits: ConnectionLimits,
+    watcher: Watcher,
+}
+
+impl Guest {
+    async fn attend<E: Endpoint>(self, endpoint: Arc<E>) {
+        let place = self.seat.place.clone();
+        let asked_to_leave = place.leave.clone();
+        let attending = async {
+            // Until the first byte the hall is less patient than after it.
+            if self.stream.readable().await.is_ok() {
+                place.wait();
+                self.serve(endpoint).await;
+            }
+        };
+        asked_to_leave.run_until_cancelled_owned(attending).await;
+    }
+
+    async fn serve<E: Endpoint>(self, endpoint: Arc<E>) {
+        let Self { stream, peer, local_addr, seat, limits, watcher } = self;
+        let place = &seat.place;
+        let _ = stream.set_nodelay(true);
+        let (local, remote) = (LocalAddr(Addr::SocketAddr(local_addr)), RemoteAddr(Addr::SocketAddr(peer)));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let busy = Busy::begin(place);
+            let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+            let endpoint = endpoint.clone();
+            async move {
+                let answer: hyper::Response<_> = endpoint.get_response(request).await.into();
+                Ok::<_, Infallible>(answer.map(|body| Answering { body, _busy: busy }))
+            }
+        });
+        let io = Watched { io: TokioIo::new(stream), place: place.clone() };
+        let connection = http1::Builder::new().max_buf_size(limits.head_bytes).serve_connection(io, service);
+        // What ends a connection early is the peer's affair: it broke off, or did not speak HTTP.
+        let _ = watcher.watch(connection).await;
+    }
+}
+
+/// All connections there are.
+struct Hall {
+    limits: ConnectionLimits,
+    opened: Instant,
+    places: Mutex<HashMap<u64, Arc<Place>>>,
+    numbers: AtomicU64,
+}
+
+/// One connection's place in the hall.
+struct Place {
+    peer: IpAddr,
+    opened: Instant,
+    /// Milliseconds from `opened` until when it began to wait for its peer, times four, plus what it waits for;
+    /// [`BUSY`] while a request runs.
+    state: AtomicU64,
+    leave: CancellationToken,
+}
+
+const BUSY: u64 = u64::MAX;
+/// Waits for the first byte.
+const SILENT: u64 = 0;
+/// Waits for the head of a request, the first or the next, or for its answer to be taken up.
+const WAITING: u64 = 1;
+
+impl Place {
+    fn set(&self, kind: u64) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(0);
+        self.state.store(millis * 4 + kind, Ordering::Relaxed);
+    }
+
+    fn wait(&self) {
+        self.set(WAITING);
+    }
+
+    /// What it waits for and since when; `None` while a request runs.
+    fn waits(&self) -> Option<(u64, Duration)> {
+        let state = self.state.load(Ordering::Relaxed);
+        (state != BUSY).then(|| (state % 4, Duration::from_millis(state / 4)))
+    }
+}
+
+impl Hall {
+    fn new(limits: ConnectionLimits) -> Self {
+        Self { limits, opened: Instant::now(), places: Mutex::default(), numbers: AtomicU64::new(0) }
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seat for a connection of `peer`; `None` if there is none even for those who push.
+    fn take_seat(self: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
+        let (all, of_peer) = {
+            let places = self.places();
+            (places.len(), places.values().filter(|place| place.peer == peer).count())
+        };
+        let crowded = of_peer >= self.limits.connections_of_a_peer;
+        if crowded && !self.make_room(|place| place.peer == peer) {
+            return None;
+        }
+        if !crowded && all >= self.limits.connections && !self.make_room(|_| true) {
+            return None;
+        }
+        let place =
+            Place { peer, opened: self.opened, state: AtomicU64::new(0), leave: CancellationToken::new() };
+        place.set(SILENT);
+        let (number, place) = (self.numbers.fetch_add(1, Ordering::Relaxed), Arc::new(place));
+        self.places().insert(number, place.clone());
+        Some(Seat { hall: self.clone(), number, place })
+    }
+
+    /// Sends away the one that has been silent, or else has waited, longest of those that `may_go`.
+    fn make_room(&self, may_go: impl Fn(&Place) -> bool) -> bool {
+        let mut places = self.places();
+        let waiting = places.iter().filter(|(_, place)| may_go(place));
+        let waiting = waiting.filter_map(|(number, place)| Some((place.waits()?, *number)));
+        let Some((_, longest)) = waiting.min() else { return false };
+        if let Some(place) = places.remove(&longest) {
+            place.leave.cancel();
+        }
+        true
+    }
+
+    /// Sends away whoever waits for longer than the limits allow, four times a second, for ever.
+    async fn look_around(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            ticks.tick().await;
+            let now = self.opened.elapsed();
+            for place in self.places().values() {
+                if place.waits().is_some_and(|(kind, since)| now.saturating_sub(since) > self.patience(kind))
+                {
+                    place.leave.cancel();
+                }
+            }
+        }
+    }
+
+    fn patience(&self, kind: u64) -> Duration {
+        if kind == SILENT { self.limits.first_byte } else { self.limits.head }
+    }
+
+    /// The others end as soon as their request is answered.
+    fn send_away_the_silent(&self) {
+        let places = self.places();
+        let silent = places.values().filter(|place| place.waits().is_some_and(|(kind, _)| kind == SILENT));
+        silent.for_each(|place| place.leave.cancel());
+    }
+}
+
+/// Given back when the connection ends.
+struct Seat {
+    hall: Arc<Hall>,
+    number: u64,
+    place: Arc<Place>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.hall.places().remove(&self.number);
+    }
+}
+
+/// Lasts from the head of a request until the last of its answer was handed over.
+struct Busy(Arc<Place>);
+
+impl Busy {
+    fn begin(place: &Arc<Place>) -> Self {
+        place.state.store(BUSY, Ordering::Relaxed);
+        Self(place.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.wait();
+    }
+}
+
+/// The body of an answer, during which the connection counts as busy.
+struct Answering<B> {
+    body: B,
+    _busy: Busy,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Answering<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket whose peer is waited for anew whenever it takes up some of an answer.
+struct Watched {
+    io: TokioIo<TcpStream>,
+    place: Arc<Place>,
+}
+
+impl Watched {
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(1..))) && self.place.waits().is_some() {
+            self.place.wait();
+        }
+        written
+    }
+}
+
+impl Read for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(written)
+    }
+}
