@@ -1,5 +1,5 @@
 //! What the system does, a folder a feature; inside, the file names are the layers.
 
+pub mod accounts;
 pub mod outbox;
 pub mod payments;
-pub mod accounts;

@@ -14,23 +14,29 @@ use poem_openapi::error::{
 
 use super::problem::{Problem, unavailable_for_now};
 
-/// The answer to a request that ended in `error`. `methods` are those of each path of the API.
-pub(super) fn answer(error: poem::Error, methods: &HashMap<String, HeaderValue>) -> Response {
+/// The answer to a request that ended in `error`.
+pub(super) fn answer(error: poem::Error) -> Response {
     if error.is_from_response() || error.status().is_redirection() {
         return error.into_response();
     }
     let mut answer = problem(&error).into_response();
-    if error.is::<MethodNotAllowedError>() {
-        let pattern = error.data::<PathPattern>();
-        let allowed = pattern.and_then(|pattern| methods.get(&*pattern.0)).cloned();
-        answer
-            .headers_mut()
-            .insert(header::ALLOW, allowed.unwrap_or(HeaderValue::from_static("GET, HEAD, POST")));
-    }
-    // For the log.
+    // For the log, and for `Allow`.
     error.data::<OperationId>().cloned().map(|operation| answer.set_data(operation));
     error.data::<PathPattern>().cloned().map(|pattern| answer.set_data(pattern));
     answer
+}
+
+/// Says which methods an address knows where it doesn't know the one that was used. `methods` are those of each
+/// path of the API; pages are read, and some have a form.
+pub(super) fn say_what_is_allowed(answer: &mut Response, methods: &HashMap<String, HeaderValue>) {
+    if answer.status() != StatusCode::METHOD_NOT_ALLOWED || answer.headers().contains_key(header::ALLOW) {
+        return;
+    }
+    let pattern = answer.data::<PathPattern>();
+    let allowed = pattern.and_then(|pattern| methods.get(&*pattern.0)).cloned();
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, allowed.unwrap_or(HeaderValue::from_static("GET, HEAD, POST")));
 }
 
 fn problem(error: &poem::Error) -> Problem {
@@ -174,7 +180,7 @@ mod tests {
     use super::*;
 
     fn answered(error: impl Into<poem::Error>) -> Response {
-        answer(error.into(), &HashMap::new())
+        answer(error.into())
     }
 
     #[test]

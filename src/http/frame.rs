@@ -139,7 +139,9 @@ impl<A: Endpoint<Output = Response>> Frame<A> {
                 Err(problem) => Err(problem.into()),
             },
         };
-        (outcome.unwrap_or_else(|error| errors::answer(error, &self.methods)), head)
+        let mut answer = outcome.unwrap_or_else(errors::answer);
+        errors::say_what_is_allowed(&mut answer, &self.methods);
+        (answer, head)
     }
 
     /// Answers what is not to reach an operation or a page.

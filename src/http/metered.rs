@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use poem::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::platform::signals::{Limit, Signals, Verdict};
+use crate::platform::signals::{Limit, Listener, Signals, Verdict};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -35,14 +35,20 @@ impl Signals for Metered {
         self.0.wake(topic);
     }
 
-    async fn woken(&self, topic: &'static str) {
-        self.0.woken(topic).await;
+    fn listen(&self, topic: &'static str) -> Listener {
+        self.0.listen(topic)
+    }
+
+    fn in_force(&self, limit: Limit) -> Option<Limit> {
+        self.0.in_force(limit)
     }
 
     async fn take(&self, limit: Limit, key: &str) -> Verdict {
         let verdict = self.0.take(limit, key).await;
-        // Outside a request, in a job, nobody is to be told.
-        let _ = TAKEN.try_with(|taken| taken.borrow_mut().push((limit, verdict)));
+        if let Some(limit) = self.0.in_force(limit) {
+            // Outside a request, in a job, nobody is to be told.
+            let _ = TAKEN.try_with(|taken| taken.borrow_mut().push((limit, verdict)));
+        }
         verdict
     }
 }
@@ -91,7 +97,12 @@ mod tests {
     #[async_trait]
     impl Signals for Always {
         fn wake(&self, _: &'static str) {}
-        async fn woken(&self, _: &'static str) {}
+        fn listen(&self, _: &'static str) -> Listener {
+            unimplemented!("nobody waits here")
+        }
+        fn in_force(&self, limit: Limit) -> Option<Limit> {
+            Some(limit)
+        }
         async fn take(&self, _: Limit, _: &str) -> Verdict {
             self.0
         }
