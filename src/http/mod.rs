@@ -25,7 +25,6 @@ pub use cookie::SessionCookie;
 pub use frame::ACCESS_LOG;
 pub use limits::ConnectionLimits;
 pub use metered::Metered;
-pub use origin::same_site;
 pub use payload::Written;
 pub use problem::{Failure, Problem, ProblemJson, invalid, too_many, unavailable};
 pub use security::{Caller, Client, Granted, Right, Role, SessionReader, SignedIn, Student, signed_in};

@@ -10,20 +10,6 @@ const EXEMPT: &[&str] = &["/v1/webhooks/"];
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether browsers count the two addresses as one site, so that a `SameSite` cookie of the one goes along with
-/// requests from the other: the same scheme, and the same registrable domain (by the public suffix list) or,
-/// without one, the same host.
-pub fn same_site(a: &Url, b: &Url) -> bool {
-    a.scheme() == b.scheme() && site(a).is_some_and(|site_of_a| Some(site_of_a) == site(b))
-}
-
-fn site(url: &Url) -> Option<&str> {
-    match url.host()? {
-        Host::Domain(domain) => Some(psl::domain_str(domain).unwrap_or(domain)),
-        Host::Ipv4(_) | Host::Ipv6(_) => url.host_str(),
-    }
-}
-
 /// Whether the request is of the kind that changes something.
 pub(super) fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
@@ -119,19 +105,6 @@ mod tests {
 
     fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
-    }
-
-    #[test]
-    fn a_site_is_what_browsers_take_for_one() {
-        let same = |a, b| same_site(&url(a), &url(b));
-        assert!(same("https://api.example.edu", "https://www.example.edu:8443/x"));
-        assert!(same("https://a.toronto.on.ca", "https://toronto.on.ca"));
-        assert!(same("http://127.0.0.1:3000", "http://127.0.0.1:5173"));
-        assert!(same("http://localhost:3000", "http://localhost:5173"));
-        assert!(!same("https://one.co.uk", "https://two.co.uk"));
-        assert!(!same("https://one.github.io", "https://two.github.io"));
-        assert!(!same("http://localhost:3000", "http://127.0.0.1:3000"));
-        assert!(!same("http://api.example.edu", "https://www.example.edu"));
     }
 
     #[test]
