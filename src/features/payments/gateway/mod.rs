@@ -5,6 +5,8 @@ mod sandbox;
 mod webhook;
 
 pub use sandbox::{Press, PressError, Sandbox, SandboxCheckout, SandboxEvent, SandboxSecret, SandboxStatus};
+#[cfg(test)]
+pub use webhook::sign;
 pub use webhook::{BadSecrets, NotBelieved, Notice, SANDBOX_SECRET, Source, Webhook};
 
 use async_trait::async_trait;

@@ -15,7 +15,6 @@ use url::Url;
 
 use super::webhook::{SANDBOX_SECRET, sign};
 use super::{Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError};
-use crate::config::Config;
 use crate::features::payments::subscribers::DeliverSandboxEvent;
 use crate::kernel::{Clock, Ids, Money, Secret, Timestamp, faults};
 use crate::platform::jobs::Job;
@@ -319,7 +318,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// The sandbox, with the configured webhook secrets or one of its own, which the first process makes and keeps.
+    /// The sandbox at `public_url`, with the configured webhook secrets or one of its own, which the first process makes and keeps.
     ///
     /// # Errors
     /// [`StoreError`] if the secret can't be read or kept.
@@ -327,9 +326,10 @@ impl Sandbox {
         store: Store,
         clock: Arc<dyn Clock>,
         ids: &dyn Ids,
-        config: &Config,
+        configured: &[Secret<String>],
+        public_url: Url,
     ) -> Result<Arc<Self>, StoreError> {
-        let secrets = match &config.stripe_webhook_secrets[..] {
+        let secrets = match configured {
             [] => vec![own_secret(&store, ids, clock.now()).await?],
             configured => configured.to_vec(),
         };
@@ -339,8 +339,7 @@ impl Sandbox {
             .timeout(Duration::from_secs(10))
             .build()
             .expect("a client without TLS and proxies needs nothing that could be missing");
-        let (public_url, listening) = (config.public_url.clone(), OnceLock::new());
-        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening }))
+        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening: OnceLock::new() }))
     }
 
     /// The secrets by which its events are believed.
@@ -563,4 +562,94 @@ async fn own_secret(store: &Store, ids: &dyn Ids, now: Timestamp) -> Result<Secr
     let kept = store.get::<SandboxSecret>(ID).await?;
     kept.map(|kept| Secret::new(kept.secret))
         .ok_or_else(|| StoreError::Failed("the sandbox's secret was just kept and is gone".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use stripe_webhook::{EventObject, Webhook as Crate};
+
+    use super::*;
+
+    fn time(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
+    fn checkout() -> SandboxCheckout {
+        let request = CheckoutRequest {
+            idempotency_key: "o:1".into(),
+            order: "o".into(),
+            attempt: 1,
+            product_name: "Orientation ticket".into(),
+            price: Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() },
+            email: crate::kernel::EmailAddress::parse("ana@example.org").unwrap(),
+            expires_at: time(86_340),
+            success_url: "http://127.0.0.1:3000/checkout/done?order=o".into(),
+            cancel_url: "http://127.0.0.1:3000/checkout/back?order=o".into(),
+        };
+        SandboxCheckout::new(&request, time(0))
+    }
+
+    /// What Stripe's own crate makes of the event.
+    fn read(checkout: &SandboxCheckout, event: SandboxEvent) -> EventObject {
+        let secret = Secret::new("whsec_sandbox_x".to_owned());
+        let body = checkout.event(event).to_string();
+        let header = sign(&body, &secret, time(5));
+        Crate::construct_event_with_timestamp(&body, &header, secret.expose(), 5).unwrap().data.object
+    }
+
+    #[test]
+    fn events_have_the_shape_of_stripe_s() {
+        let mut checkout = checkout();
+        checkout.press(Press::LaterSucceeds, time(3)).unwrap();
+        let EventObject::CheckoutSessionCompleted(session) = read(&checkout, SandboxEvent::Completed) else {
+            panic!("another event");
+        };
+        assert_eq!(session.payment_status.as_str(), "unpaid");
+        assert_eq!((session.amount_total, session.livemode), (Some(13_000), false));
+        assert_eq!(session.metadata.unwrap()["orderId"], "o");
+        let succeeded = read(&checkout, SandboxEvent::AsyncPaymentSucceeded);
+        assert!(matches!(succeeded, EventObject::CheckoutSessionAsyncPaymentSucceeded(s)
+            if s.payment_status.as_str() == "paid"));
+        let failed = read(&checkout, SandboxEvent::AsyncPaymentFailed);
+        assert!(matches!(failed, EventObject::CheckoutSessionAsyncPaymentFailed(_)));
+        let expired = read(&checkout, SandboxEvent::Expired);
+        assert!(matches!(expired, EventObject::CheckoutSessionExpired(_)));
+    }
+
+    #[test]
+    fn the_shape_is_of_the_version_that_the_crate_reads() {
+        let secret = Secret::new("whsec_sandbox_x".to_owned());
+        let body = checkout().event(SandboxEvent::Expired).to_string();
+        let header = sign(&body, &secret, time(5));
+        let event = Crate::construct_event_with_timestamp(&body, &header, secret.expose(), 5).unwrap();
+        let version = format!("{:?}", event.api_version.unwrap());
+        assert!(!version.contains("Unknown"), "{version}");
+    }
+
+    #[test]
+    fn a_checkout_is_paid_once_and_only_in_time() {
+        let mut once = checkout();
+        assert_eq!(once.press(Press::Pay, time(3)), Ok(vec![(SandboxEvent::Completed, time(3))]));
+        assert_eq!(once.press(Press::Pay, time(4)), Err(Over));
+        assert_eq!(once.end(time(5)), Err(Over));
+        assert_eq!(once.standing(time(5)), CheckoutStatus::Paid);
+        let mut late = checkout();
+        assert_eq!(late.press(Press::Pay, time(86_340)), Err(Over));
+        assert_eq!(late.end(time(86_340)), Ok(()));
+        assert_eq!(late.standing(time(86_341)), CheckoutStatus::Expired);
+    }
+
+    #[test]
+    fn the_bank_of_pay_later_takes_its_time() {
+        for (press, event, status) in [
+            (Press::LaterSucceeds, SandboxEvent::AsyncPaymentSucceeded, CheckoutStatus::Paid),
+            (Press::LaterFails, SandboxEvent::AsyncPaymentFailed, CheckoutStatus::Unpaid),
+        ] {
+            let mut checkout = checkout();
+            let told = checkout.press(press, time(3)).unwrap();
+            assert_eq!(told, [(SandboxEvent::Completed, time(3)), (event, time(8))]);
+            assert_eq!(checkout.standing(time(7)), CheckoutStatus::Unpaid);
+            assert_eq!(checkout.standing(time(8)), status);
+        }
+    }
 }

@@ -169,3 +169,119 @@ impl Envelope {
 fn money((amount, currency): (i64, &str)) -> Option<Money> {
     Some(Money { amount, currency: Currency::try_from(currency.to_uppercase()).ok()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    fn webhook(secrets: &[&str]) -> Webhook {
+        Webhook::new(Source::Stripe { live: false }, secrets.iter().map(|s| secret(s)).collect()).unwrap()
+    }
+
+    const COMPLETED: &str = r#"{"id":"evt_1","type":"checkout.session.completed","livemode":false,"data":{"object":{
+        "id":"cs_1","payment_status":"paid","amount_total":13000,"currency":"cad","metadata":{"orderId":"o","attempt":"2"}}}}"#;
+
+    fn read(body: &str) -> Notice {
+        let header = sign(body, &secret("whsec_a"), time(1000));
+        webhook(&["whsec_a"]).read(body.as_bytes(), Some(&header), time(1000)).unwrap()
+    }
+
+    #[test]
+    fn a_body_of_another_version_is_read_by_the_fields_that_matter() {
+        let expected = PaymentEvent {
+            id: "evt_1".into(),
+            order: "o".into(),
+            session: "cs_1".into(),
+            attempt: Some(2),
+            reached: AttemptState::Paid,
+            money: money((13_000, "cad")),
+        };
+        assert!(expected.money.is_some());
+        assert_eq!(read(COMPLETED), Notice::Payment(expected));
+    }
+
+    #[test]
+    fn each_event_says_how_far_the_checkout_has_come() {
+        let cases = [
+            ("completed", "unpaid", Some(AttemptState::Processing)),
+            ("completed", "paid", Some(AttemptState::Paid)),
+            ("completed", "no_payment_required", Some(AttemptState::Paid)),
+            ("async_payment_succeeded", "paid", Some(AttemptState::Paid)),
+            ("async_payment_failed", "unpaid", Some(AttemptState::Failed)),
+            ("expired", "unpaid", Some(AttemptState::Expired)),
+            ("invented", "paid", None),
+        ];
+        for (kind, status, reached) in cases {
+            let body = COMPLETED
+                .replace(".completed", &format!(".{kind}"))
+                .replace("paid\"", &format!("{status}\""));
+            let read = match read(&body) {
+                Notice::Payment(event) => Some(event.reached),
+                Notice::Other { .. } => None,
+            };
+            assert_eq!(read, reached, "{kind} {status}");
+        }
+    }
+
+    #[test]
+    fn what_is_signed_and_not_understood_is_acknowledged() {
+        for body in [
+            "not json",
+            "{}",
+            r#"{"id":"evt_2","type":"charge.refunded","livemode":false,"data":{"object":{"id":"ch_1"}}}"#,
+            r#"{"id":"evt_2","type":"v2.core.event","object":"v2.core.event"}"#,
+            &COMPLETED.replace("orderId", "other"),
+            &COMPLETED.replace("\"metadata\"", "\"data\""),
+        ] {
+            assert!(matches!(read(body), Notice::Other { .. }), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_signed_now_with_a_secret_of_ours_is_believed() {
+        let webhook = webhook(&["whsec_new", "whsec_old"]);
+        let read = |header: Option<&str>| webhook.read(COMPLETED.as_bytes(), header, time(1000)).err();
+        let signed = |key: &str, at| sign(COMPLETED, &secret(key), time(at));
+        assert_eq!(read(Some(&signed("whsec_new", 1000))), None);
+        assert_eq!(read(Some(&signed("whsec_old", 1299))), None);
+        assert_eq!(read(Some(&signed("whsec_old", 701))), None);
+        assert_eq!(read(Some(&signed("whsec_old", 699))), Some(NotBelieved::Stale));
+        assert_eq!(read(Some(&signed("whsec_new", 1301))), Some(NotBelieved::Stale));
+        assert_eq!(read(Some(&signed("whsec_other", 1000))), Some(NotBelieved::BadSignature));
+        assert_eq!(read(None), Some(NotBelieved::Unsigned));
+        for garbage in ["", "t=,v1=", "t=1000", "v1=00", "t=x,v1=zz", "t=99999999999999999999,v1=00", "=,="] {
+            assert_eq!(read(Some(garbage)), Some(NotBelieved::BadSignature), "{garbage}");
+        }
+        let header = signed("whsec_new", 1000);
+        let other = COMPLETED.replace("13000", "13001");
+        let tampered = webhook.read(other.as_bytes(), Some(&header), time(1000));
+        assert_eq!(tampered, Err(NotBelieved::BadSignature));
+        assert_eq!(webhook.read(b"\xff", Some(&header), time(1000)), Err(NotBelieved::BadSignature));
+    }
+
+    #[test]
+    fn live_and_test_events_stay_apart() {
+        let live = COMPLETED.replace("\"livemode\":false", "\"livemode\":true");
+        let header = sign(&live, &secret("whsec_a"), time(0));
+        let read = webhook(&["whsec_a"]).read(live.as_bytes(), Some(&header), time(0));
+        assert_eq!(read, Err(NotBelieved::WrongMode));
+    }
+
+    #[test]
+    fn a_secret_of_the_sandbox_is_never_believed_from_stripe() {
+        let made = || vec![secret("whsec_real"), secret("whsec_sandbox_x")];
+        for live in [true, false] {
+            assert_eq!(Webhook::new(Source::Stripe { live }, made()).err(), Some(BadSecrets::Sandbox));
+        }
+        assert!(Webhook::new(Source::Sandbox, made()).is_ok());
+        assert_eq!(Webhook::new(Source::Sandbox, vec![]).err(), Some(BadSecrets::None));
+    }
+}
