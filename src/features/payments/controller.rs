@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use poem::error::ReadBodyError;
 use poem::http::StatusCode;
 use poem::{IntoResponse, Request, RequestBody};
 use poem_openapi::param::{Header, Path, Query};
@@ -212,11 +211,9 @@ fn gateway_unavailable() -> poem::Error {
     poem::Error::from_response(response)
 }
 
-/// An event as it came over the wire: its signature is over these very bytes.
+/// An event as it came over the wire: its signature is over these very bytes. How many there may be says
+/// `http/limits.rs`.
 pub struct RawEvent(Vec<u8>);
-
-/// Stripe's events have a few KiB; its largest objects stay far below this.
-const MOST_EVENT_BYTES: usize = 256 * 1024;
 
 poem_openapi::impl_apirequest_for_payload!(RawEvent,);
 
@@ -235,17 +232,8 @@ impl ParsePayload for RawEvent {
     const IS_REQUIRED: bool = true;
 
     async fn from_request(_: &Request, body: &mut RequestBody) -> poem::Result<Self> {
-        let body = body.take()?.into_bytes_limit(MOST_EVENT_BYTES).await;
-        body.map(|bytes| Self(bytes.into())).map_err(|error| match error {
-            ReadBodyError::PayloadTooLarge => too_large(),
-            other => other.into(),
-        })
+        Ok(Self(body.take()?.into_vec().await?))
     }
-}
-
-fn too_large() -> poem::Error {
-    let detail = format!("An event has at most {MOST_EVENT_BYTES} bytes.");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail).into()
 }
 
 /// The event was taken.
@@ -285,7 +273,14 @@ fn not_believed(why: &NotBelieved) -> ProblemJson {
 }
 
 /// The operations of this feature.
-pub struct PaymentsController(pub Arc<Payments>);
+pub struct PaymentsController(Arc<Payments>);
+
+impl PaymentsController {
+    /// The operations over `payments`.
+    pub fn new(payments: Arc<Payments>) -> Self {
+        Self(payments)
+    }
+}
 
 #[OpenApi(tag = "Tag::Payments")]
 impl PaymentsController {

@@ -395,7 +395,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::Product;
+    use crate::config::{Config, Product};
     use crate::features::payments::gateway::{Checkout, CheckoutRequest, Sandbox, Source, Webhook, sign};
     use crate::features::payments::model::OrderState;
     use crate::kernel::{EmailAddress, ManualClock, Money, RandomIds, Secret};
@@ -464,6 +464,10 @@ pub(super) mod tests {
 
     const NOON: i64 = 1_788_246_000_000;
 
+    fn config() -> Config {
+        Config::from_env(&std::collections::BTreeMap::new()).unwrap()
+    }
+
     impl Shop {
         pub async fn open() -> Self {
             let folder =
@@ -473,9 +477,8 @@ pub(super) mod tests {
             let schemas = [super::super::schemas(), vec![schema::<Job>()]].concat();
             store.prepare(&schemas).await.unwrap();
             let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
-            let pages: Url = "http://127.0.0.1:3000".parse().unwrap();
-            let sandbox =
-                Sandbox::start(store.clone(), clock.clone(), &RandomIds, &[], pages.clone()).await.unwrap();
+            let config = config();
+            let sandbox = Sandbox::start(store.clone(), clock.clone(), &RandomIds, &config).await.unwrap();
             let counted = Arc::new(Counted::default());
             let fulfilment: Arc<dyn Fulfilment> = counted.clone();
             let (cut, refuses, opened) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
@@ -486,7 +489,7 @@ pub(super) mod tests {
                 signals: Arc::new(InProcess::new(0.0)),
                 gateway: line.clone(),
                 webhook: Webhook::new(Source::Sandbox, sandbox.secrets()).unwrap(),
-                pages,
+                pages: config.pages_url().clone(),
                 fulfilments: HashMap::from([("orientation".to_owned(), fulfilment)]),
             }));
             Self { store, clock, sandbox, line, counted, payments }
@@ -722,10 +725,11 @@ pub(super) mod tests {
     #[tokio::test]
     async fn the_sandbox_s_own_secret_is_made_once() {
         let shop = Shop::open().await;
-        let pages: Url = "http://127.0.0.1:3000".parse().unwrap();
         let start = |secrets: Vec<Secret<String>>| {
-            let (store, clock, pages) = (shop.store.clone(), shop.clock.clone(), pages.clone());
-            async move { Sandbox::start(store, clock, &RandomIds, &secrets, pages).await.unwrap().secrets() }
+            let (store, clock) = (shop.store.clone(), shop.clock.clone());
+            let mut config = config();
+            config.stripe_webhook_secrets = secrets;
+            async move { Sandbox::start(store, clock, &RandomIds, &config).await.unwrap().secrets() }
         };
         assert_eq!(start(vec![]).await, shop.sandbox.secrets());
         assert!(shop.sandbox.secrets()[0].expose().starts_with("whsec_sandbox_"));

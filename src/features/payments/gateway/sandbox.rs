@@ -15,6 +15,7 @@ use url::Url;
 
 use super::webhook::{SANDBOX_SECRET, sign};
 use super::{Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError};
+use crate::config::Config;
 use crate::features::payments::subscribers::DeliverSandboxEvent;
 use crate::kernel::{Clock, Ids, Money, Secret, Timestamp, faults};
 use crate::platform::jobs::Job;
@@ -318,7 +319,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// The sandbox at `public_url`, with the configured webhook secrets or one of its own, which the first process makes and keeps.
+    /// The sandbox, with the configured webhook secrets or one of its own, which the first process makes and keeps.
     ///
     /// # Errors
     /// [`StoreError`] if the secret can't be read or kept.
@@ -326,10 +327,9 @@ impl Sandbox {
         store: Store,
         clock: Arc<dyn Clock>,
         ids: &dyn Ids,
-        configured: &[Secret<String>],
-        public_url: Url,
+        config: &Config,
     ) -> Result<Arc<Self>, StoreError> {
-        let secrets = match configured {
+        let secrets = match &config.stripe_webhook_secrets[..] {
             [] => vec![own_secret(&store, ids, clock.now()).await?],
             configured => configured.to_vec(),
         };
@@ -339,7 +339,8 @@ impl Sandbox {
             .timeout(Duration::from_secs(10))
             .build()
             .expect("a client without TLS and proxies needs nothing that could be missing");
-        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening: OnceLock::new() }))
+        let (public_url, listening) = (config.public_url.clone(), OnceLock::new());
+        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening }))
     }
 
     /// The secrets by which its events are believed.
