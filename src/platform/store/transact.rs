@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Runs the work once. This frame owns the transaction and `Tx` only points at it: when the caller hangs up
-    /// or panics, it is undone from here. A store error decides before what the work made of it.
+    /// or panics, it is undone from here. A failure of the database is told as such, whatever the work made of it.
     async fn run<T, E, F, Fut>(&self, work: &F) -> Result<Run<T, E>>
     where
         F: Fn(Tx) -> Fut,
@@ -83,9 +83,9 @@ impl Store {
                 ended.backend.rollback().await?;
                 Ok(Run::Collided)
             }
-            (Ok(_), Some(swallowed)) => {
+            (Ok(_), Some(error)) | (Err(_), Some(error @ StoreError::Failed(_))) => {
                 ended.backend.rollback().await?;
-                Err(swallowed)
+                Err(error)
             }
             (Err(refusal), _) => {
                 ended.backend.rollback().await?;

@@ -112,3 +112,40 @@ fn migrated(collection: &str, document: &str, steps: &[Migration]) -> Result<Vec
     let old = serde_json::from_str(document).map_err(unreadable)?;
     serde_json::to_vec(&steps.iter().fold(old, |document, step| step(document))).map_err(unreadable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THINGS: Schema = Schema {
+        collection: "things",
+        version: 1,
+        migrations: &[],
+        indexes: &[Index::unique("order", &["a.b", "group"]), Index::on("by_rank", &["rank"])],
+    };
+
+    fn schema_changes(conn: &Connection) -> i64 {
+        conn.query_row("PRAGMA schema_version", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_start_at_which_nothing_has_changed_changes_nothing() {
+        let conn = Connection::open_in_memory().unwrap();
+        prepare(&conn, &[THINGS]).unwrap();
+        let made = schema_changes(&conn);
+        prepare(&conn, &[THINGS]).unwrap();
+        assert_eq!(schema_changes(&conn), made);
+    }
+
+    #[test]
+    fn sorting_by_an_indexed_field_and_then_by_id_walks_along_the_index() {
+        let conn = Connection::open_in_memory().unwrap();
+        prepare(&conn, &[THINGS]).unwrap();
+        let rank = column("rank");
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT doc FROM things WHERE {rank} >= 5 ORDER BY {rank}, id LIMIT 9"
+        );
+        let plan: String = conn.query_row(&sql, [], |row| row.get("detail")).unwrap();
+        assert!(plan.contains("USING INDEX by_rank") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}

@@ -9,6 +9,7 @@
 //! What a transaction read may be in the same batch, not yet on the disk. So a refusal that is based on it waits
 //! for the commit as well.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
@@ -73,8 +74,9 @@ impl Writers {
     pub async fn begin(&self) -> Result<SqliteTx> {
         let mut writer = self.turn().await;
         writer.open_batch().await?;
-        writer.run("SAVEPOINT t")?;
-        Ok(SqliteTx { writer: Some(writer) })
+        let mut tx = SqliteTx { writer: Some(writer) };
+        tx.writer()?.run("SAVEPOINT t")?;
+        Ok(tx)
     }
 
     /// Makes and migrates the collections, in a batch of its own and away from the threads that serve.
@@ -224,8 +226,11 @@ impl Writer {
         Ok(told)
     }
 
+    /// Prepares the collections in the open batch, which nobody else is in. A migration that panics must not
+    /// leave half of its work there for the next transaction to commit.
     fn prepare(&mut self, schemas: &[Schema]) -> Result<()> {
-        let prepared = prepare::prepare(&self.conn, schemas);
+        let prepared = catch_unwind(AssertUnwindSafe(|| prepare::prepare(&self.conn, schemas)))
+            .unwrap_or_else(|_| Err(StoreError::Unusable("a migration panicked".into())));
         if prepared.is_err() {
             self.abandon_batch();
             return prepared;
@@ -288,6 +293,9 @@ impl SqliteTx {
     async fn durable(&mut self) -> Result<()> {
         let Some(mut writer) = self.writer.take() else { return Err(StoreError::TxAborted) };
         let told = writer.join_batch()?;
+        if !guarded("store-commit") {
+            writer.conn.execute_batch("ROLLBACK").map_err(failed)?;
+        }
         if !guarded("store-group-commit") {
             writer.commit_batch().tell();
         }

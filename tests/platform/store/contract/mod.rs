@@ -1,5 +1,24 @@
 //! The rules that hold on every database.
 
+mod migrations;
+mod paging;
+mod reads;
 mod transactions;
 
-use super::fresh;
+use super::{Fresh, fresh};
+use crate::store::things::Thing;
+
+/// A store that holds these things.
+async fn holding(things: &[Thing]) -> Fresh {
+    let store = fresh().await;
+    store
+        .transact(async |tx| {
+            for thing in things {
+                tx.insert(thing).await?;
+            }
+            Ok::<_, orientation::platform::store::StoreError>(())
+        })
+        .await
+        .unwrap();
+    store
+}

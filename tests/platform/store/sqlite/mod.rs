@@ -3,6 +3,10 @@
 #[path = "../contract/mod.rs"]
 mod contract;
 
+mod access;
+mod batches;
+mod kills;
+
 use std::ops::Deref;
 use std::path::PathBuf;
 

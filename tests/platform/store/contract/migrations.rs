@@ -1,0 +1,165 @@
+//! Documents and indexes of an older program, found by a newer one, and the other way round.
+
+use orientation::platform::store::{Document, Index, Migration, StoreError, schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::fresh;
+
+/// Version 1 of a note.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct NoteV1 {
+    id: String,
+    text: String,
+}
+
+impl Document for NoteV1 {
+    const COLLECTION: &'static str = "notes";
+    const INDEXES: &'static [Index] = &[Index::unique("notes_by_text", &["text"])];
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Version 3: the text has become a title, and then got a length.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct NoteV3 {
+    id: String,
+    title: String,
+    length: u64,
+}
+
+impl Document for NoteV3 {
+    const COLLECTION: &'static str = "notes";
+    const VERSION: u32 = 3;
+    const MIGRATIONS: &'static [Migration] = &[name_title, add_length];
+    const INDEXES: &'static [Index] = &[Index::on("notes_by_text", &["length"])];
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+fn name_title(mut note: Value) -> Value {
+    note["title"] = note["text"].take();
+    note
+}
+
+fn add_length(mut note: Value) -> Value {
+    note["length"] = json!(note["title"].as_str().unwrap_or_default().len());
+    note
+}
+
+/// A program whose second version can't be reached.
+#[derive(Serialize, Deserialize)]
+struct Broken(NoteV1);
+
+impl Document for Broken {
+    const COLLECTION: &'static str = "notes";
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[give_up];
+
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+}
+
+fn give_up(note: Value) -> Value {
+    assert!(note["id"] != "0700", "this panic is meant");
+    name_title(note)
+}
+
+/// A program that wants a key of each length to be there once.
+#[derive(Serialize, Deserialize)]
+struct Strict(NoteV1);
+
+impl Document for Strict {
+    const COLLECTION: &'static str = "notes";
+    const INDEXES: &'static [Index] = &[Index::unique("notes_by_kind", &["kind"])];
+
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+}
+
+fn note(n: usize) -> NoteV1 {
+    NoteV1 { id: format!("{n:04}"), text: format!("note {n}") }
+}
+
+#[tokio::test]
+async fn documents_are_brought_through_every_version_at_the_next_start() {
+    let store = fresh().await;
+    store.prepare(&[schema::<NoteV1>()]).await.unwrap();
+    for n in 0..3 {
+        store.transact(async |tx| tx.insert(&note(n)).await).await.unwrap();
+    }
+    store.prepare(&[schema::<NoteV3>()]).await.unwrap();
+    store.prepare(&[schema::<NoteV3>()]).await.unwrap();
+    let found = store.get::<NoteV3>("0002").await.unwrap().unwrap();
+    assert_eq!(found, NoteV3 { id: "0002".into(), title: "note 2".into(), length: 6 });
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program_is_refused_with_a_sentence_and_left_alone() {
+    let store = fresh().await;
+    store.prepare(&[schema::<NoteV3>()]).await.unwrap();
+    let refused = store.prepare(&[schema::<NoteV1>()]).await.unwrap_err();
+    let StoreError::Unusable(sentence) = &refused else { panic!("{refused}") };
+    assert!(sentence.contains("`notes`") && sentence.contains("version 3"), "{sentence}");
+    store.prepare(&[schema::<NoteV3>()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_everything_as_it_was() {
+    let store = fresh().await;
+    store.prepare(&[schema::<NoteV1>()]).await.unwrap();
+    store
+        .transact(async |tx| {
+            for n in 0..1_000 {
+                tx.insert(&note(n)).await?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    assert!(store.prepare(&[schema::<Broken>()]).await.is_err());
+    assert_eq!(store.get::<NoteV1>("0001").await.unwrap(), Some(note(1)));
+    let taken = NoteV1 { id: "new".into(), ..note(1) };
+    let duplicate = store.transact(async |tx| tx.insert(&taken).await).await;
+    assert_eq!(duplicate, Err(StoreError::Duplicate { index: "notes_by_text".into() }));
+}
+
+#[tokio::test]
+async fn indexes_become_what_is_declared_now() {
+    let store = fresh().await;
+    store.prepare(&[schema::<NoteV1>()]).await.unwrap();
+    store.transact(async |tx| tx.insert(&note(1)).await).await.unwrap();
+    store.prepare(&[schema::<NoteV3>()]).await.unwrap();
+    let same = |id: &str| NoteV3 { id: id.into(), title: "same".into(), length: 4 };
+    store.transact(async |tx| tx.insert(&same("a")).await).await.unwrap();
+    store.transact(async |tx| tx.insert(&same("b")).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_unique_index_that_stored_documents_break_is_refused_by_its_name() {
+    #[derive(Serialize, Deserialize)]
+    struct Kinded {
+        id: String,
+        kind: String,
+    }
+    impl Document for Kinded {
+        const COLLECTION: &'static str = "notes";
+        fn id(&self) -> &str {
+            &self.id
+        }
+    }
+    let store = fresh().await;
+    store.prepare(&[schema::<Kinded>()]).await.unwrap();
+    for id in ["a", "b"] {
+        let same = Kinded { id: id.into(), kind: "private".into() };
+        store.transact(async |tx| tx.insert(&same).await).await.unwrap();
+    }
+    let refused = store.prepare(&[schema::<Strict>()]).await.unwrap_err().to_string();
+    assert!(refused.contains("`notes_by_kind`") && !refused.contains("private"), "{refused}");
+}

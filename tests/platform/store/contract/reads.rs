@@ -1,0 +1,179 @@
+//! What the filters and the other reads mean.
+
+use futures_util::TryStreamExt;
+use orientation::kernel::Timestamp;
+use orientation::platform::store::{Dir, Document, Filter, Query, Store, Value};
+use serde::{Deserialize, Serialize};
+
+use super::{fresh, holding};
+use crate::store::things::{Price, Thing, thing};
+
+/// The ids of the things that match.
+async fn ids(store: &Store, filter: Filter) -> Vec<String> {
+    store.find::<Thing>(Query::new(filter)).await.unwrap().into_iter().map(|thing| thing.id).collect()
+}
+
+fn not(filter: Filter) -> Filter {
+    Filter::Not(Box::new(filter))
+}
+
+#[tokio::test]
+async fn comparisons_keep_their_bounds() {
+    let store = holding(&[thing("a", "red", 1), thing("b", "red", 2), thing("c", "blue", 3)]).await;
+    assert_eq!(ids(&store, Filter::All).await, ["a", "b", "c"]);
+    assert_eq!(ids(&store, Filter::eq("group", "red")).await, ["a", "b"]);
+    assert_eq!(ids(&store, Filter::eq("id", "b")).await, ["b"]);
+    assert_eq!(ids(&store, Filter::eq("active", false)).await, ["a", "b", "c"]);
+    assert_eq!(ids(&store, Filter::Gt("rank", 2.into())).await, ["c"]);
+    assert_eq!(ids(&store, Filter::Le("rank", 2.into())).await, ["a", "b"]);
+    assert_eq!(ids(&store, Filter::Lt("rank", 2.into())).await, ["a"]);
+    assert_eq!(ids(&store, Filter::range("rank", Some(1.into()), Some(3.into()))).await, ["a", "b"]);
+    assert_eq!(ids(&store, Filter::range("rank", None, Some(2.into()))).await, ["a"]);
+    assert_eq!(ids(&store, Filter::range("rank", Some(2.into()), None)).await, ["b", "c"]);
+    assert_eq!(ids(&store, Filter::range("rank", None, None)).await, ["a", "b", "c"]);
+    assert_eq!(ids(&store, Filter::In("rank", vec![1.into(), 3.into()])).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn all_of_nothing_holds_and_one_of_nothing_does_not() {
+    let store = holding(&[thing("a", "red", 1)]).await;
+    assert_eq!(ids(&store, Filter::And(vec![])).await, ["a"]);
+    assert!(ids(&store, Filter::Or(vec![])).await.is_empty());
+    assert!(ids(&store, Filter::In("rank", vec![])).await.is_empty());
+    let either =
+        Filter::Or(vec![Filter::eq("rank", 7), Filter::eq("group", "red").and(Filter::eq("rank", 1))]);
+    assert_eq!(ids(&store, either).await, ["a"]);
+}
+
+#[tokio::test]
+async fn not_holds_for_a_document_that_lacks_the_field() {
+    let known = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
+    let store = holding(&[known, thing("b", "red", 1)]).await;
+    let is_a = || Filter::eq("email", "a@x.org");
+    assert_eq!(ids(&store, not(is_a())).await, ["b"]);
+    assert_eq!(ids(&store, not(not(is_a()))).await, ["a"]);
+    assert_eq!(ids(&store, not(Filter::In("email", vec!["a@x.org".into()]))).await, ["b"]);
+    assert_eq!(ids(&store, not(Filter::Contains("email", "A@".into()))).await, ["b"]);
+    assert_eq!(ids(&store, not(Filter::Gt("email", "0".into()))).await, ["b"]);
+    assert_eq!(ids(&store, not(is_a().and(Filter::eq("rank", 1)))).await, ["b"]);
+}
+
+#[tokio::test]
+async fn exists_asks_whether_the_field_is_there() {
+    let known = Thing { email: Some(String::new()), ..thing("a", "red", 0) };
+    let store = holding(&[known, thing("b", "red", 0)]).await;
+    assert_eq!(ids(&store, Filter::Exists("email")).await, ["a"]);
+    assert_eq!(ids(&store, not(Filter::Exists("email"))).await, ["b"]);
+    assert_eq!(ids(&store, Filter::Exists("rank")).await, ["a", "b"]);
+    assert!(ids(&store, Filter::Exists("noSuchField")).await.is_empty());
+}
+
+#[tokio::test]
+async fn contains_ignores_letter_case_in_every_script_and_takes_no_patterns() {
+    let store =
+        holding(&[thing("a", "Élodie ÅNGSTRÖM", 1), thing("b", "ПЁТР 100%", 1), thing("c", "a.c", 1)]).await;
+    let containing = async |part: &str| ids(&store, Filter::Contains("group", part.into())).await;
+    assert_eq!(containing("élodie").await, ["a"]);
+    assert_eq!(containing("ångström").await, ["a"]);
+    assert_eq!(containing("пёт").await, ["b"]);
+    assert_eq!(containing("ПЁТ").await, ["b"]);
+    assert_eq!(containing("%").await, ["b"]);
+    assert_eq!(containing("a.C").await, ["c"]);
+    assert!(containing("abc").await.is_empty());
+    assert_eq!(containing("").await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn has_looks_for_an_element_of_a_list() {
+    let tagged = Thing { tags: vec!["nuts".into(), "gluten".into()], ..thing("a", "red", 1) };
+    let store = holding(&[tagged, thing("b", "red", 1)]).await;
+    assert_eq!(ids(&store, Filter::has("tags", "gluten")).await, ["a"]);
+    assert!(ids(&store, Filter::has("tags", "glut")).await.is_empty());
+    assert_eq!(ids(&store, not(Filter::has("tags", "nuts"))).await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_path_with_dots_reaches_inside() {
+    let dear = Thing { price: Price { amount: 9_500 }, ..thing("a", "red", 1) };
+    let store = holding(&[dear, thing("b", "red", 1)]).await;
+    assert_eq!(ids(&store, Filter::Gt("price.amount", 0.into())).await, ["a"]);
+    assert_eq!(store.sum::<Thing>("price.amount", Filter::All).await.unwrap(), 9_500);
+}
+
+#[tokio::test]
+async fn values_are_never_read_as_code() {
+    let nasty = "x' OR '1'='1\"; DROP TABLE \"order\" -- $ne .* \\";
+    let store = holding(&[thing("a", nasty, 1), thing("b", "red", 1)]).await;
+    assert_eq!(ids(&store, Filter::eq("group", nasty)).await, ["a"]);
+    assert_eq!(ids(&store, Filter::Contains("group", "' or '".into())).await, ["a"]);
+    assert!(ids(&store, Filter::has("tags", nasty)).await.is_empty());
+}
+
+#[tokio::test]
+async fn times_are_compared_and_sorted_as_times_to_the_millisecond() {
+    let at =
+        |id: &str, millis| Thing { seen_at: Some(Timestamp::from_millis(millis)), ..thing(id, "red", 1) };
+    let millis = [("a", -1), ("b", 0), ("c", 999), ("d", 1_000), ("e", 1_788_246_000_001), ("f", i64::MAX)];
+    let store = holding(&millis.map(|(id, millis)| at(id, millis))).await;
+    let sorted = store.find::<Thing>(Query::new(Filter::All).sort("seenAt", Dir::Asc)).await.unwrap();
+    assert_eq!(sorted.iter().map(|thing| thing.id.as_str()).collect::<String>(), "abcdef");
+    let time = |millis| Some(Value::Time(Timestamp::from_millis(millis)));
+    assert_eq!(ids(&store, Filter::range("seenAt", time(999), time(1_000))).await, ["c"]);
+    assert_eq!(ids(&store, Filter::eq("seenAt", Timestamp::from_millis(1_788_246_000_001))).await, ["e"]);
+}
+
+#[tokio::test]
+async fn counts_tallies_and_sums_agree_with_what_is_there() {
+    let known =
+        |id: &str, group: &str, rank| Thing { email: Some(format!("{id}@x.org")), ..thing(id, group, rank) };
+    let store = holding(&[
+        known("a", "red", 1),
+        known("b", "blue", 20),
+        known("c", "red", 300),
+        thing("d", "red", -5),
+    ])
+    .await;
+    let red = || Filter::eq("group", "red");
+    assert_eq!(store.count::<Thing>(red()).await.unwrap(), 3);
+    assert_eq!(store.sum::<Thing>("rank", red()).await.unwrap(), 296);
+    assert_eq!(store.sum::<Thing>("rank", Filter::eq("group", "green")).await.unwrap(), 0);
+    let tally = store.tally::<Thing>("group", Filter::All).await.unwrap();
+    assert_eq!(tally, [("blue".into(), 1), ("red".into(), 3)]);
+    let addresses = store.tally::<Thing>("email", red()).await.unwrap();
+    assert_eq!(addresses, [("a@x.org".into(), 1), ("c@x.org".into(), 1)]);
+}
+
+#[tokio::test]
+async fn a_stream_tells_every_match_once_whatever_their_number() {
+    let all: Vec<_> = (0..1_101).map(|n| thing(&format!("{n:04}"), "red", n % 2)).collect();
+    let store = holding(&all).await;
+    let told: Vec<Thing> = store.stream(Filter::All).try_collect().await.unwrap();
+    assert_eq!(told, all);
+    let odd: Vec<Thing> = store.stream(Filter::eq("rank", 1)).try_collect().await.unwrap();
+    assert_eq!(odd.len(), 550);
+}
+
+/// What an older program may have left under the same name.
+#[derive(Serialize, Deserialize)]
+struct Misfit {
+    id: String,
+    rank: String,
+}
+
+impl Document for Misfit {
+    const COLLECTION: &'static str = Thing::COLLECTION;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[tokio::test]
+async fn a_document_of_another_shape_is_an_error_that_tells_nothing_of_it() {
+    let store = fresh().await;
+    let misfit = Misfit { id: "private-id".into(), rank: "private@x.org".into() };
+    store.transact(async |tx| tx.insert(&misfit).await).await.unwrap();
+    let error = store.get::<Thing>("private-id").await.unwrap_err().to_string();
+    assert!(error.contains("`order`"), "{error}");
+    assert!(!error.contains("private"), "{error}");
+}

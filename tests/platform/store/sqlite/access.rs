@@ -1,0 +1,94 @@
+//! Who may open the file, and how two processes get along.
+
+use std::time::Duration;
+
+use orientation::platform::store::{Access, Store, StoreError};
+
+use super::fresh;
+use crate::scratch::Scratch;
+use crate::store::things::{Thing, schemas, thing};
+
+#[tokio::test]
+async fn a_second_one_that_serves_is_refused_with_a_sentence_that_says_which() {
+    let first = fresh().await;
+    let refused = Store::sqlite(&first.path(), Access::Serving).err().unwrap().to_string();
+    let holder = format!("process {}", std::process::id());
+    assert!(refused.contains(&holder) && refused.contains("test.db"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_next_one_serves_as_soon_as_the_first_has_closed() {
+    let folder = Scratch::new();
+    for n in 0..50 {
+        let store = Store::sqlite(&folder.join("test.db"), Access::Serving).unwrap();
+        store.prepare(&schemas()).await.unwrap();
+        store.transact(async |tx| tx.insert(&thing(&n.to_string(), "red", n)).await).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn administration_works_beside_the_one_that_serves() {
+    let serving = fresh().await;
+    let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
+    beside.prepare(&schemas()).await.unwrap();
+    beside.transact(async |tx| tx.insert(&thing("a", "red", 1)).await).await.unwrap();
+    serving.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await.unwrap();
+    assert!(serving.get::<Thing>("a").await.unwrap().is_some());
+    assert!(beside.get::<Thing>("b").await.unwrap().is_some());
+}
+
+/// On one thread: if waiting for the other process held it, the other could never go on.
+#[tokio::test(flavor = "current_thread")]
+async fn waiting_for_another_process_holds_no_thread() {
+    let serving = fresh().await;
+    let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
+    let slowly = beside.transact(async |tx| {
+        tx.insert(&thing("a", "red", 1)).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok::<_, StoreError>(())
+    });
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        serving.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await
+    };
+    let (slowly, meanwhile) = tokio::join!(slowly, meanwhile);
+    assert_eq!((slowly, meanwhile), (Ok(()), Ok(())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn administration_gets_its_turn_while_others_write_without_a_pause() {
+    let serving = fresh().await;
+    let mut busy = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let store = Store::clone(&serving);
+        busy.spawn(async move {
+            loop {
+                store.transact(async |tx| tx.put(&thing(&n.to_string(), "red", n)).await).await.unwrap();
+            }
+        });
+    }
+    let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
+    beside.transact(async |tx| tx.insert(&thing("admin", "red", 1)).await).await.unwrap();
+    assert!(serving.get::<Thing>("admin").await.unwrap().is_some());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_refused_with_a_sentence() {
+    let folder = Scratch::new();
+    for access in [Access::Serving, Access::Beside] {
+        let refused = Store::sqlite(&folder.join("missing/test.db"), access).err().unwrap();
+        assert!(
+            matches!(&refused, StoreError::Unusable(sentence) if sentence.contains("missing")),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_with_a_sentence() {
+    let folder = Scratch::new();
+    let path = folder.join("test.db");
+    std::fs::write(&path, "certainly no database ".repeat(1_000)).unwrap();
+    let refused = Store::sqlite(&path, Access::Serving).err().unwrap();
+    assert!(matches!(&refused, StoreError::Unusable(sentence) if sentence.contains("test.db")), "{refused}");
+}
