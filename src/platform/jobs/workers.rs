@@ -104,14 +104,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Claims nothing more, waits at most this long for what runs, and hands the rest back.
-    pub async fn drain(self, patience: Duration) {
-        // An error would mean that the worker is gone: the next line finds that out.
+    /// From this call on claims nothing more; the future waits at most this long for what runs, and hands the rest
+    /// back.
+    pub fn drain(self, patience: Duration) -> impl Future<Output = ()> + Send {
+        // An error would mean that the worker is gone, which waiting for it finds out.
         let _ = self.stop.send(patience);
-        match timeout(patience + STOPPING + PARTING, self.worker).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the workers ended by themselves"),
-            Err(_) => tracing::warn!("the store doesn't answer: what runs is left to its leases"),
+        async move {
+            match timeout(patience + STOPPING + PARTING, self.worker).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the workers ended by themselves"),
+                Err(_) => tracing::warn!("the store doesn't answer: what runs is left to its leases"),
+            }
         }
     }
 }
@@ -240,6 +243,9 @@ struct Worker {
 impl Worker {
     async fn work(mut self, mut listener: Listener, mut stopped: oneshot::Receiver<Duration>) {
         loop {
+            if let Ok(patience) = stopped.try_recv() {
+                return self.wind_down(patience).await;
+            }
             let pause = match self.turn().await {
                 Ok(()) => {
                     self.store_is_down = false;

@@ -1,0 +1,211 @@
+//! A kind of job for tests: bells are rung, and the test hears it.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use orientation::kernel::{Clock, Ids, ManualClock, RandomIds, Timestamp};
+use orientation::platform::jobs::{
+    Crons, Job, JobError, JobState, Jobs, Payload, Run, Running, Subscriber, Subscribers, TOPIC, Workers,
+    schemas,
+};
+use orientation::platform::signals::{InProcess, Signals};
+use orientation::platform::store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::scratch::Scratch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Does {
+    Ring,
+    Fail,
+    GiveUp,
+    Panic,
+    /// Rings until the gate is opened.
+    Wait,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ring {
+    pub bell: Option<String>,
+    pub does: Does,
+}
+
+impl Payload for Ring {
+    const KIND: &'static str = "bell.ring";
+    fn key(&self) -> Option<String> {
+        self.bell.clone()
+    }
+}
+
+/// A job that rings no bell in particular.
+pub fn ring(id: &str, does: Does, now: Timestamp) -> Job {
+    Job::new(id.into(), &Ring { bell: None, does }, now)
+}
+
+/// A job that rings the bell of that name.
+pub fn ring_bell(id: &str, bell: &str, does: Does, now: Timestamp) -> Job {
+    Job::new(id.into(), &Ring { bell: Some(bell.into()), does }, now)
+}
+
+/// The subscriber: tells of every run, and counts runs of one bell that overlap.
+pub struct Ringer {
+    heard: mpsc::UnboundedSender<Run>,
+    pub gate: Semaphore,
+    swinging: Mutex<HashSet<String>>,
+    pub overlaps: AtomicUsize,
+}
+
+#[async_trait]
+impl Subscriber for Ringer {
+    type Payload = Ring;
+    const CONCURRENCY: usize = 8;
+    const ATTEMPTS: u32 = 3;
+
+    async fn handle(&self, ring: Ring, run: Run) -> Result<(), JobError> {
+        let _swing = Swing::begin(self, ring.bell);
+        // The test may have heard enough.
+        let _ = self.heard.send(run);
+        match ring.does {
+            Does::Ring => {
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+            Does::Fail => Err(JobError::Retry("the rope broke".into())),
+            Does::GiveUp => Err(JobError::Dead("there is no bell".into())),
+            Does::Panic => panic!("the bell fell down"),
+            Does::Wait => {
+                self.gate.acquire().await.unwrap().forget();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One run of a bell; ends when it is dropped, also by an abort.
+struct Swing<'a>(&'a Ringer, Option<String>);
+
+impl<'a> Swing<'a> {
+    fn begin(ringer: &'a Ringer, bell: Option<String>) -> Self {
+        if let Some(bell) = &bell
+            && !ringer.swinging.lock().unwrap().insert(bell.clone())
+        {
+            ringer.overlaps.fetch_add(1, Ordering::SeqCst);
+        }
+        Self(ringer, bell)
+    }
+}
+
+impl Drop for Swing<'_> {
+    fn drop(&mut self) {
+        if let Some(bell) = &self.1 {
+            self.0.swinging.lock().unwrap().remove(bell);
+        }
+    }
+}
+
+/// A store with its bells, a clock that the test moves, and any number of workers.
+pub struct Tower {
+    pub store: Store,
+    _folder: Scratch,
+    pub clock: Arc<ManualClock>,
+    pub signals: Arc<InProcess>,
+    pub ringer: Arc<Ringer>,
+    pub jobs: Jobs,
+    heard: mpsc::UnboundedReceiver<Run>,
+}
+
+impl Tower {
+    pub async fn on((store, folder): (Store, Scratch)) -> Self {
+        store.prepare(&schemas()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
+        let (tell, heard) = mpsc::unbounded_channel();
+        let ringer = Ringer {
+            heard: tell,
+            gate: Semaphore::new(0),
+            swinging: Mutex::default(),
+            overlaps: AtomicUsize::new(0),
+        };
+        Self {
+            jobs: Jobs::new(store.clone(), clock.clone()),
+            store,
+            _folder: folder,
+            clock,
+            signals: Arc::new(InProcess::new(0.0)),
+            ringer: Arc::new(ringer),
+            heard,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The workers of one more process, so to speak.
+    pub fn workers(&self) -> Running {
+        self.workers_with(Crons::new(chrono_tz::UTC))
+    }
+
+    pub fn workers_with(&self, crons: Crons) -> Running {
+        let subscribers = Subscribers::new().with(self.ringer.clone());
+        let (signals, clock): (Arc<dyn Signals>, Arc<dyn Clock>) = (self.signals.clone(), self.clock.clone());
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        Workers::new(self.store.clone(), signals, clock, ids, subscribers, crons).start()
+    }
+
+    pub async fn enqueue(&self, jobs: &[Job]) {
+        let all = async |tx: orientation::platform::store::Tx| {
+            for job in jobs {
+                tx.enqueue(job).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        self.store.transact(all).await.unwrap();
+    }
+
+    /// Moves the clock and lets the workers know.
+    pub fn later(&self, span: Duration) {
+        self.clock.advance(span);
+        self.signals.wake(TOPIC);
+    }
+
+    /// The next run that begins.
+    pub async fn heard(&mut self) -> Run {
+        let heard = tokio::time::timeout(Duration::from_secs(20), self.heard.recv());
+        heard.await.expect("a bell should have rung by now").unwrap()
+    }
+
+    /// Whether a run has begun that the test hasn't heard of yet.
+    pub fn heard_more(&mut self) -> bool {
+        self.heard.try_recv().is_ok()
+    }
+
+    pub async fn job(&self, id: &str) -> Job {
+        self.jobs.get(id).await.unwrap().unwrap_or_else(|| panic!("there is no job {id}"))
+    }
+
+    /// Waits until the job is in this state: a worker writes it down soon after its run has ended.
+    pub async fn until(&self, id: &str, state: JobState) -> Job {
+        for _ in 0..4000 {
+            let job = self.job(id).await;
+            if job.state == state {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{id} should be {state:?} by now: {:?}", self.job(id).await)
+    }
+
+    /// How many bells have rung, or are to ring, by state.
+    pub async fn count(&self, state: JobState) -> u64 {
+        let counts = self.jobs.counts().await.unwrap();
+        counts
+            .iter()
+            .filter(|count| count.kind == Ring::KIND && count.state == state)
+            .map(|count| count.jobs)
+            .sum()
+    }
+}

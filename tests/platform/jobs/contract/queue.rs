@@ -1,0 +1,204 @@
+//! What several workers can rely on when they meet in the store.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use orientation::kernel::Timestamp;
+use orientation::platform::jobs::queue::{Claimed, Outcome, Queue, Room, Settlement};
+use orientation::platform::jobs::{Job, JobState, LEASE, Payload};
+use orientation::platform::store::StoreError;
+use tokio::task::JoinSet;
+
+use super::fresh;
+use crate::jobs::bell::{Does, Ring, Tower, ring, ring_bell};
+
+async fn claim(tower: &Tower, jobs: usize, token: &str) -> Claimed {
+    let room = [Room { kind: Ring::KIND, jobs }];
+    Queue::new(tower.store.clone()).claim(&room, true, &HashSet::new(), token, tower.now()).await.unwrap()
+}
+
+fn ids(claimed: &Claimed) -> Vec<&str> {
+    claimed.jobs.iter().map(|job| job.id.as_str()).collect()
+}
+
+async fn settle(tower: &Tower, id: &str, token: &str, outcome: Outcome) -> bool {
+    let ended = Settlement { job_id: id.into(), token: token.into(), outcome };
+    Queue::new(tower.store.clone()).settle(&[ended], tower.now()).await.unwrap()[0].is_ok()
+}
+
+async fn renew(tower: &Tower, id: &str, token: &str) -> bool {
+    let lease = [(id.to_owned(), token.to_owned())];
+    Queue::new(tower.store.clone()).renew(&lease, tower.now()).await.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn the_oldest_are_claimed_first_and_it_is_told_when_the_next_is_due() {
+    let tower = Tower::on(fresh()).await;
+    let at = |id, secs| ring(id, Does::Ring, tower.now()).at(tower.now().plus(Duration::from_secs(secs)));
+    let late = ring("late", Does::Ring, tower.now().minus(Duration::from_secs(9)));
+    tower.enqueue(&[at("soon", 5), at("now", 0), late, at("later", 60)]).await;
+    assert_eq!(ids(&claim(&tower, 1, "a").await), ["late"]);
+    let claimed = claim(&tower, 5, "b").await;
+    assert_eq!(ids(&claimed), ["now"]);
+    assert_eq!(claimed.next[Ring::KIND], tower.now().plus(Duration::from_secs(5)));
+}
+
+#[tokio::test]
+async fn many_who_claim_at_once_get_each_job_once() {
+    let tower = Tower::on(fresh()).await;
+    let jobs: Vec<_> = (0..200).map(|n| ring(&format!("{n:03}"), Does::Ring, tower.now())).collect();
+    tower.enqueue(&jobs).await;
+    let (queue, now) = (Queue::new(tower.store.clone()), tower.now());
+    let mut claims = JoinSet::new();
+    for claimant in 0..20 {
+        let queue = queue.clone();
+        claims.spawn(async move {
+            let (room, mine) = ([Room { kind: Ring::KIND, jobs: 20 }], HashSet::new());
+            queue.claim(&room, true, &mine, &claimant.to_string(), now).await.unwrap()
+        });
+    }
+    let claims = claims.join_all().await;
+    let all: Vec<_> = claims.iter().flat_map(ids).collect();
+    assert_eq!((all.len(), all.iter().collect::<HashSet<_>>().len()), (200, 200));
+}
+
+#[tokio::test]
+async fn a_token_that_has_had_its_time_opens_nothing() {
+    let tower = Tower::on(fresh()).await;
+    tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
+    claim(&tower, 1, "old").await;
+    assert!(renew(&tower, "1", "old").await);
+    tower.clock.advance(LEASE);
+    assert_eq!(ids(&claim(&tower, 1, "new").await), ["1"]);
+    assert!(!renew(&tower, "1", "old").await);
+    assert!(!settle(&tower, "1", "old", Outcome::Done).await);
+    assert_eq!(tower.job("1").await.state, JobState::Running);
+    assert!(settle(&tower, "1", "new", Outcome::Done).await);
+    assert!(!settle(&tower, "1", "new", Outcome::HandedBack).await, "what is over is over");
+    let job = tower.job("1").await;
+    assert_eq!((job.attempts, job.crashes, job.state), (1, 1, JobState::Done));
+}
+
+#[tokio::test]
+async fn a_renewed_lease_does_not_run_out_and_an_abandoned_one_does() {
+    let tower = Tower::on(fresh()).await;
+    tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
+    claim(&tower, 1, "a").await;
+    tower.clock.advance(Duration::from_secs(4));
+    assert!(renew(&tower, "1", "a").await);
+    tower.clock.advance(Duration::from_secs(4));
+    assert!(claim(&tower, 1, "b").await.jobs.is_empty());
+    tower.clock.advance(Duration::from_secs(2));
+    assert_eq!(ids(&claim(&tower, 1, "c").await), ["1"]);
+}
+
+#[tokio::test]
+async fn whoever_is_alive_does_not_take_a_job_from_itself() {
+    let tower = Tower::on(fresh()).await;
+    tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
+    claim(&tower, 1, "a").await;
+    tower.clock.advance(LEASE * 2);
+    let (room, mine) = ([Room { kind: Ring::KIND, jobs: 1 }], HashSet::from(["1".to_owned()]));
+    let claimed = Queue::new(tower.store.clone()).claim(&room, true, &mine, "b", tower.now()).await.unwrap();
+    assert!(claimed.jobs.is_empty());
+}
+
+#[tokio::test]
+async fn what_kills_twenty_workers_is_buried() {
+    let tower = Tower::on(fresh()).await;
+    tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
+    for crash in 0..20 {
+        assert_eq!(claim(&tower, 1, &crash.to_string()).await.jobs.len(), 1);
+        tower.clock.advance(LEASE);
+    }
+    let last = claim(&tower, 1, "last").await;
+    assert_eq!((last.jobs.len(), last.buried.len()), (0, 1));
+    assert_eq!(tower.job("1").await.state, JobState::Dead);
+    tower.enqueue(&[ring_bell("2", "tenor", Does::Ring, tower.now())]).await;
+    assert_eq!(ids(&claim(&tower, 1, "next").await), ["2"]);
+}
+
+#[tokio::test]
+async fn of_one_key_one_waits_and_is_due_at_the_earlier_time() {
+    let tower = Tower::on(fresh()).await;
+    let (now, minute) = (tower.now(), Duration::from_secs(60));
+    let at = |id: &str, time| ring_bell(id, "tenor", Does::Ring, now).at(time);
+    tower.enqueue(&[at("1", now.plus(minute)), at("2", now.plus(minute * 2)), at("3", now)]).await;
+    let job = tower.job("1").await;
+    assert_eq!((job.run_at, job.repeats), (now, 2));
+    assert!(tower.jobs.get("2").await.unwrap().is_none());
+    tower.enqueue(&[ring_bell("4", "treble", Does::Ring, now)]).await;
+    assert_eq!(ids(&claim(&tower, 9, "a").await), ["1", "4"]);
+}
+
+/// Two claims of one bell, the second asked for while the first rings.
+async fn ring_twice(tower: &Tower) -> (Claimed, Claimed) {
+    tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
+    let first = claim(tower, 1, "a").await;
+    tower.enqueue(&[ring_bell("2", "tenor", Does::Ring, tower.now())]).await;
+    (first, claim(tower, 1, "b").await)
+}
+
+#[tokio::test]
+async fn while_one_of_a_key_runs_the_next_can_be_queued_and_runs_afterwards() {
+    let tower = Tower::on(fresh()).await;
+    let (first, second) = ring_twice(&tower).await;
+    assert_eq!((ids(&first), ids(&second)), (vec!["1"], vec![]));
+    assert!(settle(&tower, "1", "a", Outcome::Done).await);
+    assert_eq!(ids(&claim(&tower, 1, "c").await), ["2"]);
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test]
+async fn without_its_guard_two_of_one_key_run_at_the_same_time() {
+    let tower = Tower::on(fresh()).await;
+    let (first, second) =
+        orientation::kernel::faults::without("jobs-one-run-a-key", ring_twice(&tower)).await;
+    assert_eq!((ids(&first), ids(&second)), (vec!["1"], vec!["2"]), "the negative control");
+}
+
+#[tokio::test]
+async fn jobs_whose_like_is_running_do_not_hide_those_behind_them() {
+    let tower = Tower::on(fresh()).await;
+    let bells = ["a", "b", "c", "d", "e"];
+    let all =
+        |round: &str| bells.map(|bell| ring_bell(&format!("{round}{bell}"), bell, Does::Ring, tower.now()));
+    tower.enqueue(&all("1")).await;
+    assert_eq!(claim(&tower, 5, "a").await.jobs.len(), 5);
+    tower.enqueue(&all("2")).await;
+    tower.enqueue(&[ring("3", Does::Ring, tower.now())]).await;
+    assert_eq!(ids(&claim(&tower, 1, "b").await), ["3"]);
+}
+
+#[tokio::test]
+async fn a_failed_job_makes_way_for_the_one_that_waits_and_it_dies_all_the_same() {
+    let tower = Tower::on(fresh()).await;
+    let failed = |now: Timestamp| Outcome::Failed { error: "broken".into(), limit: 2, retry_at: now };
+    ring_twice(&tower).await;
+    assert!(settle(&tower, "1", "a", failed(tower.now())).await);
+    assert_eq!(tower.job("1").await.state, JobState::Done);
+    assert_eq!(ids(&claim(&tower, 1, "c").await), ["2"]);
+    assert!(settle(&tower, "2", "c", failed(tower.now())).await);
+    assert_eq!(tower.job("2").await.state, JobState::Dead, "two attempts have failed");
+}
+
+#[tokio::test]
+async fn what_has_been_done_otherwise_is_withdrawn_while_it_waits() {
+    let tower = Tower::on(fresh()).await;
+    tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
+    tower.store.transact(async |tx| tx.withdraw::<Ring>("tenor").await).await.unwrap();
+    tower.store.transact(async |tx| tx.withdraw::<Ring>("tenor").await).await.unwrap();
+    assert!(claim(&tower, 1, "a").await.jobs.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_and_what_caused_it_are_kept_together_or_not_at_all() {
+    let tower = Tower::on(fresh()).await;
+    let job = ring("1", Does::Ring, tower.now());
+    let refused = tower.store.transact(async |tx| {
+        tx.enqueue(&job).await?;
+        Err::<(), _>(StoreError::Busy)
+    });
+    assert_eq!(refused.await, Err(StoreError::Busy));
+    assert!(tower.store.get::<Job>("1").await.unwrap().is_none());
+}
