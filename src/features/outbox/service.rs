@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::model::{Cursor, KeptFile, KeptLetter};
-use crate::kernel::Clock;
+use crate::kernel::{Clock, text};
 use crate::platform::mail::{Carrier, CarryError, Letter, Mail};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
@@ -39,7 +39,7 @@ impl Outbox {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<LetterPage, StoreError> {
-        let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", to.trim().to_lowercase()));
+        let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", text::clean(to).to_lowercase()));
         let mut query = Query::new(filter).sort("writtenAt", Dir::Desc).limit(limit + 1);
         if let Some(cursor) = after {
             query = query.after(vec![cursor.written_at.into(), cursor.id.as_str().into()]);
