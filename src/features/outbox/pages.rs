@@ -5,17 +5,13 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::http::{StatusCode, header};
 use poem::web::{Data, Json, Path, Query};
-use poem::{
-    Endpoint, EndpointExt, IntoResponse, Middleware, Request, RequestBody, Response, Result, Route, get,
-    handler,
-};
-use poem_openapi::{ApiExtractor, ExtractParamOptions};
+use poem::{Endpoint, EndpointExt, IntoResponse, Middleware, Request, Response, Result, Route, get, handler};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Cursor, FileInfo, KeptLetter};
 use super::service::{LetterPage, Outbox};
 use crate::http::pages::{HtmlErrors, PageFrame};
-use crate::http::{Problem, SignedIn, unavailable};
+use crate::http::{Problem, signed_in, unavailable};
 
 /// Who may read the letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,9 +310,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
 }
 
 async fn administrator(request: &Request) -> Result<()> {
-    let options = ExtractParamOptions::default();
-    let SignedIn(caller) = SignedIn::from_request(request, &mut RequestBody::default(), options).await?;
-    if caller.scopes.iter().any(|scope| scope == "admin:all") {
+    if signed_in(request).await?.may("admin:all") {
         return Ok(());
     }
     let detail = "In a rehearsal only administrators read the letters.";
@@ -326,12 +320,11 @@ async fn administrator(request: &Request) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use poem::middleware::CookieJarManager;
     use poem::test::{TestClient, TestResponse};
     use serde_json::Value;
 
     use super::*;
-    use crate::http::{Caller, Role, SessionReader};
+    use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
     use crate::kernel::{EmailAddress, Ids, ManualClock, RandomIds, Timestamp};
     use crate::platform::mail::{Attachment, Carrier, Letter, Mail};
     use crate::platform::store::{self, Store, StoreError};
@@ -490,8 +483,13 @@ mod tests {
         let desk = Desk::new().await;
         let frame = Arc::new(PageFrame::sample());
         let route = routes(Route::new(), frame, desk.outbox.clone(), Access::Administrators);
-        let sessions: Arc<dyn SessionReader> = Arc::new(Sessions);
-        let client = TestClient::new(route.data(sessions).with(CookieJarManager::new()));
+        let parts = ApiParts {
+            public_url: "http://127.0.0.1:3000".parse().unwrap(),
+            frontend_url: None,
+            trusted_proxies: vec![],
+            sessions: Arc::new(Sessions),
+        };
+        let client = TestClient::new(Api::new((), route, parts).into_endpoint());
         for path in ["/outbox", "/outbox.json", "/outbox/a", "/outbox/a/html", "/outbox/a/attachments/0"] {
             let stranger = client.get(path).send().await;
             stranger.assert_status(StatusCode::UNAUTHORIZED);

@@ -7,7 +7,8 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use super::PageFrame;
 
-/// Turns what goes wrong behind a page's route into a page: its reader can do nothing with JSON.
+/// Turns what goes wrong behind a page's route into a page: its reader can do nothing with JSON. Who says what they
+/// accept, and that is no HTML, is a script and gets the problem as it is.
 pub struct HtmlErrors(pub Arc<PageFrame>);
 
 impl<E: Endpoint> Middleware<E> for HtmlErrors {
@@ -28,10 +29,19 @@ impl<E: Endpoint> Endpoint for HtmlErrorsEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
+        let for_people = reads_html(&request);
         match self.inner.call(request).await {
             Ok(response) => Ok(response.into_response()),
-            Err(error) => Ok(self.frame.in_place_of(error.into_response())),
+            Err(error) if for_people => Ok(self.frame.in_place_of(error.into_response())),
+            Err(error) => Err(error),
         }
+    }
+}
+
+fn reads_html(request: &Request) -> bool {
+    match request.headers().get(header::ACCEPT).map(|value| value.to_str()) {
+        Some(Ok(kinds)) => kinds.contains("text/html"),
+        _ => true,
     }
 }
 
@@ -114,6 +124,13 @@ mod tests {
         answer.assert_content_type("text/html; charset=utf-8");
         answer.assert_header("cache-control", "no-store");
         assert!(answer.0.into_body().into_string().await.unwrap().contains("<h1>Too many tries</h1>"));
+    }
+
+    #[tokio::test]
+    async fn a_script_gets_the_problem() {
+        let answer = client().get("/busy").header("accept", "*/*").send().await;
+        answer.assert_status(StatusCode::TOO_MANY_REQUESTS);
+        answer.assert_content_type("application/problem+json");
     }
 
     #[tokio::test]
