@@ -220,6 +220,11 @@ poem_openapi::impl_apirequest_for_payload!(RawEvent,);
 impl Payload for RawEvent {
     const CONTENT_TYPE: &'static str = "application/json";
 
+    /// Stripe names the charset.
+    fn check_content_type(content_type: &str) -> bool {
+        Json::<serde_json::Value>::check_content_type(content_type)
+    }
+
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             description: Some("An event of Stripe's, as it is signed."),
