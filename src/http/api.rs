@@ -39,6 +39,9 @@ pub struct Api {
 impl Api {
     /// The operations of `controllers` (a controller, or a tuple of up to sixteen of them; tuples nest), and `pages`
     /// for every path outside `/v1/`, `/health/`, `/docs` and `/openapi.json`.
+    ///
+    /// # Panics
+    /// If two controllers share a path or two operations an id: the mistake shows at the first start.
     pub fn new<C, P>(controllers: C, pages: P, parts: ApiParts) -> Self
     where
         C: OpenApi + 'static,
@@ -47,6 +50,7 @@ impl Api {
     {
         let service = service(controllers);
         let document = Document::new(&service.spec());
+        assert_eq!(document.operations().len(), operations::<C>(), "a path stands in two controllers");
         let origins = Origins::new(&parts.public_url, parts.frontend_url.as_ref());
         let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
         let shared = Shared {
@@ -89,6 +93,11 @@ fn service<C: OpenApi>(controllers: C) -> OpenApiService<C, ()> {
         .license(license)
         .contact(ContactObject::new().name("The orientation committee"))
         .server("/")
+}
+
+/// How many operations the controllers have. Of a path in two controllers the document would show only one part.
+fn operations<C: OpenApi>() -> usize {
+    C::meta().iter().flat_map(|api| &api.paths).map(|path| path.operations.len()).sum()
 }
 
 /// The methods of each path by the router's pattern (`/v1/orders/:orderId`), as `Allow` lists them.

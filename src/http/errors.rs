@@ -21,8 +21,12 @@ pub(super) fn answer(error: poem::Error) -> Response {
     }
     let mut answer = problem(&error).into_response();
     // For the log, and for `Allow`.
-    error.data::<OperationId>().cloned().map(|operation| answer.set_data(operation));
-    error.data::<PathPattern>().cloned().map(|pattern| answer.set_data(pattern));
+    if let Some(operation) = error.data::<OperationId>() {
+        answer.set_data(operation.clone());
+    }
+    if let Some(pattern) = error.data::<PathPattern>() {
+        answer.set_data(pattern.clone());
+    }
     answer
 }
 

@@ -24,7 +24,7 @@ pub struct Metered(Arc<dyn Signals>);
 
 impl Metered {
     /// The same signals, metered.
-    pub fn new(signals: Arc<dyn Signals>) -> Arc<dyn Signals> {
+    pub fn over(signals: Arc<dyn Signals>) -> Arc<dyn Signals> {
         Arc::new(Self(signals))
     }
 }
@@ -111,7 +111,7 @@ mod tests {
     const LIMIT: Limit = Limit { name: "sign-in", quota: 10, window: Duration::from_secs(60) };
 
     async fn headers_after(verdict: Verdict) -> HeaderMap {
-        let signals = Metered::new(Arc::new(Always(verdict)));
+        let signals = Metered::over(Arc::new(Always(verdict)));
         let (_, taken) = collect(signals.take(LIMIT, "somebody")).await;
         let mut headers = HeaderMap::new();
         write(&taken, &mut headers);
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn outside_a_request_nobody_is_told_and_without_a_limit_nothing() {
-        Metered::new(Arc::new(Always(Verdict::Granted { remaining: 1 }))).take(LIMIT, "a job").await;
+        Metered::over(Arc::new(Always(Verdict::Granted { remaining: 1 }))).take(LIMIT, "a job").await;
         let mut headers = HeaderMap::new();
         write(&[], &mut headers);
         assert!(headers.is_empty());

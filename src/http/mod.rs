@@ -16,6 +16,7 @@ mod origin;
 pub mod pages;
 mod payload;
 mod problem;
+mod remark;
 mod security;
 mod server;
 mod spec;
@@ -27,6 +28,10 @@ pub use limits::ConnectionLimits;
 pub use metered::Metered;
 pub use payload::Written;
 pub use problem::{Failure, Problem, ProblemJson, invalid, too_many, unavailable};
+pub use remark::Remark;
 pub use security::{Caller, Client, Granted, Right, Role, SessionReader, SignedIn, Student, signed_in};
 pub use server::Server;
 pub use spec::{Document, Operation};
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ impl Origins {
         let other_name = is_loopback(&asked.host()?)
             && asked.host() != self.public.host()
             && asked.port_or_known_default() == self.public.port_or_known_default();
-        let path = request.original_uri().path_and_query()?;
+        let path = request.uri().path_and_query()?;
         other_name.then(|| format!("{}{path}", self.own))
     }
 }

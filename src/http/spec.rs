@@ -3,6 +3,8 @@
 //! The derived document says nothing of what happens around an operation, leaves objects open that refuse what they
 //! don't know, and has a few quirks. All of that is mended here, once, in passes that change nothing when run again.
 
+use std::collections::HashMap;
+
 use poem::http::StatusCode;
 use poem_openapi::registry::Registry;
 use poem_openapi::types::Type;
@@ -14,6 +16,7 @@ use super::problem::Problem;
 
 const METHODS: &[&str] = &["get", "put", "post", "delete", "patch"];
 const JSON: &str = "application/json";
+const SCHEMAS: &str = "#/components/schemas/";
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Operations that answer from memory and so are never unavailable.
@@ -95,8 +98,10 @@ fn capitals(method: &str) -> &'static str {
 
 fn complete(document: &mut Value) {
     add_problem_schema(document);
+    document["openapi"] = "3.0.3".into();
     mend(document);
     close_what_is_sent(document);
+    let_patches_take_away(document);
     for (path, item) in object(&mut document["paths"]) {
         for (method, operation) in object(item) {
             complete_operation(path, method, operation);
@@ -157,6 +162,11 @@ fn mend_object(members: &mut Map<String, Value>) {
     if members.get("deprecated").is_some_and(|deprecated| *deprecated == false) {
         members.remove("deprecated");
     }
+    for bound in ["minimum", "maximum", "multipleOf"] {
+        let whole = members.get(bound).and_then(Value::as_f64).filter(|number| number.fract() == 0.0);
+        members.extend(whole.map(|number| (bound.to_owned(), json!(number as i64))));
+    }
+    drop_repetitions(members);
     if members.contains_key("oneOf") || members.contains_key("anyOf") {
         members.remove("type");
     }
@@ -185,6 +195,15 @@ fn mend_integer(members: &mut Map<String, Value>) {
     }
 }
 
+/// A described reference is derived as `allOf` of the reference and, once more, the description.
+fn drop_repetitions(members: &mut Map<String, Value>) {
+    let Some(Value::Array(mut parts)) = members.remove("allOf") else { return };
+    let repeated =
+        |part: &Map<String, Value>| part.iter().all(|(name, value)| members.get(name) == Some(value));
+    parts.retain(|part| !part.as_object().is_some_and(repeated));
+    members.insert("allOf".into(), parts.into());
+}
+
 fn without_charset(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_owned()
 }
@@ -209,9 +228,8 @@ fn close_what_is_sent(document: &mut Value) {
     let (mut names, mut open) = (Vec::new(), Vec::new());
     for (_, item) in object(&mut document["paths"]) {
         for (_, operation) in object(item) {
-            close(&mut operation["requestBody"], &mut open);
-            if operation["requestBody"].is_null() {
-                operation.as_object_mut().map(|operation| operation.remove("requestBody"));
+            if let Some(body) = operation.get_mut("requestBody") {
+                close(body, &mut open);
             }
         }
     }
@@ -228,7 +246,7 @@ fn close(schema: &mut Value, refers_to: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
             let target = members.get("$ref").and_then(Value::as_str);
-            refers_to.extend(target.and_then(|t| t.strip_prefix("#/components/schemas/")).map(str::to_owned));
+            refers_to.extend(target.and_then(|t| t.strip_prefix(SCHEMAS)).map(str::to_owned));
             let described = members.get("type").is_some_and(|kind| kind == "object");
             if described && members.contains_key("properties") {
                 members.entry("additionalProperties").or_insert(Value::Bool(false));
@@ -238,6 +256,45 @@ fn close(schema: &mut Value, refers_to: &mut Vec<String>) {
         Value::Array(elements) => elements.iter_mut().for_each(|value| close(value, refers_to)),
         _ => {}
     }
+}
+
+/// In the body of a `PATCH` null takes away what may be missing (RFC 7396).
+fn let_patches_take_away(document: &mut Value) {
+    let bodies = document["paths"].as_object().into_iter().flat_map(Map::values);
+    let reference = |item: &Value| {
+        let schema = item.pointer("/patch/requestBody/content/application~1json/schema/$ref")?;
+        schema.as_str()?.strip_prefix(SCHEMAS).map(str::to_owned)
+    };
+    let names: Vec<String> = bodies.filter_map(reference).collect();
+    for name in names {
+        let required = document["components"]["schemas"][&name]["required"].clone();
+        let required =
+            |property: &str| required.as_array().is_some_and(|names| names.contains(&json!(property)));
+        let types = types(&document["components"]["schemas"]);
+        for (property, schema) in object(&mut document["components"]["schemas"][&name]["properties"]) {
+            if !required(property) {
+                make_nullable(schema, &types);
+            }
+        }
+    }
+}
+
+/// The type of each schema.
+fn types(schemas: &Value) -> HashMap<String, Value> {
+    let schemas = schemas.as_object().into_iter().flatten();
+    schemas.map(|(name, schema)| (format!("{SCHEMAS}{name}"), schema["type"].clone())).collect()
+}
+
+/// `nullable` counts only beside a type, and nothing counts beside a reference.
+fn make_nullable(schema: &mut Value, types: &HashMap<String, Value>) {
+    if schema["$ref"].is_string() {
+        *schema = json!({ "allOf": [schema.take()] });
+    }
+    if schema["type"].is_null() {
+        let referred = schema["allOf"][0]["$ref"].as_str().and_then(|reference| types.get(reference));
+        schema["type"] = referred.cloned().unwrap_or_else(|| "object".into());
+    }
+    schema["nullable"] = true.into();
 }
 
 // ---- what happens around an operation ----
@@ -251,7 +308,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         add_shared_response(status, operation);
     }
     for (status, response) in object(&mut operation["responses"]) {
-        if response["description"].as_str().is_some_and(str::is_empty) {
+        if response.get("description").and_then(Value::as_str).is_some_and(str::is_empty) {
             response["description"] = reason(status).into();
         }
     }
@@ -259,7 +316,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
 
 /// A right stands in the document as `x-right` and as the refusal that it brings; see [`RIGHT`].
 fn take_out_rights(operation: &mut Value) {
-    let Some(parameters) = operation["parameters"].as_array_mut() else { return };
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
     let title = |parameter: &Value| parameter["schema"]["title"].as_str().map(str::to_owned);
     let right = parameters.iter().filter_map(title).find_map(|t| Some(t.strip_prefix(RIGHT)?.to_owned()));
     parameters.retain(|parameter| !title(parameter).is_some_and(|title| title.starts_with(RIGHT)));
@@ -275,14 +332,14 @@ fn take_out_rights(operation: &mut Value) {
 fn shared_statuses(path: &str, method: &str, operation: &Value) -> Vec<u16> {
     let id = operation["operationId"].as_str().unwrap_or_default();
     let content = &operation["requestBody"]["content"];
-    let (body, json_body) = (content.is_object(), content[JSON].is_object());
+    // A body without a schema of its own is taken as it comes: its operation makes something of it.
+    let (body, json_body) = (content.is_object(), content[JSON]["schema"]["$ref"].is_string());
     let session = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
     let changes = method != "get" && !origin::exempt(path);
     let right = operation["x-right"].is_string();
-    let parameters = operation["parameters"].as_array().into_iter().flatten();
-    let parsed = parameters.into_iter().any(|p| p["in"] != "path" || p["schema"]["type"] != "string");
+    let parameters = operation["parameters"].is_array();
     let statuses = [
-        (400, body || parsed),
+        (400, body || parameters),
         (401, session),
         (403, changes || right),
         (408, body),

@@ -1,0 +1,109 @@
+//! Operations of health.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
+
+use super::service::{Health, NotReady};
+use crate::http::{Failure, Problem, ProblemJson};
+
+#[derive(Tags)]
+enum Tag {
+    /// For those who watch over the service.
+    Health,
+}
+
+/// The process answers.
+#[derive(Debug, Object)]
+#[oai(example)]
+struct Liveness {
+    /// Always `live`.
+    status: Live,
+}
+
+#[derive(Debug, Enum)]
+#[oai(rename_all = "camelCase")]
+enum Live {
+    Live,
+}
+
+impl poem_openapi::types::Example for Liveness {
+    fn example() -> Self {
+        Self { status: Live::Live }
+    }
+}
+
+/// The service can do its work.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", example)]
+struct Readiness {
+    /// Always `ready`; a service that is not ready answers 503.
+    status: Ready,
+    /// For how many seconds the oldest due job has been due; 0 if none is.
+    oldest_due_job_seconds: u64,
+}
+
+#[derive(Debug, Enum)]
+#[oai(rename_all = "camelCase")]
+enum Ready {
+    Ready,
+}
+
+impl poem_openapi::types::Example for Readiness {
+    fn example() -> Self {
+        Self { status: Ready::Ready, oldest_due_job_seconds: 0 }
+    }
+}
+
+#[derive(ApiResponse)]
+enum ReadinessRefused {
+    /// Not ready: the store can't be read, or nobody works on jobs.
+    #[oai(status = 503)]
+    NotReady(ProblemJson),
+}
+
+impl From<NotReady> for Failure<ReadinessRefused> {
+    fn from(error: NotReady) -> Self {
+        tracing::error!(%error, "not ready");
+        let detail = match error {
+            NotReady::Store(_) | NotReady::StoreSlow => "The store can't be read.",
+            NotReady::JobsStuck(_) => "Jobs are due and nobody works on them.",
+        };
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail);
+        ReadinessRefused::NotReady(ProblemJson(problem)).into()
+    }
+}
+
+/// The operations of health.
+pub struct HealthController {
+    health: Arc<Health>,
+}
+
+impl HealthController {
+    /// Answers what `health` sees.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self { health }
+    }
+}
+
+#[OpenApi(tag = "Tag::Health")]
+impl HealthController {
+    /// Is the process alive?
+    ///
+    /// Answers as long as the process can answer at all, whatever has become of the store.
+    #[oai(path = "/health/live", method = "get", operation_id = "getHealth")]
+    async fn live(&self) -> poem::Result<Json<Liveness>> {
+        Ok(Json(Liveness { status: Live::Live }))
+    }
+
+    /// Can the service do its work?
+    ///
+    /// Looks into the store. Tells for how long the oldest due job has been waiting for a worker.
+    #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
+    async fn ready(&self) -> Result<Json<Readiness>, Failure<ReadinessRefused>> {
+        let oldest_due = self.health.readiness().await?;
+        Ok(Json(Readiness { status: Ready::Ready, oldest_due_job_seconds: oldest_due.as_secs() }))
+    }
+}

@@ -1,0 +1,173 @@
+use poem::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::client;
+
+fn good() -> Value {
+    json!({
+        "legalName": "Anna", "emergencyContact": { "name": "Bo", "phone": "1" }, "age": 2, "size": "small",
+        "joins": true, "words": [],
+    })
+}
+
+async fn send(body: impl Into<poem::Body>) -> (StatusCode, Value) {
+    let answer = client().post("/v1/form").content_type("application/json").body(body).send().await.0;
+    let status = answer.status();
+    let body = answer.into_body().into_string().await.unwrap();
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+/// Pointers and codes of the faults of a body, sorted.
+async fn faults(body: Value) -> Vec<String> {
+    let (status, problem) = send(body.to_string()).await;
+    assert_eq!(status, 422, "{problem}");
+    let fault =
+        |fault: &Value| format!("{} {}", fault["pointer"].as_str().unwrap(), fault["code"].as_str().unwrap());
+    let mut faults: Vec<_> = problem["errors"].as_array().unwrap().iter().map(fault).collect();
+    faults.sort();
+    faults
+}
+
+#[tokio::test]
+async fn a_good_body_is_taken() {
+    assert_eq!(send(good().to_string()).await, (StatusCode::OK, json!("Anna")));
+}
+
+#[tokio::test]
+async fn all_faults_are_told_at_once_nested_ones_and_unknown_properties_too() {
+    let body = json!({
+        "legalName": "way too long", "emergencyContact": { "name": "abcdefgh", "a/b": 1 }, "age": 1,
+        "size": "huge", "joins": "yes", "words": ["a", "a", "b"], "isRegistered": true,
+    });
+    let expected = [
+        "/age too-small",
+        "/emergencyContact/a~1b unknown-property",
+        "/emergencyContact/name too-long",
+        "/emergencyContact/phone missing",
+        "/isRegistered unknown-property",
+        "/joins wrong-type",
+        "/legalName too-long",
+        "/size not-an-option",
+        "/words repeated",
+        "/words too-many",
+    ];
+    assert_eq!(faults(body).await, expected);
+}
+
+#[tokio::test]
+async fn what_was_written_is_never_repeated() {
+    let mut body = good();
+    body["legalName"] = "hunter2hunter2".into();
+    body["size"] = "hunter2".into();
+    body["age"] = "hunter2".into();
+    let (_, problem) = send(body.to_string()).await;
+    assert!(!problem.to_string().contains("hunter2"), "{problem}");
+}
+
+#[tokio::test]
+async fn control_characters_are_refused_where_they_stand_but_for_breaks_in_remarks() {
+    let mut body = good();
+    body["legalName"] = "A\0".into();
+    body["words"] = json!(["fine", "two\nlines"]);
+    body["remark"] = "one\r\n\ttwo".into();
+    assert_eq!(faults(body.clone()).await, ["/legalName control-character", "/words/1 control-character"]);
+    body["remark"] = "\u{1b}[2J".into();
+    assert!(faults(body).await.contains(&"/remark control-character".to_owned()));
+}
+
+#[tokio::test]
+async fn right_to_left_marks_and_emoji_are_text() {
+    let mut body = good();
+    body["legalName"] = "ש\u{200f}🎉".into();
+    assert_eq!(send(body.to_string()).await, (StatusCode::OK, json!("ש\u{200f}🎉")));
+}
+
+#[tokio::test]
+async fn lengths_are_counted_in_code_points() {
+    let mut body = good();
+    body["legalName"] = "🎉🎉🎉🎉🎉".into();
+    assert_eq!(send(body.to_string()).await.0, 200);
+}
+
+#[tokio::test]
+async fn null_is_taken_where_it_means_something_and_nowhere_else() {
+    let client = client();
+    let patch =
+        |body: &'static str| client.patch("/v1/form").content_type("application/json").body(body).send();
+    assert_eq!(patch(r#"{"nickname":null}"#).await.0.status(), 200);
+    assert_eq!(patch("{}").await.0.status(), 200);
+    let long = patch(r#"{"nickname":"too long"}"#).await;
+    long.assert_status(StatusCode::UNPROCESSABLE_ENTITY);
+    long.assert_json(json!({
+        "type": "/problems/invalid", "title": "Something in the body is wrong", "status": 422,
+        "detail": "Mend what `errors` names and send it again.",
+        "errors": [{ "pointer": "/nickname", "code": "too-long", "detail": "This may have at most 5 characters." }],
+    }))
+    .await;
+    let mut body = good();
+    body["remark"] = Value::Null;
+    assert_eq!(faults(body).await, ["/remark wrong-type"]);
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_malformed_and_the_place_is_told() {
+    let deep = "[".repeat(50_000);
+    for body in ["", "{", "{\"legalName\":", "{,}", "\u{feff}{}", "{\"a\":\"\u{1}\"}", "\"\\ud800\"", &deep] {
+        let (status, problem) = send(body.to_owned()).await;
+        assert_eq!(
+            (status.as_u16(), &problem["type"]),
+            (400, &json!("/problems/malformed-json")),
+            "{body:.20}"
+        );
+    }
+    assert_eq!(send(vec![b'"', 0xff, b'"']).await.0, 400);
+}
+
+#[tokio::test]
+async fn another_shape_is_one_fault_of_the_whole() {
+    for body in ["[1]", "5", "null", "\"text\""] {
+        let (status, problem) = send(body).await;
+        assert_eq!(status, 422, "{body}");
+        assert_eq!(problem["errors"][0]["pointer"], "");
+    }
+}
+
+#[tokio::test]
+async fn of_two_properties_of_one_name_the_last_counts() {
+    let body = good()
+        .to_string()
+        .replace("\"legalName\":\"Anna\"", "\"legalName\":\"far too long\",\"legalName\":\"Bo\"");
+    assert_eq!(send(body).await, (StatusCode::OK, json!("Bo")));
+}
+
+#[tokio::test]
+async fn only_json_is_taken_and_it_must_say_so() {
+    let client = client();
+    for wrong in
+        ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data"]
+    {
+        let answer = client.post("/v1/form").content_type(wrong).body(good().to_string()).send().await;
+        answer.assert_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    client
+        .post("/v1/form")
+        .body(good().to_string())
+        .send()
+        .await
+        .assert_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    for right in ["application/json; charset=utf-8", "Application/JSON"] {
+        client
+            .post("/v1/form")
+            .content_type(right)
+            .body(good().to_string())
+            .send()
+            .await
+            .assert_status_is_ok();
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_faults_has_an_end() {
+    let many: serde_json::Map<_, _> = (0..2000).map(|i| (format!("x{i}"), json!(1))).collect();
+    assert_eq!(faults(Value::Object(many)).await.len(), 50);
+}

@@ -1,0 +1,193 @@
+//! Over real sockets: who keeps others waiting is cut off.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::api;
+use crate::http::{ConnectionLimits, Server};
+
+struct Served {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+/// Limits that a test can wait for.
+fn impatient() -> ConnectionLimits {
+    ConnectionLimits {
+        connections: 60,
+        connections_of_a_peer: 50,
+        first_byte: Duration::from_millis(500),
+        head: Duration::from_millis(1000),
+        grace: Duration::from_millis(1500),
+        ..ConnectionLimits::default()
+    }
+}
+
+async fn serve(limits: ConnectionLimits) -> Served {
+    let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap().with_limits(limits);
+    let address = server.local_addr();
+    let (stop, stopped) = oneshot::channel();
+    let endpoint = api().into_endpoint();
+    let ended =
+        tokio::spawn(async move { server.serve(endpoint, async { stopped.await.unwrap_or(()) }).await });
+    Served { address, stop, ended }
+}
+
+impl Served {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// What comes back when `text` is sent and then nothing more.
+    async fn say(&self, text: &str) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(text.as_bytes()).await.unwrap();
+        everything(&mut stream).await
+    }
+
+    async fn answers(&self) {
+        let answer =
+            self.say("GET /v1/client HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+}
+
+/// All that comes until the other end closes; a reset counts as closing.
+async fn everything(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(Duration::from_secs(20), reading)
+        .await
+        .expect("the connection is closed in time");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed() {
+    let served = serve(impatient()).await;
+    let started = Instant::now();
+    assert_eq!(everything(&mut served.connect().await).await, "");
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_cut_off() {
+    let served = serve(impatient()).await;
+    let started = Instant::now();
+    let mut stream = served.connect().await;
+    for byte in "GET / HTTP/1.1\r\n".bytes().chain(std::iter::repeat(b'x')) {
+        let cut_off = stream.write_all(&[byte]).await.is_err();
+        if cut_off || started.elapsed() > Duration::from_secs(5) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    served.answers().await;
+}
+
+#[tokio::test]
+async fn a_connection_may_be_used_again_and_is_closed_when_it_is_not() {
+    let served = serve(impatient()).await;
+    let mut stream = served.connect().await;
+    let request = b"GET /v1/client HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 2048];
+        let read = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+    }
+    assert_eq!(everything(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_for_those_who_speak() {
+    let patient = ConnectionLimits { first_byte: Duration::from_secs(60), ..impatient() };
+    let served = serve(patient).await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(served.connect().await);
+    }
+    for _ in 0..20 {
+        served.answers().await;
+    }
+    assert_eq!(everything(&mut silent[0]).await, "", "the first to be silent has made room");
+}
+
+#[tokio::test]
+async fn an_over_long_head_gets_431() {
+    let served = serve(impatient()).await;
+    let long = format!("GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: {}\r\n\r\n", "x".repeat(20 * 1024));
+    let answer = served.say(&long).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    served.answers().await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_gets_413_even_if_it_does_not_say_how_long_it_is() {
+    let served = serve(impatient()).await;
+    let head = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let declared = format!("{head}content-length: 3000000\r\n\r\n{}", "x".repeat(3_000_000));
+    let chunked = format!(
+        "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        200_000,
+        "x".repeat(200_000)
+    );
+    for request in [declared, chunked] {
+        let answer = served.say(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("/problems/too-large"), "{answer}");
+    }
+    let asks_first = format!("{head}content-length: 3000000\r\nexpect: 100-continue\r\n\r\n");
+    assert!(served.say(&asks_first).await.starts_with("HTTP/1.1 413"));
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_gets_408() {
+    let served = serve(ConnectionLimits::default()).await;
+    let head = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n";
+    let answer = served.say(&format!("{head}content-length: 50\r\n\r\n{{")).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("/problems/too-slow"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_http_gets_400() {
+    let served = serve(impatient()).await;
+    assert!(served.say("\u{16}\u{3}\u{1}hello\r\n\r\n").await.starts_with("HTTP/1.1 400"));
+    served.answers().await;
+}
+
+#[tokio::test]
+async fn shutting_down_ends_idle_connections_at_once_and_accepts_no_more() {
+    let served = serve(ConnectionLimits::default()).await;
+    let mut idle = served.connect().await;
+    idle.write_all(b"GET /v1/client HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
+    let _ = idle.read(&mut [0; 2048]).await.unwrap();
+    let silent = served.connect().await;
+    let started = Instant::now();
+    served.stop.send(()).unwrap();
+    served.ended.await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(TcpStream::connect(served.address).await.is_err());
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_request_that_runs_is_answered_before_the_server_ends() {
+    let served = serve(ConnectionLimits::default()).await;
+    let mut stream = served.connect().await;
+    let head = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    served.stop.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stream.write_all(b"{}").await.unwrap();
+    assert!(everything(&mut stream).await.starts_with("HTTP/1.1 422"));
+    served.ended.await.unwrap();
+}

@@ -1,0 +1,212 @@
+//! The interface around operations made for these tests.
+
+mod bodies;
+mod connections;
+mod document;
+mod requests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use poem::http::Method;
+use poem::test::TestClient;
+use poem::{Endpoint, Response, Route, get, handler, post};
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::types::{MaybeUndefined, ToJSON};
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
+use url::Url;
+
+use super::*;
+use crate::platform::store::StoreError;
+
+#[derive(Tags)]
+enum Tag {
+    /// Operations for tests.
+    Trial,
+}
+
+#[derive(Clone, Copy, Enum)]
+#[oai(rename_all = "camelCase")]
+enum Size {
+    Small,
+    Large,
+}
+
+/// Somebody to call.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct Contact {
+    /// Who.
+    #[oai(validator(max_length = 5))]
+    name: String,
+    /// How.
+    phone: String,
+}
+
+/// A form.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
+struct Form {
+    /// As in the passport.
+    #[oai(validator(min_length = 1, max_length = 5))]
+    legal_name: String,
+    /// Somebody to call.
+    emergency_contact: Contact,
+    /// In years.
+    #[oai(validator(minimum(value = "1", exclusive), maximum(value = "150")))]
+    age: i32,
+    /// One of two.
+    size: Size,
+    /// Takes part.
+    joins: bool,
+    /// At most two words.
+    #[oai(validator(max_items = 2, unique_items))]
+    words: Vec<String>,
+    /// Whatever else there is to say.
+    #[oai(validator(max_length = 20))]
+    remark: Option<Remark>,
+}
+
+/// A change.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
+struct Change {
+    /// Null takes it away.
+    #[oai(validator(max_length = 5))]
+    nickname: MaybeUndefined<String>,
+}
+
+#[derive(ApiResponse)]
+enum ThingRefused {
+    /// There is none.
+    #[oai(status = 404)]
+    NotFound(ProblemJson),
+}
+
+struct Trial;
+
+struct Edit;
+impl Right for Edit {
+    const SCOPE: &'static str = "accounts:edit";
+}
+
+#[OpenApi(tag = "Tag::Trial")]
+impl Trial {
+    /// Sends the form.
+    ///
+    /// Answers with the name.
+    #[oai(path = "/v1/form", method = "post", operation_id = "sendForm")]
+    async fn send(&self, form: Written<Form>) -> poem::Result<Json<String>> {
+        let _ = (form.0.emergency_contact.phone, form.0.joins, form.0.words, form.0.remark);
+        Ok(Json(form.0.legal_name))
+    }
+
+    /// Changes the form.
+    ///
+    /// Only what is there.
+    #[oai(path = "/v1/form", method = "patch", operation_id = "changeForm")]
+    async fn change(&self, change: Written<Change>) -> poem::Result<Json<String>> {
+        Ok(Json(format!("{:?}", change.0.nickname.to_json())))
+    }
+
+    /// Who calls?
+    ///
+    /// Tells the account.
+    #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
+    async fn me(&self, SignedIn(caller): SignedIn) -> poem::Result<Json<String>> {
+        Ok(Json(caller.account_id))
+    }
+
+    /// For students.
+    ///
+    /// And nobody else.
+    #[oai(path = "/v1/student", method = "get", operation_id = "getStudent")]
+    async fn student(&self, Student(caller): Student) -> poem::Result<Json<String>> {
+        Ok(Json(caller.account_id))
+    }
+
+    /// For editors.
+    ///
+    /// And nobody else.
+    #[oai(path = "/v1/accounts", method = "delete", operation_id = "editAccounts")]
+    async fn edit(&self, caller: Granted<Edit>) -> poem::Result<Json<String>> {
+        Ok(Json(caller.0.account_id))
+    }
+
+    /// A thing.
+    ///
+    /// There is none.
+    #[oai(path = "/v1/things/:id", method = "get", operation_id = "getThing")]
+    async fn thing(
+        &self,
+        id: Path<String>,
+        size: Query<Option<u16>>,
+    ) -> Result<Json<String>, Failure<ThingRefused>> {
+        let _ = (id, size);
+        Err(ThingRefused::NotFound(ProblemJson(super::errors::not_found())).into())
+    }
+
+    /// Panics.
+    ///
+    /// Always.
+    #[oai(path = "/v1/panic", method = "get", operation_id = "panic")]
+    async fn panics(&self) -> poem::Result<Json<String>> {
+        panic!("of somebody's secret")
+    }
+
+    /// The client's address.
+    ///
+    /// As it is seen.
+    #[oai(path = "/v1/client", method = "get", operation_id = "getClient")]
+    async fn client(&self, Client(address): Client) -> poem::Result<Json<String>> {
+        Ok(Json(address.to_string()))
+    }
+}
+
+/// Cookies `student` and `leader` open sessions; `broken` breaks the store.
+struct Sessions;
+
+#[async_trait]
+impl SessionReader for Sessions {
+    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let caller = |role, scopes: &[&str]| Caller {
+            account_id: cookie.into(),
+            session_id: "s".into(),
+            role,
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        match cookie {
+            // A student's scopes are worth nothing.
+            "student" => Ok(Some(caller(Role::Student, &["admin:all"]))),
+            "leader" => Ok(Some(caller(Role::Leader, &["faq:edit"]))),
+            "editor" => Ok(Some(caller(Role::Leader, &["accounts:edit"]))),
+            "admin" => Ok(Some(caller(Role::Leader, &["admin:all"]))),
+            "broken" => Err(StoreError::Busy),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[handler]
+fn page() -> &'static str {
+    "a page"
+}
+
+fn parts(public_url: &str) -> ApiParts {
+    ApiParts {
+        public_url: Url::parse(public_url).unwrap(),
+        frontend_url: Some(Url::parse("http://127.0.0.1:5173").unwrap()),
+        trusted_proxies: vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+        sessions: Arc::new(Sessions),
+    }
+}
+
+fn api() -> Api {
+    let pages = Route::new().at("/page", get(page).post(page)).at("/only-post", post(page));
+    Api::new(Trial, pages, parts("http://127.0.0.1:3000"))
+}
+
+fn client() -> TestClient<impl Endpoint<Output = Response>> {
+    TestClient::new(api().into_endpoint())
+}

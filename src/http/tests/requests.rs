@@ -1,0 +1,183 @@
+use poem::http::StatusCode;
+use poem::test::{TestClient, TestResponse};
+
+use super::*;
+
+const COOKIE: &str = "orientation_session";
+
+async fn problem(answer: TestResponse) -> (u16, String) {
+    let status = answer.0.status().as_u16();
+    answer.assert_content_type("application/problem+json");
+    let body: serde_json::Value =
+        serde_json::from_str(&answer.0.into_body().into_string().await.unwrap()).unwrap();
+    assert_eq!(body["status"], status);
+    (status, body["type"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_session_is_needed_where_the_parameter_says_so() {
+    let client = client();
+    let me = |cookie: &str| client.get("/v1/me").header("cookie", format!("{COOKIE}={cookie}")).send();
+    me("student").await.assert_json("student").await;
+    let refused = (401, "/problems/not-signed-in".to_owned());
+    assert_eq!(problem(me("nobody").await).await, refused);
+    assert_eq!(problem(client.get("/v1/me").send().await).await, refused);
+    assert_eq!(problem(me("broken").await).await, (503, "/problems/unavailable".to_owned()));
+}
+
+#[tokio::test]
+async fn a_right_is_a_parameter() {
+    let client = client();
+    let call = |method: Method, path: &'static str, cookie: &str| {
+        client.request(method, path).header("cookie", format!("{COOKIE}={cookie}")).send()
+    };
+    call(Method::GET, "/v1/student", "student").await.assert_status_is_ok();
+    let leader = problem(call(Method::GET, "/v1/student", "leader").await).await;
+    assert_eq!(leader, (403, "/problems/students-only".to_owned()));
+    for may in ["editor", "admin"] {
+        call(Method::DELETE, "/v1/accounts", may).await.assert_status_is_ok();
+    }
+    for may_not in ["leader", "student"] {
+        let refused = problem(call(Method::DELETE, "/v1/accounts", may_not).await).await;
+        assert_eq!(refused, (403, "/problems/scope-missing".to_owned()), "{may_not}");
+    }
+}
+
+#[tokio::test]
+async fn under_https_only_the_protected_cookie_opens_a_session() {
+    let client =
+        TestClient::new(Api::new(Trial, Route::new(), parts("https://api.example.edu")).into_endpoint());
+    let me = |cookie: &str| client.get("/v1/me").header("cookie", cookie.to_owned()).send();
+    me("orientation_session=student").await.assert_status(StatusCode::UNAUTHORIZED);
+    let answer = me("__Host-orientation_session=student").await;
+    answer.assert_status_is_ok();
+    answer.assert_header("strict-transport-security", "max-age=31536000");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem() {
+    let client = client();
+    let not_found = (404, "/problems/not-found".to_owned());
+    for path in ["/v1/nothing", "/v1/", "/nothing", "/health/nothing", "/docs/nothing"] {
+        assert_eq!(problem(client.get(path).send().await).await, not_found, "{path}");
+    }
+    for path in ["/v1/things/x?size=many", "/v1/things/%ff"] {
+        let wrong = client.get(path).send().await;
+        assert_eq!(problem(wrong).await, (400, "/problems/bad-parameter".to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let client = client();
+    for (path, allowed) in
+        [("/v1/form", "PATCH, POST"), ("/v1/me", "GET, HEAD"), ("/page", "GET, HEAD, POST")]
+    {
+        let answer = client.delete(path).send().await;
+        answer.assert_header("allow", allowed);
+        assert_eq!(problem(answer).await, (405, "/problems/method-not-allowed".to_owned()));
+    }
+    client.head("/v1/client").send().await.assert_status_is_ok();
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_and_stays_silent() {
+    let answer = client().get("/v1/panic").send().await;
+    answer.assert_status(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = answer.0.into_body().into_string().await.unwrap();
+    assert!(body.contains("/problems/internal") && !body.contains("secret"), "{body}");
+}
+
+#[tokio::test]
+async fn with_a_session_only_our_own_pages_may_change_anything() {
+    let client = client();
+    let change = |origin: &'static str, cookie: bool| {
+        let cookie = if cookie { format!("{COOKIE}=student") } else { "other=1".into() };
+        let request = client.patch("/v1/form").header("cookie", cookie).content_type("application/json");
+        request.header("origin", origin).body("{}").send()
+    };
+    for ours in ["http://127.0.0.1:3000", "http://127.0.0.1:5173"] {
+        change(ours, true).await.assert_status_is_ok();
+    }
+    for foreign in ["https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1:3001"] {
+        let refused = problem(change(foreign, true).await).await;
+        assert_eq!(refused, (403, "/problems/foreign-origin".to_owned()), "{foreign}");
+        change(foreign, false).await.assert_status_is_ok();
+    }
+    let read = client.get("/v1/me").header("cookie", format!("{COOKIE}=student")).header("origin", "null");
+    read.send().await.assert_status_is_ok();
+    let posted =
+        client.post("/page").header("cookie", format!("{COOKIE}=x")).header("sec-fetch-site", "cross-site");
+    posted.send().await.assert_status(StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_frontend_may_read_answers_and_nobody_else() {
+    let client = client();
+    let preflight = |origin: &'static str| client.options("/v1/form").header("origin", origin).send();
+    let answer = preflight("http://127.0.0.1:5173").await;
+    answer.assert_status(StatusCode::NO_CONTENT);
+    answer.assert_header("access-control-allow-origin", "http://127.0.0.1:5173");
+    answer.assert_header("access-control-allow-credentials", "true");
+    answer.assert_header("vary", "Origin");
+    let foreign = preflight("https://evil.example").await;
+    foreign.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+    foreign.assert_header_is_not_exist("access-control-allow-origin");
+}
+
+#[tokio::test]
+async fn every_answer_bears_the_headers_that_protect_it() {
+    let client = client();
+    for path in ["/v1/client", "/page", "/nothing", "/docs"] {
+        let answer = client.get(path).send().await;
+        answer.assert_header("x-content-type-options", "nosniff");
+        answer.assert_header("referrer-policy", "same-origin");
+        answer.assert_header_exist("content-security-policy");
+        answer.assert_header_exist("x-request-id");
+    }
+    client.get("/v1/client").send().await.assert_header("cache-control", "no-store");
+}
+
+#[tokio::test]
+async fn a_request_keeps_the_id_that_a_trusted_proxy_gave_it() {
+    let client = client();
+    let id_for = async |id: &'static str| {
+        let answer = client.get("/v1/client").header("x-request-id", id).send().await;
+        answer.0.header("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(id_for("0a1b2c3d-4e5f").await, "0a1b2c3d-4e5f");
+    for not_sane in ["short", "with spaces in it", "a{}\"injection"] {
+        assert_ne!(id_for(not_sane).await, not_sane);
+    }
+}
+
+#[tokio::test]
+async fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
+    let client = client();
+    let seen = async |forwarded: &'static str| {
+        let answer = client.get("/v1/client").header("x-forwarded-for", forwarded).send().await;
+        answer.0.into_body().into_string().await.unwrap()
+    };
+    assert_eq!(seen("203.0.113.9").await, "\"203.0.113.9\"");
+    assert_eq!(seen("198.51.100.1, 203.0.113.9, 10.1.2.3").await, "\"203.0.113.9\"");
+    assert_eq!(seen("forged, 203.0.113.9").await, "\"203.0.113.9\"");
+    assert_eq!(seen("::ffff:203.0.113.9").await, "\"203.0.113.9\"");
+    assert_eq!(seen("nonsense").await, "\"127.0.0.1\"");
+}
+
+#[tokio::test]
+async fn the_document_and_swagger_ui_come_from_the_binary_and_are_asked_for_by_tag() {
+    let api = api();
+    let json = api.document().json().to_owned();
+    let client = TestClient::new(api.into_endpoint());
+    let answer = client.get("/openapi.json").send().await;
+    answer.assert_content_type("application/json");
+    let tag = answer.0.header("etag").unwrap().to_owned();
+    answer.assert_header("cache-control", "no-cache");
+    answer.assert_text(json).await;
+    let again = client.get("/openapi.json").header("if-none-match", tag).send().await;
+    again.assert_status(StatusCode::NOT_MODIFIED);
+    for path in ["/docs", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"] {
+        client.get(path).send().await.assert_status_is_ok();
+    }
+}
