@@ -22,7 +22,7 @@ pub(super) fn answer(error: poem::Error) -> Response {
     let mut answer = problem(&error).into_response();
     // For the log, and for `Allow`.
     if let Some(operation) = error.data::<OperationId>() {
-        answer.set_data(operation.clone());
+        answer.set_data(*operation);
     }
     if let Some(pattern) = error.data::<PathPattern>() {
         answer.set_data(pattern.clone());
