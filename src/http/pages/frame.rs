@@ -147,3 +147,34 @@ impl PageFrame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(frontend: &str) -> PageFrame {
+        let env = [("ORIENTATION_FRONTEND_URL".to_owned(), frontend.to_owned())].into();
+        PageFrame::new(&Config::from_env(&env).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_page_runs_nothing_loads_nothing_and_is_kept_nowhere() {
+        let page = frame("").message(StatusCode::NOT_FOUND, "Nothing <here>", "Try & see.");
+        assert_eq!(page.status(), StatusCode::NOT_FOUND);
+        let header = |name: &str| page.header(name).unwrap().to_owned();
+        let policy = header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"), "{policy}");
+        assert!(policy.contains("form-action 'self';"), "{policy}");
+        assert_eq!(header("cache-control"), "no-store");
+        assert_eq!(header("referrer-policy"), "same-origin");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        let html = page.into_body().into_string().await.unwrap();
+        assert!(html.contains("Nothing &#60;here&#62;") && !html.contains("<script"));
+    }
+
+    #[test]
+    fn forms_may_end_at_the_frontend() {
+        let policy = frame("http://127.0.0.1:5173").policy;
+        assert!(policy.contains("form-action 'self' http://127.0.0.1:5173;"), "{policy}");
+    }
+}
