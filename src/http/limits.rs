@@ -18,8 +18,15 @@ pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
 pub(super) const DROPPED: usize = 16 * 1024 * 1024;
 
 /// Operations whose use case takes from a limit of tries and so can answer 429.
-pub(super) const LIMITED_OPERATIONS: &[&str] =
-    &["signUp", "resendConfirmation", "signIn", "requestPasswordReset", "openCheckout"];
+pub(super) const LIMITED_OPERATIONS: &[&str] = &[
+    "signUp",
+    "resendConfirmation",
+    "signIn",
+    "requestPasswordReset",
+    "changePassword",
+    "changeEmail",
+    "openCheckout",
+];
 
 /// How many bytes the body of a request to `path` may have.
 pub(super) fn body(path: &str) -> usize {

@@ -27,9 +27,11 @@ pub use frame::ACCESS_LOG;
 pub use limits::ConnectionLimits;
 pub use metered::Metered;
 pub use payload::Written;
-pub use problem::{Failure, Problem, ProblemJson, invalid, too_many, unavailable};
+pub use problem::{Failure, Problem, ProblemJson, busy, invalid, too_many, unavailable};
 pub use remark::Remark;
-pub use security::{Caller, Client, Granted, Right, Role, SessionReader, SignedIn, Student, signed_in};
+pub use security::{
+    Caller, Client, Granted, Right, Role, SessionReader, SignedIn, Student, not_signed_in, signed_in,
+};
 pub use server::Server;
 pub use spec::{Document, Operation};
 

@@ -185,6 +185,11 @@ pub fn unavailable(error: StoreError) -> poem::Error {
 
 /// The same where what failed has been logged.
 pub(super) fn unavailable_for_now() -> poem::Error {
+    busy(Duration::from_secs(1))
+}
+
+/// 503: more is asked for than can be done at once; come back after `retry_after`.
+pub fn busy(retry_after: Duration) -> poem::Error {
     let problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "unavailable",
@@ -192,6 +197,6 @@ pub(super) fn unavailable_for_now() -> poem::Error {
         "Nothing was changed. Try again in a moment.",
     );
     let mut response = ProblemJson(problem).into_response();
-    response.headers_mut().insert("retry-after", 1.into());
+    response.headers_mut().insert("retry-after", seconds(retry_after).max(1).into());
     poem::Error::from_response(response)
 }

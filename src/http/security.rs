@@ -85,7 +85,7 @@ pub async fn signed_in(request: &Request) -> poem::Result<Caller> {
 }
 
 /// 401.
-pub(super) fn not_signed_in() -> Problem {
+pub fn not_signed_in() -> Problem {
     let detail = "Sign in first: the session has ended, or there was none.";
     Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in", detail)
 }

@@ -32,9 +32,6 @@ pub const LETTERS_CLIENT: Limit = Limit { name: "letters-client", quota: 60, win
 pub const CURRENT_PASSWORD: Limit =
     Limit { name: "current-password", quota: 10, window: Duration::from_mins(15) };
 
-/// New passwords by links in letters from one client: each costs a hash.
-pub const RESET_CLIENT: Limit = Limit { name: "reset-client", quota: 60, window: Duration::from_mins(1) };
-
 /// The key of an e-mail address: its hash, because keys may leave the process.
 pub fn address_key(email_key: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(email_key))

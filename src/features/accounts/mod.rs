@@ -10,16 +10,31 @@
 //! Whatever was begun under an old password (sessions, links, a change of address) ends with it: all of it carries
 //! [`Account::password_version`].
 
-pub mod limits;
+mod controller;
+mod limits;
+mod mails;
 mod model;
+mod pages;
 mod passwords;
+mod refusals;
+mod service;
+mod subscribers;
 
 use crate::platform::store::{Schema, schema};
 
+pub use controller::{AccountBody, AccountsController};
+pub use mails::{LetterParts, templates};
 pub use model::{
-    ADMIN_SCOPE, Account, LetterToken, Names, PendingEmail, Purpose, Session, SignUp, TokenRefused,
+    Account, LetterToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
+    SignUpForm, TokenRefused,
 };
-pub use passwords::{PASSWORD_MAX, PASSWORD_MIN, Password, Passwords, Rush};
+pub use pages::routes;
+pub use passwords::{Password, Passwords, Rush};
+pub use refusals::{
+    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
+};
+pub use service::{Accounts, Administrator, SessionSecret};
+pub use subscribers::{AccountSweeps, SweepAccounts};
 
 /// What this feature keeps in the store.
 pub fn schemas() -> Vec<Schema> {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
+use super::passwords::Password;
 use crate::http::Role;
-use crate::kernel::{EmailAddress, Fault, Timestamp, text};
+use crate::kernel::{BadEmailAddress, EmailAddress, Fault, Secret, Timestamp, text};
 use crate::platform::store::{Document, Index};
 
 /// How long a link that confirms an address is good.
@@ -107,6 +109,31 @@ impl Account {
         self.pending_email = None;
     }
 
+    /// Changes its names.
+    pub fn rename(&mut self, names: &CheckedNames) {
+        let CheckedNames(names) = names.clone();
+        self.first_name = names.first.unwrap_or_else(|| self.first_name.clone());
+        self.last_name = names.last.unwrap_or_else(|| self.last_name.clone());
+        self.preferred_name = names.preferred.unwrap_or_else(|| self.preferred_name.clone());
+    }
+
+    /// Gives it the address that `token` confirms.
+    ///
+    /// # Errors
+    /// [`TokenRefused::Used`] if that is not the change that is under way (any more).
+    pub fn take_pending_email(&mut self, token: &LetterToken) -> Result<(), TokenRefused> {
+        let pending = self.pending_email.take_if(|pending| pending.token == token.id);
+        let pending = pending.ok_or(TokenRefused::Used)?;
+        self.email_key = pending.email.key();
+        self.email = pending.email;
+        Ok(())
+    }
+
+    /// What is known about its owner that makes a poor password.
+    pub fn about(&self) -> [&str; 4] {
+        [self.email.as_str(), &self.first_name, &self.last_name, self.greeting()]
+    }
+
     /// Makes its owner an administrator.
     pub fn promote(&mut self) {
         self.role = Role::Leader;
@@ -154,8 +181,117 @@ impl Document for SignUp {
 }
 
 impl SignUp {
+    /// A sign-up that begins to wait at `now`.
+    pub fn new(id: String, wish: &Wish, password_hash: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            email: wish.email.clone(),
+            email_key: wish.email.key(),
+            names: wish.names.clone(),
+            role: wish.role,
+            password_hash,
+            created_at: now,
+            expires_at: now.plus(SIGN_UP_LASTS),
+        }
+    }
+
+    /// Whether it still waits at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
+    }
+}
+
+/// The form of a sign-up, as it was written.
+#[derive(Clone, Debug)]
+pub struct SignUpForm {
+    pub email: String,
+    pub password: Secret<String>,
+    pub first_name: String,
+    pub last_name: String,
+    pub preferred_name: Option<String>,
+    pub role: Role,
+}
+
+/// A form without faults.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub email: EmailAddress,
+    pub password: Password,
+    pub names: Names,
+    pub role: Role,
+}
+
+impl SignUpForm {
+    /// Reads the form.
+    ///
+    /// # Errors
+    /// Every fault of it.
+    pub fn check(&self) -> Result<Wish, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let email = keep(address("/email", &self.email), &mut faults);
+        let first = keep(name("/firstName", &self.first_name), &mut faults);
+        let last = keep(name("/lastName", &self.last_name), &mut faults);
+        let preferred = self.preferred_name.as_deref().map(|written| name("/preferredName", written));
+        let preferred = preferred.and_then(|read| keep(read, &mut faults));
+        let password = Password::read(self.password.expose());
+        let preferred_name = self.preferred_name.as_deref().unwrap_or_default();
+        let about = [&*self.email, &*self.first_name, &*self.last_name, preferred_name];
+        faults.extend(password.fault("/password", &about));
+        match (email, first, last) {
+            (Some(email), Some(first), Some(last)) if faults.is_empty() => {
+                Ok(Wish { email, password, names: Names { first, last, preferred }, role: self.role })
+            }
+            _ => Err(faults),
+        }
+    }
+}
+
+fn keep<T>(read: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+    read.map_err(|fault| faults.push(fault)).ok()
+}
+
+/// An address as it is kept, or what is wrong with it. `pointer` says where it was written.
+///
+/// # Errors
+/// One [`Fault`].
+pub fn address(pointer: &str, written: &str) -> Result<EmailAddress, Fault> {
+    let fault =
+        |why: BadEmailAddress| Fault::new(pointer, "not-an-email-address", sentence(&why.to_string()));
+    EmailAddress::parse(written).map_err(fault)
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+/// Changes of names: `None` leaves one as it is.
+#[derive(Clone, Debug, Default)]
+pub struct NamesChange {
+    pub first: Option<String>,
+    pub last: Option<String>,
+    /// `Some(None)` removes it.
+    pub preferred: Option<Option<String>>,
+}
+
+/// Names without faults, to be put into an account.
+#[derive(Clone, Debug, Default)]
+pub struct CheckedNames(NamesChange);
+
+impl NamesChange {
+    /// Reads the names.
+    ///
+    /// # Errors
+    /// Every fault of them.
+    pub fn check(&self) -> Result<CheckedNames, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut read = |pointer, written: &Option<String>| {
+            written.as_deref().and_then(|written| keep(name(pointer, written), &mut faults))
+        };
+        let first = read("/firstName", &self.first);
+        let last = read("/lastName", &self.last);
+        let preferred = self.preferred.as_ref().map(|written| read("/preferredName", written));
+        if faults.is_empty() { Ok(CheckedNames(Self { first, last, preferred })) } else { Err(faults) }
     }
 }
 
@@ -179,6 +315,18 @@ impl Purpose {
             Self::ResetPassword => "reset-password",
             Self::ConfirmEmail => "confirm-email",
         }
+    }
+
+    /// The link in a letter: a page of the frontend or of this service, whose base is `pages`.
+    pub fn link(self, pages: &Url, token: &str) -> Url {
+        let mut link = pages.clone();
+        link.set_path(match self {
+            Self::ConfirmAccount => "/confirm",
+            Self::ResetPassword => "/reset-password",
+            Self::ConfirmEmail => "/confirm-email",
+        });
+        link.query_pairs_mut().append_pair("token", token);
+        link
     }
 
     /// How long such a link is good.
@@ -266,6 +414,11 @@ impl LetterToken {
             expires_at: now.plus(purpose.lasts()),
             used_at: None,
         }
+    }
+
+    /// Whether it may give `account` a new password: it was made for its present address and password.
+    pub fn fits(&self, account: &Account) -> bool {
+        self.email.key() == account.email_key && self.password_version == account.password_version
     }
 
     /// Whether it can still be used, as far as it knows by itself.

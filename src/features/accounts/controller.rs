@@ -1,0 +1,644 @@
+//! Operations on accounts.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem_openapi::payload::Json;
+use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+
+use super::model::{Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
+use super::refusals::{
+    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
+};
+use super::service::Accounts;
+use crate::http::{
+    Client, Failure, Problem, ProblemJson, Role, SessionCookie, SignedIn, Written, busy, invalid,
+    not_signed_in, too_many, unavailable,
+};
+use crate::kernel::Secret;
+
+#[derive(Tags)]
+enum Tag {
+    /// Signing up, signing in, and one's own account.
+    Accounts,
+}
+
+const EMAIL: &str = "alex.student@example.org";
+const PASSWORD: &str = "seven maple canoes drift";
+const NEW_PASSWORD: &str = "eight copper kites rise";
+
+// ---- what is sent ----
+
+/// What a sign-up needs.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct SignUpBody {
+    /// Where the confirmation goes. Letter case does not matter when you sign in.
+    #[oai(validator(max_length = 254))]
+    email: String,
+    /// 8 to 128 characters that can't be guessed: a few words are best. Kept only as a hash.
+    #[oai(validator(min_length = 8, max_length = 128))]
+    password: String,
+    /// Your first name.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    first_name: String,
+    /// Your last name.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    last_name: String,
+    /// What we call you, if that isn't your first name.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    preferred_name: Option<String>,
+    /// A student, unless you come to help: leaders are approved by the committee before anything else works.
+    role: Option<Role>,
+}
+
+impl Example for SignUpBody {
+    fn example() -> Self {
+        Self {
+            email: EMAIL.into(),
+            password: PASSWORD.into(),
+            first_name: "Alexandra".into(),
+            last_name: "Student".into(),
+            preferred_name: Some("Alex".into()),
+            role: Some(Role::Student),
+        }
+    }
+}
+
+impl From<SignUpBody> for SignUpForm {
+    fn from(body: SignUpBody) -> Self {
+        Self {
+            email: body.email,
+            password: Secret::new(body.password),
+            first_name: body.first_name,
+            last_name: body.last_name,
+            preferred_name: body.preferred_name,
+            role: body.role.unwrap_or(Role::Student),
+        }
+    }
+}
+
+/// The token of a letter's link.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct TokenBody {
+    /// What stands behind `?token=` in the letter's link.
+    #[oai(validator(max_length = 512))]
+    token: String,
+}
+
+const TOKEN: &str = "k1.AAAAAAAAAAAAAAAAAAAAADAxOTlhMGIxLTAwMDAtNzAwMC04MDAwLTAwMDAwMDAwMDAwMA";
+
+impl Example for TokenBody {
+    fn example() -> Self {
+        Self { token: TOKEN.into() }
+    }
+}
+
+/// An e-mail address.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct AddressBody {
+    /// The address that you signed up with, in whatever letter case.
+    #[oai(validator(max_length = 254))]
+    email: String,
+}
+
+impl Example for AddressBody {
+    fn example() -> Self {
+        Self { email: EMAIL.into() }
+    }
+}
+
+/// What a sign-in needs.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct SignInBody {
+    /// The address that you signed up with, in whatever letter case.
+    #[oai(validator(max_length = 254))]
+    email: String,
+    /// Your password.
+    #[oai(validator(max_length = 512))]
+    password: String,
+}
+
+impl Example for SignInBody {
+    fn example() -> Self {
+        Self { email: EMAIL.into(), password: PASSWORD.into() }
+    }
+}
+
+/// A new password by a letter.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct ResetPasswordBody {
+    /// What stands behind `?token=` in the letter's link.
+    #[oai(validator(max_length = 512))]
+    token: String,
+    /// The new password: 8 to 128 characters that can't be guessed.
+    #[oai(validator(min_length = 8, max_length = 128))]
+    password: String,
+}
+
+impl Example for ResetPasswordBody {
+    fn example() -> Self {
+        Self { token: TOKEN.into(), password: NEW_PASSWORD.into() }
+    }
+}
+
+/// Names to change; what is left out stays.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct UpdateMeBody {
+    /// Your first name.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    first_name: Option<String>,
+    /// Your last name.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    last_name: Option<String>,
+    /// What we call you; `null` removes it, and we use your first name.
+    #[oai(
+        nullable,
+        validator(min_length = 1, max_length = 100),
+        skip_serializing_if = "MaybeUndefined::is_undefined"
+    )]
+    preferred_name: MaybeUndefined<String>,
+}
+
+impl Example for UpdateMeBody {
+    fn example() -> Self {
+        Self {
+            first_name: Some("Alexandra".into()),
+            last_name: Some("Student".into()),
+            preferred_name: MaybeUndefined::Value("Lex".into()),
+        }
+    }
+}
+
+impl From<UpdateMeBody> for NamesChange {
+    fn from(body: UpdateMeBody) -> Self {
+        let preferred = match body.preferred_name {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(name) => Some(Some(name)),
+        };
+        Self { first: body.first_name, last: body.last_name, preferred }
+    }
+}
+
+/// Another password.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct ChangePasswordBody {
+    /// The password that you have now.
+    #[oai(validator(max_length = 512))]
+    current_password: String,
+    /// The new one: 8 to 128 characters that can't be guessed.
+    #[oai(validator(min_length = 8, max_length = 128))]
+    new_password: String,
+}
+
+impl Example for ChangePasswordBody {
+    fn example() -> Self {
+        Self { current_password: PASSWORD.into(), new_password: NEW_PASSWORD.into() }
+    }
+}
+
+/// Another address.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct ChangeEmailBody {
+    /// The password that you have now.
+    #[oai(validator(max_length = 512))]
+    current_password: String,
+    /// The new address. It counts once it is confirmed by the letter that goes there.
+    #[oai(validator(max_length = 254))]
+    email: String,
+}
+
+impl Example for ChangeEmailBody {
+    fn example() -> Self {
+        Self { current_password: PASSWORD.into(), email: "alex@example.org".into() }
+    }
+}
+
+// ---- what is answered ----
+
+/// Your account.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "Account", rename_all = "camelCase", skip_serializing_if_is_none, example)]
+pub struct AccountBody {
+    /// Its id.
+    id: String,
+    /// Where letters go, and what you sign in with.
+    email: String,
+    /// A new address that waits to be confirmed by the letter that went there.
+    pending_email: Option<String>,
+    /// Your first name.
+    first_name: String,
+    /// Your last name.
+    last_name: String,
+    /// What we call you, if that isn't your first name.
+    preferred_name: Option<String>,
+    /// What you are here as.
+    role: Role,
+    /// Whether the committee has approved of you as a leader; students need no approval.
+    approved: bool,
+    /// Permissions that an administrator has granted, such as `scanner:food`; students have none.
+    scopes: Vec<String>,
+    /// When the address was first confirmed: RFC 3339, UTC.
+    created_at: String,
+}
+
+impl From<&Account> for AccountBody {
+    fn from(account: &Account) -> Self {
+        Self {
+            id: account.id.clone(),
+            email: account.email.to_string(),
+            pending_email: account.pending_email.as_ref().map(|pending| pending.email.to_string()),
+            first_name: account.first_name.clone(),
+            last_name: account.last_name.clone(),
+            preferred_name: account.preferred_name.clone(),
+            role: account.role,
+            approved: account.approved,
+            scopes: account.scopes.clone(),
+            created_at: account.created_at.rfc3339(),
+        }
+    }
+}
+
+impl Example for AccountBody {
+    fn example() -> Self {
+        Self {
+            id: "0199a0b1-3c4d-7e5f-8a6b-9c0d1e2f3a4b".into(),
+            email: EMAIL.into(),
+            pending_email: None,
+            first_name: "Alexandra".into(),
+            last_name: "Student".into(),
+            preferred_name: Some("Alex".into()),
+            role: Role::Student,
+            approved: true,
+            scopes: vec![],
+            created_at: "2027-06-01T14:03:00.000Z".into(),
+        }
+    }
+}
+
+/// A letter may be on its way.
+#[derive(ApiResponse)]
+pub enum Accepted {
+    /// Taken. What follows, if anything, comes by letter.
+    #[oai(status = 202)]
+    Accepted,
+}
+
+/// Done, with nothing to show.
+#[derive(ApiResponse)]
+pub enum Done {
+    /// Done.
+    #[oai(status = 204)]
+    Done,
+}
+
+/// A session was opened.
+#[derive(ApiResponse)]
+pub enum Opened {
+    /// You are signed in.
+    #[oai(status = 200)]
+    Opened(
+        Json<AccountBody>,
+        /// The session's cookie.
+        #[oai(header = "Set-Cookie")]
+        String,
+    ),
+}
+
+/// A session was ended.
+#[derive(ApiResponse)]
+pub enum Ended {
+    /// You are signed out.
+    #[oai(status = 204)]
+    Ended(
+        /// Takes the session's cookie away.
+        #[oai(header = "Set-Cookie")]
+        String,
+    ),
+}
+
+// ---- what is refused ----
+
+/// Why a letter's link does nothing.
+#[derive(ApiResponse)]
+pub enum LinkRefused {
+    /// We did not make this token, or we made it for something else (`token-invalid`).
+    #[oai(status = 404)]
+    Invalid(ProblemJson),
+    /// It was used or replaced (`token-used`), or it has run out (`token-expired`).
+    #[oai(status = 410)]
+    Gone(ProblemJson),
+}
+
+/// Why a new address is not taken over.
+#[derive(ApiResponse)]
+pub enum ConfirmEmailProblem {
+    /// We did not make this token, or we made it for something else (`token-invalid`).
+    #[oai(status = 404)]
+    Invalid(ProblemJson),
+    /// Another account has taken the address meanwhile (`address-taken`).
+    #[oai(status = 409)]
+    Taken(ProblemJson),
+    /// It was used or replaced (`token-used`), or it has run out (`token-expired`).
+    #[oai(status = 410)]
+    Gone(ProblemJson),
+}
+
+/// Why nobody is signed in.
+#[derive(ApiResponse)]
+pub enum SignInProblem {
+    /// There is no account with this address and password, or its address has not been confirmed yet
+    /// (`wrong-credentials`).
+    #[oai(status = 401)]
+    WrongCredentials(ProblemJson),
+}
+
+fn problem(status: StatusCode, slug: &str, title: &str, detail: &str) -> ProblemJson {
+    ProblemJson(Problem::new(status, slug, title, detail))
+}
+
+fn link_problem(why: TokenRefused) -> ProblemJson {
+    match why {
+        TokenRefused::Invalid => problem(
+            StatusCode::NOT_FOUND,
+            "token-invalid",
+            "No such link",
+            "This is no token of ours, or one for something else. Perhaps the link was cut off when it was copied: \
+             take all that stands behind `?token=`.",
+        ),
+        TokenRefused::Used => problem(
+            StatusCode::GONE,
+            "token-used",
+            "Used already",
+            "This link has been used, or a newer one took its place. If it was to confirm your address, try to sign \
+             in; otherwise ask for another letter.",
+        ),
+        TokenRefused::Expired => problem(
+            StatusCode::GONE,
+            "token-expired",
+            "Run out",
+            "This link has run out. Ask for another letter.",
+        ),
+    }
+}
+
+impl From<TokenRefused> for LinkRefused {
+    fn from(why: TokenRefused) -> Self {
+        match why {
+            TokenRefused::Invalid => Self::Invalid(link_problem(why)),
+            TokenRefused::Used | TokenRefused::Expired => Self::Gone(link_problem(why)),
+        }
+    }
+}
+
+impl From<TokenRefused> for ConfirmEmailProblem {
+    fn from(why: TokenRefused) -> Self {
+        match why {
+            TokenRefused::Invalid => Self::Invalid(link_problem(why)),
+            TokenRefused::Used | TokenRefused::Expired => Self::Gone(link_problem(why)),
+        }
+    }
+}
+
+/// The refusals that nearly all operations share; `own` answers the others.
+fn answer<R>(stopped: Stopped<R>, own: impl FnOnce(R) -> poem::Error) -> poem::Error {
+    match stopped {
+        Stopped::Refused(why) => own(why),
+        Stopped::TooMany { retry_after } => too_many(retry_after),
+        Stopped::Rush(rush) => busy(rush.retry_after),
+        Stopped::Store(error) => unavailable(error),
+    }
+}
+
+impl From<Stopped<Invalid>> for poem::Error {
+    fn from(stopped: Stopped<Invalid>) -> Self {
+        answer(stopped, |Invalid(faults)| invalid(faults))
+    }
+}
+
+impl From<Stopped<ChangeRefused>> for poem::Error {
+    fn from(stopped: Stopped<ChangeRefused>) -> Self {
+        answer(stopped, |why| match why {
+            ChangeRefused::Invalid(Invalid(faults)) => invalid(faults),
+            ChangeRefused::SignedOut => not_signed_in().into(),
+        })
+    }
+}
+
+impl From<Stopped<TokenRefused>> for Failure<LinkRefused> {
+    fn from(stopped: Stopped<TokenRefused>) -> Self {
+        Self::shared(answer(stopped, |why| LinkRefused::from(why).into()))
+    }
+}
+
+impl From<Stopped<ResetPasswordRefused>> for Failure<LinkRefused> {
+    fn from(stopped: Stopped<ResetPasswordRefused>) -> Self {
+        Self::shared(answer(stopped, |why| match why {
+            ResetPasswordRefused::Token(why) => LinkRefused::from(why).into(),
+            ResetPasswordRefused::Invalid(Invalid(faults)) => invalid(faults),
+        }))
+    }
+}
+
+impl From<Stopped<ConfirmEmailRefused>> for Failure<ConfirmEmailProblem> {
+    fn from(stopped: Stopped<ConfirmEmailRefused>) -> Self {
+        Self::shared(answer(stopped, |why| match why {
+            ConfirmEmailRefused::Token(why) => ConfirmEmailProblem::from(why).into(),
+            ConfirmEmailRefused::Taken => ConfirmEmailProblem::Taken(problem(
+                StatusCode::CONFLICT,
+                "address-taken",
+                "Taken",
+                "An account has this address already. Sign in there, or change to another address.",
+            ))
+            .into(),
+        }))
+    }
+}
+
+impl From<Stopped<SignInRefused>> for Failure<SignInProblem> {
+    fn from(stopped: Stopped<SignInRefused>) -> Self {
+        Self::shared(answer(stopped, |why| {
+            match why {
+            SignInRefused::Invalid(Invalid(faults)) => invalid(faults),
+            SignInRefused::WrongCredentials => SignInProblem::WrongCredentials(problem(
+                StatusCode::UNAUTHORIZED,
+                "wrong-credentials",
+                "Not signed in",
+                "Address or password is wrong, or the address has not been confirmed yet. If you signed up, follow \
+                 the link in our letter; `resendConfirmation` sends it again. If you forgot your password, \
+                 `requestPasswordReset` sends a link to a new one.",
+            ))
+            .into(),
+        }
+        }))
+    }
+}
+
+// ---- the operations ----
+
+/// The operations on accounts.
+pub struct AccountsController {
+    accounts: Arc<Accounts>,
+    cookie: SessionCookie,
+}
+
+impl AccountsController {
+    /// The operations over `accounts`, whose sessions are kept in `cookie`.
+    pub fn new(accounts: Arc<Accounts>, cookie: SessionCookie) -> Self {
+        Self { accounts, cookie }
+    }
+}
+
+#[OpenApi(tag = "Tag::Accounts")]
+impl AccountsController {
+    /// Signs up
+    ///
+    /// Sends a letter with a link that confirms the address within 24 hours; the account exists from then on. The
+    /// answer is the same whether or not the address has an account already: if it has, its owner gets a letter
+    /// that says so. In the sandbox letters lie at `/outbox`.
+    #[oai(path = "/v1/accounts", method = "post", operation_id = "signUp")]
+    async fn sign_up(&self, client: Client, body: Written<SignUpBody>) -> poem::Result<Accepted> {
+        self.accounts.sign_up(body.0.into(), client.0).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Confirms an address
+    ///
+    /// Takes the `token` of the link in the confirmation letter, and makes the account of the sign-up that it was
+    /// sent for. Other sign-ups with the same address end.
+    #[oai(path = "/v1/accounts/confirm", method = "post", operation_id = "confirmAccount")]
+    async fn confirm_account(&self, body: Written<TokenBody>) -> Result<Done, Failure<LinkRefused>> {
+        self.accounts.confirm_account(&body.0.token).await?;
+        Ok(Done::Done)
+    }
+
+    /// Asks for the confirmation letter again
+    ///
+    /// Sends the latest sign-up of the address another letter. The answer is the same whether or not there is one.
+    #[oai(path = "/v1/accounts/confirmation", method = "post", operation_id = "resendConfirmation")]
+    async fn resend_confirmation(
+        &self,
+        client: Client,
+        body: Written<AddressBody>,
+    ) -> poem::Result<Accepted> {
+        self.accounts.resend_confirmation(&body.0.email, client.0).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Signs in
+    ///
+    /// Opens a session of 30 days and sets its cookie, which browsers send along from then on.
+    #[oai(path = "/v1/session", method = "post", operation_id = "signIn")]
+    async fn sign_in(
+        &self,
+        client: Client,
+        body: Written<SignInBody>,
+    ) -> Result<Opened, Failure<SignInProblem>> {
+        let password = Secret::new(body.0.password);
+        let (secret, account) = self.accounts.sign_in(&body.0.email, &password, client.0).await?;
+        let cookie = self.cookie.set(&secret.cookie(), SESSION_LASTS);
+        Ok(Opened::Opened(Json(AccountBody::from(&account)), cookie))
+    }
+
+    /// Signs out
+    ///
+    /// Ends the session and takes its cookie away. Your other sessions go on.
+    #[oai(path = "/v1/session", method = "delete", operation_id = "signOut")]
+    async fn sign_out(&self, caller: SignedIn) -> poem::Result<Ended> {
+        self.accounts.sign_out(&caller.0).await.map_err(unavailable)?;
+        Ok(Ended::Ended(self.cookie.clear()))
+    }
+
+    /// Asks for a new password
+    ///
+    /// Sends a letter with a link, good for an hour, with which a new password can be set. The answer is the same
+    /// whether or not the address is known.
+    #[oai(path = "/v1/password-resets", method = "post", operation_id = "requestPasswordReset")]
+    async fn request_password_reset(
+        &self,
+        client: Client,
+        body: Written<AddressBody>,
+    ) -> poem::Result<Accepted> {
+        self.accounts.request_password_reset(&body.0.email, client.0).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Sets a new password by a letter's link
+    ///
+    /// Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
+    /// confirms the address, if that had not been done.
+    #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "resetPassword")]
+    async fn reset_password(&self, body: Written<ResetPasswordBody>) -> Result<Done, Failure<LinkRefused>> {
+        let password = Secret::new(body.0.password);
+        self.accounts.reset_password(&body.0.token, &password).await?;
+        Ok(Done::Done)
+    }
+
+    /// Shows your account
+    ///
+    /// Names, address, role, and what you may do.
+    #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
+    async fn get_me(&self, caller: SignedIn) -> poem::Result<Json<AccountBody>> {
+        let account = self.accounts.me(&caller.0).await?;
+        Ok(Json(AccountBody::from(&account)))
+    }
+
+    /// Changes your names
+    ///
+    /// What is left out stays as it is. Address and password have operations of their own; nothing else is yours to
+    /// write.
+    #[oai(path = "/v1/me", method = "patch", operation_id = "updateMe")]
+    async fn update_me(
+        &self,
+        caller: SignedIn,
+        body: Written<UpdateMeBody>,
+    ) -> poem::Result<Json<AccountBody>> {
+        let account = self.accounts.update_me(&caller.0, &body.0.into()).await?;
+        Ok(Json(AccountBody::from(&account)))
+    }
+
+    /// Changes your password
+    ///
+    /// Your other sessions end, and a letter tells you that it happened.
+    #[oai(path = "/v1/me/password", method = "put", operation_id = "changePassword")]
+    async fn change_password(
+        &self,
+        caller: SignedIn,
+        body: Written<ChangePasswordBody>,
+    ) -> poem::Result<Done> {
+        let (current, new) = (Secret::new(body.0.current_password), Secret::new(body.0.new_password));
+        self.accounts.change_password(&caller.0, &current, &new).await?;
+        Ok(Done::Done)
+    }
+
+    /// Changes your address
+    ///
+    /// Sends a letter to the new address, whose link confirms it within 24 hours, and a notice to the present one,
+    /// which stays good until then. The answer is the same whether or not the new address has an account already.
+    /// Another password ends a change that is under way.
+    #[oai(path = "/v1/me/email", method = "put", operation_id = "changeEmail")]
+    async fn change_email(&self, caller: SignedIn, body: Written<ChangeEmailBody>) -> poem::Result<Accepted> {
+        let password = Secret::new(body.0.current_password);
+        self.accounts.change_email(&caller.0, &password, &body.0.email).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Confirms a new address
+    ///
+    /// Takes the `token` of the link in the letter that went to the new address. Needs no session: letters are often
+    /// opened on another device.
+    #[oai(path = "/v1/me/email/confirm", method = "post", operation_id = "confirmEmail")]
+    async fn confirm_email(&self, body: Written<TokenBody>) -> Result<Done, Failure<ConfirmEmailProblem>> {
+        self.accounts.confirm_email(&body.0.token).await?;
+        Ok(Done::Done)
+    }
+}

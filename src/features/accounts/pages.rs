@@ -1,0 +1,192 @@
+//! The plain pages that links in letters lead to: each shows one button, which does the step. Opening a page changes
+//! nothing, because mail scanners open links too.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem::web::{Data, Form, Query};
+use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
+use serde::Deserialize;
+
+use super::model::TokenRefused;
+use super::refusals::{ConfirmEmailRefused, Invalid, ResetPasswordRefused, Stopped};
+use super::service::Accounts;
+use crate::http::pages::{HtmlErrors, PageFrame};
+use crate::http::{busy, too_many, unavailable};
+use crate::kernel::{Fault, Secret};
+
+/// `/confirm`, `/confirm-email` and `/reset-password`.
+pub fn routes(route: Route, frame: Arc<PageFrame>, accounts: Arc<Accounts>) -> Route {
+    let errors = || HtmlErrors(frame.clone());
+    let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(errors());
+    route
+        .at("/confirm", with(get(ask_account).post(confirm_account)))
+        .at("/confirm-email", with(get(ask_email).post(confirm_email)))
+        .at("/reset-password", with(get(ask_password).post(reset_password)))
+}
+
+#[derive(Deserialize)]
+struct Link {
+    #[serde(default)]
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    password: String,
+}
+
+/// One button that does what the letter is about.
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/confirm.page.html")]
+struct ConfirmPage<'a> {
+    frame: &'a PageFrame,
+    heading: &'a str,
+    sentence: &'a str,
+    action: &'a str,
+    button: &'a str,
+    token: &'a str,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/reset-password.page.html")]
+struct PasswordPage<'a> {
+    frame: &'a PageFrame,
+    token: &'a str,
+    faults: &'a [Fault],
+}
+
+/// What happened, and where to go next.
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/done.page.html")]
+struct DonePage<'a> {
+    frame: &'a PageFrame,
+    heading: &'a str,
+    sentence: &'a str,
+    next: &'a str,
+}
+
+#[handler]
+fn ask_account(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+    frame.page(&ConfirmPage {
+        frame: &frame,
+        heading: "Confirm your address",
+        sentence: "Press the button, and your account is ready.",
+        action: "/confirm",
+        button: "Confirm my address",
+        token: &link.token,
+    })
+}
+
+#[handler]
+async fn confirm_account(
+    frame: Data<&Arc<PageFrame>>,
+    accounts: Data<&Arc<Accounts>>,
+    Form(link): Form<Link>,
+) -> poem::Result<Response> {
+    match accounts.confirm_account(&link.token).await {
+        Ok(()) => {
+            let sentence = "Your address is confirmed and your account is ready. Now you can sign in.";
+            Ok(done(&frame, &accounts, "Welcome", sentence))
+        }
+        Err(Stopped::Refused(why)) => Ok(dead_link(&frame, why)),
+        Err(stopped) => Err(shared(stopped)),
+    }
+}
+
+#[handler]
+fn ask_email(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+    frame.page(&ConfirmPage {
+        frame: &frame,
+        heading: "Confirm your new address",
+        sentence: "Press the button, and from now on letters come to this address.",
+        action: "/confirm-email",
+        button: "Confirm my new address",
+        token: &link.token,
+    })
+}
+
+#[handler]
+async fn confirm_email(
+    frame: Data<&Arc<PageFrame>>,
+    accounts: Data<&Arc<Accounts>>,
+    Form(link): Form<Link>,
+) -> poem::Result<Response> {
+    match accounts.confirm_email(&link.token).await {
+        Ok(()) => {
+            let sentence = "From now on letters come to this address, and you sign in with it.";
+            Ok(done(&frame, &accounts, "Your address is changed", sentence))
+        }
+        Err(Stopped::Refused(ConfirmEmailRefused::Token(why))) => Ok(dead_link(&frame, why)),
+        Err(Stopped::Refused(ConfirmEmailRefused::Taken)) => {
+            let sentence =
+                "An account has this address already. Sign in there, or change to another address.";
+            Ok(frame.message(StatusCode::CONFLICT, "This address is taken", sentence))
+        }
+        Err(stopped) => Err(shared(stopped)),
+    }
+}
+
+#[handler]
+fn ask_password(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+    frame.page(&PasswordPage { frame: &frame, token: &link.token, faults: &[] })
+}
+
+#[handler]
+async fn reset_password(
+    frame: Data<&Arc<PageFrame>>,
+    accounts: Data<&Arc<Accounts>>,
+    Form(form): Form<NewPassword>,
+) -> poem::Result<Response> {
+    match accounts.reset_password(&form.token, &Secret::new(form.password)).await {
+        Ok(()) => {
+            let sentence = "You are signed out everywhere. Sign in with your new password.";
+            Ok(done(&frame, &accounts, "Your password is changed", sentence))
+        }
+        Err(Stopped::Refused(ResetPasswordRefused::Token(why))) => Ok(dead_link(&frame, why)),
+        Err(Stopped::Refused(ResetPasswordRefused::Invalid(Invalid(faults)))) => {
+            let page = PasswordPage { frame: &frame, token: &form.token, faults: &faults };
+            Ok(frame.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(stopped) => Err(shared(stopped)),
+    }
+}
+
+fn done(frame: &PageFrame, accounts: &Accounts, heading: &str, sentence: &str) -> Response {
+    frame.page(&DonePage { frame, heading, sentence, next: accounts.pages().as_str() })
+}
+
+fn dead_link(frame: &PageFrame, why: TokenRefused) -> Response {
+    let (status, heading, sentence) = match why {
+        TokenRefused::Invalid => (
+            StatusCode::NOT_FOUND,
+            "This link is not one of ours",
+            "Perhaps it was cut off when it was copied. Copy the whole address from the letter and try again.",
+        ),
+        TokenRefused::Used => (
+            StatusCode::GONE,
+            "This link has been used",
+            "Or a newer one took its place. If you wanted to confirm your address, try to sign in; otherwise ask \
+             for another letter where you sign in.",
+        ),
+        TokenRefused::Expired => (
+            StatusCode::GONE,
+            "This link has run out",
+            "Links work for a limited time only. Ask for another letter where you sign in.",
+        ),
+    };
+    frame.message(status, heading, sentence)
+}
+
+/// What nearly every use case can be stopped by; its own refusals have been told by now.
+fn shared<R>(stopped: Stopped<R>) -> poem::Error {
+    match stopped {
+        Stopped::TooMany { retry_after } => too_many(retry_after),
+        Stopped::Rush(rush) => busy(rush.retry_after),
+        Stopped::Store(error) => unavailable(error),
+        Stopped::Refused(_) => poem::Error::from_status(StatusCode::BAD_REQUEST),
+    }
+}

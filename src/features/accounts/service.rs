@@ -1,0 +1,586 @@
+//! What can be done with accounts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::model::{
+    Account, LetterToken, Names, NamesChange, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS, Session, SignUp,
+    SignUpForm, TokenRefused, Wish, address,
+};
+use super::passwords::{Password, Passwords};
+use super::refusals::{
+    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
+};
+use super::{limits, mails};
+use crate::http::{Caller, Role, SessionReader};
+use crate::kernel::{Clock, EmailAddress, Fault, Ids, Secret, Timestamp};
+use crate::platform::keys::Sealer;
+use crate::platform::signals::{Limit, Signals, Verdict};
+use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
+
+/// How many expired documents a sweep removes in one transaction, so that nobody waits long behind it.
+const SWEEP_BATCH: u32 = 500;
+
+/// What a session's cookie holds: 256 random bits.
+#[derive(Clone, Debug)]
+pub struct SessionSecret(Secret<[u8; 32]>);
+
+impl SessionSecret {
+    /// From [`Ids::secret`].
+    pub fn new(bits: [u8; 32]) -> Self {
+        Self(Secret::new(bits))
+    }
+
+    /// The secret in a cookie's value; `None` if it holds none.
+    pub fn read(cookie: &str) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        Some(Self::new(bytes.try_into().ok()?))
+    }
+
+    /// The cookie's value: base64url.
+    pub fn cookie(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0.expose())
+    }
+
+    /// The id of its session: SHA-256, in base64url. No two secrets have one, and it doesn't lead back.
+    pub fn session_id(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
+    }
+}
+
+/// What became of a wish for an administrator.
+#[derive(Debug)]
+pub struct Administrator {
+    /// Whether there was no account of that address before.
+    pub created: bool,
+    /// Where a password can be set, once and for an hour, if none was given.
+    pub link: Option<Secret<Url>>,
+}
+
+/// Sign-up, sign-in and all that belongs to an account.
+pub struct Accounts {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    signals: Arc<dyn Signals>,
+    sealer: Arc<dyn Sealer>,
+    passwords: Passwords,
+    pages: Url,
+}
+
+impl Accounts {
+    /// `pages` is the base of links that people follow ([`crate::config::Config::pages_url`]).
+    pub fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        signals: Arc<dyn Signals>,
+        sealer: Arc<dyn Sealer>,
+        passwords: Passwords,
+        pages: Url,
+    ) -> Self {
+        Self { store, clock, ids, signals, sealer, passwords, pages }
+    }
+
+    /// Where people go on: the base of the pages that links lead to.
+    pub fn pages(&self) -> &Url {
+        &self.pages
+    }
+
+    /// How many password hashes have been computed, for metrics.
+    pub fn hashes(&self) -> u64 {
+        self.passwords.hashes()
+    }
+
+    /// Somebody wants an account. Whether the address has one already is told to its owner, by letter, and to
+    /// nobody else: outcome and work are the same.
+    pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), Stopped<Invalid>> {
+        self.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
+        let wish = off_thread(move || form.check()).await?.map_err(|faults| refused(Invalid(faults)))?;
+        self.take(limits::LETTERS_ADDRESS, &limits::address_key(&wish.email.key())).await?;
+        let password_hash = self.passwords.hash(wish.password.clone()).await?;
+        let now = self.clock.now();
+        let sign_up = SignUp::new(self.ids.next(), &wish, password_hash, now);
+        let token = LetterToken::for_sign_up(self.ids.next(), Purpose::ConfirmAccount, &sign_up, now);
+        let stored = self.store.transact(async |tx| {
+            if let Some(owner) = account_of(&tx, &sign_up.email_key).await? {
+                return tx.post(&mails::somebody_signed_up(&owner, now)).await;
+            }
+            make_room(&tx, &sign_up.email_key).await?;
+            tx.insert(&sign_up).await?;
+            tx.insert(&token).await?;
+            tx.post(&mails::confirm_address(&token)).await
+        });
+        Ok(stored.await?)
+    }
+
+    /// Sends the newest sign-up of an address another letter. Nobody is told whether there is one; the owner of
+    /// an account is told by letter that there is nothing left to confirm.
+    pub async fn resend_confirmation(&self, email: &str, client: IpAddr) -> Result<(), Stopped<Invalid>> {
+        let email = self.asked_for_letter(email, client).await?;
+        let (now, id) = (self.clock.now(), self.ids.next());
+        let stored = self.store.transact(async |tx| {
+            if let Some(owner) = account_of(&tx, &email.key()).await? {
+                return tx.post(&mails::somebody_signed_up(&owner, now)).await;
+            }
+            let Some(sign_up) = newest_sign_up(&tx, &email.key(), now).await? else { return Ok(()) };
+            let token = LetterToken::for_sign_up(id.clone(), Purpose::ConfirmAccount, &sign_up, now);
+            tx.insert(&token).await?;
+            tx.post(&mails::confirm_address(&token)).await
+        });
+        Ok(stored.await?)
+    }
+
+    /// Makes the sign-up that the token was sent for an account. The other sign-ups of the address go.
+    pub async fn confirm_account(&self, token: &str) -> Result<(), Stopped<TokenRefused>> {
+        let id = self.open(Purpose::ConfirmAccount, token).map_err(refused)?;
+        let now = self.clock.now();
+        let stored = self.store.transact(async |tx| {
+            let token = usable::<TokenRefused>(&tx, &id, now).await?;
+            let sign_up: SignUp = tx.get(&token.subject).await?.ok_or(refused(TokenRefused::Used))?;
+            let account = Account::confirmed(&sign_up, now);
+            open_account(&tx, token, &account, now).await?;
+            Ok(())
+        });
+        self.or_forget_sign_ups(stored.await, &id).await
+    }
+
+    /// Opens a session.
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: &Secret<String>,
+        client: IpAddr,
+    ) -> Result<(SessionSecret, Account), Stopped<SignInRefused>> {
+        let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
+        self.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
+        self.take(limits::SIGN_IN_ADDRESS, &limits::address_key(&email.key())).await?;
+        let known = self.store.find::<Account>(by_email(&email.key())).await?.pop();
+        let hash = known.as_ref().map(|account| account.password_hash.as_str());
+        let fits = self.passwords.verify(Password::read(password.expose()), hash).await?;
+        let account = known.filter(|_| fits).ok_or(refused(SignInRefused::WrongCredentials))?;
+        let secret = SessionSecret::new(self.ids.secret());
+        let session = Session::open(secret.session_id(), &account, self.clock.now());
+        self.store.transact(async |tx| tx.insert(&session).await).await?;
+        Ok((secret, account))
+    }
+
+    /// Ends the caller's session.
+    pub async fn sign_out(&self, caller: &Caller) -> Result<(), StoreError> {
+        self.store.transact(async |tx| tx.delete::<Session>(&caller.session_id).await).await.map(drop)
+    }
+
+    /// Sends a letter with which a new password can be set: to the owner of an account, or to whoever signed up
+    /// last with an address not yet confirmed. Nobody is told whether there is one.
+    pub async fn request_password_reset(&self, email: &str, client: IpAddr) -> Result<(), Stopped<Invalid>> {
+        let email = self.asked_for_letter(email, client).await?;
+        let (now, id) = (self.clock.now(), self.ids.next());
+        let stored = self.store.transact(async |tx| {
+            let Some(token) = reset_token(&tx, &email.key(), id.clone(), now).await? else { return Ok(()) };
+            tx.insert(&token).await?;
+            tx.post(&mails::password_reset(&token)).await
+        });
+        Ok(stored.await?)
+    }
+
+    /// Sets a new password by a letter's token, which also shows that the address is its owner's: a sign-up
+    /// becomes an account. All sessions end.
+    pub async fn reset_password(
+        &self,
+        token: &str,
+        password: &Secret<String>,
+    ) -> Result<(), Stopped<ResetPasswordRefused>> {
+        let id = self.open(Purpose::ResetPassword, token).map_err(|why| refused(why.into()))?;
+        let password = Password::read(password.expose());
+        self.judge_reset(&id, &password).await?;
+        let hash = self.passwords.hash(password).await?;
+        let now = self.clock.now();
+        let stored = self.store.transact(async |tx| {
+            let token = usable::<ResetPasswordRefused>(&tx, &id, now).await?;
+            let replaced = || refused(TokenRefused::Used.into());
+            if let Some(mut account) = tx.get::<Account>(&token.subject).await? {
+                let token = Some(token).filter(|token| token.fits(&account)).ok_or_else(replaced)?;
+                account.set_password(hash.clone());
+                tx.put(&account).await?;
+                use_up(&tx, token, now).await?;
+                tx.post(&mails::password_changed(&account, now)).await?;
+                return Ok(());
+            }
+            let sign_up: SignUp = tx.get(&token.subject).await?.ok_or_else(replaced)?;
+            let account = Account::confirmed(&SignUp { password_hash: hash.clone(), ..sign_up }, now);
+            open_account(&tx, token, &account, now).await?;
+            Ok(())
+        });
+        self.or_forget_sign_ups(stored.await, &id).await
+    }
+
+    /// The caller's account.
+    pub async fn me(&self, caller: &Caller) -> Result<Account, Stopped<ChangeRefused>> {
+        let account = self.store.get(&caller.account_id).await?;
+        account.ok_or(refused(ChangeRefused::SignedOut))
+    }
+
+    /// Changes the caller's names.
+    pub async fn update_me(
+        &self,
+        caller: &Caller,
+        change: &NamesChange,
+    ) -> Result<Account, Stopped<ChangeRefused>> {
+        let names = change.check().map_err(|faults| refused(Invalid(faults).into()))?;
+        let stored = self.store.transact(async |tx| {
+            let mut account = signed_in(&tx, caller, None).await?;
+            account.rename(&names);
+            tx.put(&account).await?;
+            Ok(account)
+        });
+        stored.await
+    }
+
+    /// Gives the caller another password. Their other sessions end, as do links and changes of address that are
+    /// under way.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        current: &Secret<String>,
+        new: &Secret<String>,
+    ) -> Result<(), Stopped<ChangeRefused>> {
+        let account = self.me(caller).await?;
+        let new = Password::read(new.expose());
+        if let Some(fault) = judge(&new, "/newPassword", &account.about()).await? {
+            return Err(refused(Invalid::one(fault).into()));
+        }
+        self.check_current(&account, current).await?;
+        let hash = self.passwords.hash(new).await?;
+        let now = self.clock.now();
+        let stored = self.store.transact(async |tx| {
+            let mut account = signed_in(&tx, caller, Some(account.password_version)).await?;
+            account.set_password(hash.clone());
+            tx.put(&account).await?;
+            let session: Option<Session> = tx.get(&caller.session_id).await?;
+            let session = session.ok_or(refused(ChangeRefused::SignedOut))?;
+            tx.put(&Session { password_version: account.password_version, ..session }).await?;
+            tx.post(&mails::password_changed(&account, now)).await?;
+            Ok(())
+        });
+        stored.await
+    }
+
+    /// Begins a change of the caller's address: a letter to the new one, a notice to the present one, which stays
+    /// good until the new one is confirmed. Whether the new one has an account already is told to its owner, by
+    /// letter, and to nobody else.
+    pub async fn change_email(
+        &self,
+        caller: &Caller,
+        password: &Secret<String>,
+        email: &str,
+    ) -> Result<(), Stopped<ChangeRefused>> {
+        let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
+        let account = self.me(caller).await?;
+        self.check_current(&account, password).await?;
+        self.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+        let (now, id) = (self.clock.now(), self.ids.next());
+        let stored = self.store.transact(async |tx| {
+            let mut account = signed_in(&tx, caller, Some(account.password_version)).await?;
+            let token = LetterToken::for_account(id.clone(), Purpose::ConfirmEmail, &account, &email, now);
+            account.pending_email = Some(PendingEmail { email: email.clone(), token: id.clone() });
+            tx.put(&account).await?;
+            tx.insert(&token).await?;
+            tx.post(&mails::email_changing(&account, &token)).await?;
+            let owner = account_of(&tx, &email.key()).await?.filter(|owner| owner.id != account.id);
+            let letter = match owner {
+                Some(owner) => mails::somebody_signed_up(&owner, now),
+                None => mails::confirm_email(&token),
+            };
+            tx.post(&letter).await?;
+            Ok(())
+        });
+        stored.await
+    }
+
+    /// Gives an account its new address by a letter's token. Sign-ups of that address go.
+    pub async fn confirm_email(&self, token: &str) -> Result<(), Stopped<ConfirmEmailRefused>> {
+        let id = self.open(Purpose::ConfirmEmail, token).map_err(|why| refused(why.into()))?;
+        let now = self.clock.now();
+        let stored = self.store.transact(async |tx| {
+            let token = usable::<ConfirmEmailRefused>(&tx, &id, now).await?;
+            let account: Option<Account> = tx.get(&token.subject).await?;
+            let mut account = account.ok_or(refused(TokenRefused::Used.into()))?;
+            account.take_pending_email(&token).map_err(|why| refused(why.into()))?;
+            tx.put(&account).await?;
+            forget_sign_ups(&tx, &account.email_key).await?;
+            use_up(&tx, token, now).await?;
+            Ok(())
+        });
+        match stored.await {
+            Err(Stopped::Store(StoreError::Duplicate { .. })) => Err(refused(ConfirmEmailRefused::Taken)),
+            outcome => outcome,
+        }
+    }
+
+    /// Makes the owner of an address an administrator, with an account if there is none. With a password it
+    /// becomes the account's; without, a new account gets a link with which to set one.
+    pub async fn make_administrator(
+        &self,
+        email: &EmailAddress,
+        password: Option<&Secret<String>>,
+    ) -> Result<Administrator, Stopped<Invalid>> {
+        let password = password.map(|password| Password::read(password.expose()));
+        if let Some(password) = &password
+            && let Some(fault) = judge(password, "/password", &[email.as_str()]).await?
+        {
+            return Err(refused(Invalid::one(fault)));
+        }
+        let wants_link = password.is_none();
+        // Without a password: one that nobody knows, so that such an account is like any other.
+        let unknown = || Password::read(&SessionSecret::new(self.ids.secret()).cookie());
+        let hash = self.passwords.hash(password.unwrap_or_else(unknown)).await?;
+        let now = self.clock.now();
+        let names = Names { first: "Orientation".into(), last: "Administrator".into(), preferred: None };
+        let wish = Wish { email: email.clone(), password: unknown(), names, role: Role::Leader };
+        let fresh = Account::confirmed(&SignUp::new(self.ids.next(), &wish, hash.clone(), now), now);
+        let token_id = self.ids.next();
+        let created = self.store.transact(async |tx| {
+            let known = account_of(&tx, &fresh.email_key).await?;
+            let created = known.is_none();
+            let mut account = known.unwrap_or_else(|| fresh.clone());
+            if !created && !wants_link {
+                account.set_password(hash.clone());
+            }
+            account.promote();
+            tx.put(&account).await?;
+            forget_sign_ups(&tx, &account.email_key).await?;
+            if wants_link {
+                let purpose = Purpose::ResetPassword;
+                tx.insert(&LetterToken::for_account(token_id.clone(), purpose, &account, email, now)).await?;
+            }
+            Ok::<_, StoreError>(created)
+        });
+        let created = created.await?;
+        let link = wants_link.then(|| Secret::new(self.link(Purpose::ResetPassword, &token_id)));
+        Ok(Administrator { created, link })
+    }
+
+    /// Removes sign-ups, letters' tokens and sessions that have expired. Says how many.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let sign_ups = self.sweep_one::<SignUp>(now).await?;
+        let tokens = self.sweep_one::<LetterToken>(now).await?;
+        Ok(sign_ups + tokens + self.sweep_one::<Session>(now).await?)
+    }
+
+    async fn sweep_one<D: Document>(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let expired = Query::new(Filter::Lt("expiresAt", now.into())).limit(SWEEP_BATCH);
+        let mut swept = 0;
+        loop {
+            let batch = self.store.transact(async |tx| {
+                let batch = tx.find::<D>(expired.clone()).await?;
+                for document in &batch {
+                    tx.delete::<D>(document.id()).await?;
+                }
+                Ok::<_, StoreError>(batch.len())
+            });
+            match batch.await? {
+                0 => return Ok(swept),
+                removed => swept += removed,
+            }
+        }
+    }
+
+    async fn take<R>(&self, limit: Limit, key: &str) -> Result<(), Stopped<R>> {
+        match self.signals.take(limit, key).await {
+            Verdict::Granted { .. } => Ok(()),
+            Verdict::Refused { retry_after } => Err(Stopped::TooMany { retry_after }),
+        }
+    }
+
+    async fn asked_for_letter(&self, email: &str, client: IpAddr) -> Result<EmailAddress, Stopped<Invalid>> {
+        let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault)))?;
+        self.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
+        self.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+        Ok(email)
+    }
+
+    async fn check_current(
+        &self,
+        account: &Account,
+        password: &Secret<String>,
+    ) -> Result<(), Stopped<ChangeRefused>> {
+        self.take(limits::CURRENT_PASSWORD, &account.id).await?;
+        let password = Password::read(password.expose());
+        if self.passwords.verify(password, Some(&account.password_hash)).await? {
+            return Ok(());
+        }
+        let fault = Fault::new("/currentPassword", "wrong-password", "This is not your current password.");
+        Err(refused(Invalid::one(fault).into()))
+    }
+
+    /// Refuses a dead token before a hash is computed for it, and a new password that is no good.
+    async fn judge_reset(&self, id: &str, password: &Password) -> Result<(), Stopped<ResetPasswordRefused>> {
+        let token: Option<LetterToken> = self.store.get(id).await?;
+        let token = token.ok_or(refused(TokenRefused::Expired.into()))?;
+        token.check(self.clock.now()).map_err(|why| refused(why.into()))?;
+        let names = match self.store.get::<Account>(&token.subject).await? {
+            Some(account) => account.about().map(str::to_owned).to_vec(),
+            None => self.store.get::<SignUp>(&token.subject).await?.map_or(vec![], |waiting| {
+                vec![waiting.names.first, waiting.names.last, waiting.names.preferred.unwrap_or_default()]
+            }),
+        };
+        let about: Vec<&str> = names.iter().map(String::as_str).chain([token.email.as_str()]).collect();
+        match judge(password, "/password", &about).await? {
+            Some(fault) => Err(refused(Invalid::one(fault).into())),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&self, purpose: Purpose, token: &str) -> Result<String, TokenRefused> {
+        self.sealer.open(purpose.seal(), token).ok_or(TokenRefused::Invalid)
+    }
+
+    fn link(&self, purpose: Purpose, token_id: &str) -> Url {
+        purpose.link(&self.pages, &self.sealer.seal(purpose.seal(), token_id))
+    }
+
+    /// Where the unique index said that the address has an account already, what still waits for that address
+    /// goes, in a transaction of its own, and the token counts as replaced.
+    async fn or_forget_sign_ups<R: From<TokenRefused>>(
+        &self,
+        outcome: Result<(), Stopped<R>>,
+        token_id: &str,
+    ) -> Result<(), Stopped<R>> {
+        let Err(Stopped::Store(StoreError::Duplicate { .. })) = outcome else { return outcome };
+        let forgotten = self.store.transact(async |tx| {
+            let token: Option<LetterToken> = tx.get(token_id).await?;
+            let Some(token) = token else { return Ok(()) };
+            forget_sign_ups(&tx, &token.email.key()).await
+        });
+        forgotten.await?;
+        Err(refused(TokenRefused::Used.into()))
+    }
+}
+
+#[async_trait]
+impl SessionReader for Accounts {
+    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let Some(secret) = SessionSecret::read(cookie) else { return Ok(None) };
+        let Some(session) = self.store.get::<Session>(&secret.session_id()).await? else { return Ok(None) };
+        let account = self.store.get::<Account>(&session.account_id).await?;
+        let account = account.filter(|account| session.is_good_for(account, self.clock.now()));
+        Ok(account.map(|account| Caller {
+            account_id: account.id,
+            session_id: session.id,
+            role: account.role,
+            scopes: account.scopes,
+        }))
+    }
+}
+
+fn refused<R>(why: R) -> Stopped<R> {
+    Stopped::Refused(why)
+}
+
+fn by_email(email_key: &str) -> Query {
+    Query::new(Filter::eq("emailKey", email_key)).limit(1)
+}
+
+async fn account_of(tx: &Tx, email_key: &str) -> Result<Option<Account>, StoreError> {
+    Ok(tx.find::<Account>(by_email(email_key)).await?.pop())
+}
+
+/// Newest first.
+async fn sign_ups_of(tx: &Tx, email_key: &str, limit: u32) -> Result<Vec<SignUp>, StoreError> {
+    let newest_first = Query::new(Filter::eq("emailKey", email_key)).sort("createdAt", Dir::Desc);
+    tx.find(newest_first.limit(limit)).await
+}
+
+async fn newest_sign_up(tx: &Tx, email_key: &str, now: Timestamp) -> Result<Option<SignUp>, StoreError> {
+    Ok(sign_ups_of(tx, email_key, 1).await?.pop().filter(|sign_up| sign_up.is_live(now)))
+}
+
+/// Lets the oldest sign-ups of an address go, so that there is room for one more.
+async fn make_room(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
+    let waiting = sign_ups_of(tx, email_key, SIGN_UPS_PER_ADDRESS).await?;
+    for oldest in waiting.iter().skip(SIGN_UPS_PER_ADDRESS as usize - 1) {
+        tx.delete::<SignUp>(&oldest.id).await?;
+    }
+    Ok(())
+}
+
+async fn forget_sign_ups(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
+    for sign_up in sign_ups_of(tx, email_key, SIGN_UPS_PER_ADDRESS).await? {
+        tx.delete::<SignUp>(&sign_up.id).await?;
+    }
+    Ok(())
+}
+
+/// The account that a sign-up becomes: the unique index decides whether it may.
+async fn open_account(
+    tx: &Tx,
+    token: LetterToken,
+    account: &Account,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.insert(account).await?;
+    forget_sign_ups(tx, &account.email_key).await?;
+    use_up(tx, token, now).await?;
+    tx.post(&mails::welcome(account, now)).await
+}
+
+/// The token's record, if it can still be used. A sealed token without a record is one that was swept.
+async fn usable<R: From<TokenRefused>>(tx: &Tx, id: &str, now: Timestamp) -> Result<LetterToken, Stopped<R>> {
+    let token: Option<LetterToken> = tx.get(id).await?;
+    let token = token.ok_or(refused(TokenRefused::Expired.into()))?;
+    token.check(now).map_err(|why| refused(why.into()))?;
+    Ok(token)
+}
+
+async fn use_up(tx: &Tx, token: LetterToken, now: Timestamp) -> Result<(), StoreError> {
+    tx.put(&LetterToken { used_at: Some(now), ..token }).await
+}
+
+async fn reset_token(
+    tx: &Tx,
+    email_key: &str,
+    id: String,
+    now: Timestamp,
+) -> Result<Option<LetterToken>, StoreError> {
+    let purpose = Purpose::ResetPassword;
+    if let Some(account) = account_of(tx, email_key).await? {
+        return Ok(Some(LetterToken::for_account(id, purpose, &account, &account.email, now)));
+    }
+    let sign_up = newest_sign_up(tx, email_key, now).await?;
+    Ok(sign_up.map(|sign_up| LetterToken::for_sign_up(id, purpose, &sign_up, now)))
+}
+
+/// The caller's account; with `version`, only if its password is still that one.
+async fn signed_in(
+    tx: &Tx,
+    caller: &Caller,
+    version: Option<u32>,
+) -> Result<Account, Stopped<ChangeRefused>> {
+    let account: Option<Account> = tx.get(&caller.account_id).await?;
+    let same = |account: &Account| version.is_none_or(|version| version == account.password_version);
+    account.filter(same).ok_or(refused(ChangeRefused::SignedOut))
+}
+
+/// Judging a password takes a millisecond or more.
+async fn judge<R>(
+    password: &Password,
+    pointer: &'static str,
+    about: &[&str],
+) -> Result<Option<Fault>, Stopped<R>> {
+    let (password, about) = (password.clone(), about.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+    let judged = move || password.fault(pointer, &about.iter().map(String::as_str).collect::<Vec<_>>());
+    off_thread(judged).await
+}
+
+async fn off_thread<T: Send + 'static, R>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stopped<R>> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Stopped::Store(StoreError::Failed("the process shuts down".into())))
+}
