@@ -16,18 +16,23 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps compiled: more than all features have.
 const STATEMENTS: usize = 256;
 
+/// Pages that a connection keeps, in KiB. They only save copies: the operating system caches the file for all.
+pub(super) const WRITING: u32 = 16 * 1024;
+pub(super) const READING: u32 = 2 * 1024;
+
 /// A connection to the file, made if it is not there: write-ahead log, and a commit is on the disk when it
-/// returns. 8 MiB of pages each; the operating system caches the rest for all.
-pub(super) fn connect(path: &Path) -> Result<Connection> {
-    open(path).map_err(|error| {
+/// returns.
+pub(super) fn connect(path: &Path, cache_kib: u32) -> Result<Connection> {
+    open(path, cache_kib).map_err(|error| {
         StoreError::Unusable(format!("the database {} can't be opened: {}", path.display(), failed(error)))
     })
 }
 
-fn open(path: &Path) -> rusqlite::Result<Connection> {
+fn open(path: &Path, cache_kib: u32) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;")?;
+    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    conn.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     // SQLite's own `lower` knows ASCII only.
@@ -66,7 +71,7 @@ mod tests {
     #[test]
     fn a_commit_is_on_the_disk_when_it_returns() {
         let path = std::env::temp_dir().join(format!("orientation-pragmas-{}.db", std::process::id()));
-        let conn = connect(&path).unwrap();
+        let conn = connect(&path, WRITING).unwrap();
         let pragma =
             |name| conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
         assert_eq!(pragma("journal_mode").unwrap(), String::from("wal").into());

@@ -3,16 +3,22 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::super::StoreError;
 use super::super::error::Result;
+
+/// How often one that waits for the lock looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Held while this process serves. The operating system lets go of it when the process ends, however it ends.
 pub(super) struct ServingLock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl ServingLock {
-    /// Takes the lock, a file beside the database with `.lock` added to its name, or says who has it.
-    pub fn take(database: &Path) -> Result<Self> {
+    /// Takes the lock, a file beside the database with `.lock` added to its name, or says who has it. Waits for
+    /// as long as `patience` first, on this thread.
+    pub fn take(database: &Path, patience: Duration) -> Result<Self> {
         let path = database.with_added_extension("lock");
         let unusable = |error: std::io::Error| {
             StoreError::Unusable(format!("the lock file {} can't be used: {error}", path.display()))
@@ -24,11 +30,16 @@ impl ServingLock {
             .truncate(false)
             .open(&path)
             .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => sign(&mut file).map_err(unusable)?,
-            Err(TryLockError::WouldBlock) => return Err(taken(database, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        let give_up = Instant::now() + patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(taken(database, &mut file)),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
         }
+        sign(&mut file).map_err(unusable)?;
         Ok(Self(file))
     }
 }

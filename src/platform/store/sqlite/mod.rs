@@ -12,13 +12,13 @@ mod sql;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::connection::connect;
+use self::connection::{WRITING, connect};
 use self::lock::ServingLock;
-use self::readers::Readers;
+use self::readers::{Points, Scans};
 use self::writer::Writers;
 use super::backend::{Backend, BackendTx};
 use super::error::Result;
@@ -29,28 +29,30 @@ use super::{Filter, Query, Schema, Stats};
 pub enum Access {
     /// To serve requests and to work on jobs: one process at a time.
     Serving,
-    /// To do one thing beside the process that serves: `admin`, `check`.
+    /// To do one thing beside the process that serves: `admin`, `check`. It migrates nothing while one serves.
     Beside,
 }
+
+/// How long one that starts to serve waits for another to let go of the file: one that is just ending, or that
+/// prepares it beside nobody.
+const START_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A SQLite database.
 pub(super) struct Sqlite {
     writers: Writers,
-    /// For single documents, read at once where they are asked for.
-    points: Arc<Readers>,
-    /// For what may go through a whole collection, away from the threads that serve requests.
-    scans: Arc<Readers>,
+    points: Points,
+    scans: Scans,
 }
 
 impl Sqlite {
     /// Opens or makes the file. Waits for up to five seconds while another process has it to itself.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
         let lock = match access {
-            Access::Serving => Some(ServingLock::take(path)?),
+            Access::Serving => Some(ServingLock::take(path, START_PATIENCE)?),
             Access::Beside => None,
         };
-        let writers = Writers::start(connect(path)?, lock)?;
-        Ok(Self { writers, points: Readers::open(path)?, scans: Readers::open(path)? })
+        let writers = Writers::start(connect(path, WRITING)?, lock, path)?;
+        Ok(Self { writers, points: Points::open(path)?, scans: Scans::open(path)? })
     }
 }
 
@@ -61,15 +63,15 @@ impl Backend for Sqlite {
     }
 
     async fn get(&self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
-        self.points.here(|conn| sql::get(conn, collection, id)).await
+        self.points.read(|conn| sql::get(conn, collection, id))
     }
 
     async fn find(&self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
-        self.scans.away(move |conn| sql::find(conn, collection, &query)).await
+        self.scans.read(move |conn| sql::find(conn, collection, &query)).await
     }
 
     async fn count(&self, collection: &'static str, filter: Filter) -> Result<u64> {
-        self.scans.away(move |conn| sql::count(conn, collection, &filter)).await
+        self.scans.read(move |conn| sql::count(conn, collection, &filter)).await
     }
 
     async fn tally(
@@ -78,11 +80,11 @@ impl Backend for Sqlite {
         field: &'static str,
         filter: Filter,
     ) -> Result<Vec<(String, u64)>> {
-        self.scans.away(move |conn| sql::tally(conn, collection, field, &filter)).await
+        self.scans.read(move |conn| sql::tally(conn, collection, field, &filter)).await
     }
 
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64> {
-        self.scans.away(move |conn| sql::sum(conn, collection, field, &filter)).await
+        self.scans.read(move |conn| sql::sum(conn, collection, field, &filter)).await
     }
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {

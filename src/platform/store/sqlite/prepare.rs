@@ -10,27 +10,41 @@ use super::sql::{column, put, quoted};
 /// Documents that a migration reads at a time.
 const PAGE: u32 = 500;
 
-/// Prepares the collections in the transaction that is open on the connection.
-pub(super) fn prepare(conn: &Connection, schemas: &[Schema]) -> Result<()> {
+/// Prepares the collections in the transaction that is open on the connection. Unless it `may_change` them, it
+/// only adds what is not there.
+pub(super) fn prepare(conn: &Connection, schemas: &[Schema], may_change: bool) -> Result<()> {
     conn.execute_batch(
         "CREATE TABLE IF NOT EXISTS _versions (collection TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL) STRICT",
     )
     .map_err(failed)?;
-    schemas.iter().try_for_each(|schema| prepare_collection(conn, schema))
+    schemas.iter().try_for_each(|schema| prepare_collection(conn, schema, may_change))
 }
 
 /// An index may be about fields that a migration adds, so the old ones go before it and the new ones come after.
-fn prepare_collection(conn: &Connection, schema: &Schema) -> Result<()> {
+fn prepare_collection(conn: &Connection, schema: &Schema, may_change: bool) -> Result<()> {
     let stored = stored_version(conn, schema.collection).map_err(failed)?.unwrap_or(schema.version);
     let steps = schema.steps_from(stored)?;
+    if !steps.is_empty() && !may_change {
+        return Err(older_one_serves(schema, stored));
+    }
     make_table(conn, schema.collection).map_err(failed)?;
-    drop_other_indexes(conn, schema).map_err(failed)?;
+    if may_change {
+        drop_other_indexes(conn, schema).map_err(failed)?;
+    }
     migrate(conn, schema.collection, steps)?;
     for index in schema.indexes {
         conn.execute_batch(&definition(schema.collection, index).replacen("INDEX", "INDEX IF NOT EXISTS", 1))
             .map_err(|error| unmakeable(index, failed(error)))?;
     }
     write_version(conn, schema).map_err(failed)
+}
+
+fn older_one_serves(schema: &Schema, stored: u32) -> StoreError {
+    StoreError::Unusable(format!(
+        "a process serves from this database with `{}` in version {stored}, and this program would bring it to \
+         version {}: stop that process first",
+        schema.collection, schema.version
+    ))
 }
 
 fn stored_version(conn: &Connection, collection: &str) -> rusqlite::Result<Option<u32>> {
@@ -131,16 +145,16 @@ mod tests {
     #[test]
     fn a_start_at_which_nothing_has_changed_changes_nothing() {
         let conn = Connection::open_in_memory().unwrap();
-        prepare(&conn, &[THINGS]).unwrap();
+        prepare(&conn, &[THINGS], true).unwrap();
         let made = schema_changes(&conn);
-        prepare(&conn, &[THINGS]).unwrap();
+        prepare(&conn, &[THINGS], true).unwrap();
         assert_eq!(schema_changes(&conn), made);
     }
 
     #[test]
     fn sorting_by_an_indexed_field_and_then_by_id_walks_along_the_index() {
         let conn = Connection::open_in_memory().unwrap();
-        prepare(&conn, &[THINGS]).unwrap();
+        prepare(&conn, &[THINGS], true).unwrap();
         let rank = column("rank");
         let sql = format!(
             "EXPLAIN QUERY PLAN SELECT doc FROM things WHERE {rank} >= 5 ORDER BY {rank}, id LIMIT 9"

@@ -1,75 +1,72 @@
 //! Connections that read while others write. Each sees the last commit, never half of one.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::super::StoreError;
 use super::super::error::Result;
-use super::connection::{connect, failed};
+use super::connection::{READING, connect, failed};
 
-/// Connections in a pool: reading is a matter of the processor, so more than a few bring nothing.
+/// Connections of a kind: reading is a matter of the processor, so more than a few bring nothing.
 const CONNECTIONS: usize = 4;
 
-/// A pool of connections for reading.
-pub(super) struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
+fn connections(path: &Path) -> Result<Vec<Mutex<Connection>>> {
+    (0..CONNECTIONS).map(|_| connect(path, READING).map(Mutex::new)).collect()
 }
 
-impl Readers {
-    pub fn open(path: &Path) -> Result<Arc<Self>> {
-        let idle = (0..CONNECTIONS).map(|_| connect(path)).collect::<Result<Vec<_>>>()?;
-        Ok(Arc::new(Self { permits: Arc::new(Semaphore::new(idle.len())), idle: Mutex::new(idle) }))
+/// One that nobody uses now, or the first, when its user is done.
+fn idle(connections: &[Mutex<Connection>]) -> Option<MutexGuard<'_, Connection>> {
+    let free = connections.iter().find_map(|one| one.try_lock().ok());
+    free.or_else(|| connections.first().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Reads that take microseconds, done where they are asked for: moving one to another thread costs more.
+pub(super) struct Points(Vec<Mutex<Connection>>);
+
+impl Points {
+    pub fn open(path: &Path) -> Result<Self> {
+        connections(path).map(Self)
     }
 
-    /// Reads on this thread: for what takes microseconds. Moving it to another thread costs more than it does.
-    pub async fn here<T>(
-        self: &Arc<Self>,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T> {
-        let reader = self.take().await?;
-        reader.run(read)
+    /// Reads on this thread.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        run(&self.0, read)
+    }
+}
+
+/// Reads that may go through a whole collection, done away from the threads that serve. They have connections of
+/// their own, so that a report holds up no sign-in, and stand in line for them.
+pub(super) struct Scans {
+    connections: Arc<Vec<Mutex<Connection>>>,
+    line: Semaphore,
+}
+
+impl Scans {
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { connections: Arc::new(connections(path)?), line: Semaphore::new(CONNECTIONS) })
     }
 
-    /// Reads on a thread of its own, so that those that serve requests are free meanwhile.
-    pub async fn away<T: Send + 'static>(
-        self: &Arc<Self>,
+    /// Reads on a thread for such work. One whose caller hangs up still ends its read there.
+    pub async fn read<T: Send + 'static>(
+        &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let reader = self.take().await?;
-        tokio::task::spawn_blocking(move || reader.run(read))
-            .await
-            .map_err(|error| StoreError::Failed(format!("a read ended early: {error}")))?
-    }
-
-    async fn take(self: &Arc<Self>) -> Result<Reader> {
-        let closed = |_| StoreError::Failed("the store is closed".into());
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
-        let conn = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(Reader { conn, pool: Arc::clone(self), _permit: permit })
+        let ended =
+            |error: &dyn std::fmt::Display| StoreError::Failed(format!("a read ended early: {error}"));
+        let _turn = self.line.acquire().await.map_err(|error| ended(&error))?;
+        let connections = Arc::clone(&self.connections);
+        tokio::task::spawn_blocking(move || run(&connections, read)).await.map_err(|error| ended(&error))?
     }
 }
 
-/// A connection on loan; dropped, it goes back.
-struct Reader {
-    /// There is one for each permit; taken out only on the way back.
-    conn: Option<Connection>,
-    pool: Arc<Readers>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Reader {
-    fn run<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let conn = self.conn.as_ref().ok_or_else(|| StoreError::Failed("no reader is left".into()))?;
-        read(conn).map_err(failed)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.conn.take());
-    }
+fn run<T>(
+    connections: &[Mutex<Connection>],
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T> {
+    let conn =
+        idle(connections).ok_or_else(|| StoreError::Failed("there is no connection to read with".into()))?;
+    read(&conn).map_err(failed)
 }

@@ -10,6 +10,7 @@
 //! for the commit as well.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 pub(super) struct Writers {
     line: Arc<Mutex<Writer>>,
     counters: Arc<Counters>,
+    path: PathBuf,
 }
 
 #[derive(Default)]
@@ -49,7 +51,7 @@ struct Counters {
 
 impl Writers {
     /// Takes over the connection and starts the committer, which ends when the last writer is gone.
-    pub fn start(conn: Connection, lock: Option<ServingLock>) -> Result<Self> {
+    pub fn start(conn: Connection, lock: Option<ServingLock>, path: &Path) -> Result<Self> {
         // Waiting for another process happens between looks, never inside SQLite, where it would hold a thread.
         conn.busy_timeout(Duration::ZERO).map_err(failed)?;
         let (wake, woken) = mpsc::channel();
@@ -60,14 +62,14 @@ impl Writers {
             waiting: Vec::new(),
             wake,
             counters: Arc::clone(&counters),
-            _lock: lock,
+            lock,
         }));
         let committer = Arc::downgrade(&line);
         std::thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || commit_batches(&committer, &woken))
             .map_err(|error| StoreError::Unusable(format!("the committer could not be started: {error}")))?;
-        Ok(Self { line, counters })
+        Ok(Self { line, counters, path: path.to_owned() })
     }
 
     /// Waits for its turn and begins a transaction.
@@ -84,8 +86,8 @@ impl Writers {
         let mut writer = self.turn().await;
         writer.commit_batch().tell();
         writer.open_batch().await?;
-        let schemas = schemas.to_vec();
-        tokio::task::spawn_blocking(move || writer.prepare(&schemas))
+        let (schemas, path) = (schemas.to_vec(), self.path.clone());
+        tokio::task::spawn_blocking(move || writer.prepare(&schemas, &path))
             .await
             .map_err(|error| StoreError::Failed(format!("the preparation ended early: {error}")))?
     }
@@ -130,7 +132,7 @@ struct Writer {
     wake: mpsc::Sender<()>,
     counters: Arc<Counters>,
     /// Last, so that the connection is closed before another process may take its place.
-    _lock: Option<ServingLock>,
+    lock: Option<ServingLock>,
 }
 
 impl Writer {
@@ -226,10 +228,18 @@ impl Writer {
         Ok(told)
     }
 
-    /// Prepares the collections in the open batch, which nobody else is in. A migration that panics must not
-    /// leave half of its work there for the next transaction to commit.
-    fn prepare(&mut self, schemas: &[Schema]) -> Result<()> {
-        let prepared = catch_unwind(AssertUnwindSafe(|| prepare::prepare(&self.conn, schemas)))
+    /// Prepares the collections in the open batch, which nobody else is in.
+    ///
+    /// One that does not serve changes what is there only while nobody else serves: a running program must not
+    /// find documents of a version that it does not know.
+    fn prepare(&mut self, schemas: &[Schema], path: &Path) -> Result<()> {
+        let alone = match self.lock {
+            Some(_) => None,
+            None => ServingLock::take(path, Duration::ZERO).ok(),
+        };
+        let may_change = self.lock.is_some() || alone.is_some();
+        // A migration that panics must not leave half of its work for the next transaction to commit.
+        let prepared = catch_unwind(AssertUnwindSafe(|| prepare::prepare(&self.conn, schemas, may_change)))
             .unwrap_or_else(|_| Err(StoreError::Unusable("a migration panicked".into())));
         if prepared.is_err() {
             self.abandon_batch();

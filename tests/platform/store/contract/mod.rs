@@ -1,5 +1,6 @@
 //! The rules that hold on every database.
 
+mod filters;
 mod migrations;
 mod paging;
 mod reads;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use orientation::platform::store::{Access, Store, StoreError};
+use orientation::platform::store::{Access, Document, Migration, Store, StoreError, schema};
+use serde::{Deserialize, Serialize};
 
 use super::fresh;
 use crate::scratch::Scratch;
-use crate::store::things::{Thing, schemas, thing};
+use crate::store::things::{Places, Refused, Thing, schemas, thing};
 
 #[tokio::test]
 async fn a_second_one_that_serves_is_refused_with_a_sentence_that_says_which() {
@@ -35,6 +36,54 @@ async fn administration_works_beside_the_one_that_serves() {
     serving.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await.unwrap();
     assert!(serving.get::<Thing>("a").await.unwrap().is_some());
     assert!(beside.get::<Thing>("b").await.unwrap().is_some());
+}
+
+/// The next version of a thing.
+#[derive(Serialize, Deserialize)]
+struct NewerThing(Thing);
+
+impl Document for NewerThing {
+    const COLLECTION: &'static str = Thing::COLLECTION;
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[|thing| thing];
+
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+}
+
+#[tokio::test]
+async fn a_newer_program_beside_an_older_one_that_serves_migrates_nothing() {
+    let serving = fresh().await;
+    let path = serving.path();
+    let beside = Store::sqlite(&path, Access::Beside).unwrap();
+    let refused = beside.prepare(&[schema::<NewerThing>()]).await.unwrap_err().to_string();
+    assert!(refused.contains("stop that process first"), "{refused}");
+    let folder = serving.close();
+    beside.prepare(&[schema::<NewerThing>()]).await.unwrap();
+    drop((beside, folder));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_never_take_more_places_than_there_are() {
+    let serving = fresh().await;
+    serving.transact(async |tx| tx.insert(&Places::new(10)).await).await.unwrap();
+    let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
+    let mut rush = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let store = Store::clone(if n % 2 == 0 { &serving } else { &beside });
+        rush.spawn(async move {
+            store
+                .transact(async |tx| {
+                    let mut places: Places = tx.get("places").await?.ok_or(Refused::Full)?;
+                    places.take_one()?;
+                    tx.put(&places).await?;
+                    Ok::<_, Refused>(())
+                })
+                .await
+        });
+    }
+    assert_eq!(rush.join_all().await.into_iter().filter(Result::is_ok).count(), 10);
 }
 
 /// On one thread: if waiting for the other process held it, the other could never go on.

@@ -33,6 +33,11 @@ impl Fresh {
     pub fn path(&self) -> PathBuf {
         self.folder.join("test.db")
     }
+
+    /// Closes the store; its folder is still there.
+    pub fn close(self) -> Scratch {
+        self.folder
+    }
 }
 
 /// An empty store that knows the tests' documents.
