@@ -1,0 +1,119 @@
+//! Letters of registration. The ticket's is `features::tickets`' to render.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use url::Url;
+
+use super::model::Registration;
+use crate::config::Config;
+use crate::features::accounts::Account;
+use crate::features::payments::{Order, OrderState};
+use crate::platform::mail::{Letter, LetterFrame, Mail, RenderError, Template};
+use crate::platform::store::Store;
+
+/// The letter with the ticket: `ticket:<order>`, about `account` and `order`.
+pub const TICKET: &str = "ticket";
+
+/// The letter after a checkout that ended unpaid: `checkout-expired:<session>`, about `account` and `order`.
+pub const CHECKOUT_EXPIRED: &str = "checkout-expired";
+
+/// The letters that this feature renders.
+pub fn templates(store: &Store, config: &Config) -> Vec<Arc<dyn Template>> {
+    let (frame, pages) = (LetterFrame::new(config), config.pages_url().clone());
+    vec![Arc::new(CheckoutExpired { store: store.clone(), frame, pages })]
+}
+
+struct CheckoutExpired {
+    store: Store,
+    frame: LetterFrame,
+    pages: Url,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/registration/templates/checkout-expired.subject.txt")]
+struct Subject<'a> {
+    frame: &'a LetterFrame,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/registration/templates/checkout-expired.body.txt")]
+struct Text<'a> {
+    frame: &'a LetterFrame,
+    name: &'a str,
+    group: &'a str,
+    product: &'a str,
+    price: &'a str,
+    link: &'a str,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/registration/templates/checkout-expired.body.html")]
+struct Html<'a> {
+    frame: &'a LetterFrame,
+    name: &'a str,
+    group: &'a str,
+    product: &'a str,
+    price: &'a str,
+    link: &'a str,
+}
+
+impl CheckoutExpired {
+    fn letter(&self, name: &str, group: &str, order: &Order) -> Result<Letter, RenderError> {
+        let mut link = self.pages.clone();
+        link.set_path("/checkout/back");
+        link.query_pairs_mut().append_pair("order", &order.id);
+        let (frame, product, price, link) =
+            (&self.frame, order.product_name.as_str(), order.price.to_string(), link.as_str());
+        let text = Text { frame, name, group, product, price: &price, link };
+        let html = Html { frame, name, group, product, price: &price, link };
+        frame.letter(&Subject { frame }, &text, &html)
+    }
+}
+
+#[async_trait]
+impl Template for CheckoutExpired {
+    fn name(&self) -> &'static str {
+        CHECKOUT_EXPIRED
+    }
+
+    async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+        let order: Order =
+            self.store.get(mail.about("order")?).await?.ok_or(RenderError::Moot("no order"))?;
+        if order.state != OrderState::Expired {
+            return Err(RenderError::Moot("the order has moved on"));
+        }
+        let id = mail.about("account")?;
+        let account: Account = self.store.get(id).await?.ok_or(RenderError::Moot("no account"))?;
+        let registration = self.store.get::<Registration>(id).await?;
+        let registration = registration.ok_or(RenderError::Moot("no registration"))?;
+        self.letter(account.greeting(), &registration.group, &order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Product;
+    use crate::kernel::{EmailAddress, Timestamp};
+    use crate::platform::store::Access;
+
+    #[tokio::test]
+    async fn the_letter_on_an_ended_checkout_is_reviewed() {
+        let folder = std::env::temp_dir().join(format!("orientation-letter-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::sqlite(&folder.join("store.db"), Access::Serving).unwrap();
+        let config = Config::from_env(&BTreeMap::new()).unwrap();
+        let (frame, pages) = (LetterFrame::new(&config), config.pages_url().clone());
+        let product = config.event.product(Product::ORIENTATION).unwrap();
+        let email = EmailAddress::parse("ana@example.org").unwrap();
+        let order = Order::open("order-1".into(), "account-1", product, email, Timestamp::from_millis(0));
+        let letter = CheckoutExpired { store, frame, pages }.letter("Ana <b>", "Alpha", &order).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        insta::assert_snapshot!("checkout-expired.subject", letter.subject);
+        insta::assert_snapshot!("checkout-expired.txt", letter.text);
+        insta::assert_snapshot!("checkout-expired.html", letter.html);
+    }
+}

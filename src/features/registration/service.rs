@@ -1,0 +1,251 @@
+//! Use cases of registration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::form::{Changes, Form};
+use super::mails::{CHECKOUT_EXPIRED, TICKET};
+use super::model::{BY_STUDENT_ID, GroupBook, Registration};
+use crate::config::{Event, GroupConfig, Product, Window};
+use crate::features::accounts::Account;
+use crate::features::payments::{Fulfilment, Order, Payments};
+use crate::kernel::faults;
+use crate::kernel::{Clock, Fault, Ids, Timestamp};
+use crate::platform::mail::Mail;
+use crate::platform::signals::{Limit, Signals, Verdict};
+use crate::platform::store::{Store, StoreError, Tx};
+
+/// Tries to submit a form: enough to mend its faults, too few to find out whose student ids are taken.
+const REGISTER: Limit = Limit { name: "register", quota: 60, window: Duration::from_secs(3600) };
+
+/// Who wants to write to the group book stands in line under this name.
+const GROUP_BOOK: &str = "group-book";
+
+/// Why a form is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Before the window or after it.
+    #[error("registration is closed")]
+    Closed(Window),
+    #[error("something in the form is wrong")]
+    Invalid(Vec<Fault>),
+    #[error("there is a registration already")]
+    AlreadyRegistered,
+    #[error("another registration has this student id")]
+    StudentIdTaken,
+    /// Deleted since the request began.
+    #[error("the account is gone")]
+    NoAccount,
+    #[error("asked for too often")]
+    TooMany { retry_after: Duration },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a registration is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum GetRegistrationError {
+    #[error("there is no registration")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a registration is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateRegistrationError {
+    #[error("there is no registration")]
+    NotFound,
+    #[error("something in the changes is wrong")]
+    Invalid(Vec<Fault>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What `Registrations` is made of.
+pub struct Parts {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub signals: Arc<dyn Signals>,
+    pub event: Arc<Event>,
+    pub payments: Arc<Payments>,
+}
+
+/// Forms, groups, and what is ordered with them.
+pub struct Registrations(Parts);
+
+impl Registrations {
+    pub fn new(parts: Parts) -> Self {
+        Self(parts)
+    }
+
+    /// What belongs to the faculty.
+    pub fn event(&self) -> &Event {
+        &self.0.event
+    }
+
+    /// Submits a student's form: takes a place in a group, orders the orientation ticket, and opens its checkout.
+    /// Where the gateway can't be reached the order comes without one; a job carries on.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; then nothing has changed.
+    pub async fn register(&self, account: &str, form: Form) -> Result<(Registration, Order), RegisterError> {
+        let now = self.0.clock.now();
+        let window = self.0.event.registration;
+        if !window.is_open(now) {
+            return Err(RegisterError::Closed(window));
+        }
+        if let Verdict::Refused { retry_after } = self.0.signals.take(REGISTER, account).await {
+            return Err(RegisterError::TooMany { retry_after });
+        }
+        let form = form.checked(&self.0.event).map_err(RegisterError::Invalid)?;
+        let account: Account = self.0.store.get(account).await?.ok_or(RegisterError::NoAccount)?;
+        let order = Order::open(self.0.ids.next(), &account.id, self.ticket(), account.email, now);
+        let registration = self.submit(form, &order, now).await?;
+        faults::point("register.after-first-tx");
+        let order = self.open_checkout(order).await;
+        faults::point("register.after-checkout");
+        Ok((registration, order))
+    }
+
+    /// The registration of an account.
+    ///
+    /// # Errors
+    /// [`GetRegistrationError`]
+    pub async fn registration(&self, account: &str) -> Result<Registration, GetRegistrationError> {
+        self.0.store.get(account).await?.ok_or(GetRegistrationError::NotFound)
+    }
+
+    /// Changes what may be changed after submitting.
+    ///
+    /// # Errors
+    /// [`UpdateRegistrationError`]; then nothing has changed.
+    pub async fn update(
+        &self,
+        account: &str,
+        changes: Changes,
+    ) -> Result<Registration, UpdateRegistrationError> {
+        self.0
+            .store
+            .transact(async |tx| {
+                let registration = tx.get::<Registration>(account).await?;
+                let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
+                let changed = registration.form.changed(changes.clone(), &self.0.event);
+                registration.form = changed.map_err(UpdateRegistrationError::Invalid)?;
+                tx.put(&registration).await?;
+                Ok(registration)
+            })
+            .await
+    }
+
+    fn ticket(&self) -> &Product {
+        self.0.event.product(Product::ORIENTATION).expect("`Event::parse` holds that it is sold")
+    }
+
+    fn groups(&self) -> &[GroupConfig] {
+        &self.0.event.groups
+    }
+
+    /// The first transaction: the place in the group book, the registration, the order with its job.
+    async fn submit(&self, form: Form, order: &Order, now: Timestamp) -> Result<Registration, RegisterError> {
+        let submitted = self
+            .0
+            .store
+            .transact_at(GROUP_BOOK, async |tx| {
+                let mut book = self.group_book(&tx).await?.unwrap_or_default();
+                let group = book.take_place(self.groups(), &form.discipline, &form.pronouns);
+                let group = group.expect("`Event::parse` holds that there are groups");
+                let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
+                tx.insert(&registration).await?;
+                tx.put(&book).await?;
+                self.0.payments.begin(&tx, order).await?;
+                Ok::<_, StoreError>(registration)
+            })
+            .await;
+        match submitted {
+            Err(StoreError::Duplicate { index }) => Err(self.who_was_first(&order.account, &index).await?),
+            other => Ok(other?),
+        }
+    }
+
+    /// The book as this transaction may change it. Read outside it would be somebody else's by the time it is
+    /// written: the guard that the race test takes away.
+    async fn group_book(&self, tx: &Tx) -> Result<Option<GroupBook>, StoreError> {
+        if faults::guarded("registration.group-book") {
+            tx.get(GroupBook::ID).await
+        } else {
+            self.0.store.get(GroupBook::ID).await
+        }
+    }
+
+    /// One form sent twice breaks both unique keys, and stores differ in which they name.
+    async fn who_was_first(&self, account: &str, index: &str) -> Result<RegisterError, StoreError> {
+        let own = self.0.store.get::<Registration>(account).await?.is_some();
+        Ok(match index {
+            _ if own => RegisterError::AlreadyRegistered,
+            BY_STUDENT_ID => RegisterError::StudentIdTaken,
+            other => RegisterError::Store(StoreError::Duplicate { index: other.into() }),
+        })
+    }
+
+    /// The order with its checkout, or as it is: the registration stands either way.
+    async fn open_checkout(&self, order: Order) -> Order {
+        match self.0.payments.open_checkout(&order.id).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(order = order.id, %error, "registered without a checkout for now");
+                order
+            }
+        }
+    }
+}
+
+/// What follows when the orientation ticket is paid, or its checkout ends unpaid.
+pub struct RegistrationFulfilment;
+
+#[async_trait]
+impl Fulfilment for RegistrationFulfilment {
+    /// Registers the student, counts them, and posts the ticket.
+    async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+        let Some(mut registration) = tx.get::<Registration>(&order.account).await? else {
+            tracing::error!(order = order.id, "paid for a registration that is gone");
+            return Ok(());
+        };
+        if !registration.register(now) {
+            return Ok(());
+        }
+        tx.put(&registration).await?;
+        if let Some(mut book) = tx.get::<GroupBook>(GroupBook::ID).await? {
+            book.count_registered(&registration.group);
+            tx.put(&book).await?;
+        }
+        post(tx, order, format!("ticket:{}", order.id), TICKET, now).await
+    }
+
+    /// Tells the student that the place is kept and how to pay.
+    async fn expired(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+        let attempt = order.attempt();
+        let session = attempt.session.clone().unwrap_or_else(|| attempt.idempotency_key.clone());
+        post(tx, order, format!("checkout-expired:{session}"), CHECKOUT_EXPIRED, now).await
+    }
+}
+
+/// Posts a letter about the order to the address that its account has now.
+async fn post(
+    tx: &Tx,
+    order: &Order,
+    id: String,
+    template: &'static str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(account) = tx.get::<Account>(&order.account).await? else { return Ok(()) };
+    let about = [("account", account.id), ("order", order.id.clone())];
+    tx.post(&Mail::new(id, template, &account.email, about, now)).await
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;
