@@ -345,6 +345,7 @@ fn shared_statuses(path: &str, method: &str, operation: &Value) -> Vec<u16> {
         (408, body),
         (413, body),
         (415, body),
+        (421, true),
         (422, json_body),
         (429, LIMITED_OPERATIONS.contains(&id)),
         (503, !FROM_MEMORY.contains(&id)),
@@ -372,7 +373,7 @@ struct Shared {
     description: &'static str,
 }
 
-const SHARED: [Shared; 9] = [
+const SHARED: [Shared; 10] = [
     Shared {
         status: 400,
         name: "NotUnderstood",
@@ -394,6 +395,11 @@ const SHARED: [Shared; 9] = [
         status: 415,
         name: "WrongContentType",
         description: "The body is of another content type than the operation takes, or names none.",
+    },
+    Shared {
+        status: 421,
+        name: "UnknownHost",
+        description: "A service that is for its own machine only was asked for under a name that is not this machine's.",
     },
     Shared {
         status: 422,

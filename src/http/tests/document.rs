@@ -35,11 +35,11 @@ fn what_people_send_is_closed_at_every_level_and_what_they_get_is_not() {
 #[test]
 fn shared_refusals_stand_only_where_they_can_occur() {
     let document = document();
-    let sent = ["200", "400", "403", "408", "413", "415", "422", "503"];
+    let sent = ["200", "400", "403", "408", "413", "415", "421", "422", "503"];
     assert_eq!(statuses(&document, "/v1/form", "post"), sent);
-    assert_eq!(statuses(&document, "/v1/me", "get"), ["200", "401", "503"]);
-    assert_eq!(statuses(&document, "/v1/student", "get"), ["200", "401", "403", "503"]);
-    assert_eq!(statuses(&document, "/v1/things/{id}", "get"), ["200", "400", "404", "503"]);
+    assert_eq!(statuses(&document, "/v1/me", "get"), ["200", "401", "421", "503"]);
+    assert_eq!(statuses(&document, "/v1/student", "get"), ["200", "401", "403", "421", "503"]);
+    assert_eq!(statuses(&document, "/v1/things/{id}", "get"), ["200", "400", "404", "421", "503"]);
 }
 
 #[test]

@@ -126,6 +126,12 @@ async fn the_frontend_may_read_answers_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_service_of_this_machine_is_not_known_under_other_names() {
+    let answer = client().get("/v1/client").header("host", "evil.example:3000").send().await;
+    assert_eq!(problem(answer).await, (421, "/problems/unknown-host".to_owned()));
+}
+
+#[tokio::test]
 async fn every_answer_bears_the_headers_that_protect_it() {
     let client = client();
     for path in ["/v1/client", "/page", "/nothing", "/docs"] {
