@@ -92,3 +92,52 @@ impl Carrier for Outbox {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{EmailAddress, Ids, RandomIds, SystemClock};
+    use crate::platform::jobs::{Run, Subscriber};
+    use crate::platform::mail::{self, MailState, Mailer, RenderError, SendMail, Template, Templates};
+    use crate::platform::store::Access;
+
+    struct Hello;
+
+    #[async_trait]
+    impl Template for Hello {
+        fn name(&self) -> &'static str {
+            "hello"
+        }
+
+        async fn render(&self, _: &Mail) -> Result<Letter, RenderError> {
+            let (subject, text, html) = ("Hello".into(), "Hello".into(), "Hello".into());
+            Ok(Letter { subject, text, html, attachments: vec![] })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_dies_before_it_settles_leaves_one_letter_sent_once() {
+        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::sqlite(&folder.join("outbox.db"), Access::Serving).unwrap();
+        store.prepare(&[mail::schemas(), crate::features::outbox::schemas()].concat()).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let outbox = Arc::new(Outbox::new(store.clone(), clock.clone()));
+        let to = EmailAddress::parse("ana@example.org").unwrap();
+        let mut mail = Mail::new("hello:1".into(), "hello", &to, [], clock.now());
+
+        mail.take_up();
+        store.transact(async |tx| tx.insert(&mail).await).await.unwrap();
+        let letter = Hello.render(&mail).await.unwrap();
+        outbox.carry(&mail, &letter).await.unwrap();
+
+        let templates = Templates::new(vec![Arc::new(Hello)]).unwrap();
+        let mailer = Mailer::new(store.clone(), clock, templates, outbox.clone());
+        let run = Run { job_id: "mail:hello:1".into(), attempt: 1, crashes: 1 };
+        mailer.handle(SendMail { mail: "hello:1".into() }, run).await.unwrap();
+
+        let mail: Mail = store.get("hello:1").await.unwrap().unwrap();
+        assert_eq!(mail.state, MailState::Sent);
+        assert_eq!(outbox.letters(None, None, 10).await.unwrap().letters.len(), 1);
+    }
+}
