@@ -6,3 +6,4 @@ pub mod health;
 pub mod outbox;
 pub mod payments;
 pub mod registration;
+pub mod tickets;

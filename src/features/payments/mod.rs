@@ -15,7 +15,7 @@ mod pages;
 mod service;
 mod subscribers;
 
-pub use controller::{MoneyBody, OrderBody, PaymentsController};
+pub use controller::{MoneyBody, OrderBody, OrderStateBody, PaymentsController};
 pub use gateway::{
     BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, SANDBOX_SECRET, Sandbox,
     Source, Webhook,

@@ -44,6 +44,12 @@ impl TicketKeys {
         Self { keys }
     }
 
+    /// A ring of one key, made from a seed that everybody can read.
+    #[cfg(test)]
+    pub fn for_tests(id: &str, seed: u8) -> Self {
+        Self::new(vec![Key { id: id.into(), secret: crate::kernel::Secret::new([seed; 32]) }])
+    }
+
     /// The key that signs.
     pub fn current(&self) -> &TicketKey {
         &self.keys[0]

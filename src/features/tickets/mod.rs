@@ -1,0 +1,41 @@
+//! The ticket of somebody who is registered.
+//!
+//! Nothing is kept: a ticket is made from registration and order each time it is asked for, and comes out the same. Its
+//! QR code is a signed [`token`], which whoever has the public keys can check offline. It can be had as a picture, as a
+//! drawing, and on a page to print, which also goes with the letter *registration complete*. The page shows the legal
+//! name, because the desk compares it with papers, and below it in brackets the preferred name of those who have one,
+//! because that is what they are called; group, what was bought and how to find us; never the form's answers.
+//!
+//! - [`token`]: what the QR code says;
+//! - [`drawing`]: pictures and pages, in every script that the fonts of `fonts/` have;
+//! - [`mails`]: the letter.
+
+mod controller;
+mod drawing;
+mod mails;
+mod model;
+mod service;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::sync::Arc;
+
+pub use controller::TicketsController;
+pub use mails::TicketLetter;
+pub use model::{Line, Ticket};
+pub use service::{PrintError, TicketError, Tickets};
+pub use token::{TOKEN_MAX, TicketClaims, TokenError};
+
+use crate::platform::mail::{LetterFrame, Template};
+use crate::platform::store::Schema;
+
+/// Tickets are made from what other features keep.
+pub fn schemas() -> Vec<Schema> {
+    vec![]
+}
+
+/// The letters of this feature.
+pub fn templates(frame: &LetterFrame, tickets: &Arc<Tickets>) -> Vec<Arc<dyn Template>> {
+    vec![Arc::new(TicketLetter::new(Arc::clone(tickets), frame.clone()))]
+}

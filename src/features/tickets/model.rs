@@ -1,0 +1,78 @@
+//! A ticket: what its holder is shown of registration and order.
+
+use crate::features::payments::{Order, OrderState};
+use crate::kernel::{Money, Timestamp};
+
+/// The ticket of somebody who is registered. It is made anew from what is kept each time it is asked for, and comes
+/// out the same.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// What the QR code says.
+    pub token: String,
+    /// When its holder was registered.
+    pub issued_at: Timestamp,
+    pub legal_name: String,
+    pub group: String,
+    pub symbol: String,
+    /// What paid for it; its id is the receipt's number.
+    pub order: Order,
+}
+
+/// A line of the receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub name: String,
+    pub amount: Money,
+}
+
+impl Ticket {
+    /// What was bought, and what was taken off.
+    pub fn lines(&self) -> Vec<Line> {
+        let price = self.order.price;
+        let mut lines = vec![Line { name: self.order.product_name.clone(), amount: price }];
+        if self.order.state == OrderState::Waived {
+            lines.push(Line { name: "Bursary".into(), amount: Money { amount: -price.amount, ..price } });
+        }
+        lines
+    }
+
+    /// What was paid in all: nothing where the order was waived.
+    pub fn paid(&self) -> Money {
+        let amount = if self.order.state == OrderState::Waived { 0 } else { self.order.price.amount };
+        Money { amount, ..self.order.price }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Product;
+    use crate::kernel::EmailAddress;
+
+    fn ticket(state: OrderState) -> Ticket {
+        let price = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
+        let product = Product { id: "orientation".into(), name: "Orientation ticket".into(), price };
+        let (now, email) = (Timestamp::from_millis(0), EmailAddress::parse("ana@example.org").unwrap());
+        let order = Order { state, ..Order::open("o".into(), "a", &product, email, now) };
+        let (token, legal_name) = ("OT1".into(), "Ana".into());
+        Ticket { token, issued_at: now, legal_name, group: "Alpha".into(), symbol: "α".into(), order }
+    }
+
+    fn told(ticket: &Ticket) -> Vec<(String, i64)> {
+        ticket.lines().into_iter().map(|line| (line.name, line.amount.amount)).collect()
+    }
+
+    #[test]
+    fn lines_add_up_to_what_was_paid() {
+        for state in [OrderState::Paid, OrderState::Waived, OrderState::PartiallyRefunded] {
+            let ticket = ticket(state);
+            assert_eq!(told(&ticket).iter().map(|line| line.1).sum::<i64>(), ticket.paid().amount);
+        }
+    }
+
+    #[test]
+    fn a_bursary_is_a_line_of_its_own() {
+        let told = told(&ticket(OrderState::Waived));
+        assert_eq!(told, [("Orientation ticket".into(), 13_000), ("Bursary".into(), -13_000)]);
+    }
+}

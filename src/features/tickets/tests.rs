@@ -1,0 +1,210 @@
+//! From registration and order to the ticket, over HTTP and by letter.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use poem::Route;
+use poem::http::StatusCode;
+use poem::test::{TestClient, TestResponse};
+
+use super::{TicketClaims, TicketError, Tickets, TicketsController, templates};
+use crate::config::{Config, Product};
+use crate::features::accounts::{self, Account};
+use crate::features::payments::{self, Order};
+use crate::features::registration::{self, Form, Registration};
+use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
+use crate::kernel::{EmailAddress, Ids, RandomIds, Timestamp};
+use crate::platform::keys::{self, Keys};
+use crate::platform::mail::{Letter, LetterFrame, Mail, RenderError, Templates};
+use crate::platform::store::{Access, Store, StoreError};
+
+const ORDER: &str = "01997c00-0000-7000-8000-00000000abcd";
+
+/// What the form holds and no ticket may show.
+const SECRET: &str = "Type 1 diabetes";
+
+struct World {
+    store: Store,
+    keys: Arc<Keys>,
+    config: Config,
+    tickets: Arc<Tickets>,
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_millis(secs * 1000)
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = std::env::temp_dir().join(RandomIds.next());
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::sqlite(&folder.join("tickets.db"), Access::Serving).unwrap();
+        let schemas = [accounts::schemas(), payments::schemas(), registration::schemas(), keys::schemas()];
+        store.prepare(&schemas.concat()).await.unwrap();
+        let keys = Arc::new(Keys::load(&store, &RandomIds, at(0), &[]).await.unwrap());
+        let config = Config::from_env(&BTreeMap::new()).unwrap();
+        let tickets = Arc::new(Tickets::new(store.clone(), Arc::clone(&keys), &config));
+        Self { store, keys, config, tickets }
+    }
+
+    /// The student `a`, who has submitted the form and, if told so, has paid.
+    async fn student(&self, paid: bool) {
+        let product: &Product = self.config.event.product(Product::ORIENTATION).unwrap();
+        let email = EmailAddress::parse("ana@example.org").unwrap();
+        let order = Order::open(ORDER.into(), "a", product, email, at(0));
+        let form = Form {
+            legal_name: "Ana María Lee".into(),
+            student_id: "ab12345".into(),
+            medical_information: Some(SECRET.into()),
+            ..Form::default()
+        };
+        let mut registration = Registration::submit("a", form, "Omega".into(), ORDER, at(0));
+        if paid {
+            registration.register(at(1_788_246_000));
+        }
+        let account = account();
+        let record = async |tx: crate::platform::store::Tx| -> Result<(), StoreError> {
+            tx.put(&account).await?;
+            tx.put(&order).await?;
+            tx.put(&registration).await
+        };
+        self.store.transact(record).await.unwrap();
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> TestResponse {
+        let parts = ApiParts {
+            public_url: self.config.public_url.clone(),
+            frontend_url: None,
+            trusted_proxies: vec![],
+            sessions: Arc::new(Sessions),
+        };
+        let api = Api::new(TicketsController::new(Arc::clone(&self.tickets)), Route::new(), parts);
+        let cookie = format!("orientation_session={cookie}");
+        let host = self.config.public_url.authority().to_owned();
+        TestClient::new(api.into_endpoint())
+            .get(path)
+            .header("host", host)
+            .header("cookie", cookie)
+            .send()
+            .await
+    }
+
+    async fn letter(&self) -> Result<Letter, RenderError> {
+        let about = [("account", "a".to_owned()), ("order", ORDER.to_owned())];
+        let email = EmailAddress::parse("ana@example.org").unwrap();
+        let mail = Mail::new(format!("ticket:{ORDER}"), "ticket", &email, about, at(0));
+        let templates = templates(&LetterFrame::new(&self.config), &self.tickets);
+        Templates::new(templates).unwrap().render(&mail).await
+    }
+}
+
+fn account() -> Account {
+    serde_json::from_value(serde_json::json!({
+        "id": "a", "email": "ana@example.org", "emailKey": "ana@example.org", "firstName": "Ana", "lastName": "Lee",
+        "preferredName": "Annie", "role": "student", "approved": true, "scopes": [], "passwordHash": "",
+        "passwordVersion": 1, "createdAt": "2026-08-01T12:00:00.000Z"
+    }))
+    .unwrap()
+}
+
+/// The cookie `a` is the student's session, any other nobody's.
+struct Sessions;
+
+#[async_trait]
+impl SessionReader for Sessions {
+    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let caller =
+            Caller { account_id: "a".into(), session_id: "s".into(), role: Role::Student, scopes: vec![] };
+        Ok((cookie == "a").then_some(caller))
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_ticket_until_the_registration_is_paid() {
+    let world = World::new().await;
+    assert!(matches!(world.tickets.ticket("a").await, Err(TicketError::NotRegistered)));
+    world.student(false).await;
+    assert!(matches!(world.tickets.ticket("a").await, Err(TicketError::NotRegistered)));
+    for path in ["/v1/ticket", "/v1/ticket.png", "/v1/ticket.svg", "/v1/ticket.pdf"] {
+        let refused = world.get(path, "a").await;
+        refused.assert_status(StatusCode::NOT_FOUND);
+        refused.assert_content_type("application/problem+json");
+        world.get(path, "x").await.assert_status(StatusCode::UNAUTHORIZED);
+    }
+    assert!(matches!(world.letter().await, Err(RenderError::Moot(_))));
+}
+
+#[tokio::test]
+async fn the_token_names_the_order_and_is_the_same_each_time() {
+    let world = World::new().await;
+    world.student(true).await;
+    let token = world.tickets.ticket("a").await.unwrap().token;
+    let claims = TicketClaims::verify(world.keys.tickets(), &token).unwrap();
+    assert_eq!(claims.order.to_string(), ORDER);
+    assert_eq!(claims.issued_at, at(1_788_246_000));
+    assert_eq!(world.tickets.ticket("a").await.unwrap().token, token);
+}
+
+#[tokio::test]
+async fn the_ticket_is_shown_with_its_group_its_receipt_and_where_its_files_are() {
+    let world = World::new().await;
+    world.student(true).await;
+    let answer = world.get("/v1/ticket", "a").await;
+    answer.assert_status_is_ok();
+    answer.assert_header("cache-control", "private, no-cache");
+    let body: serde_json::Value =
+        serde_json::from_str(&answer.0.into_body().into_string().await.unwrap()).unwrap();
+    assert_eq!(body["group"], serde_json::json!({ "name": "Omega", "symbol": "ω" }));
+    assert_eq!(body["receipt"]["number"], ORDER);
+    assert_eq!(body["receipt"]["total"], serde_json::json!({ "amount": 13_000, "currency": "CAD" }));
+    assert_eq!(body["downloads"]["pdf"], format!("{}v1/ticket.pdf", world.config.public_url));
+    assert!(!body.to_string().contains(SECRET));
+}
+
+#[tokio::test]
+async fn the_files_are_what_they_say() {
+    let world = World::new().await;
+    world.student(true).await;
+    let files = [
+        ("png", "image/png", "\u{fffd}PNG"),
+        ("svg", "image/svg+xml", "<svg"),
+        ("pdf", "application/pdf", "%PDF"),
+    ];
+    for (kind, content_type, begins) in files {
+        let answer = world.get(&format!("/v1/ticket.{kind}"), "a").await;
+        answer.assert_status_is_ok();
+        answer.assert_content_type(content_type);
+        answer.assert_header("content-disposition", format!("inline; filename=\"ticket.{kind}\""));
+        answer.assert_header("cache-control", "private, no-cache");
+        let bytes = answer.0.into_body().into_vec().await.unwrap();
+        assert!(String::from_utf8_lossy(&bytes).starts_with(begins), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_public_keys_are_for_everybody_to_keep_a_while() {
+    let world = World::new().await;
+    let answer = world.get("/v1/ticket-keys", "x").await;
+    answer.assert_status_is_ok();
+    answer.assert_header("cache-control", "public, max-age=300");
+    let body: serde_json::Value =
+        serde_json::from_str(&answer.0.into_body().into_string().await.unwrap()).unwrap();
+    assert_eq!(body["keys"][0]["kid"], world.keys.tickets().current().id());
+    assert_eq!(body["keys"][0]["current"], true);
+    assert_eq!(body["keys"][0]["publicKey"].as_str().unwrap().len(), 43);
+}
+
+#[tokio::test]
+async fn the_letter_has_the_ticket_and_nothing_of_the_form() {
+    let world = World::new().await;
+    world.student(true).await;
+    let letter = world.letter().await.unwrap();
+    let [file] = &letter.attachments[..] else { panic!("one file") };
+    assert_eq!((file.name.as_str(), file.content_type.as_str()), ("ticket.pdf", "application/pdf"));
+    assert!(file.bytes.starts_with(b"%PDF"));
+    for text in [&letter.text, &letter.html] {
+        assert!(text.contains("Annie") && text.contains("Omega") && text.contains("CAD 130.00"), "{text}");
+        assert!(!text.contains(SECRET) && !text.contains("ab12345"), "{text}");
+    }
+}
