@@ -76,6 +76,19 @@ pub struct Room {
     pub jobs: usize,
 }
 
+/// What a worker asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// As many jobs as there is room for, the oldest first.
+    pub room: Vec<Room>,
+    /// Also those whose lease has run out …
+    pub crashed: bool,
+    /// … but for these, which the worker has itself: it knows that it is alive.
+    pub mine: HashSet<String>,
+    /// What the jobs are leased under: a new one for each claim.
+    pub token: String,
+}
+
 /// What a claim got.
 #[derive(Debug, Default)]
 pub struct Claimed {
@@ -95,6 +108,9 @@ pub struct Settlement {
     pub outcome: Outcome,
 }
 
+/// A job after its run, unless its lease was lost.
+pub type Settled = Result<Job, LeaseLost>;
+
 /// Claims, renews and settles.
 #[derive(Clone)]
 pub struct Queue {
@@ -107,31 +123,40 @@ impl Queue {
         Self { store }
     }
 
-    /// Leases to whoever has `token` (a new one each time) what is due, oldest first, as far as there is room; of one
-    /// kind and key never two at a time. With `crashed` also those jobs whose lease has run out, but for `mine`: the
-    /// caller knows that it is alive.
+    /// Leases what is claimed and due; of one kind and key never two at a time.
     ///
     /// # Errors
     /// Whatever the store says; then nothing is leased.
-    pub async fn claim(
+    pub async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
+        Ok(self.turn(&[], claim, now).await?.1)
+    }
+
+    /// Writes down how runs have ended. Returns the jobs as they are now, or [`LeaseLost`] where another worker has
+    /// the job by now and its word counts.
+    ///
+    /// # Errors
+    /// Whatever the store says; then nothing is written.
+    pub async fn settle(&self, ended: &[Settlement], now: Timestamp) -> Result<Vec<Settled>, StoreError> {
+        Ok(self.turn(ended, &Claim::default(), now).await?.0)
+    }
+
+    /// [`settle`](Self::settle) and then [`claim`](Self::claim) in one commit.
+    ///
+    /// # Errors
+    /// Whatever the store says; then neither has happened.
+    pub async fn turn(
         &self,
-        room: &[Room],
-        crashed: bool,
-        mine: &HashSet<String>,
-        token: &str,
+        ended: &[Settlement],
+        claim: &Claim,
         now: Timestamp,
-    ) -> Result<Claimed, StoreError> {
+    ) -> Result<(Vec<Settled>, Claimed), StoreError> {
         self.store
             .transact(async |tx| {
-                let mut claimed = Claimed::default();
-                let mut room = room.to_vec();
-                if crashed {
-                    take_over_crashed(&tx, &mut room, mine, token, now, &mut claimed).await?;
+                let mut settled = vec![];
+                for one in ended {
+                    settled.push(settle(&tx, one, now).await?);
                 }
-                for room in room {
-                    claim_due(&tx, room, token, now, &mut claimed).await?;
-                }
-                Ok(claimed)
+                Ok((settled, claim_all(&tx, claim, now).await?))
             })
             .await
     }
@@ -156,27 +181,6 @@ impl Queue {
                     }
                 }
                 Ok(lost)
-            })
-            .await
-    }
-
-    /// Writes down how runs have ended. Returns the jobs as they are now, or [`LeaseLost`] where another worker has
-    /// the job by now and its word counts.
-    ///
-    /// # Errors
-    /// Whatever the store says; then nothing is written.
-    pub async fn settle(
-        &self,
-        ended: &[Settlement],
-        now: Timestamp,
-    ) -> Result<Vec<Result<Job, LeaseLost>>, StoreError> {
-        self.store
-            .transact(async |tx| {
-                let mut settled = vec![];
-                for one in ended {
-                    settled.push(settle(&tx, one, now).await?);
-                }
-                Ok(settled)
             })
             .await
     }
@@ -209,7 +213,7 @@ impl Queue {
     }
 }
 
-async fn settle(tx: &Tx, one: &Settlement, now: Timestamp) -> Result<Result<Job, LeaseLost>, StoreError> {
+async fn settle(tx: &Tx, one: &Settlement, now: Timestamp) -> Result<Settled, StoreError> {
     let Some(mut job) = tx.get::<Job>(&one.job_id).await? else { return Ok(Err(LeaseLost)) };
     if let Err(lost) = job.settle(&one.token, &one.outcome, now) {
         return Ok(Err(lost));
@@ -220,16 +224,26 @@ async fn settle(tx: &Tx, one: &Settlement, now: Timestamp) -> Result<Result<Job,
     put_back(tx, job, now).await.map(Ok)
 }
 
+async fn claim_all(tx: &Tx, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
+    let (mut claimed, mut room) = (Claimed::default(), claim.room.clone());
+    if claim.crashed {
+        take_over_crashed(tx, claim, &mut room, now, &mut claimed).await?;
+    }
+    for room in room {
+        claim_due(tx, room, &claim.token, now, &mut claimed).await?;
+    }
+    Ok(claimed)
+}
+
 async fn take_over_crashed(
     tx: &Tx,
+    claim: &Claim,
     room: &mut [Room],
-    mine: &HashSet<String>,
-    token: &str,
     now: Timestamp,
     claimed: &mut Claimed,
 ) -> Result<(), StoreError> {
     // As many as may be in front of those that are wanted.
-    let limit = mine.len() + room.iter().map(|room| room.jobs).sum::<usize>();
+    let limit = claim.mine.len() + room.iter().map(|room| room.jobs).sum::<usize>();
     let kinds = room.iter().map(|room| room.kind.into()).collect();
     let expired = Filter::eq("state", JobState::Running.as_str())
         .and(Filter::Le("leaseUntil", now.into()))
@@ -238,10 +252,10 @@ async fn take_over_crashed(
         let Some(room) = room.iter_mut().find(|room| room.kind == job.kind && room.jobs > 0) else {
             continue;
         };
-        if mine.contains(&job.id) {
+        if claim.mine.contains(&job.id) {
             continue;
         }
-        job.take_over(token, now);
+        job.take_over(&claim.token, now);
         tx.put(&job).await?;
         if job.state == JobState::Running {
             room.jobs -= 1;

@@ -3,7 +3,7 @@
 //! One task claims and settles for all kinds; each run is a task of its own; a third renews the leases, so that a
 //! store that is slow to claim from costs no lease. Nothing here knows of other processes: the queue does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::cron::Crons;
-use super::model::{Job, JobState, LEASE, LeaseLost, Pace, RENEW_EVERY, backoff};
-use super::queue::{Claimed, Outcome, Queue, Room, Settlement};
+use super::model::{Job, JobState, LEASE, Pace, RENEW_EVERY, backoff};
+use super::queue::{Claim, Claimed, Outcome, Queue, Room, Settled, Settlement};
 use super::subscriber::{JobError, Run, Served, Subscribers};
 use super::sweep::{Sweep, Sweeper};
 use super::{TOPIC, trace};
@@ -272,9 +272,8 @@ impl Worker {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.note_ended(ended);
         }
-        self.settle().await?;
         self.record_ticks().await?;
-        self.claim().await?;
+        self.settle_and_claim().await?;
         self.look_for_strangers().await
     }
 
@@ -330,19 +329,16 @@ impl Worker {
         Ok(())
     }
 
-    async fn claim(&mut self) -> Result<(), StoreError> {
+    async fn settle_and_claim(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let looked = self.lanes.iter().filter(|(_, lane)| lane.look);
-        let room: Vec<Room> = looked.map(|(kind, lane)| Room { kind, jobs: lane.room(now) }).collect();
-        let room: Vec<Room> = room.into_iter().filter(|room| room.jobs > 0).collect();
-        if room.is_empty() {
-            self.looked(&room, &Claimed::default());
+        let claim = self.wanted(now);
+        if claim.room.is_empty() && self.ended.is_empty() {
+            self.looked(&claim, &Claimed::default());
             return Ok(());
         }
-        let mine: HashSet<String> = self.held.lock().keys().cloned().collect();
-        let token = self.ids.next();
-        let claimed = self.queue.claim(&room, self.crashed, &mine, &token, now).await?;
-        self.looked(&room, &claimed);
+        let (settled, claimed) = self.queue.turn(&self.ended, &claim, now).await?;
+        self.note_settled(settled);
+        self.looked(&claim, &claimed);
         for job in &claimed.buried {
             tracing::error!(
                 kind = job.kind,
@@ -352,19 +348,31 @@ impl Worker {
             );
         }
         for job in claimed.jobs {
-            self.run(job, &token, now);
+            self.run(job, &claim.token, now);
         }
         Ok(())
     }
 
+    /// As much as there is room for, where something may be due.
+    fn wanted(&self, now: Timestamp) -> Claim {
+        let looked = self.lanes.iter().filter(|(_, lane)| lane.look);
+        let room = looked.map(|(kind, lane)| Room { kind, jobs: lane.room(now) });
+        Claim {
+            room: room.filter(|room| room.jobs > 0).collect(),
+            crashed: self.crashed,
+            mine: self.held.lock().keys().cloned().collect(),
+            token: self.ids.next(),
+        }
+    }
+
     /// Remembers when to look again.
-    fn looked(&mut self, room: &[Room], claimed: &Claimed) {
+    fn looked(&mut self, claim: &Claim, claimed: &Claimed) {
         self.looked_at = Some(Instant::now());
         self.crashed = false;
         if Instant::now() >= self.poll_at {
             self.poll_at = Instant::now() + POLL;
         }
-        for room in room {
+        for room in &claim.room {
             if let Some(lane) = self.lanes.get_mut(room.kind) {
                 lane.look = false;
                 lane.next = claimed.next.get(room.kind).copied();
@@ -418,16 +426,20 @@ impl Worker {
         self.ended.push(Settlement { job_id, token, outcome });
     }
 
-    /// Writes down what has ended; what can't be written stays to be, and held.
-    async fn settle(&mut self) -> Result<(), StoreError> {
-        if self.ended.is_empty() {
-            return Ok(());
-        }
-        let settled = self.queue.settle(&self.ended, self.clock.now()).await?;
+    /// What is written down is held no more.
+    fn note_settled(&mut self, settled: Vec<Settled>) {
         let mut held = self.held.lock();
         for (ended, settled) in self.ended.drain(..).zip(settled) {
             held.remove(&ended.job_id);
             log(&ended, settled);
+        }
+    }
+
+    /// Writes down what has ended and claims nothing; what can't be written stays to be, and held.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        if !self.ended.is_empty() {
+            let settled = self.queue.settle(&self.ended, self.clock.now()).await?;
+            self.note_settled(settled);
         }
         Ok(())
     }
@@ -493,7 +505,7 @@ fn chance(ids: &dyn Ids) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-fn log(ended: &Settlement, settled: Result<Job, LeaseLost>) {
+fn log(ended: &Settlement, settled: Settled) {
     let id = ended.job_id.as_str();
     let Ok(job) = settled else {
         return tracing::warn!(id, "a job ended after its lease: the word of another worker counts");

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use orientation::kernel::Timestamp;
-use orientation::platform::jobs::queue::{Claimed, Outcome, Queue, Room, Settlement};
+use orientation::platform::jobs::queue::{Claim, Claimed, Outcome, Queue, Room, Settlement};
 use orientation::platform::jobs::{Job, JobState, LEASE, Payload};
 use orientation::platform::store::StoreError;
 use tokio::task::JoinSet;
@@ -12,9 +12,13 @@ use tokio::task::JoinSet;
 use super::fresh;
 use crate::jobs::bell::{Does, Ring, Tower, ring, ring_bell};
 
+fn wanted(jobs: usize, token: &str) -> Claim {
+    let room = vec![Room { kind: Ring::KIND, jobs }];
+    Claim { room, crashed: true, mine: HashSet::new(), token: token.into() }
+}
+
 async fn claim(tower: &Tower, jobs: usize, token: &str) -> Claimed {
-    let room = [Room { kind: Ring::KIND, jobs }];
-    Queue::new(tower.store.clone()).claim(&room, true, &HashSet::new(), token, tower.now()).await.unwrap()
+    Queue::new(tower.store.clone()).claim(&wanted(jobs, token), tower.now()).await.unwrap()
 }
 
 fn ids(claimed: &Claimed) -> Vec<&str> {
@@ -52,10 +56,7 @@ async fn many_who_claim_at_once_get_each_job_once() {
     let mut claims = JoinSet::new();
     for claimant in 0..20 {
         let queue = queue.clone();
-        claims.spawn(async move {
-            let (room, mine) = ([Room { kind: Ring::KIND, jobs: 20 }], HashSet::new());
-            queue.claim(&room, true, &mine, &claimant.to_string(), now).await.unwrap()
-        });
+        claims.spawn(async move { queue.claim(&wanted(20, &claimant.to_string()), now).await.unwrap() });
     }
     let claims = claims.join_all().await;
     let all: Vec<_> = claims.iter().flat_map(ids).collect();
@@ -98,8 +99,8 @@ async fn whoever_is_alive_does_not_take_a_job_from_itself() {
     tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
     claim(&tower, 1, "a").await;
     tower.clock.advance(LEASE * 2);
-    let (room, mine) = ([Room { kind: Ring::KIND, jobs: 1 }], HashSet::from(["1".to_owned()]));
-    let claimed = Queue::new(tower.store.clone()).claim(&room, true, &mine, "b", tower.now()).await.unwrap();
+    let wanted = Claim { mine: HashSet::from(["1".to_owned()]), ..wanted(1, "b") };
+    let claimed = Queue::new(tower.store.clone()).claim(&wanted, tower.now()).await.unwrap();
     assert!(claimed.jobs.is_empty());
 }
 

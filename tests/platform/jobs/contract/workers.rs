@@ -77,7 +77,7 @@ async fn a_worker_that_lives_keeps_its_job_for_longer_than_a_lease() {
     let _running = [tower.workers(), tower.workers()];
     tower.enqueue(&[ring("1", Does::Wait, tower.now())]).await;
     tower.heard().await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         let until = tower.job("1").await.lease_until;
         tower.clock.advance(Duration::from_secs(4));
         while tower.job("1").await.lease_until == until {
@@ -91,14 +91,14 @@ async fn a_worker_that_lives_keeps_its_job_for_longer_than_a_lease() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_one_key_never_run_at_the_same_time() {
-    let mut tower = Tower::on(fresh()).await;
+    let tower = Tower::on(fresh()).await;
     let workers: Vec<_> = (0..WORKERS).map(|_| tower.workers()).collect();
     for n in 0..200 {
         let bell = format!("bell {}", n % 3);
         tower.enqueue(&[ring_bell(&n.to_string(), &bell, Does::Ring, tower.now())]).await;
     }
     while tower.count(JobState::Waiting).await + tower.count(JobState::Running).await > 0 {
-        tower.heard().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(tower.ringer.overlaps.load(Ordering::SeqCst), 0);
     assert_eq!(tower.count(JobState::Dead).await, 0);
