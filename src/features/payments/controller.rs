@@ -106,7 +106,7 @@ pub struct OrderBody {
 impl poem_openapi::types::Example for OrderBody {
     fn example() -> Self {
         Self {
-            id: "019f0000-0000-7000-8000-000000000000".into(),
+            id: an_order_id(),
             product: "orientation".into(),
             state: OrderStateBody::Open,
             amount: MoneyBody::example(),
@@ -228,6 +228,13 @@ impl Payload for RawEvent {
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             description: Some("An event of Stripe's, as it is signed."),
+            example: Some(serde_json::json!({
+                "id": "evt_1",
+                "object": "event",
+                "type": "checkout.session.completed",
+                "livemode": false,
+                "data": { "object": { "id": "cs_test_1", "object": "checkout.session", "payment_status": "paid" } },
+            })),
             ..MetaSchema::new("object")
         }))
     }
@@ -317,7 +324,7 @@ impl PaymentsController {
         &self,
         caller: SignedIn,
         /// The order's id, from `register` or `listOrders`.
-        #[oai(name = "orderId")]
+        #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
     ) -> Result<Json<OrderBody>, Failure<GetOrderRefused>> {
         let order = self.0.order(&caller.0.account_id, &order_id.0).await?;
@@ -333,7 +340,7 @@ impl PaymentsController {
         &self,
         caller: SignedIn,
         /// The order's id, from `register` or `listOrders`.
-        #[oai(name = "orderId")]
+        #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
     ) -> Result<Json<OrderBody>, Failure<OpenCheckoutRefused>> {
         let order = self.0.open_own_checkout(&caller.0.account_id, &order_id.0).await?;
@@ -342,13 +349,14 @@ impl PaymentsController {
 
     /// Receives an event of the payment service
     ///
-    /// For Stripe, and the sandbox that plays it. The signature is checked over the raw body before anything is read. An
-    /// event may come twice, late or out of order: it takes effect once.
+    /// For Stripe, and the sandbox that plays it: both sign with a secret that only they and the service know, so the
+    /// example gets 400. The signature is checked over the raw body before anything is read. An event may come twice,
+    /// late or out of order: it takes effect once.
     #[oai(path = "/v1/webhooks/stripe", method = "post", operation_id = "receiveStripeEvent")]
     async fn receive_stripe_event(
         &self,
         /// `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
-        #[oai(name = "Stripe-Signature", validator(max_length = 4096))]
+        #[oai(name = "Stripe-Signature", example = "a_signature", validator(max_length = 4096))]
         signature: Header<Option<String>>,
         body: RawEvent,
     ) -> Result<EventTaken, Failure<EventRefused>> {
@@ -359,4 +367,14 @@ impl PaymentsController {
 
 fn default_limit() -> u32 {
     20
+}
+
+/// Has the shape of an order's id and belongs to nobody.
+fn an_order_id() -> String {
+    "019f0000-0000-7000-8000-000000000000".into()
+}
+
+/// Has the shape of a signature and fits nothing.
+fn a_signature() -> Option<String> {
+    Some(format!("t=1788246000,v1={}", "0".repeat(64)))
 }

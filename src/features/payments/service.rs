@@ -379,7 +379,10 @@ impl Payments {
         outcome: Outcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(fulfilment) = self.0.fulfilments.get(&order.product) else { return Ok(()) };
+        let Some(fulfilment) = self.0.fulfilments.get(&order.product) else {
+            tracing::error!(order = order.id, product = order.product, "nothing follows from this product");
+            return Ok(());
+        };
         match outcome {
             Outcome::Paid => fulfilment.paid(tx, order, now).await,
             Outcome::Expired => fulfilment.expired(tx, order, now).await,
