@@ -14,7 +14,7 @@ use super::service::{GetRegistrationError, RegisterError, Registrations, UpdateR
 use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
-use crate::http::{Failure, Problem, ProblemJson, Student, Written, invalid, too_many, unavailable};
+use crate::http::{Failure, Problem, ProblemJson, Remark, Student, Written, invalid, too_many, unavailable};
 use crate::kernel::Timestamp;
 
 #[derive(Tags)]
@@ -77,19 +77,16 @@ pub struct RegistrationForm {
     /// Whom to call.
     emergency_contact: EmergencyContactBody,
     /// What first aid should know: at most 4,000 characters, line breaks allowed.
-    #[oai(validator(max_length = 16000))]
-    medical_information: Option<String>,
+    medical_information: Option<Remark>,
     /// What you take: at most 4,000 characters, line breaks allowed.
-    #[oai(validator(max_length = 16000))]
-    medication: Option<String>,
+    medication: Option<Remark>,
     /// Some of `dietary` of `getEvent`.
     #[oai(default, validator(unique_items))]
     dietary: Vec<String>,
     /// What the list lacks: at most 100 characters.
     dietary_other: Option<String>,
     /// What you need to take part: at most 4,000 characters, line breaks allowed.
-    #[oai(validator(max_length = 16000))]
-    accessibility: Option<String>,
+    accessibility: Option<Remark>,
     /// Whether we may contact you about it.
     #[oai(default)]
     accessibility_contact: bool,
@@ -122,7 +119,7 @@ impl Example for RegistrationForm {
             shirt_size: "M".into(),
             phone: "+1 416 978 2011".into(),
             emergency_contact: EmergencyContactBody::example(),
-            medical_information: Some("Asthma; the inhaler is in my bag.".into()),
+            medical_information: Some(Remark("Asthma.\nThe inhaler is in my bag.".into())),
             medication: None,
             dietary: vec!["Vegetarian".into()],
             dietary_other: Some("no mushrooms".into()),
@@ -151,11 +148,11 @@ impl From<RegistrationForm> for Form {
             shirt_size: body.shirt_size,
             phone: body.phone,
             emergency_contact: body.emergency_contact.into(),
-            medical_information: body.medical_information,
-            medication: body.medication,
+            medical_information: body.medical_information.map(|remark| remark.0),
+            medication: body.medication.map(|remark| remark.0),
             dietary: body.dietary,
             dietary_other: body.dietary_other,
-            accessibility: body.accessibility,
+            accessibility: body.accessibility.map(|remark| remark.0),
             accessibility_contact: body.accessibility_contact,
             joins_hunt: body.joins_hunt,
             hunt_teammates: body.hunt_teammates,
@@ -168,59 +165,76 @@ impl From<RegistrationForm> for Form {
     }
 }
 
-/// What is to be changed; what isn't sent stays. An empty text takes an optional one away. The form's other properties
-/// are fixed after submitting: each that is sent is refused by name.
+/// What is to be changed; what isn't sent stays, and null takes away what may be missing. Some properties are fixed after
+/// submitting: each of them that is sent is refused by name.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct RegistrationChanges {
     /// With + and its country code, 6 to 15 digits.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     phone: MaybeUndefined<String>,
     /// Whom to call.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     emergency_contact: MaybeUndefined<EmergencyContactBody>,
     /// What first aid should know: at most 4,000 characters, line breaks allowed.
-    #[oai(validator(max_length = 16000))]
-    medical_information: MaybeUndefined<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    medical_information: MaybeUndefined<Remark>,
     /// What you take: at most 4,000 characters, line breaks allowed.
-    #[oai(validator(max_length = 16000))]
-    medication: MaybeUndefined<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    medication: MaybeUndefined<Remark>,
     /// Some of `dietary` of `getEvent`.
-    #[oai(validator(unique_items))]
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(unique_items))]
     dietary: MaybeUndefined<Vec<String>>,
     /// What the list lacks: at most 100 characters.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     dietary_other: MaybeUndefined<String>,
     /// Whether we may contact you about your accessibility needs.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     accessibility_contact: MaybeUndefined<bool>,
     /// Whether you take part in the scavenger hunt.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     joins_hunt: MaybeUndefined<bool>,
     /// E-mail addresses of friends whom you want in your hunt team.
-    #[oai(validator(max_items = 20))]
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_items = 20))]
     hunt_teammates: MaybeUndefined<Vec<String>>,
     /// Where you live in summer: at most 100 characters.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     summer_city: MaybeUndefined<String>,
     /// ISO 3166 alpha-2.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     summer_country: MaybeUndefined<String>,
     /// One of `movingMonths` of `getEvent`.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     moving_month: MaybeUndefined<String>,
     /// Whether you ask for a bursary.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     bursary_requested: MaybeUndefined<bool>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     legal_name: MaybeUndefined<String>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pronouns: MaybeUndefined<String>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pronouns_other: MaybeUndefined<String>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     birth_date: MaybeUndefined<String>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     student_id: MaybeUndefined<String>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     discipline: MaybeUndefined<String>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     shirt_size: MaybeUndefined<String>,
     /// Fixed after submitting.
-    #[oai(validator(max_length = 16000))]
-    accessibility: MaybeUndefined<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    accessibility: MaybeUndefined<Remark>,
     /// Fixed after submitting.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     photo_consent: MaybeUndefined<bool>,
 }
 
@@ -254,6 +268,19 @@ impl Example for RegistrationChanges {
     }
 }
 
+/// What is sent for a property that the form needs; `null` is noted by name.
+fn needed<T>(name: &'static str, sent: MaybeUndefined<T>, removed: &mut Vec<&'static str>) -> Option<T> {
+    if sent.is_null() {
+        removed.push(name);
+    }
+    sent.take()
+}
+
+/// What is sent for a property that may be missing; `null` takes it away.
+fn optional<T: Default>(sent: MaybeUndefined<T>) -> Option<T> {
+    if sent.is_null() { Some(T::default()) } else { sent.take() }
+}
+
 impl From<RegistrationChanges> for Changes {
     fn from(body: RegistrationChanges) -> Self {
         let fixed = [
@@ -267,21 +294,25 @@ impl From<RegistrationChanges> for Changes {
             ("accessibility", body.accessibility.is_undefined()),
             ("photoConsent", body.photo_consent.is_undefined()),
         ];
+        let fixed = fixed.into_iter().filter(|(_, absent)| !absent).map(|(name, _)| name).collect();
+        let mut removed = vec![];
+        let contact = needed("emergencyContact", body.emergency_contact, &mut removed);
         Self {
-            phone: body.phone.take(),
-            emergency_contact: body.emergency_contact.take().map(EmergencyContact::from),
-            medical_information: body.medical_information.take(),
-            medication: body.medication.take(),
-            dietary: body.dietary.take(),
-            dietary_other: body.dietary_other.take(),
-            accessibility_contact: body.accessibility_contact.take(),
-            joins_hunt: body.joins_hunt.take(),
-            hunt_teammates: body.hunt_teammates.take(),
-            summer_city: body.summer_city.take(),
-            summer_country: body.summer_country.take(),
-            moving_month: body.moving_month.take(),
-            bursary_requested: body.bursary_requested.take(),
-            fixed: fixed.into_iter().filter(|(_, absent)| !absent).map(|(name, _)| name).collect(),
+            phone: needed("phone", body.phone, &mut removed),
+            emergency_contact: contact.map(EmergencyContact::from),
+            medical_information: optional(body.medical_information).map(|remark| remark.0),
+            medication: optional(body.medication).map(|remark| remark.0),
+            dietary: optional(body.dietary),
+            dietary_other: optional(body.dietary_other),
+            accessibility_contact: optional(body.accessibility_contact),
+            joins_hunt: needed("joinsHunt", body.joins_hunt, &mut removed),
+            hunt_teammates: optional(body.hunt_teammates),
+            summer_city: needed("summerCity", body.summer_city, &mut removed),
+            summer_country: needed("summerCountry", body.summer_country, &mut removed),
+            moving_month: optional(body.moving_month),
+            bursary_requested: needed("bursaryRequested", body.bursary_requested, &mut removed),
+            fixed,
+            removed,
         }
     }
 }
@@ -336,15 +367,15 @@ pub struct RegistrationBody {
     /// Whom to call; the phone in E.164.
     emergency_contact: EmergencyContactBody,
     /// What first aid should know.
-    medical_information: Option<String>,
+    medical_information: Option<Remark>,
     /// What the student takes.
-    medication: Option<String>,
+    medication: Option<Remark>,
     /// As chosen.
     dietary: Vec<String>,
     /// What the list lacks.
     dietary_other: Option<String>,
     /// What the student needs to take part.
-    accessibility: Option<String>,
+    accessibility: Option<Remark>,
     /// Whether we may contact the student about it.
     accessibility_contact: bool,
     /// Whether the student takes part in the scavenger hunt.
@@ -382,11 +413,11 @@ impl RegistrationBody {
             shirt_size: form.shirt_size,
             phone: form.phone,
             emergency_contact: form.emergency_contact.into(),
-            medical_information: form.medical_information,
-            medication: form.medication,
+            medical_information: form.medical_information.map(Remark),
+            medication: form.medication.map(Remark),
             dietary: form.dietary,
             dietary_other: form.dietary_other,
-            accessibility: form.accessibility,
+            accessibility: form.accessibility.map(Remark),
             accessibility_contact: form.accessibility_contact,
             joins_hunt: form.joins_hunt,
             hunt_teammates: form.hunt_teammates,

@@ -94,6 +94,8 @@ pub struct Changes {
     pub bursary_requested: Option<bool>,
     /// Properties that were sent although they are fixed after submitting.
     pub fixed: Vec<&'static str>,
+    /// Properties that were to be taken away although the form needs them.
+    pub removed: Vec<&'static str>,
 }
 
 impl Form {
@@ -140,6 +142,9 @@ impl Form {
         for name in &changes.fixed {
             let detail = "This is fixed once the form has been submitted. Ask the committee to change it.";
             check.fault(&format!("/{name}"), "fixed-after-submitting", detail);
+        }
+        for name in &changes.removed {
+            check.fault(&format!("/{name}"), "missing", "This is needed: it can be changed, not taken away.");
         }
         let mut form = self.clone();
         if let Some(phone) = changes.phone {

@@ -1,1 +1,301 @@
+use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::join_all;
+
+use super::super::form::EmergencyContact;
+use super::super::model::{GroupTally, RegistrationState};
+use super::*;
+use crate::config::Config;
+use crate::features::accounts::{self, Names, SignUp};
+use crate::features::payments::{
+    self, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, OrderState, Source, Webhook,
+};
+use crate::http::Role;
+use crate::kernel::{EmailAddress, ManualClock, RandomIds, Secret};
+use crate::platform::jobs::{Job, JobState};
+use crate::platform::mail::Mail;
+use crate::platform::signals::InProcess;
+use crate::platform::store::{Access, Filter, Query, schema};
+
+const NOON: i64 = 1_788_246_000_000;
+
+/// Opens a checkout at once, or can't be reached.
+struct Counter {
+    reachable: bool,
+}
+
+#[async_trait]
+impl Gateway for Counter {
+    async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
+        if !self.reachable {
+            return Err(GatewayError::Unavailable("the line is cut".into()));
+        }
+        let session = format!("cs_{}", request.order);
+        let url = format!("http://127.0.0.1:3000/sandbox/checkout/{session}");
+        Ok(Checkout { session, url, status: CheckoutStatus::Open, money: None })
+    }
+
+    async fn retrieve(&self, _: &str) -> Result<Option<Checkout>, GatewayError> {
+        Ok(None)
+    }
+
+    async fn expire(&self, _: &str) -> Result<(), GatewayError> {
+        Ok(())
+    }
+}
+
+struct Desk {
+    store: Store,
+    clock: Arc<ManualClock>,
+    registrations: Registrations,
+}
+
+impl Desk {
+    async fn open() -> Self {
+        Self::with(Event::shipped(), true).await
+    }
+
+    async fn with(event: Event, reachable: bool) -> Self {
+        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::sqlite(&folder.join("desk.db"), Access::Serving).unwrap();
+        let schemas = [
+            accounts::schemas(),
+            payments::schemas(),
+            super::super::schemas(),
+            vec![schema::<Job>(), schema::<Mail>()],
+        ];
+        store.prepare(&schemas.concat()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
+        let config = Config::from_env(&BTreeMap::new()).unwrap();
+        let fulfilment: Arc<dyn Fulfilment> = Arc::new(RegistrationFulfilment);
+        let payments = Payments::new(payments::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            signals: Arc::new(InProcess::new(0.0)),
+            gateway: Arc::new(Counter { reachable }),
+            webhook: Webhook::new(Source::Sandbox, vec![Secret::new("whsec_sandbox_1".into())]).unwrap(),
+            pages: config.pages_url().clone(),
+            fulfilments: HashMap::from([(Product::ORIENTATION.to_owned(), fulfilment)]),
+        });
+        let registrations = Registrations::new(Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            ids: Arc::new(RandomIds),
+            signals: Arc::new(InProcess::new(0.0)),
+            event: Arc::new(event),
+            payments: Arc::new(payments),
+        });
+        Self { store, clock, registrations }
+    }
+
+    /// An account whose id is `id`.
+    async fn account(&self, id: &str) -> &Self {
+        let email = EmailAddress::parse(&format!("{id}@example.org")).unwrap();
+        let now = self.clock.now();
+        let names = Names { first: "Ana".into(), last: "Silva".into(), preferred: None };
+        let sign_up = SignUp {
+            id: id.into(),
+            email_key: email.key(),
+            email,
+            names,
+            role: Role::Student,
+            password_hash: "none".into(),
+            created_at: now,
+            expires_at: now,
+        };
+        let account = Account::confirmed(&sign_up, now);
+        self.store.transact(async |tx| tx.insert(&account).await).await.unwrap();
+        self
+    }
+
+    async fn register(&self, account: &str, form: Form) -> Result<(Registration, Order), RegisterError> {
+        self.registrations.register(account, form).await
+    }
+
+    async fn book(&self) -> GroupBook {
+        self.store.get(GroupBook::ID).await.unwrap().unwrap_or_default()
+    }
+
+    async fn members(&self) -> u32 {
+        self.book().await.groups.iter().map(|tally| tally.members).sum()
+    }
+
+    async fn all<D: crate::platform::store::Document>(&self) -> Vec<D> {
+        self.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
+    }
+}
+
+fn form(student_id: &str) -> Form {
+    Form {
+        legal_name: "Ana Silva".into(),
+        pronouns: "she/her".into(),
+        birth_date: "2008-02-29".into(),
+        student_id: student_id.into(),
+        discipline: "Civil".into(),
+        shirt_size: "M".into(),
+        phone: "+1 416 978 2011".into(),
+        emergency_contact: EmergencyContact {
+            name: "Rui".into(),
+            relationship: "father".into(),
+            phone: "+351 912 345 678".into(),
+        },
+        summer_city: "Porto".into(),
+        summer_country: "PT".into(),
+        ..Form::default()
+    }
+}
+
+#[tokio::test]
+async fn a_form_gets_a_group_an_order_and_a_checkout() {
+    let desk = Desk::open().await;
+    let (registration, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    assert_eq!((registration.group.as_str(), registration.state), ("Alpha", RegistrationState::Submitted));
+    assert_eq!(desk.registrations.registration("ana").await.unwrap(), registration);
+    assert_eq!(
+        (order.id.as_str(), order.price.to_string().as_str()),
+        (&*registration.order_id, "CAD 130.00")
+    );
+    assert!(order.checkout_url().is_some());
+    assert_eq!(desk.members().await, 1);
+    let waiting = desk.all::<Job>().await.into_iter().filter(|job| job.state == JobState::Waiting);
+    assert_eq!(waiting.count(), 0);
+}
+
+#[tokio::test]
+async fn while_the_gateway_is_away_the_form_is_taken_all_the_same() {
+    let desk = Desk::with(Event::shipped(), false).await;
+    let (_, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    assert_eq!((order.state, order.checkout_url()), (OrderState::Open, None));
+    let jobs: Vec<_> = desk.all::<Job>().await.into_iter().map(|job| job.id).collect();
+    assert_eq!(jobs, [format!("checkout:{}:1", order.id)]);
+}
+
+#[tokio::test]
+async fn the_window_is_held_to_the_millisecond() {
+    let mut event = Event::shipped();
+    let noon = Timestamp::from_millis(NOON);
+    let second = Duration::from_secs(1);
+    event.registration = Window { opens: noon.plus(second), closes: noon.plus(3 * second) };
+    let desk = Desk::with(event, true).await;
+    desk.account("ana").await.account("bo").await.account("cy").await;
+    assert!(matches!(desk.register("ana", form("aaaaa")).await, Err(RegisterError::Closed(_))));
+    desk.clock.advance(second);
+    assert!(desk.register("bo", form("bbbbb")).await.is_ok());
+    desk.clock.advance(2 * second);
+    assert!(matches!(desk.register("cy", form("ccccc")).await, Err(RegisterError::Closed(_))));
+}
+
+#[tokio::test]
+async fn one_registration_an_account_and_one_account_a_student_id() {
+    let desk = Desk::open().await;
+    desk.account("ana").await.account("bo").await;
+    desk.register("ana", form("silva042")).await.unwrap();
+    let (again, other) =
+        (desk.register("ana", form("silva042")).await, desk.register("ana", form("other1")).await);
+    assert!(matches!(again, Err(RegisterError::AlreadyRegistered)));
+    assert!(matches!(other, Err(RegisterError::AlreadyRegistered)));
+    let taken = desk.register("bo", form("SILVA042")).await;
+    assert!(matches!(taken, Err(RegisterError::StudentIdTaken)));
+    assert_eq!((desk.members().await, desk.all::<Order>().await.len()), (1, 1));
+    assert!(desk.register("bo", form("bo00001")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_faulty_form_changes_nothing() {
+    let desk = Desk::open().await;
+    let faulty = Form { phone: "1".into(), ..form("x") };
+    let Err(RegisterError::Invalid(faults)) = desk.account("ana").await.register("ana", faulty).await else {
+        panic!("taken");
+    };
+    assert_eq!(faults.len(), 2);
+    assert_eq!((desk.members().await, desk.all::<Order>().await.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_may_be_changed_is_changed() {
+    let desk = Desk::open().await;
+    let nobody = desk.registrations.update("ana", Changes::default()).await;
+    assert!(matches!(nobody, Err(UpdateRegistrationError::NotFound)));
+    desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    let changes = Changes { joins_hunt: Some(true), ..Changes::default() };
+    desk.registrations.update("ana", changes).await.unwrap();
+    let kept = desk.registrations.registration("ana").await.unwrap();
+    assert!(kept.form.joins_hunt);
+    let refused =
+        desk.registrations.update("ana", Changes { fixed: vec!["studentId"], ..Changes::default() }).await;
+    assert!(matches!(refused, Err(UpdateRegistrationError::Invalid(faults)) if faults.len() == 1));
+    assert_eq!(desk.registrations.registration("ana").await.unwrap(), kept);
+}
+
+#[tokio::test]
+async fn a_paid_ticket_registers_once_and_posts_one_letter() {
+    let desk = Desk::open().await;
+    let (registration, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    let now = desk.clock.now();
+    for _ in 0..2 {
+        let paid = desk.store.transact(async |tx| RegistrationFulfilment.paid(&tx, &order, now).await);
+        paid.await.unwrap();
+    }
+    let kept = desk.registrations.registration("ana").await.unwrap();
+    assert_eq!((kept.state, kept.registered_at), (RegistrationState::Registered, Some(now)));
+    let registered = |tally: &GroupTally| (tally.name == registration.group).then_some(tally.registered);
+    assert_eq!(desk.book().await.groups.iter().find_map(registered), Some(1));
+    let letters: Vec<_> = desk.all::<Mail>().await.into_iter().map(|mail| mail.id).collect();
+    assert_eq!(letters, [format!("ticket:{}", order.id)]);
+}
+
+#[tokio::test]
+async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
+    let desk = Desk::open().await;
+    let (_, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    let mut account: Account = desk.store.get("ana").await.unwrap().unwrap();
+    account.email = EmailAddress::parse("new@example.org").unwrap();
+    desk.store.transact(async |tx| tx.put(&account).await).await.unwrap();
+    let now = desk.clock.now();
+    desk.store.transact(async |tx| RegistrationFulfilment.expired(&tx, &order, now).await).await.unwrap();
+    let letters = desk.all::<Mail>().await;
+    assert_eq!(letters[0].id, format!("checkout-expired:cs_{}", order.id));
+    assert_eq!(letters[0].to.as_str(), "new@example.org");
+}
+
+const CROWD: usize = 200;
+
+/// So many register at once; returns the book and how many are in each group by their registrations.
+async fn crowd(desk: &Desk) -> (GroupBook, BTreeMap<String, u32>) {
+    for i in 0..CROWD {
+        desk.account(&format!("student{i}")).await;
+    }
+    let event = Event::shipped();
+    let register = async |i: usize| {
+        let discipline = event.disciplines[i % event.disciplines.len()].clone();
+        let form = Form { discipline, ..form(&format!("id{i:05}")) };
+        desk.register(&format!("student{i}"), form).await
+    };
+    let taken = join_all((0..CROWD).map(register)).await;
+    assert!(taken.iter().all(Result::is_ok));
+    let mut groups = BTreeMap::new();
+    for registration in desk.all::<Registration>().await {
+        *groups.entry(registration.group).or_insert(0) += 1;
+    }
+    (desk.book().await, groups)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_at_once_are_counted_exactly_and_spread_evenly() {
+    let (book, groups) = crowd(&Desk::open().await).await;
+    let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
+    assert_eq!(counted, groups);
+    assert_eq!(groups.values().sum::<u32>() as usize, CROWD);
+    assert_eq!((groups.values().min(), groups.values().max()), (Some(&10), Some(&10)));
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_the_guard_places_are_counted_wrong() {
+    let desk = Desk::open().await;
+    let (book, groups) = faults::without("registration.group-book", crowd(&desk)).await;
+    let counted: u32 = book.groups.iter().map(|tally| tally.members).sum();
+    let even = groups.values().max() == Some(&10);
+    assert!((counted as usize) < CROWD || !even, "the race is not there: {counted}");
+}
