@@ -9,6 +9,7 @@ mod lock;
 mod prepare;
 mod readers;
 mod sql;
+mod transaction;
 mod writer;
 
 use std::path::Path;

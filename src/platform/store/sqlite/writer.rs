@@ -14,18 +14,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
-use super::super::backend::BackendTx;
 use super::super::error::Result;
 use super::super::stats::Counter;
-use super::super::{Filter, Query, Schema, Stats, StoreError};
+use super::super::{Schema, Stats, StoreError};
 use super::connection::{failed, is_busy};
 use super::lock::ServingLock;
-use super::{prepare, sql};
-use crate::kernel::faults::guarded;
+use super::prepare;
+use super::transaction::SqliteTx;
 
 /// How long a writer waits while another process writes, before its caller is told that the store is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,10 +39,10 @@ pub(super) struct Writers {
 }
 
 #[derive(Default)]
-struct Counters {
+pub(super) struct Counters {
     transactions: Counter,
     commits: Counter,
-    rollbacks: Counter,
+    pub rollbacks: Counter,
     queue: Counter,
     commit_micros: Counter,
 }
@@ -76,9 +74,7 @@ impl Writers {
     pub async fn begin(&self) -> Result<SqliteTx> {
         let mut writer = self.turn().await;
         writer.open_batch().await?;
-        let mut tx = SqliteTx { writer: Some(writer) };
-        tx.writer()?.run("SAVEPOINT t")?;
-        Ok(tx)
+        SqliteTx::begin(writer)
     }
 
     /// Makes and migrates the collections, in a batch of its own and away from the threads that serve.
@@ -123,14 +119,14 @@ fn commit_batches(line: &Weak<Mutex<Writer>>, woken: &mpsc::Receiver<()>) {
 }
 
 /// The connection and the batch that is open on it. Whoever holds the lock around it has their turn.
-struct Writer {
-    conn: Connection,
+pub(super) struct Writer {
+    pub conn: Connection,
     /// Whether a batch has been begun and not ended.
-    open: bool,
+    pub open: bool,
     /// Those in the batch who wait for it to be on the disk.
     waiting: Vec<oneshot::Sender<Result<()>>>,
     wake: mpsc::Sender<()>,
-    counters: Arc<Counters>,
+    pub counters: Arc<Counters>,
     /// Last, so that the connection is closed before another process may take its place.
     lock: Option<ServingLock>,
 }
@@ -151,14 +147,14 @@ impl Writer {
     }
 
     /// Runs a statement that takes and returns nothing.
-    fn run(&mut self, statement: &str) -> Result<()> {
+    pub fn run(&mut self, statement: &str) -> Result<()> {
         let done = self.conn.prepare_cached(statement).and_then(|mut s| s.execute([])).map(drop);
         self.checked(done)
     }
 
     /// Passes a result on. Some errors (disk full, I/O) make SQLite roll back the whole batch: then everybody in
     /// it is told.
-    fn checked<T>(&mut self, result: rusqlite::Result<T>) -> Result<T> {
+    pub fn checked<T>(&mut self, result: rusqlite::Result<T>) -> Result<T> {
         let result = result.map_err(failed);
         if let Err(error) = &result
             && self.open
@@ -171,7 +167,7 @@ impl Writer {
     }
 
     /// Puts the batch on the disk; all of it is undone if that fails.
-    fn commit_batch(&mut self) -> Ended {
+    pub fn commit_batch(&mut self) -> Ended {
         if !self.open {
             return self.ended(Ok(()));
         }
@@ -188,7 +184,7 @@ impl Writer {
     }
 
     /// Undoes the whole batch. Nobody who has been told anything is in it.
-    fn abandon_batch(&mut self) {
+    pub fn abandon_batch(&mut self) {
         if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
             tracing::error!("a batch could not be rolled back");
         }
@@ -196,7 +192,7 @@ impl Writer {
     }
 
     /// Those who are to be told that the batch has ended, and how.
-    fn ended(&mut self, outcome: Result<()>) -> Ended {
+    pub fn ended(&mut self, outcome: Result<()>) -> Ended {
         let waiting = std::mem::take(&mut self.waiting);
         let members = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
         match outcome {
@@ -207,7 +203,7 @@ impl Writer {
     }
 
     /// Undoes one transaction and leaves the batch to the others; whether others are in it.
-    fn undo(&mut self) -> Result<bool> {
+    pub fn undo(&mut self) -> Result<bool> {
         self.counters.rollbacks.add(1);
         if self.waiting.is_empty() {
             self.abandon_batch();
@@ -219,7 +215,7 @@ impl Writer {
     }
 
     /// Joins those who wait for the batch; the first of them wakes the committer.
-    fn join_batch(&mut self) -> Result<oneshot::Receiver<Result<()>>> {
+    pub fn join_batch(&mut self) -> Result<oneshot::Receiver<Result<()>>> {
         let (tell, told) = oneshot::channel();
         self.waiting.push(tell);
         if self.waiting.len() == 1 {
@@ -251,13 +247,13 @@ impl Writer {
 
 /// A batch that has ended. Its members are told when the writer is free again.
 #[must_use]
-struct Ended {
+pub(super) struct Ended {
     waiting: Vec<oneshot::Sender<Result<()>>>,
     outcome: Result<()>,
 }
 
 impl Ended {
-    fn tell(self) {
+    pub fn tell(self) {
         for member in self.waiting {
             // One that has hung up meanwhile needs no answer.
             let _ = member.send(self.outcome.clone());
@@ -265,120 +261,6 @@ impl Ended {
     }
 }
 
-fn committer_gone() -> StoreError {
+pub(super) fn committer_gone() -> StoreError {
     StoreError::Failed("the committer has ended".into())
-}
-
-/// A transaction: a savepoint in the batch. It has its turn until it ends.
-pub(super) struct SqliteTx {
-    /// Taken when the turn ends.
-    writer: Option<OwnedMutexGuard<Writer>>,
-}
-
-impl SqliteTx {
-    fn writer(&mut self) -> Result<&mut Writer> {
-        self.writer.as_deref_mut().ok_or(StoreError::TxAborted)
-    }
-
-    fn read<T>(&mut self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let writer = self.writer()?;
-        let found = read(&writer.conn);
-        writer.checked(found)
-    }
-
-    fn write<T>(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let writer = self.writer()?;
-        let full = !guarded("store-disk-space");
-        if full {
-            limit_pages(&writer.conn, 1)?;
-        }
-        let done = write(&writer.conn);
-        if full {
-            limit_pages(&writer.conn, u32::MAX - 1)?;
-        }
-        writer.checked(done)
-    }
-
-    /// Ends the turn, and waits until all that this transaction wrote *or read* is on the disk.
-    async fn durable(&mut self) -> Result<()> {
-        let Some(mut writer) = self.writer.take() else { return Err(StoreError::TxAborted) };
-        let told = writer.join_batch()?;
-        if !guarded("store-commit") {
-            writer.conn.execute_batch("ROLLBACK").map_err(failed)?;
-        }
-        if !guarded("store-group-commit") {
-            writer.commit_batch().tell();
-        }
-        drop(writer);
-        if !guarded("store-acknowledge-late") {
-            return Ok(());
-        }
-        told.await.map_err(|_| committer_gone())?
-    }
-}
-
-/// The disk is as full as `pages` says (SQLite never goes below what is used already): the test build's switch.
-fn limit_pages(conn: &Connection, pages: u32) -> Result<()> {
-    conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(failed)
-}
-
-#[async_trait]
-impl BackendTx for SqliteTx {
-    async fn get(&mut self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
-        self.read(|conn| sql::get(conn, collection, id))
-    }
-
-    async fn find(&mut self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
-        self.read(|conn| sql::find(conn, collection, &query))
-    }
-
-    async fn count(&mut self, collection: &'static str, filter: Filter) -> Result<u64> {
-        self.read(|conn| sql::count(conn, collection, &filter))
-    }
-
-    async fn insert(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
-        self.write(|conn| sql::insert(conn, collection, id, &document))
-    }
-
-    async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
-        self.write(|conn| sql::put(conn, collection, id, &document))
-    }
-
-    async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool> {
-        self.write(|conn| sql::delete(conn, collection, id))
-    }
-
-    async fn commit(mut self: Box<Self>) -> Result<()> {
-        self.writer()?.run("RELEASE t")?;
-        self.durable().await
-    }
-
-    async fn rollback(mut self: Box<Self>) -> Result<()> {
-        let Some(writer) = &mut self.writer else { return Ok(()) };
-        if !writer.open {
-            // SQLite has undone the batch by itself, and everybody else in it has been told.
-            writer.counters.rollbacks.add(1);
-            self.writer = None;
-            return Ok(());
-        }
-        if writer.undo()? {
-            return self.durable().await;
-        }
-        self.writer = None;
-        Ok(())
-    }
-}
-
-impl Drop for SqliteTx {
-    /// Its caller hung up, panicked or was too slow: undo it, and leave the batch to the others.
-    fn drop(&mut self) {
-        if let Some(writer) = &mut self.writer
-            && writer.open
-            && let Err(error) = writer.undo()
-        {
-            tracing::error!(%error, "a transaction that was left could not be undone");
-            writer.abandon_batch();
-            writer.ended(Err(error)).tell();
-        }
-    }
 }
