@@ -343,6 +343,7 @@ impl Payments {
                 let mut order = self.claim(&tx, &seen).await?.ok_or(SettleError::NotOurs)?;
                 let outcome = order.settle(event, now)?;
                 tx.put(&order).await?;
+                faults::point("pay.while-settling");
                 self.follow(&tx, &order, outcome, now).await?;
                 Ok(outcome)
             })
@@ -471,6 +472,25 @@ pub(super) mod tests {
         Config::from_env(&std::collections::BTreeMap::new()).unwrap()
     }
 
+    fn payments(
+        store: &Store,
+        clock: &Arc<ManualClock>,
+        line: &Arc<Line>,
+        counted: &Arc<Counted>,
+        signals: Arc<dyn Signals>,
+    ) -> Arc<Payments> {
+        let fulfilment: Arc<dyn Fulfilment> = counted.clone();
+        Arc::new(Payments::new(Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            signals,
+            gateway: line.clone(),
+            webhook: Webhook::new(Source::Sandbox, line.sandbox.secrets()).unwrap(),
+            pages: config().pages_url().clone(),
+            fulfilments: HashMap::from([("orientation".to_owned(), fulfilment)]),
+        }))
+    }
+
     impl Shop {
         pub async fn open() -> Self {
             let folder =
@@ -483,19 +503,15 @@ pub(super) mod tests {
             let config = config();
             let sandbox = Sandbox::start(store.clone(), clock.clone(), &RandomIds, &config).await.unwrap();
             let counted = Arc::new(Counted::default());
-            let fulfilment: Arc<dyn Fulfilment> = counted.clone();
             let (cut, refuses, opened) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
             let line = Arc::new(Line { sandbox: sandbox.clone(), cut, refuses, opened });
-            let payments = Arc::new(Payments::new(Parts {
-                store: store.clone(),
-                clock: clock.clone(),
-                signals: Arc::new(InProcess::new(0.0)),
-                gateway: line.clone(),
-                webhook: Webhook::new(Source::Sandbox, sandbox.secrets()).unwrap(),
-                pages: config.pages_url().clone(),
-                fulfilments: HashMap::from([("orientation".to_owned(), fulfilment)]),
-            }));
+            let limits_off: Arc<dyn Signals> = Arc::new(InProcess::new(0.0));
+            let payments = payments(&store, &clock, &line, &counted, limits_off);
             Self { store, clock, sandbox, line, counted, payments }
+        }
+
+        fn with_signals(&self, signals: Arc<dyn Signals>) -> Arc<Payments> {
+            payments(&self.store, &self.clock, &self.line, &self.counted, signals)
         }
 
         /// An order that has been begun.
@@ -617,6 +633,20 @@ pub(super) mod tests {
         assert!(matches!(shop.payments.order("bob", &order.id).await, Err(GetOrderError::NotFound)));
         assert!(shop.payments.order("ana", &order.id).await.is_ok());
         assert!(shop.payments.open_own_checkout("ana", &order.id).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_checkouts_without_end_is_told_to_wait() {
+        let shop = Shop::open().await;
+        let signals: Arc<dyn Signals> = Arc::new(InProcess::new(1.0));
+        for _ in 0..OPEN_CHECKOUT.quota {
+            assert!(matches!(signals.take(OPEN_CHECKOUT, "ana").await, Verdict::Granted { .. }));
+        }
+        let order = shop.order().await;
+        let payments = shop.with_signals(signals);
+        let refused = payments.open_own_checkout("ana", &order.id).await;
+        assert!(matches!(refused, Err(OpenCheckoutError::TooMany { .. })));
+        assert!(payments.open_checkout(&order.id).await.is_ok(), "the service itself is not held up");
     }
 
     #[tokio::test]

@@ -337,6 +337,8 @@ impl Sandbox {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
+            // Less than the server keeps a connection on which nothing is asked.
+            .pool_idle_timeout(Duration::from_secs(5))
             .build()
             .expect("a client without TLS and proxies needs nothing that could be missing");
         let (public_url, listening) = (config.public_url.clone(), OnceLock::new());

@@ -88,7 +88,7 @@ impl Webhook {
         let Ok(event) = serde_json::from_str::<Envelope>(body) else {
             return Ok(Notice::Other { id: String::new(), kind: "unreadable".into() });
         };
-        if event.livemode.is_some_and(|live| live != self.live) {
+        if event.livemode != self.live {
             return Err(NotBelieved::WrongMode);
         }
         Ok(match event.payment() {
@@ -123,7 +123,8 @@ struct Envelope {
     id: String,
     #[serde(default, rename = "type")]
     kind: String,
-    livemode: Option<bool>,
+    #[serde(default)]
+    livemode: bool,
     data: Option<Data>,
 }
 
