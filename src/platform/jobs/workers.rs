@@ -313,6 +313,7 @@ impl Worker {
             tracing::warn!(%error, "jobs can't be reached in the store");
         }
         self.store_is_down = true;
+        self.looked_at = Some(Instant::now());
     }
 
     async fn record_ticks(&mut self) -> Result<(), StoreError> {
