@@ -63,6 +63,7 @@ pub fn draw(
     page.head(sheet)?;
     page.holder(sheet, code)?;
     page.receipt(sheet)?;
+    page.care()?;
     page.way(sheet)?;
     page.foot(sheet)?;
     Ok(page.tree)
@@ -188,15 +189,27 @@ impl Page<'_, '_> {
         Ok(tags)
     }
 
-    fn way(&mut self, sheet: &Sheet) -> Result<(), DrawError> {
+    /// Left out where a long name or heading needs the room.
+    fn care(&mut self) -> Result<(), DrawError> {
+        if self.room() < 130.0 {
+            return Ok(());
+        }
         self.section("Your code")?;
         let care = "Whoever shows it is taken for you, so don't post a picture of it. Lost it? You can fetch the same \
                     ticket again, as often as you like.";
         self.paragraph(care, TEXT, 30.0)?;
         self.y += 16.0;
+        Ok(())
+    }
+
+    fn way(&mut self, sheet: &Sheet) -> Result<(), DrawError> {
         self.section("How to find us")?;
-        let room = BOTTOM - 40.0 - self.y;
-        self.paragraph(&printable_lines(&sheet.how_to_find_us), TEXT, room)
+        self.paragraph(&printable_lines(&sheet.how_to_find_us), TEXT, self.room())
+    }
+
+    /// Height that is left above the foot.
+    fn room(&self) -> f32 {
+        BOTTOM - 40.0 - self.y
     }
 
     fn foot(&mut self, sheet: &Sheet) -> Result<(), DrawError> {

@@ -1,6 +1,6 @@
 //! Every name of the data is drawn, can be read, and the code decodes from the drawn page.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +38,20 @@ fn sheet(legal_name: &str, preferred_name: Option<&str>) -> Sheet {
         postal_address: "35 St George Street, Toronto ON  M5S 1A4, Canada".into(),
         token: claims.sign(&TicketKeys::for_tests("k1", 1)),
         rehearsal: false,
+    }
+}
+
+/// More of everything than a page holds.
+fn crowded() -> Sheet {
+    let bursary = Item { name: "Bursary".into(), amount: "CAD -130.00".into() };
+    let ordinary = sheet(&"W".repeat(50), Some(&"W".repeat(100)));
+    Sheet {
+        items: [ordinary.items.clone(), vec![bursary]].concat(),
+        how_to_find_us: "Turn left. ".repeat(500),
+        postal_address: "Long Street ".repeat(50),
+        event: "Orientation ".repeat(20),
+        rehearsal: true,
+        ..ordinary
     }
 }
 
@@ -172,11 +186,7 @@ fn the_text_can_be_copied_out() {
 #[test]
 fn long_texts_end_before_what_stands_below_them() {
     let mut press = Press::new();
-    let mut sheet = sheet(&"W".repeat(50), Some(&"W".repeat(100)));
-    sheet.how_to_find_us = "Turn left. ".repeat(500);
-    sheet.postal_address = "Long Street ".repeat(50);
-    sheet.event = "Orientation ".repeat(20);
-    sheet.rehearsal = true;
+    let sheet = crowded();
     let pdf = draw_checked(&mut press, &sheet, Check::Standards).unwrap();
     assert_eq!(code_on(&pdf), sheet.token);
     assert!(text_of(&pdf).contains("Questions?"));
@@ -206,12 +216,11 @@ fn tickets_to_look_at() {
     let folder = std::env::temp_dir().join("tickets");
     fs::create_dir_all(&folder).unwrap();
     let mut press = Press::new();
-    let mut scripts: HashMap<u32, usize> = HashMap::new();
+    fs::write(folder.join("crowded.pdf"), draw(&mut press, &crowded()).unwrap()).unwrap();
+    let mut seen = HashSet::new();
     for (legal, preferred) in names() {
         let script = legal.chars().map(u32::from).max().unwrap_or_default() >> 7;
-        let count = scripts.entry(script).or_default();
-        *count += 1;
-        if *count <= 1 {
+        if seen.insert(script) {
             let pdf = draw(&mut press, &sheet(&legal, preferred.as_deref())).unwrap();
             fs::write(folder.join(format!("{script:04x}.pdf")), pdf).unwrap();
         }
