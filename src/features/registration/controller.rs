@@ -587,3 +587,7 @@ impl RegistrationController {
         Ok(Json(self.body(self.registrations.update(&student.0.account_id, changes.0.into()).await?)))
     }
 }
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;

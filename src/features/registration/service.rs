@@ -248,4 +248,4 @@ async fn post(
 
 #[cfg(test)]
 #[path = "service_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -44,18 +44,18 @@ impl Gateway for Counter {
     }
 }
 
-struct Desk {
-    store: Store,
-    clock: Arc<ManualClock>,
-    registrations: Registrations,
+pub struct Desk {
+    pub store: Store,
+    pub clock: Arc<ManualClock>,
+    pub registrations: Arc<Registrations>,
 }
 
 impl Desk {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         Self::with(Event::shipped(), true).await
     }
 
-    async fn with(event: Event, reachable: bool) -> Self {
+    pub async fn with(event: Event, reachable: bool) -> Self {
         let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
         std::fs::create_dir_all(&folder).unwrap();
         let store = Store::sqlite(&folder.join("desk.db"), Access::Serving).unwrap();
@@ -78,19 +78,19 @@ impl Desk {
             pages: config.pages_url().clone(),
             fulfilments: HashMap::from([(Product::ORIENTATION.to_owned(), fulfilment)]),
         });
-        let registrations = Registrations::new(Parts {
+        let registrations = Arc::new(Registrations::new(Parts {
             store: store.clone(),
             clock: clock.clone(),
             ids: Arc::new(RandomIds),
             signals: Arc::new(InProcess::new(0.0)),
             event: Arc::new(event),
             payments: Arc::new(payments),
-        });
+        }));
         Self { store, clock, registrations }
     }
 
     /// An account whose id is `id`.
-    async fn account(&self, id: &str) -> &Self {
+    pub async fn account(&self, id: &str) -> &Self {
         let email = EmailAddress::parse(&format!("{id}@example.org")).unwrap();
         let now = self.clock.now();
         let names = Names { first: "Ana".into(), last: "Silva".into(), preferred: None };

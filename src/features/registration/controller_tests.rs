@@ -1,0 +1,136 @@
+use async_trait::async_trait;
+use poem::test::TestClient;
+use poem::{Endpoint, Response, Route};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::super::service::tests::Desk;
+use super::*;
+use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
+use crate::platform::store::StoreError;
+
+/// The cookie is the account's id; `lead` is a leader's.
+struct Sessions;
+
+#[async_trait]
+impl SessionReader for Sessions {
+    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let role = if cookie == "lead" { Role::Leader } else { Role::Student };
+        let (account_id, session_id) = (cookie.to_owned(), "session".to_owned());
+        Ok(Some(Caller { account_id, session_id, role, scopes: vec![] }))
+    }
+}
+
+fn api(desk: &Desk) -> Api {
+    let parts = ApiParts {
+        public_url: Url::parse("http://127.0.0.1:3000").unwrap(),
+        frontend_url: None,
+        trusted_proxies: vec![],
+        sessions: Arc::new(Sessions),
+    };
+    Api::new(RegistrationController::new(desk.registrations.clone()), Route::new(), parts)
+}
+
+struct Browser<E>(TestClient<E>);
+
+impl<E: Endpoint<Output = Response>> Browser<E> {
+    /// Status and body of the answer to `account`.
+    async fn ask(&self, method: poem::http::Method, account: &str, body: Value) -> (u16, Value) {
+        let request = self.0.request(method, "/v1/registration");
+        let request = request.header("cookie", format!("orientation_session={account}"));
+        let request = request.header("origin", "http://127.0.0.1:3000").header("host", "127.0.0.1:3000");
+        let answer =
+            if body.is_null() { request.send().await } else { request.body_json(&body).send().await };
+        let status = answer.0.status().as_u16();
+        (status, answer.0.into_body().into_json().await.unwrap())
+    }
+
+    async fn post(&self, account: &str, body: Value) -> (u16, Value) {
+        self.ask(poem::http::Method::POST, account, body).await
+    }
+
+    async fn patch(&self, account: &str, body: Value) -> (u16, Value) {
+        self.ask(poem::http::Method::PATCH, account, body).await
+    }
+
+    async fn get(&self, account: &str) -> (u16, Value) {
+        self.ask(poem::http::Method::GET, account, Value::Null).await
+    }
+}
+
+/// The example of a schema, as Swagger UI fills it in.
+fn example(api: &Api, schema: &str) -> Value {
+    api.document().value()["components"]["schemas"][schema]["example"].clone()
+}
+
+fn faults(problem: &Value) -> Vec<(&str, &str)> {
+    let all = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().map(|one| (one["pointer"].as_str().unwrap(), one["code"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn the_examples_work_as_they_stand() {
+    let desk = Desk::open().await;
+    desk.account("ana").await;
+    let api = api(&desk);
+    let (form, changes) = (example(&api, "RegistrationForm"), example(&api, "RegistrationChanges"));
+    let browser = Browser(TestClient::new(api.into_endpoint()));
+    let (status, created) = browser.post("ana", form.clone()).await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(created["registration"]["group"], json!({ "name": "Alpha", "symbol": "α" }));
+    assert_eq!(created["registration"]["state"], "submitted");
+    assert_eq!(created["registration"]["medicalInformation"], form["medicalInformation"]);
+    assert!(created["order"]["checkoutUrl"].is_string());
+    let (status, changed) = browser.patch("ana", changes.clone()).await;
+    assert_eq!((status, &changed["movingMonth"]), (200, &changes["movingMonth"]), "{changed}");
+    assert_eq!(browser.get("ana").await, (200, changed));
+}
+
+#[tokio::test]
+async fn null_takes_away_only_what_may_be_missing_and_nothing_fixed_or_foreign_is_written() {
+    let desk = Desk::open().await;
+    desk.account("ana").await;
+    let api = api(&desk);
+    let form = example(&api, "RegistrationForm");
+    let browser = Browser(TestClient::new(api.into_endpoint()));
+    browser.post("ana", form).await;
+    let (status, changed) =
+        browser.patch("ana", json!({ "medicalInformation": null, "dietary": null })).await;
+    assert_eq!((status, changed.get("medicalInformation"), &changed["dietary"]), (200, None, &json!([])));
+    let refused = json!({ "phone": null, "legalName": "Eve", "photoConsent": false });
+    let (status, problem) = browser.patch("ana", refused).await;
+    let expected = [
+        ("/legalName", "fixed-after-submitting"),
+        ("/photoConsent", "fixed-after-submitting"),
+        ("/phone", "missing"),
+    ];
+    assert_eq!((status, faults(&problem)), (422, expected.to_vec()));
+    for foreign in ["group", "state", "orderId", "registeredAt", "isRegistered"] {
+        let (status, problem) = browser.patch("ana", json!({ foreign: "Beta" })).await;
+        let pointer = format!("/{foreign}");
+        assert_eq!((status, faults(&problem)), (422, vec![(pointer.as_str(), "unknown-property")]));
+    }
+    assert_eq!(browser.get("ana").await.1, changed);
+}
+
+#[tokio::test]
+async fn refusals_have_their_type() {
+    let desk = Desk::open().await;
+    desk.account("ana").await.account("bo").await;
+    let api = api(&desk);
+    let form = example(&api, "RegistrationForm");
+    let browser = Browser(TestClient::new(api.into_endpoint()));
+    let kind = |(status, problem): (u16, Value)| (status, problem["type"].as_str().unwrap_or("").to_owned());
+    let refusal = |status: u16, slug: &str| (status, format!("/problems/{slug}"));
+    assert_eq!(kind(browser.get("ana").await), refusal(404, "no-registration"));
+    assert_eq!(kind(browser.patch("ana", json!({})).await), refusal(404, "no-registration"));
+    assert_eq!(kind(browser.post("lead", form.clone()).await), refusal(403, "students-only"));
+    assert_eq!(browser.post("ana", form.clone()).await.0, 201);
+    assert_eq!(kind(browser.post("ana", form.clone()).await), refusal(409, "already-registered"));
+    assert_eq!(kind(browser.post("bo", form.clone()).await), refusal(409, "student-id-taken"));
+    desk.clock.advance(std::time::Duration::from_hours(24 * 365 * 80));
+    let (status, problem) = browser.post("bo", form).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("/problems/registration-closed")));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("1 January 2020, 00:00 (America/Toronto)"), "{detail}");
+}
