@@ -30,7 +30,7 @@ review:
 
 # Measure speed and size beside bare programs, in one run, as a table
 bench *ARGS:
-    cargo run --release --package orientation-bench -- {{ARGS}}
+    cargo bench --bench speed -- {{ARGS}}
 
 # Licences and advisories of all dependencies
 deny:

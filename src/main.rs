@@ -1,1 +1,5 @@
-fn main() {}
+//! Parses the command line and calls it; nothing else.
+
+fn main() -> std::process::ExitCode {
+    orientation::cli::main()
+}

@@ -118,6 +118,13 @@ pub const KEYS: &[Key] = &[
     },
 ];
 
+impl Key {
+    /// Whether its value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        [KEY_RING, WEBHOOK_SECRETS, SECRET_KEY].contains(&self.name)
+    }
+}
+
 /// One entry of `ORIENTATION_KEYS`.
 #[derive(Clone, Debug)]
 pub struct ConfiguredKey {

@@ -90,7 +90,9 @@ impl Visitor {
         Ok(Arrived {
             group: text_at(&registered, "/registration/group/name")?,
             currency: text_at(order, "/amount/currency")?,
-            paid: order["amount"]["amount"].as_i64().ok_or_else(|| Stuck("the order has no amount".into()))?,
+            paid: order["amount"]["amount"]
+                .as_i64()
+                .ok_or_else(|| Stuck("the order has no amount".into()))?,
             letters,
             took: began.elapsed(),
         })
@@ -116,7 +118,7 @@ impl Visitor {
         let page = Url::parse(&page).map_err(|error| Stuck(format!("checkoutUrl: {error}")))?;
         let shown = self.send(self.http.get(page.clone())).await?;
         refuse_unless(shown.status() == StatusCode::OK, "the checkout page", shown.status())?;
-        let answer = self.send(self.http.post(format!("{page}/pay"))).await?;
+        let answer = self.send(self.http.post(page).form(&[("press", "pay")])).await?;
         let goes_on = answer.status().is_redirection() && answer.headers().contains_key(LOCATION);
         refuse_unless(goes_on, "pressing Pay", answer.status())
     }
@@ -126,11 +128,16 @@ impl Visitor {
         let deadline = Instant::now() + patience;
         loop {
             let letters = self.letters(email).await?;
-            let pdf = letters.iter().flat_map(|letter| letter["attachments"].as_array().into_iter().flatten());
+            let pdf =
+                letters.iter().flat_map(|letter| letter["attachments"].as_array().into_iter().flatten());
             if let Some(pdf) = pdf.into_iter().find(|file| file["type"] == "application/pdf") {
                 let address = self.address(&text_at(pdf, "/address")?);
                 let bytes = self.send(self.http.get(address)).await?.bytes().await?;
-                return if bytes.starts_with(b"%PDF-") { Ok(letters.len()) } else { Err(Stuck("the ticket is no PDF".into())) };
+                return if bytes.starts_with(b"%PDF-") {
+                    Ok(letters.len())
+                } else {
+                    Err(Stuck("the ticket is no PDF".into()))
+                };
             }
             wait_until(deadline, "the ticket").await?;
         }
@@ -158,15 +165,19 @@ impl Visitor {
     }
 
     async fn reads_back_as_written(&self, student: &Student, cookie: &str) -> Result<(), Stuck> {
-        let kept: Value =
-            self.ask(Method::GET, "/v1/registration", Some(cookie), None).await?.json().await?;
-        refuse_unless(kept["state"] == "registered", "after paying, the registration's state", &kept["state"])?;
+        let kept: Value = self.ask(Method::GET, "/v1/registration", Some(cookie), None).await?.json().await?;
+        refuse_unless(
+            kept["state"] == "registered",
+            "after paying, the registration's state",
+            &kept["state"],
+        )?;
         let mut expected = student.form.clone();
         tidy(&mut expected);
         expect_phone(&mut expected["phone"], &student.expect.phone);
         expect_phone(&mut expected["emergencyContact"]["phone"], &student.expect.emergency_contact_phone);
         for (property, expected) in expected.as_object().into_iter().flatten() {
-            let same = property == "studentId" && text_of(expected).eq_ignore_ascii_case(text_of(&kept[property]));
+            let same =
+                property == "studentId" && text_of(expected).eq_ignore_ascii_case(text_of(&kept[property]));
             refuse_unless(same || &kept[property] == expected, "what reads back differently:", property)?;
         }
         Ok(())

@@ -89,7 +89,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.add_row(["students registered, ticket in the outbox".to_owned(), self.arrived.to_string()]);
         table.add_row(["forms read back as written".to_owned(), self.arrived.to_string()]);
         table.add_row(["did not get through".to_owned(), self.stuck.len().to_string()]);

@@ -1,0 +1,200 @@
+//! The composition root: configuration → platform → services → controllers, subscribers, pages.
+//!
+//! `serve`, `openapi`, `demo`, `admin` and the tests all call [`App::assemble`]: there is one wiring.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::Route;
+
+use crate::config::{Config, Product};
+use crate::features::accounts::{
+    self, AccountSweeps, Accounts, AccountsController, LetterParts, Passwords, SweepAccounts,
+};
+use crate::features::event::EventController;
+use crate::features::health::{Health, HealthController};
+use crate::features::outbox::{self, Outbox};
+use crate::features::payments::{
+    self, BadSecrets, Fulfilment, OpenCheckouts, Payments, PaymentsController, Sandbox, SandboxDeliveries,
+    SandboxSweeps, Source, SweepSandbox, Webhook,
+};
+use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
+use crate::features::tickets::{self, Tickets, TicketsController};
+use crate::http::pages::{self, FirstPage, PageFrame};
+use crate::http::{Api, ApiParts, Document, Metered, Server, SessionCookie};
+use crate::kernel::{Clock, Ids};
+use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
+use crate::platform::keys::{self, Keys, KeysError};
+use crate::platform::mail::{self, LetterFrame, Mailer, Templates, TwoOfOneName};
+use crate::platform::signals::InProcess;
+use crate::platform::store::{Access, Schema, Store, StoreError};
+
+/// How long requests and jobs that are under way may go on after the word to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Everything, wired.
+pub struct App {
+    /// What must not be lost.
+    pub store: Store,
+    /// Accounts, for those who have no session yet: `admin create`.
+    pub accounts: Arc<Accounts>,
+    api: Api,
+    sandbox: Arc<Sandbox>,
+    workers: Workers,
+}
+
+/// Why the parts don't come together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Keys(#[from] KeysError),
+    #[error("STRIPE_WEBHOOK_SECRETS: {0}")]
+    Secrets(#[from] BadSecrets),
+    #[error("{0}")]
+    Letters(#[from] TwoOfOneName),
+    #[error("{folder}: {error}")]
+    Folder { folder: String, error: std::io::Error },
+}
+
+impl App {
+    /// Wires everything on the store in `config.data`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// If the folder or the store can't be opened, another process serves from it ([`Access::Serving`]), or a key or
+    /// secret is no good.
+    pub async fn assemble(
+        config: Config,
+        access: Access,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, AssembleError> {
+        let store = open_store(&config, access).await?;
+        let signals = Metered::over(Arc::new(InProcess::new(config.limits)));
+        let keys = Arc::new(Keys::load(&store, &*ids, clock.now(), &config.keys).await?);
+        let letter_frame = LetterFrame::new(&config);
+        let page_frame = Arc::new(PageFrame::new(&config));
+
+        let accounts = Arc::new(Accounts::new(
+            store.clone(),
+            clock.clone(),
+            ids.clone(),
+            signals.clone(),
+            keys.clone(),
+            Passwords::on_all_cores(ids.clone()),
+            config.pages_url().clone(),
+        ));
+        let sandbox = Sandbox::start(store.clone(), clock.clone(), &*ids, &config).await?;
+        let payments = Arc::new(Payments::new(payments::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            signals: signals.clone(),
+            gateway: sandbox.clone(),
+            webhook: Webhook::new(Source::Sandbox, sandbox.secrets())?,
+            pages: config.pages_url().clone(),
+            fulfilments: HashMap::from([(
+                Product::ORIENTATION.to_owned(),
+                Arc::new(RegistrationFulfilment) as Arc<dyn Fulfilment>,
+            )]),
+        }));
+        let registrations = Arc::new(Registrations::new(registration::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            signals: signals.clone(),
+            payments: payments.clone(),
+            event: Arc::new(config.event.clone()),
+        }));
+        let tickets = Arc::new(Tickets::new(store.clone(), keys.clone(), &config));
+        let outbox = Arc::new(Outbox::new(store.clone(), clock.clone()));
+
+        let letters = LetterParts::new(store.clone(), clock.clone(), keys, &config);
+        let templates = Templates::new(
+            [
+                accounts::templates(letters),
+                registration::templates(&store, &config),
+                tickets::templates(&letter_frame, &tickets),
+            ]
+            .concat(),
+        )?;
+        let mailer = Mailer::new(store.clone(), clock.clone(), templates, outbox.clone());
+
+        let subscribers = Subscribers::new()
+            .with(Arc::new(mailer))
+            .with(Arc::new(AccountSweeps(accounts.clone())))
+            .with(Arc::new(OpenCheckouts(payments.clone())))
+            .with(Arc::new(SandboxDeliveries(sandbox.clone())))
+            .with(Arc::new(SandboxSweeps(sandbox.clone())));
+        let crons = Crons::new(config.event.time_zone)
+            .with("accounts.sweep", "41 * * * *", |_| SweepAccounts {})
+            .with("sandbox.sweep", "* * * * *", |_| SweepSandbox {});
+        let workers = Workers::new(store.clone(), signals, clock.clone(), ids, subscribers, crons);
+
+        let controllers = (
+            EventController::new(&config.event, clock.clone()),
+            AccountsController::new(accounts.clone(), SessionCookie::new(&config.public_url)),
+            RegistrationController::new(registrations),
+            PaymentsController::new(payments.clone()),
+            TicketsController::new(tickets),
+            HealthController::new(Arc::new(Health::new(Jobs::new(store.clone(), clock)))),
+        );
+        let first = FirstPage { outbox: true, sandbox: true };
+        let readers = match config.rehearsal {
+            true => outbox::Access::Administrators,
+            false => outbox::Access::Anybody,
+        };
+        let route = pages::routes(Route::new(), page_frame.clone(), first);
+        let route = accounts::routes(route, page_frame.clone(), accounts.clone());
+        let route = payments::routes(route, page_frame.clone(), payments, Some(sandbox.clone()));
+        let route = outbox::routes(route, page_frame.clone(), outbox, readers);
+        let api = Api::new(
+            controllers,
+            route,
+            ApiParts {
+                public_url: config.public_url.clone(),
+                frontend_url: config.frontend_url.clone(),
+                trusted_proxies: config.trusted_proxies.clone(),
+                sessions: accounts.clone(),
+            },
+        );
+
+        Ok(Self { store, accounts, api, sandbox, workers })
+    }
+
+    /// The document that is served.
+    pub fn document(&self) -> &Document {
+        self.api.document()
+    }
+
+    /// Serves and works until `stop`; then finishes what is under way.
+    pub async fn run(self, server: Server, stop: impl Future<Output = ()>) {
+        self.sandbox.listening_at(server.local_addr());
+        let working = self.workers.start();
+        server.serve(self.api.into_endpoint(), stop).await;
+        working.drain(PATIENCE).await;
+    }
+}
+
+async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleError> {
+    std::fs::create_dir_all(&config.data)
+        .map_err(|error| AssembleError::Folder { folder: config.data.display().to_string(), error })?;
+    let store = Store::sqlite(&config.data.join("orientation.db"), access)?;
+    store.prepare(&schemas()).await?;
+    Ok(store)
+}
+
+/// All documents there are.
+fn schemas() -> Vec<Schema> {
+    [
+        accounts::schemas(),
+        jobs::schemas(),
+        keys::schemas(),
+        mail::schemas(),
+        outbox::schemas(),
+        payments::schemas(),
+        registration::schemas(),
+    ]
+    .concat()
+}

@@ -1,0 +1,137 @@
+//! Serving and working.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::Failed;
+use crate::app::App;
+use crate::config::Config;
+use crate::http::Server;
+use crate::kernel::{Ids, RandomIds, SystemClock};
+use crate::platform::store::Access;
+
+/// The configuration from the environment of this process.
+pub(super) fn configuration() -> Result<Config, Failed> {
+    Config::from_env(&environment()).map_err(Failed::because)
+}
+
+/// The environment of this process; what is no text is left out.
+#[expect(clippy::disallowed_methods, reason = "`Config` reads the map; this is where it comes from")]
+pub(super) fn environment() -> BTreeMap<String, String> {
+    let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((key.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// Wires everything, with the machine's clock and generator.
+pub(super) async fn assemble(config: Config, access: Access) -> Result<App, Failed> {
+    App::assemble(config, access, Arc::new(SystemClock), Arc::new(RandomIds)).await.map_err(Failed::because)
+}
+
+/// No command: HTTP and jobs in one process, until it is told to stop.
+pub(super) async fn serve_and_work() -> Result<(), Failed> {
+    let config = configuration()?;
+    log_to_standard_error(&config.log);
+    let server = bind(&config).await?;
+    let config = config.with_listen_addr(server.local_addr());
+    let address = config.public_url.clone();
+    let app = assemble(config, Access::Serving).await?;
+    say_where(&address)?;
+    app.run(server, told_to_stop()).await;
+    Ok(())
+}
+
+/// `serve` or `work` alone: not on an embedded store.
+pub(super) fn apart(command: &str) -> Result<(), Failed> {
+    Err(Failed(format!(
+        "`{command}` alone needs a store that several processes share. The embedded store is served and worked on by \
+         one process: run `orientation` without a command"
+    )))
+}
+
+/// A service of the demo's own.
+pub(super) struct Own {
+    pub url: Url,
+    folder: std::path::PathBuf,
+    keep: bool,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+/// Starts the service on a new folder and a free port of this machine, without limits on requests.
+pub(super) async fn on_a_folder_of_its_own(keep: bool) -> Result<Own, Failed> {
+    let mut config = configuration()?;
+    log_to_standard_error("warn");
+    config.listen = ([127, 0, 0, 1], 0).into();
+    config.limits = 0.0;
+    config.data = config.data.join(format!("demo-{}", RandomIds.next()));
+    let folder = config.data.clone();
+    let server = bind(&config).await?;
+    let config = config.with_listen_addr(server.local_addr());
+    let url = config.public_url.clone();
+    let app = assemble(config, Access::Serving).await?;
+    let (stop, stopped) = oneshot::channel();
+    let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
+    Ok(Own { url, folder, keep, stop, running })
+}
+
+impl Own {
+    /// Stops the service; its folder is removed unless it is to be kept.
+    pub async fn end(self) {
+        let _ = self.stop.send(());
+        let _ = self.running.await;
+        if self.keep {
+            println!("Look at it again: ORIENTATION_DATA={} orientation", self.folder.display());
+        } else if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            eprintln!("{} is left: {error}", self.folder.display());
+        }
+    }
+}
+
+async fn bind(config: &Config) -> Result<Server, Failed> {
+    Server::bind(config.listen)
+        .await
+        .map_err(|error| Failed(format!("ORIENTATION_LISTEN: can't listen on {}: {error}", config.listen)))
+}
+
+/// The first line on standard output is the address; for scripts as for people.
+fn say_where(address: &Url) -> Result<(), Failed> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{address}").and_then(|()| out.flush()).map_err(Failed::because)
+}
+
+/// JSON when nobody watches, lines in colour on a terminal.
+fn log_to_standard_error(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first log.
+    let _ = match std::io::stderr().is_terminal() {
+        true => log.try_init(),
+        false => log.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Ctrl-C, or SIGTERM from whoever runs the service.
+async fn told_to_stop() {
+    let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! { () = ctrl_c => {}, () = terminated => {} }
+}
