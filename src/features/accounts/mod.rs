@@ -19,6 +19,8 @@ mod passwords;
 mod refusals;
 mod service;
 mod subscribers;
+#[cfg(test)]
+mod tests;
 
 use crate::platform::store::{Schema, schema};
 

@@ -22,6 +22,9 @@ pub const PASSWORD_MAX: usize = 128;
 /// square of the length, and who has 64 unguessable ones needs no more.
 const JUDGED: usize = 64;
 
+/// How many letters and digits a password has at least beside its owner's names and address.
+const OWN: usize = 4;
+
 /// OWASP's first choice for Argon2id: 19 MiB of memory, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -76,9 +79,12 @@ fn is_space(c: char) -> bool {
 
 /// Advice for a password that would be guessed within a million tries or so; `None` if it would not.
 fn too_weak(password: &str, about: &[&str]) -> Option<String> {
+    let words: Vec<String> = about.iter().flat_map(|text| words(text)).collect();
+    if left_without(password, &words) < OWN {
+        return Some("This password is little more than your own name or address.".to_owned());
+    }
     let judged: String = password.chars().take(JUDGED).collect();
-    let words: Vec<&str> = about.iter().flat_map(|text| text.split([' ', '@', '.', '-', '+', '_'])).collect();
-    let known: Vec<&str> = about.iter().copied().chain(words).filter(|word| !word.is_empty()).collect();
+    let known: Vec<&str> = words.iter().map(String::as_str).chain(about.iter().copied()).collect();
     let verdict = zxcvbn(&judged, &known);
     if verdict.score() >= Score::Two {
         return None;
@@ -89,6 +95,25 @@ fn too_weak(password: &str, about: &[&str]) -> Option<String> {
         advice.extend(feedback.suggestions().iter().map(|suggestion| suggestion.to_string()));
     }
     Some(advice.join(" "))
+}
+
+/// The words of a name or an address, in lower case; the longest first.
+fn words(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let mut words: Vec<String> = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| text::length(word) > 2)
+        .map(str::to_owned)
+        .collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    words
+}
+
+/// How many letters and digits are left of a password when these words are taken out of it.
+fn left_without(password: &str, words: &[String]) -> usize {
+    let lower = password.to_lowercase();
+    let rest = words.iter().fold(lower, |rest, word| rest.replace(word.as_str(), " "));
+    if words.is_empty() { usize::MAX } else { rest.chars().filter(|c| c.is_alphanumeric()).count() }
 }
 
 /// More people are being hashed for than can be served soon.
@@ -183,4 +208,88 @@ impl Passwords {
 fn argon2id() -> Argon2<'static> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("OWASP's parameters are valid");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::RandomIds;
+
+    const ABOUT: [&str; 3] = ["ana.gray@example.org", "Ana", "Gray"];
+
+    fn code(password: &str) -> Option<&'static str> {
+        Password::read(password).fault("/password", &ABOUT).map(|fault| fault.code)
+    }
+
+    #[test]
+    fn a_phrase_is_a_good_password_whatever_it_is_made_of() {
+        for good in [
+            "seven maple canoes drift",
+            "eight copper kites rise",
+            "tr\u{1F980}cky crab 42",
+            "早起きは三文の徳なり",
+            &"q7".repeat(40),
+        ] {
+            assert_eq!(code(good), None, "{good}");
+        }
+    }
+
+    #[test]
+    fn what_is_short_long_guessable_or_about_its_owner_is_refused() {
+        let long = "seven maple canoes drift ".repeat(6);
+        let cases = [
+            ("short", "too-short"),
+            (&long, "too-long"),
+            ("password1", "too-weak"),
+            ("aaaaaaaaaaaa", "too-weak"),
+            ("12345678", "too-weak"),
+            ("Ana Gray 27", "too-weak"),
+            ("ana.gray@example.org", "too-weak"),
+            ("seven maple\u{7}canoes", "control-character"),
+        ];
+        for (password, expected) in cases {
+            assert_eq!(code(password), Some(expected), "{password}");
+        }
+    }
+
+    #[test]
+    fn one_phrase_is_one_password_on_every_keyboard_but_case_and_ends_count() {
+        let read = |text: &str| Password::read(text).0.expose().clone();
+        assert_eq!(read("Zoe\u{308} \u{3000}x\u{a0}y"), read("Zoë  x y"));
+        assert_ne!(read("maple"), read("Maple"));
+        assert_ne!(read("maple "), read("maple"));
+    }
+
+    proptest! {
+        #[test]
+        fn judging_takes_any_text(password in "\\PC{0,140}", name in "\\PC{0,100}") {
+            let _ = Password::read(&password).fault("/password", &[&name]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_fits_its_password_alone_and_nobody_has_the_decoys() {
+        let passwords = Passwords::new(Arc::new(RandomIds), 1);
+        let hash = passwords.hash(Password::read("seven maple canoes drift")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let fits = async |text: &str, hash| passwords.verify(Password::read(text), hash).await.unwrap();
+        assert!(fits("seven maple canoes drift", Some(hash.as_str())).await);
+        assert!(!fits("seven maple canoes drifts", Some(hash.as_str())).await);
+        assert!(!fits("seven maple canoes drift", None).await);
+        assert!(PasswordHash::new(DECOY).is_ok());
+        assert_eq!(passwords.hashes(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_rush_beyond_the_queue_is_told_to_come_back_and_hashes_nothing() {
+        let passwords = Passwords::new(Arc::new(RandomIds), 1);
+        let places = passwords.queue.clone().acquire_many_owned(QUEUE_PER_PERMIT as u32 + 1).await.unwrap();
+        let refused = passwords.hash(Password::read("seven maple canoes drift")).await;
+        assert_eq!(refused, Err(Rush { retry_after: Duration::from_secs(3) }));
+        drop(places);
+        assert!(passwords.hash(Password::read("seven maple canoes drift")).await.is_ok());
+        assert_eq!(passwords.hashes(), 1);
+    }
 }

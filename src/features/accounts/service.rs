@@ -18,6 +18,7 @@ use super::refusals::{
 };
 use super::{limits, mails};
 use crate::http::{Caller, Role, SessionReader};
+use crate::kernel::faults::guarded;
 use crate::kernel::{Clock, EmailAddress, Fault, Ids, Secret, Timestamp};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::{Limit, Signals, Verdict};
@@ -525,7 +526,9 @@ async fn open_account(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.insert(account).await?;
-    forget_sign_ups(tx, &account.email_key).await?;
+    if guarded("accounts.forget-others") {
+        forget_sign_ups(tx, &account.email_key).await?;
+    }
     use_up(tx, token, now).await?;
     tx.post(&mails::welcome(account, now)).await
 }
