@@ -190,3 +190,60 @@ fn shared<R>(stopped: Stopped<R>) -> poem::Error {
         Stopped::Refused(_) => poem::Error::from_status(StatusCode::BAD_REQUEST),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::World;
+    use super::*;
+    use poem::test::TestClient;
+
+    async fn get(world: &World, path: &str) -> (StatusCode, String) {
+        let route = routes(Route::new(), Arc::new(PageFrame::sample()), world.accounts.clone());
+        let answer = TestClient::new(route).get(path).send().await;
+        answer.assert_header("cache-control", "no-store");
+        (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
+    }
+
+    async fn post(world: &World, path: &str, form: &[(&str, &str)]) -> (StatusCode, String) {
+        let route = routes(Route::new(), Arc::new(PageFrame::sample()), world.accounts.clone());
+        let answer = TestClient::new(route).post(path).form(&form).send().await;
+        (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn opening_a_link_changes_nothing_and_its_button_does_the_step_once() {
+        let world = World::new().await;
+        let token = world.sign_up("ana@example.org", "Ana", "seven maple canoes drift").await;
+        for _ in 0..2 {
+            let (status, html) = get(&world, &format!("/confirm?token={token}")).await;
+            assert!(status.is_success() && html.contains(&format!("value=\"{token}\"")));
+        }
+        let (status, html) = post(&world, "/confirm", &[("token", &token)]).await;
+        assert!(status.is_success() && html.contains("<h1>Welcome</h1>"), "{html}");
+        let (status, html) = post(&world, "/confirm", &[("token", &token)]).await;
+        assert!(status == StatusCode::GONE && html.contains("has been used"));
+    }
+
+    #[tokio::test]
+    async fn a_password_page_tells_the_fault_and_keeps_its_link_good() {
+        let world = World::new().await;
+        world.account("ana@example.org").await;
+        let token = world.reset_token("ana@example.org").await;
+        let (status, html) =
+            post(&world, "/reset-password", &[("token", &token), ("password", "password1")]).await;
+        assert!(status == StatusCode::UNPROCESSABLE_ENTITY && html.contains("easy to guess"));
+        let good = [("token", token.as_str()), ("password", "eight copper kites rise")];
+        assert!(post(&world, "/reset-password", &good).await.0.is_success());
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_a_link_is_never_markup() {
+        let world = World::new().await;
+        for path in ["/confirm", "/confirm-email", "/reset-password"] {
+            let (status, html) = get(&world, &format!("{path}?token=%22%3E%3Cscript%3E")).await;
+            assert!(status.is_success() && !html.contains("<script>"));
+            let (status, html) = post(&world, path, &[("token", "nonsense"), ("password", "x")]).await;
+            assert!(status == StatusCode::NOT_FOUND && html.contains("not one of ours"), "{path}");
+        }
+    }
+}

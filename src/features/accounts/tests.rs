@@ -25,8 +25,8 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 /// 1 June 2027, 10:00 in Toronto.
 const START: i64 = 1_811_858_400_000;
 
-struct World {
-    accounts: Arc<Accounts>,
+pub(super) struct World {
+    pub accounts: Arc<Accounts>,
     store: Store,
     clock: Arc<ManualClock>,
     keys: Arc<Keys>,
@@ -56,7 +56,7 @@ fn form(email: &str, first_name: &str, password: &str) -> SignUpForm {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(0.0, schemas()).await
     }
 
@@ -106,12 +106,12 @@ impl World {
         self.letters.render(&mail).await
     }
 
-    async fn sign_up(&self, email: &str, first_name: &str, password: &str) -> String {
+    pub async fn sign_up(&self, email: &str, first_name: &str, password: &str) -> String {
         self.accounts.sign_up(form(email, first_name, password), CLIENT).await.unwrap();
         self.token("confirm-address", Purpose::ConfirmAccount, email).await
     }
 
-    async fn account(&self, email: &str) -> Account {
+    pub async fn account(&self, email: &str) -> Account {
         let token = self.sign_up(email, "Ana", PASSWORD).await;
         self.accounts.confirm_account(&token).await.unwrap();
         self.all::<Account>().await.into_iter().find(|account| account.email.as_str() == email).unwrap()
@@ -127,7 +127,7 @@ impl World {
         self.accounts.caller(cookie).await.unwrap()
     }
 
-    async fn reset_token(&self, email: &str) -> String {
+    pub async fn reset_token(&self, email: &str) -> String {
         self.accounts.request_password_reset(email, CLIENT).await.unwrap();
         self.token("password-reset", Purpose::ResetPassword, email).await
     }
