@@ -25,6 +25,7 @@ pub(super) const LIMITED_OPERATIONS: &[&str] = &[
     "requestPasswordReset",
     "changePassword",
     "changeEmail",
+    "register",
     "openCheckout",
 ];
 
