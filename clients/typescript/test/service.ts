@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 export interface Letter {
   id: string;
@@ -22,7 +23,7 @@ export class Service {
     if (!program) throw new Error('ORIENTATION_PROGRAM names the program to test (./scripts/test client sets it)');
     const folder = await mkdtemp(join(tmpdir(), 'orientation-client-'));
     const child = spawn(program, {
-      cwd: join(import.meta.dirname, '../../..'),
+      cwd: fileURLToPath(new URL('../../..', import.meta.url)),
       env: { ...process.env, ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'warn' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -1,0 +1,117 @@
+//! Accounts and sessions put into the store directly: the bench is about registering, not about hashing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orientation::features::accounts::{
+    self, Account, Names, Password, Passwords, Session, SessionSecret, SignUp,
+};
+use orientation::http::Role;
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
+use orientation::platform::store::{Access, Store, StoreError};
+use serde_json::json;
+
+use crate::load;
+
+/// Half of the registrations whose cost is compared.
+pub const WINDOW: usize = 2_000;
+
+const PASSWORD: &str = "seven quiet herons at dawn";
+/// Accounts that sign in.
+const SIGNERS: usize = 64;
+const IN_ONE_TRANSACTION: usize = 500;
+
+/// A folder of its own, on the disk that holds the build.
+pub fn folder() -> PathBuf {
+    let target = std::env::current_exe().expect("this program");
+    target.parent().expect("a folder").join("bench-data").join(RandomIds.next())
+}
+
+/// So many students who are signed in; their cookies.
+pub async fn students(folder: &Path, count: usize) -> Vec<String> {
+    let store = store(folder).await;
+    let hash = hash().await;
+    let now = SystemClock.now();
+    let everybody: Vec<_> = (0..count)
+        .map(|n| {
+            let account = account(n, &hash);
+            let secret = SessionSecret::new(RandomIds.secret());
+            let session = Session::open(secret.session_id(), &account, now);
+            (account, session, format!("orientation_session={}", secret.cookie()))
+        })
+        .collect();
+    for some in everybody.chunks(IN_ONE_TRANSACTION) {
+        let stored: Result<(), StoreError> = store
+            .transact(async |tx| {
+                for (account, session, _) in some {
+                    tx.insert(account).await?;
+                    tx.insert(session).await?;
+                }
+                Ok(())
+            })
+            .await;
+        stored.expect("a new store");
+    }
+    everybody.into_iter().map(|(_, _, cookie)| cookie).collect()
+}
+
+/// The n-th student's registration.
+pub fn registration(n: usize, cookie: &str) -> Option<Vec<u8>> {
+    let disciplines = ["Chemical", "Civil", "Electrical & Computer", "Engineering Science", "Mechanical"];
+    let pronouns = ["she/her", "he/him", "they/them"];
+    let form = json!({
+        "legalName": format!("Student {n}"), "pronouns": pronouns[n % 3], "birthDate": "2008-02-29",
+        "studentId": format!("s{n:07}"), "discipline": disciplines[n / 3 % 5], "shirtSize": "M",
+        "phone": format!("+1506234{:04}", n % 10_000),
+        "emergencyContact": { "name": "Sam", "relationship": "parent", "phone": "+15062330166" },
+        "dietary": ["Vegetarian"], "joinsHunt": true, "huntTeammates": [], "summerCity": "Port Autumn",
+        "summerCountry": "CA", "movingMonth": "August", "photoConsent": true, "bursaryRequested": false,
+    });
+    Some(load::post("/v1/registration", Some(cookie), &form.to_string()))
+}
+
+/// Sign-ins of accounts that are there.
+pub async fn sign_ins(folder: &Path) -> Vec<Vec<u8>> {
+    let store = store(folder).await;
+    let hash = hash().await;
+    let accounts: Vec<_> = (0..SIGNERS).map(|n| account(n, &hash)).collect();
+    let stored: Result<(), StoreError> = store
+        .transact(async |tx| {
+            for account in &accounts {
+                tx.insert(account).await?;
+            }
+            Ok(())
+        })
+        .await;
+    stored.expect("a new store");
+    let body = |account: &Account| json!({ "email": account.email, "password": PASSWORD }).to_string();
+    accounts.iter().map(|account| load::post("/v1/session", None, &body(account))).collect()
+}
+
+async fn store(folder: &Path) -> Store {
+    std::fs::create_dir_all(folder).expect("a folder for the data");
+    let store = Store::sqlite(&folder.join("orientation.db"), Access::Serving).expect("a new store");
+    store.prepare(&accounts::schemas()).await.expect("a new store");
+    store
+}
+
+async fn hash() -> String {
+    let passwords = Passwords::on_all_cores(Arc::new(RandomIds));
+    passwords.hash(Password::read(PASSWORD)).await.expect("nobody waits")
+}
+
+fn account(n: usize, hash: &str) -> Account {
+    let email = EmailAddress::parse(&format!("student.{n}@mail.example.edu")).expect("an address");
+    let now = SystemClock.now();
+    let sign_up = SignUp {
+        id: RandomIds.next(),
+        email_key: email.key(),
+        email,
+        names: Names { first: "Ana".into(), last: "García".into(), preferred: None },
+        role: Role::Student,
+        password_hash: hash.to_owned(),
+        created_at: now,
+        expires_at: now,
+    };
+    Account::confirmed(&sign_up, now)
+}

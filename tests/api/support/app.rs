@@ -1,0 +1,163 @@
+//! The whole service, in this process, on a folder and a port of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orientation::app::App;
+use orientation::config::Config;
+use orientation::features::accounts::{Account, Names, Password, Passwords, Session, SessionSecret, SignUp};
+use orientation::http::{Role, Server};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Timestamp};
+use orientation::platform::jobs::{Job, JobState};
+use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
+use tokio::sync::{OnceCell, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{Mailbox, ShiftedClock, Visitor};
+
+/// The password of everybody whom a test makes.
+pub const PASSWORD: &str = "seven quiet herons at dawn";
+
+/// How long a test waits for what must happen by itself.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running service.
+pub struct TestApp {
+    pub url: String,
+    pub store: Store,
+    pub clock: Arc<ShiftedClock>,
+    pub config: Config,
+    folder: PathBuf,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl TestApp {
+    /// The service as it is shipped, without limits on requests.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same with something else in its configuration.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::from_env(&BTreeMap::new()).expect("the shipped configuration is good");
+        config.limits = 0.0;
+        config.data = std::env::temp_dir().join(format!("orientation-api-{}", RandomIds.next()));
+        change(&mut config);
+        let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let config = config.with_listen_addr(server.local_addr());
+        let clock = Arc::new(ShiftedClock::default());
+        let app = App::assemble(config.clone(), Access::Serving, clock.clone(), Arc::new(RandomIds))
+            .await
+            .expect("it comes together");
+        let (url, store) = (format!("http://{}", server.local_addr()), app.store.clone());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
+        Self { url, store, clock, folder: config.data.clone(), config, stop, running }
+    }
+
+    /// Somebody without a session.
+    pub fn stranger(&self) -> Visitor {
+        Visitor::new(&self.url)
+    }
+
+    /// A student who is signed in.
+    pub async fn student(&self) -> Visitor {
+        let name = RandomIds.next();
+        self.somebody(&format!("{name}@mail.example.edu"), Role::Student, &[]).await
+    }
+
+    /// A leader who is signed in and has no scopes.
+    pub async fn leader(&self) -> Visitor {
+        let name = RandomIds.next();
+        self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &[]).await
+    }
+
+    /// An administrator who is signed in.
+    pub async fn administrator(&self) -> Visitor {
+        let name = RandomIds.next();
+        self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &["admin:all"]).await
+    }
+
+    /// Somebody who is signed in: account and session are put into the store, so that no hash is computed.
+    pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
+        let now = self.clock.now();
+        let mut account = account(email, role, now).await;
+        account.scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let secret = SessionSecret::new(RandomIds.secret());
+        let session = Session::open(secret.session_id(), &account, now);
+        let stored: Result<(), StoreError> = self
+            .store
+            .transact(async |tx| {
+                tx.insert(&account).await?;
+                tx.insert(&session).await
+            })
+            .await;
+        stored.expect("a new address");
+        Visitor::signed_in(&self.url, account, &secret.cookie())
+    }
+
+    /// The letters to this address.
+    pub fn mailbox(&self, email: &str) -> Mailbox {
+        Mailbox::new(&self.url, email)
+    }
+
+    /// Waits until no job is due any more. Fails if one is dead, or if that doesn't come.
+    pub async fn settle(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let due = self.jobs_due().await;
+            if due.is_empty() {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "left over: {due:?}");
+            // The jobs are carried out by the service's own workers: there is no event to wait for from outside.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let dead = self.store.find::<Job>(Query::new(Filter::eq("state", "dead"))).await.expect("readable");
+        assert!(dead.is_empty(), "dead: {dead:?}");
+    }
+
+    async fn jobs_due(&self) -> Vec<Job> {
+        let unfinished = Filter::Or(vec![Filter::eq("state", "waiting"), Filter::eq("state", "running")]);
+        let jobs = self.store.find::<Job>(Query::new(unfinished)).await.expect("readable");
+        let now = self.clock.now();
+        jobs.into_iter().filter(|job| job.state == JobState::Running || job.run_at <= now).collect()
+    }
+
+    /// Ends the service. Fails if a job is left over.
+    pub async fn finish(self) {
+        self.settle().await;
+        let _ = self.stop.send(());
+        self.running.await.expect("it ends without a panic");
+        let _ = std::fs::remove_dir_all(self.folder);
+    }
+}
+
+/// An account with [`PASSWORD`].
+async fn account(email: &str, role: Role, now: Timestamp) -> Account {
+    let email = EmailAddress::parse(email).expect("an address");
+    let names = Names { first: "Ana".into(), last: "García".into(), preferred: None };
+    let sign_up = SignUp {
+        id: RandomIds.next(),
+        email_key: email.key(),
+        email,
+        names,
+        role,
+        password_hash: hash().await,
+        created_at: now,
+        expires_at: now,
+    };
+    Account::confirmed(&sign_up, now)
+}
+
+/// The hash of [`PASSWORD`], computed once.
+async fn hash() -> String {
+    static HASH: OnceCell<String> = OnceCell::const_new();
+    let passwords = Passwords::on_all_cores(Arc::new(RandomIds));
+    let hash =
+        HASH.get_or_init(|| async { passwords.hash(Password::read(PASSWORD)).await.expect("nobody waits") });
+    hash.await.clone()
+}
