@@ -642,3 +642,89 @@ impl AccountsController {
         Ok(Done::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::test::{TestClient, TestResponse};
+    use poem::{Endpoint, Response, Route};
+    use serde_json::{Value, json};
+    use url::Url;
+
+    use super::super::model::Purpose;
+    use super::super::tests::World;
+    use super::*;
+    use crate::http::{Api, ApiParts};
+    use poem_openapi::types::ToJSON;
+
+    fn api(world: &World) -> TestClient<impl Endpoint<Output = Response>> {
+        let public_url = Url::parse("http://127.0.0.1:3000").unwrap();
+        let cookie = SessionCookie::new(&public_url);
+        let controller = AccountsController::new(world.accounts.clone(), cookie);
+        let sessions = world.accounts.clone();
+        let parts = ApiParts { public_url, frontend_url: None, trusted_proxies: vec![], sessions };
+        let api = Api::new(controller, Route::new(), parts).into_endpoint();
+        TestClient::new(api).default_header("host", "127.0.0.1:3000")
+    }
+
+    async fn json_of(answer: TestResponse) -> Value {
+        serde_json::from_slice(&answer.0.into_body().into_vec().await.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_newcomers_way_works_with_the_examples_as_they_stand() {
+        let world = World::new().await;
+        let api = api(&world);
+        let sign_up = SignUpBody::example().to_json().unwrap();
+        api.post("/v1/accounts").body_json(&sign_up).send().await.assert_status(StatusCode::ACCEPTED);
+        let sign_in = SignInBody::example().to_json().unwrap();
+        let early = api.post("/v1/session").body_json(&sign_in).send().await;
+        early.assert_status(StatusCode::UNAUTHORIZED);
+        assert!(json_of(early).await["detail"].as_str().unwrap().contains("resendConfirmation"));
+
+        let token = TokenBody::example().to_json().unwrap();
+        let invented = api.post("/v1/accounts/confirm").body_json(&token).send().await;
+        invented.assert_status(StatusCode::NOT_FOUND);
+        assert_eq!(json_of(invented).await["type"], "/problems/token-invalid");
+        let token = world.token("confirm-address", Purpose::ConfirmAccount, EMAIL).await;
+        let confirm = api.post("/v1/accounts/confirm").body_json(&json!({ "token": token })).send().await;
+        confirm.assert_status(StatusCode::NO_CONTENT);
+        let again = api.post("/v1/accounts/confirm").body_json(&json!({ "token": token })).send().await;
+        again.assert_status(StatusCode::GONE);
+
+        let signed_in = api.post("/v1/session").body_json(&sign_in).send().await;
+        signed_in.assert_status_is_ok();
+        let cookie = signed_in.0.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        assert!(cookie.starts_with("orientation_session="));
+        let me = json_of(api.get("/v1/me").header("cookie", &cookie).send().await).await;
+        assert_eq!(
+            (&me["email"], &me["approved"], me.get("pendingEmail")),
+            (&json!(EMAIL), &json!(true), None)
+        );
+
+        let patch = |body: Value| {
+            api.patch("/v1/me")
+                .header("cookie", &cookie)
+                .header("origin", "http://127.0.0.1:3000")
+                .body_json(&body)
+                .send()
+        };
+        let renamed = json_of(patch(UpdateMeBody::example().to_json().unwrap()).await).await;
+        assert_eq!(renamed["preferredName"], "Lex");
+        let cleared = json_of(patch(json!({ "preferredName": null })).await).await;
+        assert_eq!(cleared.get("preferredName"), None, "{cleared}");
+        for theirs in ["scopes", "role", "approved", "email", "id"] {
+            patch(json!({ theirs: "admin:all" })).await.assert_status(StatusCode::UNPROCESSABLE_ENTITY);
+        }
+
+        let wrong = json!({ "currentPassword": "nobody knows this one", "newPassword": NEW_PASSWORD });
+        let change = api.put("/v1/me/password").header("cookie", &cookie).body_json(&wrong).send().await;
+        change.assert_status(StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(json_of(change).await["errors"][0]["code"], "wrong-password");
+        let change = ChangePasswordBody::example().to_json().unwrap();
+        let change = api.put("/v1/me/password").header("cookie", &cookie).body_json(&change).send().await;
+        change.assert_status(StatusCode::NO_CONTENT);
+        let out = api.delete("/v1/session").header("cookie", &cookie).send().await;
+        out.assert_status(StatusCode::NO_CONTENT);
+        api.get("/v1/me").header("cookie", &cookie).send().await.assert_status(StatusCode::UNAUTHORIZED);
+    }
+}

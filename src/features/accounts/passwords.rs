@@ -1,11 +1,11 @@
 //! Passwords: how they are read, judged and hashed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{self, Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
@@ -29,6 +29,9 @@ const OWN: usize = 4;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// Bytes of a salt (RFC 9106).
+const SALT_BYTES: usize = 16;
 
 /// What a password is compared with when there is no account: random bytes in the shape of a hash, so that the
 /// work is the same and nothing fits.
@@ -132,17 +135,20 @@ pub struct Passwords {
     queue: Arc<Semaphore>,
     /// One permit for each that hashes.
     permits: Arc<Semaphore>,
+    /// At most one for each permit, made when first needed.
+    memories: Arc<Mutex<Vec<Memory>>>,
     hashes: Arc<AtomicU64>,
 }
 
 impl Passwords {
-    /// Hashes on at most `permits` threads at once: as many as there are cores (each takes 19 MiB).
+    /// Hashes on at most `permits` threads at once: as many as there are cores (each takes 19 MiB, and keeps them).
     pub fn new(ids: Arc<dyn Ids>, permits: usize) -> Self {
         let permits = permits.max(1);
         Self {
             ids,
             queue: Arc::new(Semaphore::new(permits * (QUEUE_PER_PERMIT + 1))),
             permits: Arc::new(Semaphore::new(permits)),
+            memories: Arc::default(),
             hashes: Arc::default(),
         }
     }
@@ -163,11 +169,9 @@ impl Passwords {
     /// [`Rush`] if too many wait already.
     pub async fn hash(&self, password: Password) -> Result<String, Rush> {
         let salt = self.ids.secret();
-        self.off_thread(move || {
-            let hash: PasswordHash = argon2id()
-                .hash_password_with_salt(password.0.expose().as_bytes(), &salt[..16])
-                .expect("parameters, salt and lengths are within Argon2's bounds");
-            hash.to_string()
+        self.off_thread(move |memory| {
+            let hash = hash(&password, &salt[..SALT_BYTES], memory);
+            hash.expect("parameters, salt and lengths are within Argon2's bounds").to_string()
         })
         .await
     }
@@ -179,35 +183,79 @@ impl Passwords {
     /// [`Rush`] if too many wait already.
     pub async fn verify(&self, password: Password, hash: Option<&str>) -> Result<bool, Rush> {
         let (known, hash) = (hash.is_some(), hash.unwrap_or(DECOY).to_owned());
-        self.off_thread(move || {
-            let fits = argon2id().verify_password(password.0.expose().as_bytes(), hash.as_str()).is_ok();
-            fits && known
-        })
-        .await
+        self.off_thread(move |memory| fits(&password, &hash, memory) && known).await
     }
 
     async fn off_thread<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Rush> {
         let rush = Rush { retry_after: Duration::from_secs(3) };
         let place = self.queue.clone().try_acquire_owned().map_err(|_| rush)?;
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| rush)?;
-        let (hashes, held) = (self.hashes.clone(), (place, permit));
+        let (hashes, memories, held) = (self.hashes.clone(), self.memories.clone(), (place, permit));
         // The work keeps both permits: a caller who hangs up doesn't make room before it is done.
         let run = move || {
             let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = held;
             hashes.fetch_add(1, Ordering::Relaxed);
-            work()
+            let mut memory =
+                memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let done = work(&mut memory);
+            memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            done
         };
         // It fails only while the process shuts down.
         tokio::task::spawn_blocking(run).await.map_err(|_| rush)
     }
 }
 
-fn argon2id() -> Argon2<'static> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("OWASP's parameters are valid");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+/// What Argon2 works in.
+type Memory = Vec<Block>;
+
+fn hash(password: &Password, salt: &[u8], memory: &mut Memory) -> Result<PasswordHash, password_hash::Error> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    let salt = Salt::new(salt)?;
+    Ok(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params)?,
+        hash: Some(output(params, password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?),
+        salt: Some(salt),
+    })
+}
+
+fn fits(password: &Password, hash: &str, memory: &mut Memory) -> bool {
+    compare(password, hash, memory).unwrap_or_else(|error| {
+        tracing::error!(%error, "a password's hash in the store can't be read");
+        false
+    })
+}
+
+/// In constant time, as the library compares `Output`s.
+fn compare(password: &Password, hash: &str, memory: &mut Memory) -> Result<bool, password_hash::Error> {
+    let kept = PasswordHash::new(hash)?;
+    let params = Params::try_from(&kept)?;
+    let (Some(salt), Some(expected)) = (kept.salt, kept.hash) else {
+        return Err(phc::Error::MissingField.into());
+    };
+    Ok(output(params, password, &salt, expected.len(), memory)? == expected)
+}
+
+/// Argon2id in memory that is used again: a block of this size that is freed stays behind in every thread that
+/// ever had one, and a rush passes through hundreds of threads.
+fn output(
+    params: Params,
+    password: &Password,
+    salt: &[u8],
+    length: usize,
+    memory: &mut Memory,
+) -> Result<Output, password_hash::Error> {
+    memory.resize(params.block_count(), Block::new());
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let output = bytes.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+    argon2.hash_password_into_with_memory(password.0.expose().as_bytes(), salt, output, memory)?;
+    Ok(Output::new(output)?)
 }
 
 #[cfg(test)]
@@ -280,6 +328,15 @@ mod tests {
         assert!(!fits("seven maple canoes drift", None).await);
         assert!(PasswordHash::new(DECOY).is_ok());
         assert_eq!(passwords.hashes(), 4);
+        assert!(!fits("seven maple canoes drift", Some("not a hash")).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_rush_takes_no_more_memory_than_there_are_permits() {
+        let passwords = Passwords::new(Arc::new(RandomIds), 2);
+        let tries = (0..20).map(|_| passwords.verify(Password::read("seven maple canoes drift"), None));
+        futures_util::future::join_all(tries).await;
+        assert!(passwords.memories.lock().unwrap().len() <= 2);
     }
 
     #[tokio::test]

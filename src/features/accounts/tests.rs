@@ -96,7 +96,7 @@ impl World {
     }
 
     /// The token in the newest letter of this kind.
-    async fn token(&self, template: &str, purpose: Purpose, to: &str) -> String {
+    pub async fn token(&self, template: &str, purpose: Purpose, to: &str) -> String {
         let mail = self.mails(template, to).await.pop().expect("there is such a letter");
         self.keys.seal(purpose.seal(), mail.about("token").unwrap())
     }
