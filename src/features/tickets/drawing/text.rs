@@ -208,7 +208,40 @@ fn is_order(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::*;
+
+    fn lines(text: &str, width: f32) -> Vec<&str> {
+        let style = Style { sizes: &[10.0], bold: false, align: Alignment::Start, ink: Ink::Black };
+        let layout = Press::new().lay_out(text, style, 10.0, width);
+        layout.lines().map(|line| &text[line.text_range()]).collect()
+    }
+
+    #[test]
+    fn scripts_without_spaces_wrap_and_thai_between_its_words() {
+        let words = ["สวัสดี", "ชาว", "โลก", "สวัสดี", "ชาว", "โลก"];
+        let text = words.concat();
+        let ends: Vec<usize> = (1..=words.len()).map(|n| words[..n].concat().len()).collect();
+        for width in [32.0, 38.0, 44.0, 50.0, 56.0] {
+            let mut end = 0;
+            let lines = lines(&text, width);
+            assert!(lines.len() > 1 && lines.concat() == text);
+            for line in lines {
+                end += line.len();
+                assert!(ends.contains(&end), "{line} at {width}");
+            }
+        }
+        assert_eq!(lines("你好世界你好", 45.0), ["你好世界", "你好"]);
+        assert_eq!(lines("早起きは三文の徳", 45.0), ["早起きは", "三文の徳"]);
+    }
+
+    #[test]
+    fn a_word_that_is_too_long_wraps_anywhere() {
+        for long in ["x".repeat(300), format!("e{}", "\u{301}".repeat(300)), "สวัสดี".repeat(50)]
+        {
+            assert_eq!(lines(&long, 45.0).concat(), long);
+        }
+        assert!(lines(&"x".repeat(300), 45.0).len() > 20);
+    }
 
     #[test]
     fn orders_and_line_breaks_are_not_printed() {
