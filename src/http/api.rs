@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
@@ -33,7 +32,7 @@ pub struct ApiParts {
 /// The whole interface.
 pub struct Api {
     document: Document,
-    endpoint: BoxEndpoint<'static>,
+    frame: Frame,
 }
 
 impl Api {
@@ -61,14 +60,14 @@ impl Api {
         };
         let frame = Frame {
             api: service.into_endpoint(),
-            docs: docs::route(&document),
+            docs: docs::route(&document).boxed(),
             pages: pages.map_to_response().boxed(),
             methods: methods(&document),
             origins,
             shared: Arc::new(shared),
             headers,
         };
-        Self { document, endpoint: frame.boxed() }
+        Self { document, frame }
     }
 
     /// What is served as `/openapi.json`, and what `orientation openapi` writes.
@@ -78,7 +77,7 @@ impl Api {
 
     /// The endpoint that the server serves.
     pub fn into_endpoint(self) -> impl Endpoint<Output = Response> + 'static {
-        self.endpoint
+        self.frame
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use poem::endpoint::BoxEndpoint;
 use poem::http::header::{self, HeaderName, HeaderValue};
 use poem::http::{HeaderMap, Method, StatusCode};
-use poem::{Body, Endpoint, IntoResponse, PathPattern, Request, Response, Route};
+use poem::{Body, Endpoint, IntoResponse, PathPattern, Request, Response};
 use poem_openapi::OperationId;
 use tracing::Instrument;
 
@@ -70,9 +71,9 @@ pub(super) fn peer(request: &Request) -> IpAddr {
 }
 
 /// The endpoint that the server serves.
-pub(super) struct Frame<A> {
-    pub(super) api: A,
-    pub(super) docs: Route,
+pub(super) struct Frame {
+    pub(super) api: BoxEndpoint<'static>,
+    pub(super) docs: BoxEndpoint<'static>,
     pub(super) pages: BoxEndpoint<'static>,
     /// Methods of each path of the API, by the router's pattern: for `Allow`.
     pub(super) methods: HashMap<String, HeaderValue>,
@@ -81,29 +82,60 @@ pub(super) struct Frame<A> {
     pub(super) headers: Headers,
 }
 
-impl<A: Endpoint<Output = Response>> Endpoint for Frame<A> {
+impl Endpoint for Frame {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let id = self.request_id(&request);
+        let started = tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(Instant::now);
+        let (id, head) = (self.request_id(&request), self.head(&request));
         let span = tracing::info_span!(target: ACCESS_LOG, "request", id = id.to_str().unwrap_or_default());
-        let (answer, taken) = metered::collect(self.log(request)).instrument(span).await;
-        let (mut answer, head) = answer;
+        // Wrapped where it stands: a future of this size is dear to move.
+        let work = pin!(self.answer(request, &head));
+        let (answer, taken) = metered::collect(work).instrument(span).await;
+        let mut answer = answer.unwrap_or_else(errors::answer);
+        errors::say_what_is_allowed(&mut answer, &self.methods);
         metered::write(&taken, answer.headers_mut());
         self.headers.complete(&head, &self.origins, &mut answer);
+        if let Some(started) = started {
+            log(&id, &head, &answer, started);
+        }
         answer.headers_mut().insert(REQUEST_ID, id);
         Ok(answer)
     }
 }
 
+/// One line a request: never a query, nothing about people.
+fn log(id: &HeaderValue, head: &Head, answer: &Response, started: Instant) {
+    let ms = started.elapsed().as_micros() as f64 / 1000.0;
+    tracing::info!(
+        target: ACCESS_LOG,
+        id = id.to_str().unwrap_or_default(),
+        method = head.method,
+        route = route(answer),
+        status = answer.status().as_u16(),
+        ms,
+    );
+}
+
 /// What is still to be known about a request once it has been answered.
 struct Head {
+    method: &'static str,
     api: bool,
     cookie: bool,
     frontend: bool,
 }
 
-impl<A: Endpoint<Output = Response>> Frame<A> {
+impl Frame {
+    fn head(&self, request: &Request) -> Head {
+        let (path, headers) = (request.uri().path(), request.headers());
+        Head {
+            method: known(request.method()),
+            api: path.starts_with("/v1/") || path.starts_with("/health/"),
+            cookie: self.shared.cookie.of(headers).is_some(),
+            frontend: self.origins.is_frontend(headers),
+        }
+    }
+
     /// The id under which a trusted proxy knows the request, or a new one.
     fn request_id(&self, request: &Request) -> HeaderValue {
         let given = request.headers().get(REQUEST_ID).filter(|id| is_sane_id(id.as_bytes()));
@@ -113,35 +145,21 @@ impl<A: Endpoint<Output = Response>> Frame<A> {
         }
     }
 
-    async fn log(&self, request: Request) -> (Response, Head) {
-        if !tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO) {
-            return self.answer(request).await;
+    async fn answer(&self, mut request: Request, head: &Head) -> poem::Result<Response> {
+        if let Some(answer) = self.turn_away(&request, head) {
+            return Ok(answer);
         }
-        let (started, method) = (Instant::now(), known(request.method()));
-        let (answer, head) = self.answer(request).await;
-        let status = answer.status().as_u16();
-        let ms = started.elapsed().as_micros() as f64 / 1000.0;
-        tracing::info!(target: ACCESS_LOG, method, route = route(&answer), status, ms);
-        (answer, head)
-    }
-
-    async fn answer(&self, mut request: Request) -> (Response, Head) {
-        let path = request.uri().path();
-        let head = Head {
-            api: path.starts_with("/v1/") || path.starts_with("/health/"),
-            cookie: self.shared.cookie.of(request.headers()).is_some(),
-            frontend: self.origins.is_frontend(request.headers()),
-        };
-        let outcome = match self.turn_away(&request, &head) {
-            Some(answer) => Ok(answer),
-            None => match read_body(&mut request).await {
-                Ok(()) => self.dispatch(request, head.api).await,
-                Err(problem) => Err(problem.into()),
-            },
-        };
-        let mut answer = outcome.unwrap_or_else(errors::answer);
-        errors::say_what_is_allowed(&mut answer, &self.methods);
-        (answer, head)
+        if has_body(&request) {
+            Box::pin(read_body(&mut request)).await?;
+        }
+        request.set_data(self.shared.clone());
+        let work = pin!(self.lead(request, head));
+        let guarded = AssertUnwindSafe(work).catch_unwind();
+        match tokio::time::timeout(limits::REQUEST_TIME, guarded).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_panic)) => Err(errors::panicked().into()),
+            Err(_elapsed) => Err(errors::took_too_long()),
+        }
     }
 
     /// Answers what is not to reach an operation or a page.
@@ -165,31 +183,33 @@ impl<A: Endpoint<Output = Response>> Frame<A> {
         })
     }
 
-    async fn dispatch(&self, mut request: Request, api: bool) -> poem::Result<Response> {
-        request.set_data(self.shared.clone());
-        let work = async {
-            match request.uri().path() {
-                _ if api => self.api.call(request).await,
-                path if docs::is_here(path) => self.docs.call(request).await,
-                _ => self.pages.call(request).await,
-            }
+    /// To the operation or page.
+    fn lead<'a>(
+        &'a self,
+        request: Request,
+        head: &Head,
+    ) -> impl Future<Output = poem::Result<Response>> + Send + 'a {
+        let endpoint = match request.uri().path() {
+            _ if head.api => &self.api,
+            path if docs::is_here(path) => &self.docs,
+            _ => &self.pages,
         };
-        let guarded = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout(limits::REQUEST_TIME, guarded).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panic)) => Err(errors::panicked().into()),
-            Err(_elapsed) => Err(errors::took_too_long()),
-        }
+        endpoint.call(request)
     }
+}
+
+/// Whether a body follows the head.
+fn has_body(request: &Request) -> bool {
+    let headers = request.headers();
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|bytes| bytes != "0")
 }
 
 /// Reads the whole body within its limits, so that nothing behind has to care.
 async fn read_body(request: &mut Request) -> Result<(), Problem> {
     let headers = request.headers();
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.unwrap_or(0) == 0 && !headers.contains_key(header::TRANSFER_ENCODING) {
-        return Ok(());
-    }
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let limit = limits::body(request.uri().path());
     let waits_to_be_asked = headers.contains_key(header::EXPECT);
     if declared.is_some_and(|bytes| bytes > limit && (waits_to_be_asked || bytes > limits::DROPPED)) {
