@@ -90,9 +90,8 @@ impl Endpoint for Frame {
         let (id, head) = (self.request_id(&request), self.head(&request));
         let span = tracing::info_span!(target: ACCESS_LOG, "request", id = id.to_str().unwrap_or_default());
         // Wrapped where it stands: a future of this size is dear to move.
-        let work = pin!(self.answer(request, &head));
-        let (answer, taken) = metered::collect(work).instrument(span).await;
-        let mut answer = answer.unwrap_or_else(errors::answer);
+        let work = pin!(self.answer(request, &head).map(|outcome| outcome.unwrap_or_else(errors::answer)));
+        let (mut answer, taken) = metered::collect(work).instrument(span).await;
         errors::say_what_is_allowed(&mut answer, &self.methods);
         metered::write(&taken, answer.headers_mut());
         self.headers.complete(&head, &self.origins, &mut answer);
