@@ -44,7 +44,8 @@ impl Crons {
     ) -> Self {
         assert!(self.list.iter().all(|other| other.name != name), "two repeated jobs are called {name}");
         let pattern = Cron::from_str(pattern).unwrap_or_else(|error| panic!("{name}: {pattern}: {error}"));
-        let job = move |id, tick, now| Job::new(id, &payload(tick), now).at(tick);
+        // Due since it is made and not since its tick: of one that was missed nobody could know.
+        let job = move |id, tick, now| Job::new(id, &payload(tick), now);
         self.list.push(Repeated { name, pattern, job: Box::new(job), next: None });
         self
     }
@@ -135,6 +136,12 @@ mod tests {
         assert_eq!(ids(&crons, "2026-07-02T03:59:59Z"), ["cron:report:2026-07-01T13:00:00.000Z"]);
         assert!(ids(&crons, "2026-07-02T04:00:00Z").is_empty());
         assert!(ids(&crons, "2026-07-02T12:59:59Z").is_empty());
+    }
+
+    #[test]
+    fn a_missed_tick_has_not_been_waiting_for_a_worker() {
+        let now = time("2026-07-01T15:30:00Z");
+        assert_eq!(daily("0 9 * * *").due(now)[0].run_at, now);
     }
 
     #[test]
