@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** A letter of `/outbox.json`. */
 export interface Letter {
   id: string;
   to: string;
   subject: string;
   text: string;
+  html: string;
   attachments: { name: string; type: string; address: string }[];
 }
 
@@ -24,11 +26,15 @@ export class Service {
     const folder = await mkdtemp(join(tmpdir(), 'orientation-client-'));
     const child = spawn(program, {
       cwd: fileURLToPath(new URL('../../..', import.meta.url)),
-      env: { ...process.env, ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'warn' },
+      env: {
+        PATH: process.env['PATH'], ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'warn',
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const lines = createInterface({ input: child.stdout });
-    const [first] = (await once(lines, 'line')) as [string];
+    const first = await Promise.race([
+      once(createInterface({ input: child.stdout }), 'line').then(([line]) => line as string),
+      once(child, 'exit').then(([code]) => { throw new Error(`the service ended at its start with ${code}`); }),
+    ]);
     return new Service(first.replace(/\/$/, ''), child, folder);
   }
 
@@ -39,17 +45,41 @@ export class Service {
     await rm(this.folder, { recursive: true });
   }
 
-  /** Waits for a letter to `to` that `wanted` accepts. */
+  /** Waits for a letter to `to` that `wanted` accepts; the newest of them. */
   async letter(to: string, wanted: (letter: Letter) => boolean): Promise<Letter> {
-    const deadline = Date.now() + 30_000;
-    while (Date.now() < deadline) {
+    return eventually(`a letter to ${to}`, async () => {
       const answer = await fetch(`${this.url}/outbox.json?to=${encodeURIComponent(to)}`);
-      const found = ((await answer.json()) as { items: Letter[] }).items.find(wanted);
-      if (found) return found;
-      await new Promise((done) => setTimeout(done, 50));
-    }
-    throw new Error(`no such letter to ${to}`);
+      return ((await answer.json()) as { items: Letter[] }).items.find(wanted);
+    });
   }
+
+  /** The token of the link to `page` in a letter to `to`, but not `known`. */
+  async token(to: string, page: string, known?: string): Promise<string> {
+    const link = new RegExp(`${this.url}${page}\\?token=([^\\s&]+)`);
+    const token = ({ text }: Letter) => link.exec(text)?.[1];
+    const letter = await this.letter(to, (letter) => ![undefined, known].includes(token(letter)));
+    return token(letter) ?? '';
+  }
+}
+
+/** Presses a button of the sandbox's checkout page; answers with the address that it leads to. */
+export async function press(checkoutUrl: string, button: 'pay' | 'later-succeeds' | 'later-fails' | 'back'): Promise<string> {
+  const answer = await fetch(checkoutUrl, {
+    method: 'POST', redirect: 'manual', body: new URLSearchParams({ press: button }),
+  });
+  if (answer.status !== 303) throw new Error(`the checkout page answered ${answer.status}`);
+  return answer.headers.get('location') ?? '';
+}
+
+/** Asks again until there is an answer. */
+export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = Date.now() + 30_000;
+  while (Date.now() < deadline) {
+    const answer = await ask();
+    if (answer) return answer;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`waited in vain for ${what}`);
 }
 
 /** `fetch` with a jar: Node keeps no cookies, browsers do. */
@@ -60,8 +90,8 @@ export function fetchWithCookies(): typeof fetch {
     if (jar.size > 0) request.headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
     const answer = await fetch(request);
     for (const cookie of answer.headers.getSetCookie()) {
-      const [pair = ''] = cookie.split(';');
-      const [name = '', value = ''] = pair.split('=');
+      const pair = cookie.split(';', 1)[0] ?? '';
+      const [name, value] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)];
       if (value) jar.set(name, value);
       else jar.delete(name);
     }

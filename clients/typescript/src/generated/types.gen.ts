@@ -1892,6 +1892,10 @@ export type RegisterErrors = {
      */
     422: Problem;
     /**
+     * Too many tries: `Retry-After` says when to come back.
+     */
+    429: Problem;
+    /**
      * Not available now. Nothing was changed; try again in a moment.
      */
     503: Problem;

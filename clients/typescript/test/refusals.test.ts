@@ -1,0 +1,51 @@
+/** What is refused comes as a typed problem; what never reached the service doesn't. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { client, getEvent, getMe, getOrder, isProblem, register, signUp, type Problem } from '../src/index.js';
+import { Service, fetchWithCookies } from './service.js';
+import { form, signedIn } from './students.js';
+
+let service: Service;
+
+before(async () => {
+  service = await Service.start();
+  client.setConfig({ baseUrl: service.url, credentials: 'include', fetch: fetchWithCookies() });
+});
+after(() => service?.stop());
+
+test('a refusal is a typed problem that names every fault at once', async () => {
+  const { data, error, response } = await signUp({ body: { email: 'a@b.example', password: 'x', firstName: '', lastName: 'Y'.repeat(101) } });
+  assert.equal(data, undefined);
+  assert.equal(response.headers.get('content-type'), 'application/problem+json');
+  const problem: Problem | undefined = error;
+  assert.ok(isProblem(problem));
+  assert.deepEqual([problem.type, problem.status], ['/problems/invalid', 422]);
+  assert.deepEqual(problem.errors?.map(({ pointer }) => pointer).sort(), ['/firstName', '/lastName', '/password']);
+  for (const fault of problem.errors ?? []) assert.ok(fault.code && fault.detail, fault.pointer);
+});
+
+test('faults inside a form are named by their place', async () => {
+  await signedIn(service, 'faults@mail.example.edu');
+  const emergencyContact = { ...form.emergencyContact, phone: 'none' };
+  const { error } = await register({ body: { ...form, emergencyContact, discipline: 'Alchemy', dietary: ['Halal', 'Air'] } });
+  assert.deepEqual(
+    error?.errors?.map(({ pointer }) => pointer).sort(), ['/dietary/1', '/discipline', '/emergencyContact/phone'],
+  );
+});
+
+test('a stranger is told so, and an order of nobody is not found', async () => {
+  const { error } = await getMe({ fetch });
+  assert.deepEqual([error?.type, error?.status], ['/problems/not-signed-in', 401]);
+  const { error: unknown } = await getOrder({ path: { orderId: '01890000-0000-7000-8000-000000000000' } });
+  assert.equal(unknown?.type, '/problems/no-such-order');
+});
+
+test('with throwOnError the problem is thrown', async () => {
+  await assert.rejects(getMe({ fetch, throwOnError: true }), (error) => isProblem(error) && error.status === 401);
+});
+
+test('what never reached the service is no problem', async () => {
+  const { error, response } = await getEvent({ baseUrl: 'http://127.0.0.1:1' });
+  assert.ok(error !== undefined && !isProblem(error));
+  assert.equal(response, undefined);
+});
