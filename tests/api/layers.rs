@@ -77,7 +77,8 @@ fn poem_is_imported_by_http_controllers_pages_and_the_composition_root_only() {
         let file = source.path.rsplit('/').next().expect("a name");
         let allowed = source.path.starts_with("src/http/")
             || source.path == "src/app.rs"
-            || (source.feature().is_some() && ["controller.rs", "pages.rs", "tests.rs"].contains(&file));
+            || (source.feature().is_some()
+                && ["controller.rs", "controller_tests.rs", "pages.rs", "tests.rs"].contains(&file));
         let found =
             source.code().find(|(_, line)| !allowed && (uses(line, "poem") || uses(line, "poem_openapi")));
         assert_eq!(found, None, "{}: poem belongs to http, controllers and pages", source.path);

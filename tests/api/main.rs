@@ -3,6 +3,17 @@
 //! Shaped like the URLs. Each test starts a service (it takes some milliseconds) and ends it with [`TestApp::finish`],
 //! which fails if a job is left over.
 
+mod checkout_pages;
+mod documents;
 mod layers;
+mod letters;
+mod logs;
 mod newcomer;
+mod races;
+mod real_input;
 mod support;
+mod v1_event;
+mod v1_orders;
+mod v1_registration;
+mod v1_ticket;
+mod v1_webhooks_stripe;

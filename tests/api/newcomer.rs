@@ -1,19 +1,9 @@
 //! The newcomer's way, from signing up to the ticket.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+pub use crate::support::form;
 use crate::support::{PASSWORD, TestApp};
-
-/// A form with the choices of the shipped `event.toml`.
-pub fn form(student_id: &str) -> Value {
-    json!({
-        "legalName": "Ana García", "pronouns": "she/her", "birthDate": "2008-02-29", "studentId": student_id,
-        "discipline": "Civil", "shirtSize": "M", "phone": "+1 506-234-5678",
-        "emergencyContact": { "name": "Luz García", "relationship": "mother", "phone": "+1 506 233 0166" },
-        "dietary": [], "joinsHunt": true, "huntTeammates": [], "summerCity": "Port Autumn", "summerCountry": "CA",
-        "movingMonth": "August", "photoConsent": true, "bursaryRequested": false,
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_signs_up_confirms_signs_in_registers_pays_and_holds_a_ticket() {

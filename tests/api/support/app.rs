@@ -10,7 +10,7 @@ use orientation::config::Config;
 use orientation::features::accounts::{Account, Names, Password, Passwords, Session, SessionSecret, SignUp};
 use orientation::http::{Role, Server};
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Timestamp};
-use orientation::platform::jobs::{Job, JobState};
+use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
@@ -121,10 +121,9 @@ impl TestApp {
     }
 
     async fn jobs_due(&self) -> Vec<Job> {
-        let unfinished = Filter::Or(vec![Filter::eq("state", "waiting"), Filter::eq("state", "running")]);
-        let jobs = self.store.find::<Job>(Query::new(unfinished)).await.expect("readable");
-        let now = self.clock.now();
-        jobs.into_iter().filter(|job| job.state == JobState::Running || job.run_at <= now).collect()
+        let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", self.clock.now().into()));
+        let unfinished = Filter::Or(vec![due, Filter::eq("state", "running")]);
+        self.store.find::<Job>(Query::new(unfinished)).await.expect("readable")
     }
 
     /// Ends the service. Fails if a job is left over.

@@ -3,9 +3,14 @@
 mod app;
 mod clock;
 mod mailbox;
+mod poppler;
+pub mod stripe;
+mod student;
 mod visitor;
 
 pub use app::{PASSWORD, TestApp};
 pub use clock::ShiftedClock;
 pub use mailbox::Mailbox;
+pub use poppler::text_of_pdf;
+pub use student::{form, new_student_id};
 pub use visitor::Visitor;

@@ -1,0 +1,100 @@
+//! What is kept of a registration never holds what the form must not write, whatever is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orientation::platform::store::Document;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, Visitor, form, new_student_id};
+
+/// A registration as it lies in the store, whatever it holds.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Raw {
+    id: String,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+impl Document for Raw {
+    const COLLECTION: &'static str = "registrations";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// What would be worth writing: of the registration, the order, the account, and features to come.
+const FOREIGN: [&str; 20] = [
+    "id",
+    "account",
+    "group",
+    "state",
+    "orderId",
+    "studentKey",
+    "submittedAt",
+    "registeredAt",
+    "registered",
+    "isRegistered",
+    "payments",
+    "paidAt",
+    "checkIns",
+    "team",
+    "huntTeam",
+    "role",
+    "scopes",
+    "form",
+    "__proto__",
+    "$set",
+];
+
+async fn raw(app: &TestApp, student: &Visitor) -> Option<Raw> {
+    app.store.get(&student.account().id).await.expect("readable")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_but_what_the_form_has() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let honest = form(&new_student_id());
+    for name in FOREIGN {
+        let pointer = |place: &str| vec![(format!("{place}/{name}"), "unknown-property".to_owned())];
+        let mut outside = honest.clone();
+        outside[name] = json!("registered");
+        assert_eq!(ana.post("/v1/registration", &outside).await.faults(), pointer(""));
+        let mut inside = honest.clone();
+        inside["emergencyContact"][name] = json!({ "name": "Beta", "symbol": "β" });
+        assert_eq!(ana.post("/v1/registration", &inside).await.faults(), pointer("/emergencyContact"));
+    }
+    assert_eq!(raw(&app, &ana).await, None);
+
+    ana.post("/v1/registration", &honest).await.ok(201);
+    let kept = raw(&app, &ana).await.expect("there");
+    let names: BTreeSet<_> = kept.rest.keys().map(String::as_str).collect();
+    assert_eq!(names, BTreeSet::from(["form", "group", "orderId", "state", "studentKey", "submittedAt"]));
+    let asked: BTreeSet<_> = honest.as_object().expect("an object").keys().cloned().collect();
+    let form = kept.rest["form"].as_object().expect("an object");
+    let more: BTreeSet<_> = form.keys().filter(|name| !asked.contains(*name)).map(String::as_str).collect();
+    assert_eq!(more, BTreeSet::from(["accessibilityContact"]), "it has a default");
+
+    for name in FOREIGN {
+        let pointer = vec![(format!("/{name}"), "unknown-property".to_owned())];
+        assert_eq!(ana.patch("/v1/registration", &json!({ name: "registered" })).await.faults(), pointer);
+    }
+    assert_eq!(raw(&app, &ana).await, Some(kept));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_that_is_sent_twice_writes_nothing_foreign() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let twice = form(&new_student_id()).to_string().replacen('{', "{\"shirtSize\":{\"group\":\"Beta\"},", 1);
+    let request = ana.request(reqwest::Method::POST, "/v1/registration");
+    let answer = ana.send(request.header("content-type", "application/json").body(twice)).await;
+    assert!([201, 400, 422].contains(&answer.status.as_u16()), "{answer:?}");
+    if let Some(kept) = raw(&app, &ana).await {
+        assert_eq!(kept.rest["form"]["shirtSize"], "M");
+    }
+    app.finish().await;
+}

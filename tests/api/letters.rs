@@ -1,0 +1,128 @@
+//! The letters about a registration. Accounts' own letters stand with the accounts.
+
+use serde_json::Value;
+
+use crate::support::stripe::{self, event};
+use crate::support::{Mailbox, TestApp, Visitor, form, new_student_id, text_of_pdf};
+
+/// Everything that somebody got: the letters as they are, and the text of what goes with them.
+async fn all_that_came(app: &TestApp, student: &Visitor) -> String {
+    app.settle().await;
+    let mut all = String::new();
+    for letter in app.mailbox(student.email()).letters().await {
+        all.push_str(&letter.to_string());
+        for file in letter["attachments"].as_array().expect("a list") {
+            assert_eq!(file["type"], "application/pdf");
+            let address = file["address"].as_str().expect("an address");
+            all.push_str(&text_of_pdf(&student.get(address).await.bytes));
+        }
+    }
+    all
+}
+
+async fn subjects(mailbox: &Mailbox) -> Vec<String> {
+    let letters = mailbox.letters().await;
+    letters.iter().map(|letter| letter["subject"].as_str().expect("a text").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registration_complete_brings_the_ticket_as_a_pdf() {
+    let app = TestApp::start().await;
+    let (ana, order) = app.registered().await;
+    let letter = app.mailbox(ana.email()).letter("You are registered").await;
+    assert_eq!(
+        (&letter["to"], letter["id"].as_str()),
+        (&Value::from(ana.email()), Some(&*ticket_of(&order)))
+    );
+    let [file] = &letter["attachments"].as_array().expect("a list")[..] else { panic!("one file") };
+    assert_eq!((&file["name"], &file["type"]), (&"ticket.pdf".into(), &"application/pdf".into()));
+    let pdf = ana.get(file["address"].as_str().expect("an address")).await;
+    let (sent, shown) = (text_of_pdf(&pdf.bytes), text_of_pdf(&ana.get("/v1/ticket.pdf").await.bytes));
+    assert_eq!(sent, shown);
+    let group = ana.get("/v1/registration").await.ok(200)["group"]["name"].clone();
+    let text = letter["text"].as_str().expect("a text");
+    for part in ["CAD 130.00", group.as_str().expect("a name"), "Hello Ana"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    app.finish().await;
+}
+
+fn ticket_of(order: &Value) -> String {
+    format!("ticket:{}", order["id"].as_str().expect("an id"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_that_ended_unpaid_is_told_once() {
+    let app = stripe::app_with_secret().await;
+    let (ana, order) = app.submitted().await;
+    app.deliver(&event("evt_1", "expired", &order, "unpaid")).await.ok(200);
+    app.deliver(&event("evt_2", "expired", &order, "unpaid")).await.ok(200);
+    app.settle().await;
+    let mailbox = app.mailbox(ana.email());
+    assert_eq!(subjects(&mailbox).await.len(), 1);
+    let letter = mailbox.letter("isn't paid yet").await;
+    assert_eq!(letter["id"], format!("checkout-expired:{}", stripe::session(&order)));
+    let text = letter["text"].as_str().expect("a text");
+    let link = text.split_whitespace().find(|word| word.contains("/checkout/back")).expect("a link");
+    assert!(ana.get(link).await.text().contains("Not paid yet"));
+    app.finish().await;
+}
+
+/// One of each kind: answers of the form that would be recognised anywhere.
+fn recognisable(student_id: &str) -> (Value, Vec<String>) {
+    let mut written = form(student_id);
+    let answers = [
+        ("medicalInformation", "Zebradiabetes of the third kind"),
+        ("medication", "Okapirin twice a day"),
+        ("accessibility", "A ramp for my quaggacycle"),
+        ("dietaryOther", "no tapirberries"),
+        ("pronounsOther", "xe/axolotlself"),
+        ("summerCity", "Port Narwhal"),
+        ("birthDate", "2003-03-23"),
+        ("phone", "+15062347654"),
+    ];
+    for (field, answer) in answers {
+        written[field] = answer.into();
+    }
+    written["pronouns"] = "Other".into();
+    written["dietary"] = vec!["Nut allergy"].into();
+    written["huntTeammates"] = vec!["quokka@mail.example.edu"].into();
+    written["emergencyContact"]["name"] = "Gerenuk Dikdik".into();
+    written["emergencyContact"]["phone"] = "+15062330987".into();
+    let mut all: Vec<_> = answers.iter().map(|(_, answer)| (*answer).to_owned()).collect();
+    let others = ["Nut allergy", "quokka@", "Gerenuk", "+15062330987", "5062347654", student_id];
+    all.extend(others.map(str::to_owned));
+    // A PDF's text is broken into lines anywhere.
+    all.extend(
+        ["Zebradiabetes", "Okapirin", "quaggacycle", "tapirberries", "axolotl", "Narwhal"].map(str::to_owned),
+    );
+    (written, all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_letter_and_no_ticket_ever_holds_an_answer_of_the_form() {
+    let app = stripe::app_with_secret().await;
+    let ana = app.student().await;
+    let student_id = new_student_id();
+    let (written, answers) = recognisable(&student_id);
+    let order = ana.post("/v1/registration", &written).await.ok(201)["order"].clone();
+    app.deliver(&event("evt_1", "expired", &order, "unpaid")).await.ok(200);
+    app.settle().await;
+    let before = all_that_came(&app, &ana).await;
+    let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
+    let next = ana.press(&checkout).await.ok(200);
+    let page = ana.get(next["checkoutUrl"].as_str().expect("a checkout")).await.text();
+    ana.press_button(&next, "pay").await;
+    let after = all_that_came(&app, &ana).await;
+    assert_eq!(subjects(&app.mailbox(ana.email())).await.len(), 2);
+    assert!(after.contains("Ana García") && after.contains("Receipt"), "the ticket is among it: {after}");
+    let ticket = ana.get("/v1/ticket").await.text() + &ana.get("/v1/ticket.svg").await.text();
+    for answer in &answers {
+        for (place, text) in [("before", &before), ("after", &after), ("page", &page), ("ticket", &ticket)] {
+            assert!(!text.contains(answer.as_str()), "{place}: {answer}");
+        }
+    }
+    let kept = ana.get("/v1/registration").await.text();
+    assert!(kept.contains("Zebradiabetes"), "it would have been found");
+    app.finish().await;
+}

@@ -1,0 +1,119 @@
+//! Many at once, over HTTP.
+//!
+//! That the races are real is shown where a guard can be taken away for one future alone (cargo feature `faults`):
+//! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs` and
+//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service.rs`. Unique keys hold
+//! the rest: one registration an account, one account a student id.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use orientation::features::payments::Order;
+use orientation::features::registration::{GroupBook, Registration};
+use orientation::platform::store::{Filter, Query};
+use serde_json::{Value, json};
+
+use crate::support::stripe::{self, event};
+use crate::support::{TestApp, form, new_student_id};
+
+async fn book(app: &TestApp) -> GroupBook {
+    app.store.get(GroupBook::ID).await.expect("readable").expect("somebody registered")
+}
+
+/// How many answers had this status.
+fn counted(answers: impl IntoIterator<Item = u16>) -> BTreeMap<u16, usize> {
+    let mut counts = BTreeMap::new();
+    for status in answers {
+        *counts.entry(status).or_insert(0) += 1;
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_register_at_once_and_are_counted_exactly() {
+    let app = TestApp::start().await;
+    let students = join_all((0..200).map(|_| app.student())).await;
+    let disciplines = &app.config.event.disciplines;
+    let registered = join_all(students.iter().enumerate().map(async |(n, student)| {
+        let mut form = form(&new_student_id());
+        form["discipline"] = disciplines[n % disciplines.len()].clone().into();
+        student.post("/v1/registration", &form).await.ok(201)
+    }))
+    .await;
+    let mut members = BTreeMap::new();
+    for answer in &registered {
+        let group = answer["registration"]["group"]["name"].as_str().expect("a name").to_owned();
+        *members.entry(group).or_insert(0) += 1;
+    }
+    let counted: BTreeMap<_, _> =
+        book(&app).await.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
+    assert_eq!(counted, members);
+    assert_eq!((members.values().min(), members.values().max()), (Some(&10), Some(&10)));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
+    let app = stripe::app_with_secret().await;
+    let (ana, order) = app.submitted().await;
+    let paid = event("evt_1", "completed", &order, "paid");
+    let answers = join_all((0..50).map(|_| app.deliver(&paid))).await;
+    assert_eq!(counted(answers.iter().map(|answer| answer.status.as_u16())), BTreeMap::from([(200, 50)]));
+    app.settle().await;
+    let kept: Order =
+        app.store.get(order["id"].as_str().expect("an id")).await.expect("readable").expect("there");
+    let registered: u32 = book(&app).await.groups.iter().map(|tally| tally.registered).sum();
+    let letters = app.mailbox(ana.email()).letters().await.len();
+    assert_eq!((kept.payments.len(), registered, letters), (1, 1, 1));
+    app.finish().await;
+}
+
+/// Registers twenty times at once, by turns of `accounts` accounts; returns the kinds of the answers, sorted.
+async fn twenty_at_once(app: &TestApp, accounts: usize) -> Vec<Value> {
+    let students = join_all((0..accounts).map(|_| app.student())).await;
+    let form = form(&new_student_id());
+    let tries = (0..20).map(|n| students[n % accounts].post("/v1/registration", &form));
+    let answers = join_all(tries).await;
+    let mut kinds: Vec<_> = answers.iter().map(|answer| answer.json()["type"].clone()).collect();
+    kinds.sort_by_key(Value::to_string);
+    let members: u32 = book(app).await.groups.iter().map(|tally| tally.members).sum();
+    let kept = app.store.count::<Registration>(Filter::All).await.expect("countable");
+    let orders = app.store.find::<Order>(Query::new(Filter::All)).await.expect("readable").len();
+    assert_eq!((members, kept, orders), (1, 1, 1));
+    kinds
+}
+
+/// One answer without a problem, the others with this one.
+fn one_and_nineteen(kind: &str) -> Vec<Value> {
+    let mut kinds = vec![json!(format!("/problems/{kind}")); 19];
+    kinds.push(Value::Null);
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_that_registers_twenty_times_at_once_is_registered_once() {
+    let app = TestApp::start().await;
+    assert_eq!(twenty_at_once(&app, 1).await, one_and_nineteen("already-registered"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_accounts_with_one_student_id_get_one_registration() {
+    let app = TestApp::start().await;
+    assert_eq!(twenty_at_once(&app, 20).await, one_and_nineteen("student-id-taken"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_who_press_pay_at_once_pay_once() {
+    let app = TestApp::start().await;
+    let (ana, order) = app.submitted().await;
+    let page = order["checkoutUrl"].as_str().expect("a checkout");
+    let presses = join_all((0..20).map(|_| ana.submit(page, &[("press", "pay")]))).await;
+    let statuses = counted(presses.iter().map(|answer| answer.status.as_u16()));
+    assert_eq!(statuses, BTreeMap::from([(303, 1), (409, 19)]));
+    app.settle().await;
+    assert_eq!(app.mailbox(ana.email()).letters().await.len(), 1);
+    assert_eq!(ana.order(&order).await["state"], "paid");
+    app.finish().await;
+}

@@ -1,0 +1,68 @@
+//! `/v1/event`.
+
+use std::time::Duration;
+
+use orientation::config::Window;
+use orientation::kernel::{Clock, SystemClock};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{TestApp, form, new_student_id};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A service whose window opens in an hour and closes an hour later.
+async fn app_before_its_window() -> TestApp {
+    let now = SystemClock.now();
+    let window = Window { opens: now.plus(HOUR), closes: now.plus(2 * HOUR) };
+    TestApp::start_with(|config| config.event.registration = window).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_event_is_not_sent_it_again() {
+    let app = TestApp::start().await;
+    let visitor = app.stranger();
+    let first = visitor.get("/v1/event").await;
+    let event = first.ok(200);
+    assert_eq!(event["products"][0]["price"], json!({ "amount": 13_000, "currency": "CAD" }));
+    let tag = first.header("etag").expect("a tag").to_owned();
+    for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".into()] {
+        let request = visitor.request(Method::GET, "/v1/event").header("if-none-match", &known);
+        let again = visitor.send(request).await;
+        assert_eq!((again.status.as_u16(), again.bytes.len()), (304, 0), "{known}");
+        assert_eq!(again.header("etag"), Some(&*tag));
+    }
+    let request = visitor.request(Method::GET, "/v1/event").header("if-none-match", "\"other\"");
+    assert_eq!(visitor.send(request).await.ok(200), event);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn students_register_within_the_window_and_the_event_says_where_now_is() {
+    let app = app_before_its_window().await;
+    let (visitor, early, late) = (app.stranger(), app.student().await, app.student().await);
+    let state = async || visitor.get("/v1/event").await.ok(200)["registration"]["state"].clone();
+
+    assert_eq!(state().await, "upcoming");
+    early.post("/v1/registration", &form(&new_student_id())).await.refused(409, "registration-closed");
+    app.clock.advance(HOUR);
+    assert_eq!(state().await, "open");
+    early.post("/v1/registration", &form(&new_student_id())).await.ok(201);
+    app.clock.advance(HOUR);
+    assert_eq!(state().await, "closed");
+    late.post("/v1/registration", &form(&new_student_id())).await.refused(409, "registration-closed");
+    late.get("/v1/registration").await.refused(404, "no-registration");
+    early.patch("/v1/registration", &json!({ "joinsHunt": false })).await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tag_changes_with_the_window() {
+    let app = app_before_its_window().await;
+    let visitor = app.stranger();
+    let tag = visitor.get("/v1/event").await.header("etag").expect("a tag").to_owned();
+    app.clock.advance(HOUR);
+    let request = visitor.request(Method::GET, "/v1/event").header("if-none-match", tag);
+    assert_eq!(visitor.send(request).await.ok(200)["registration"]["open"], true);
+    app.finish().await;
+}

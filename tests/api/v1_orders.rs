@@ -1,0 +1,118 @@
+//! `/v1/orders`.
+
+use std::time::Duration;
+
+use orientation::config::Product;
+use orientation::features::payments::Order;
+use orientation::kernel::{Clock, Ids, RandomIds};
+use orientation::platform::store::StoreError;
+use serde_json::Value;
+
+use crate::support::{TestApp, Visitor, stripe};
+
+fn ids(page: &Value) -> Vec<String> {
+    let items = page["items"].as_array().expect("a list");
+    items.iter().map(|order| order["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Orders of this student, laid into the store in this order.
+async fn orders_of(app: &TestApp, student: &Visitor, number: usize) -> Vec<String> {
+    let product = app.config.event.product(Product::ORIENTATION).expect("it is sold");
+    let (account, now) = (student.account(), app.clock.now());
+    let mut made = vec![];
+    for _ in 0..number {
+        let order = Order::open(RandomIds.next(), &account.id, product, account.email.clone(), now);
+        let stored: Result<(), StoreError> = app.store.transact(async |tx| tx.insert(&order).await).await;
+        stored.expect("a new id");
+        made.push(order.id);
+    }
+    made
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_listed_a_page_at_a_time_and_nobody_else_s() {
+    let app = TestApp::start().await;
+    let (ana, bo) = (app.student().await, app.student().await);
+    let made = orders_of(&app, &ana, 5).await;
+    orders_of(&app, &bo, 1).await;
+
+    let mut listed = vec![];
+    let mut next = Some(String::new());
+    while let Some(cursor) = next {
+        let page = ana.get(&format!("/v1/orders?limit=2{cursor}")).await.ok(200);
+        assert!(ids(&page).len() <= 2);
+        listed.extend(ids(&page));
+        next = page["nextCursor"].as_str().map(|cursor| format!("&cursor={cursor}"));
+    }
+    assert_eq!(listed, made);
+    let whole = ana.get("/v1/orders").await.ok(200);
+    assert_eq!((ids(&whole), whole.get("nextCursor")), (made, None));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_page_is_refused() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    for query in ["limit=0", "limit=101", "limit=-1", "limit=two", &format!("cursor={}", "x".repeat(65))] {
+        ana.get(&format!("/v1/orders?{query}")).await.refused(400, "bad-parameter");
+    }
+    assert_eq!(ids(&ana.get("/v1/orders?cursor=%00%27%22").await.ok(200)), [""; 0]);
+    app.stranger().get("/v1/orders").await.refused(401, "not-signed-in");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_s_order_is_as_one_that_is_not_there() {
+    let app = TestApp::start().await;
+    let ((_, order), eve) = (app.submitted().await, app.student().await);
+    let id = order["id"].as_str().expect("an id");
+    let (foreign, unknown) = (format!("/v1/orders/{id}"), format!("/v1/orders/{}", RandomIds.next()));
+    let refused = eve.get(&foreign).await.refused(404, "no-such-order");
+    assert_eq!(eve.get(&unknown).await.refused(404, "no-such-order"), refused);
+    eve.press(&format!("{foreign}/checkout")).await.refused(404, "no-such-order");
+    eve.press(&format!("{unknown}/checkout")).await.refused(404, "no-such-order");
+    app.administrator().await.get(&foreign).await.refused(404, "no-such-order");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_one_checkout_until_it_ends_and_none_once_it_is_paid() {
+    let app = stripe::app_with_secret().await;
+    let (ana, order) = app.submitted().await;
+    let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
+    assert_eq!(ana.press(&checkout).await.ok(200), order);
+    assert_eq!(ana.order(&order).await, order);
+
+    app.deliver(&stripe::event("evt_1", "completed", &order, "unpaid")).await.ok(200);
+    ana.press(&checkout).await.refused(409, "order-processing");
+    app.deliver(&stripe::event("evt_2", "async_payment_failed", &order, "unpaid")).await.ok(200);
+    let next = ana.press(&checkout).await.ok(200);
+    assert_eq!(next["state"], "open");
+    assert_ne!(next["checkoutUrl"], order["checkoutUrl"]);
+    assert_eq!(ana.press(&checkout).await.ok(200), next);
+
+    ana.press_button(&next, "pay").await;
+    ana.press(&checkout).await.refused(409, "order-paid");
+    let paid = ana.order(&order).await;
+    assert_eq!((&paid["state"], paid.get("checkoutUrl")), (&"paid".into(), None));
+    assert!(paid["paidAt"].is_string());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_day_the_checkout_has_ended_and_the_next_one_can_be_paid() {
+    let app = TestApp::start().await;
+    let (ana, order) = app.submitted().await;
+    let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
+    app.settle().await;
+    app.clock.advance(Duration::from_hours(24));
+    app.mailbox(ana.email()).letter("isn't paid yet").await;
+    assert_eq!(ana.order(&order).await["state"], "expired");
+    let next = ana.press(&checkout).await.ok(200);
+    assert_eq!(next["state"], "open");
+    assert_ne!(next["checkoutUrl"], order["checkoutUrl"]);
+    ana.press_button(&next, "pay").await;
+    assert_eq!(ana.registration_state().await, "registered");
+    app.finish().await;
+}

@@ -1,0 +1,107 @@
+//! `/v1/registration`. Every refusal by its type, and what a patch may change, stand beside the controller
+//! (`src/features/registration/controller_tests.rs`); here is what needs the whole service.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, form, new_student_id};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_reads_back_as_it_was_answered_and_one_is_enough() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let written = form(&new_student_id());
+    let answer = ana.post("/v1/registration", &written).await.ok(201);
+    assert_eq!(answer["registration"], ana.get("/v1/registration").await.ok(200));
+    assert_eq!(answer["order"], ana.order(&answer["order"]).await);
+    assert_eq!(answer["registration"]["phone"], "+15062345678");
+    ana.post("/v1/registration", &written).await.refused(409, "already-registered");
+
+    let bo = app.student().await;
+    let mut same_id = written.clone();
+    same_id["studentId"] = written["studentId"].as_str().expect("a text").to_uppercase().into();
+    bo.post("/v1/registration", &same_id).await.refused(409, "student-id-taken");
+    bo.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_students_register() {
+    let app = TestApp::start().await;
+    let written = form(&new_student_id());
+    app.stranger().post("/v1/registration", &written).await.refused(401, "not-signed-in");
+    for somebody in [app.leader().await, app.administrator().await] {
+        somebody.post("/v1/registration", &written).await.refused(403, "students-only");
+        somebody.get("/v1/registration").await.refused(403, "students-only");
+        somebody
+            .patch("/v1/registration", &json!({ "joinsHunt": false }))
+            .await
+            .refused(403, "students-only");
+    }
+    app.student().await.post("/v1/registration", &written).await.ok(201);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_faults_are_told_at_once_and_nothing_is_kept() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let mut written = form("abc");
+    written["birthDate"] = "2007-02-29".into();
+    written["discipline"] = "Alchemy".into();
+    written["phone"] = 5.into();
+    written["emergencyContact"]["phone"] = "112".into();
+    written["emergencyContact"]["petName"] = "Rex".into();
+    written["legalName"] = "Ana\u{0}García".into();
+    let fields = written.as_object_mut().expect("an object");
+    fields.remove("joinsHunt");
+    let faults = ana.post("/v1/registration", &written).await.faults();
+    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    // What the schema says comes first: the rules need values of the right kind.
+    assert_eq!(pointers, ["/emergencyContact/petName", "/joinsHunt", "/legalName", "/phone"]);
+
+    written["phone"] = "+1 506-234-5678".into();
+    written["joinsHunt"] = true.into();
+    written["legalName"] = "".into();
+    written["emergencyContact"].as_object_mut().expect("an object").remove("petName");
+    let faults = ana.post("/v1/registration", &written).await.faults();
+    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    let expected = ["/birthDate", "/discipline", "/emergencyContact/phone", "/legalName", "/studentId"];
+    assert_eq!(pointers, expected);
+    ana.get("/v1/registration").await.refused(404, "no-registration");
+    assert_eq!(ana.get("/v1/orders").await.ok(200)["items"], json!([]));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_for_a_bursary_changes_nothing_yet() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let mut written = form(&new_student_id());
+    written["bursaryRequested"] = true.into();
+    let order = ana.post("/v1/registration", &written).await.ok(201)["order"].clone();
+    assert_eq!(order["amount"]["amount"], 13_000);
+    ana.press_button(&order, "pay").await;
+    assert_eq!(ana.registration_state().await, "registered");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_kept_and_what_is_fixed_stays_as_it_was_also_once_paid() {
+    let app = TestApp::start().await;
+    let (ana, _) = app.registered().await;
+    let before = ana.get("/v1/registration").await.ok(200);
+    let changes =
+        json!({ "phone": "+1 416 978 2012", "movingMonth": null, "medication": "Line one\n\tline two 🦓" });
+    let after = ana.patch("/v1/registration", &changes).await.ok(200);
+    assert_eq!(after["phone"], "+14169782012");
+    assert_eq!((after.get("movingMonth"), &after["medication"]), (None, &changes["medication"]));
+    let refused = ana.patch("/v1/registration", &json!({ "joinsHunt": false, "shirtSize": "L" })).await;
+    assert_eq!(refused.faults(), [("/shirtSize".to_owned(), "fixed-after-submitting".to_owned())]);
+    let kept = ana.get("/v1/registration").await.ok(200);
+    assert_eq!(kept, after, "half a patch is none");
+    for fixed in ["group", "state", "registeredAt", "shirtSize", "studentId"] {
+        assert_eq!(kept[fixed], before[fixed]);
+    }
+    assert_ne!(kept["group"], Value::Null);
+    app.finish().await;
+}
