@@ -114,7 +114,7 @@ impl Guest {
         let asked_to_leave = place.leave.clone();
         let attending = async {
             // Until the first byte the hall is less patient than after it.
-            if self.stream.readable().await.is_ok() {
+            if matches!(self.stream.peek(&mut [0]).await, Ok(1..)) {
                 place.wait();
                 self.serve(endpoint).await;
             }
