@@ -396,6 +396,13 @@ impl LetterToken {
         Self::new(id, purpose, &account.id, email, account.password_version, now)
     }
 
+    /// A token about nobody, for an address that is not known: kept so that the same is written as for one that is.
+    /// Its letter has nobody to be about and is never sent.
+    pub fn for_nobody(id: String, purpose: Purpose, email: &EmailAddress, now: Timestamp) -> Self {
+        let subject = id.clone();
+        Self::new(id, purpose, &subject, email, 0, now)
+    }
+
     fn new(
         id: String,
         purpose: Purpose,

@@ -109,12 +109,13 @@ impl Accounts {
         let sign_up = SignUp::new(self.ids.next(), &wish, password_hash, now);
         let token = LetterToken::for_sign_up(self.ids.next(), Purpose::ConfirmAccount, &sign_up, now);
         let stored = self.store.transact(async |tx| {
+            // Written in any case: the time that it takes doesn't tell whether the address is known.
+            tx.insert(&token).await?;
             if let Some(owner) = account_of(&tx, &sign_up.email_key).await? {
                 return tx.post(&mails::somebody_signed_up(&owner, now)).await;
             }
             make_room(&tx, &sign_up.email_key).await?;
             tx.insert(&sign_up).await?;
-            tx.insert(&token).await?;
             tx.post(&mails::confirm_address(&token)).await
         });
         Ok(stored.await?)
@@ -126,13 +127,16 @@ impl Accounts {
         let email = self.asked_for_letter(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
-            if let Some(owner) = account_of(&tx, &email.key()).await? {
-                return tx.post(&mails::somebody_signed_up(&owner, now)).await;
-            }
-            let Some(sign_up) = newest_sign_up(&tx, &email.key(), now).await? else { return Ok(()) };
-            let token = LetterToken::for_sign_up(id.clone(), Purpose::ConfirmAccount, &sign_up, now);
+            let (id, purpose) = (id.clone(), Purpose::ConfirmAccount);
+            let token = match newest_sign_up(&tx, &email.key(), now).await? {
+                Some(sign_up) => LetterToken::for_sign_up(id, purpose, &sign_up, now),
+                None => LetterToken::for_nobody(id, purpose, &email, now),
+            };
             tx.insert(&token).await?;
-            tx.post(&mails::confirm_address(&token)).await
+            match account_of(&tx, &email.key()).await? {
+                Some(owner) => tx.post(&mails::somebody_signed_up(&owner, now)).await,
+                None => tx.post(&mails::confirm_address(&token)).await,
+            }
         });
         Ok(stored.await?)
     }
@@ -182,7 +186,7 @@ impl Accounts {
         let email = self.asked_for_letter(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
-            let Some(token) = reset_token(&tx, &email.key(), id.clone(), now).await? else { return Ok(()) };
+            let token = reset_token(&tx, &email, id.clone(), now).await?;
             tx.insert(&token).await?;
             tx.post(&mails::password_reset(&token)).await
         });
@@ -547,16 +551,18 @@ async fn use_up(tx: &Tx, token: LetterToken, now: Timestamp) -> Result<(), Store
 
 async fn reset_token(
     tx: &Tx,
-    email_key: &str,
+    email: &EmailAddress,
     id: String,
     now: Timestamp,
-) -> Result<Option<LetterToken>, StoreError> {
+) -> Result<LetterToken, StoreError> {
     let purpose = Purpose::ResetPassword;
-    if let Some(account) = account_of(tx, email_key).await? {
-        return Ok(Some(LetterToken::for_account(id, purpose, &account, &account.email, now)));
+    if let Some(account) = account_of(tx, &email.key()).await? {
+        return Ok(LetterToken::for_account(id, purpose, &account, &account.email, now));
     }
-    let sign_up = newest_sign_up(tx, email_key, now).await?;
-    Ok(sign_up.map(|sign_up| LetterToken::for_sign_up(id, purpose, &sign_up, now)))
+    Ok(match newest_sign_up(tx, &email.key(), now).await? {
+        Some(sign_up) => LetterToken::for_sign_up(id, purpose, &sign_up, now),
+        None => LetterToken::for_nobody(id, purpose, email, now),
+    })
 }
 
 /// The caller's account; with `version`, only if its password is still that one.
