@@ -43,8 +43,10 @@ pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let config = config.with_listen_addr(server.local_addr());
     let address = config.public_url.clone();
     let app = assemble(config, Access::Serving).await?;
+    // Before the address is told: who reads it may say stop at once.
+    let stop = told_to_stop();
     say_where(&address)?;
-    app.run(server, told_to_stop()).await;
+    app.run(server, stop).await;
     Ok(())
 }
 
@@ -118,20 +120,28 @@ fn log_to_standard_error(filter: &str) {
     };
 }
 
-/// Ctrl-C, or SIGTERM from whoever runs the service.
-async fn told_to_stop() {
-    let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+/// Ctrl-C, or SIGTERM from whoever runs the service. Listens from the call on, not from when it is waited for.
+fn told_to_stop() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    let terminated = async {
+    let terminated = {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+        let told = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        async {
+            let [interrupted, terminated] = told;
+            tokio::select! { () = said(interrupted) => {}, () = said(terminated) => {} }
         }
     };
     #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! { () = ctrl_c => {}, () = terminated => {} }
+    let terminated = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    terminated
+}
+
+#[cfg(unix)]
+async fn said(signal: std::io::Result<tokio::signal::unix::Signal>) {
+    match signal {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
 }
