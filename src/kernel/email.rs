@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use url::Host;
 
 use super::text;
 
@@ -29,7 +30,7 @@ impl EmailAddress {
         let address = text::clean(written);
         let (local, host) = address.rsplit_once('@').ok_or(BadEmailAddress)?;
         let local_ok = (1..=64).contains(&local.len()) && local.chars().all(is_local);
-        let host_ok = host.contains('.') && host.split('.').all(is_label);
+        let host_ok = host.contains('.') && host.split('.').all(is_label) && resolvable(host).is_some();
         if local_ok && host_ok && address.len() <= 254 { Ok(Self(address)) } else { Err(BadEmailAddress) }
     }
 
@@ -38,9 +39,23 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What addresses are compared by: lower case.
+    /// What addresses are compared by: lower case, and the host as it is looked up, so that nobody passes for
+    /// several by writing one host in other letters.
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        let lower = self.0.to_lowercase();
+        match lower.rsplit_once('@').and_then(|(local, host)| Some((local, resolvable(host)?))) {
+            Some((local, host)) => format!("{local}@{host}"),
+            None => lower,
+        }
+    }
+}
+
+/// The host as it is looked up (IDNA: other forms of a letter are that letter, what is not ASCII is encoded).
+/// `None` of a number in disguise, which is no host that takes letters.
+fn resolvable(host: &str) -> Option<String> {
+    match Host::parse(host) {
+        Ok(Host::Domain(name)) => Some(name),
+        _ => None,
     }
 }
 
@@ -85,8 +100,19 @@ mod tests {
         {
             let address = EmailAddress::parse(&format!(" {good} ")).unwrap();
             assert_eq!(address.as_str(), good);
-            assert_eq!(address.key(), good.to_lowercase());
+            assert_eq!(address.key(), good.to_lowercase().replace("exämple", "xn--exmple-cua"));
         }
+    }
+
+    #[test]
+    fn one_host_has_one_key_however_it_is_written() {
+        let key = |address: &str| EmailAddress::parse(address).unwrap().key();
+        for same in ["ana@examp\u{217c}e.org", "ana@ｅxample.org", "Ana@EXAMPLE.org", "ana@example.ᵒrg"] {
+            assert_eq!(key(same), "ana@example.org", "{same}");
+        }
+        assert_eq!(key("ana@Exämple.org"), key("ana@xn--exmple-cua.org"));
+        assert_ne!(key("ana@ex\u{430}mple.org"), key("ana@example.org"), "a Cyrillic а is another letter");
+        assert_ne!(key("ana\u{131}@example.org"), key("anai@example.org"), "so is an i without a dot");
     }
 
     #[test]
@@ -105,6 +131,9 @@ mod tests {
             "a@b.org\r\nBcc: c@d.org",
             "a\0@b.org",
             "a@-b.org",
+            "a@127.0.0.1",
+            "a@0x7f.1",
+            "a@xn--a.org",
             &long,
         ] {
             assert_eq!(EmailAddress::parse(bad), Err(BadEmailAddress), "{bad}");

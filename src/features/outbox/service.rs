@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::model::{Cursor, KeptFile, KeptLetter};
-use crate::kernel::{Clock, text};
+use crate::kernel::{Clock, EmailAddress, text};
 use crate::platform::mail::{Carrier, CarryError, Letter, Mail};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
@@ -39,7 +39,7 @@ impl Outbox {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<LetterPage, StoreError> {
-        let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", text::clean(to).to_lowercase()));
+        let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", key(to)));
         let mut query = Query::new(filter).sort("writtenAt", Dir::Desc).limit(limit + 1);
         if let Some(cursor) = after {
             query = query.after(vec![cursor.written_at.into(), cursor.id.as_str().into()]);
@@ -66,6 +66,11 @@ impl Outbox {
     pub async fn file(&self, letter: &str, n: usize) -> Result<Option<KeptFile>, StoreError> {
         self.store.get(&KeptFile::id_of(letter, n)).await
     }
+}
+
+/// What the recipient `to` is compared by; of what is no address, nobody's.
+fn key(to: &str) -> String {
+    EmailAddress::parse(to).map_or_else(|_| text::clean(to).to_lowercase(), |address| address.key())
 }
 
 #[async_trait]
@@ -96,7 +101,7 @@ impl Carrier for Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{EmailAddress, Ids, RandomIds, SystemClock};
+    use crate::kernel::{Ids, RandomIds, SystemClock};
     use crate::platform::jobs::{Run, Subscriber};
     use crate::platform::mail::{self, MailState, Mailer, RenderError, SendMail, Template, Templates};
     use crate::platform::store::Access;
