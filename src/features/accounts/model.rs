@@ -503,9 +503,45 @@ pub fn name(pointer: &str, written: &str) -> Result<String, Fault> {
     if text::has_control(&name) {
         return Err(Fault::new(pointer, "control-character", "No line breaks or other control characters."));
     }
-    let lower = name.to_lowercase();
-    if lower.contains("://") || lower.contains("www.") {
-        return Err(Fault::new(pointer, "link", "A name holds no web address."));
+    if holds_link(&name) {
+        let detail = "A name holds no web address. After a full stop put a space.";
+        return Err(Fault::new(pointer, "link", detail));
     }
     Ok(name)
+}
+
+/// Whether mail programs make a link of something in the text: an address with or without its scheme.
+fn holds_link(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let mut words = lower.split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-'));
+    let is_host = |word: &str| {
+        let host = word.trim_matches('.');
+        host.contains('.') && psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
+    };
+    lower.contains("://") || lower.contains("www.") || words.any(is_host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_holds_no_address_that_mail_programs_make_a_link_of() {
+        for link in [
+            "http://evil.example",
+            "www.evil",
+            "evil.com",
+            "Visit EVIL.com/win now!",
+            "you won (t.co/x)",
+            "ask prize@evil.co.uk.",
+            "пример.рф",
+        ] {
+            assert_eq!(name("/firstName", link).map_err(|fault| fault.code), Err("link"), "{link}");
+        }
+        for good in
+            ["St. John", "St.John", "J.R.R.", "Emine.", "Kumar s/o Raj", "Anne-Marie O'Neil Jr.", "A. B. Co"]
+        {
+            assert_eq!(name("/firstName", good).as_deref(), Ok(good));
+        }
+    }
 }
