@@ -3,6 +3,7 @@
 //! `serve`, `openapi`, `demo`, `admin` and the tests all call [`App::assemble`]: there is one wiring.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,11 +179,19 @@ impl App {
 }
 
 async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleError> {
-    std::fs::create_dir_all(&config.data)
+    make_folder(&config.data)
         .map_err(|error| AssembleError::Folder { folder: config.data.display().to_string(), error })?;
     let store = Store::sqlite(&config.data.join("orientation.db"), access)?;
     store.prepare(&schemas()).await?;
     Ok(store)
+}
+
+/// Makes the folder if it isn't there, for this user alone: keys and forms lie in it.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }
 
 /// All documents there are.
@@ -197,4 +206,22 @@ fn schemas() -> Vec<Schema> {
         registration::schemas(),
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Ids, RandomIds};
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_on_the_machine_looks_into_a_data_folder_that_we_made() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
+        let data = folder.join("data");
+        make_folder(&data).unwrap();
+        make_folder(&data).unwrap();
+        assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
