@@ -99,12 +99,26 @@ fn operations<C: OpenApi>() -> usize {
     C::meta().iter().flat_map(|api| &api.paths).map(|path| path.operations.len()).sum()
 }
 
-/// The methods of each path by the router's pattern (`/v1/orders/:orderId`), as `Allow` lists them.
+/// The methods of each path by the router's pattern, as `Allow` lists them.
 fn methods(document: &Document) -> HashMap<String, HeaderValue> {
     let mut methods: HashMap<String, Vec<Method>> = HashMap::new();
     for operation in document.operations() {
-        let pattern = operation.path.replace('{', ":").replace('}', "");
+        let pattern = router_pattern(operation.path);
         methods.entry(pattern).or_default().extend(operation.method.parse::<Method>());
     }
     methods.into_iter().map(|(pattern, methods)| (pattern, errors::allow(methods))).collect()
+}
+
+/// The pattern under which the framework routes a path of the document: it numbers the parameters, so
+/// `/v1/orders/{orderId}` is `/v1/orders/:param0`.
+fn router_pattern(path: &str) -> String {
+    let mut parameters = 0;
+    let segment = |segment: &str| {
+        if !segment.starts_with('{') {
+            return segment.to_owned();
+        }
+        parameters += 1;
+        format!(":param{}", parameters - 1)
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }

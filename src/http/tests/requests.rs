@@ -70,9 +70,12 @@ async fn what_is_not_there_is_a_problem() {
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let client = client();
-    for (path, allowed) in
-        [("/v1/form", "PATCH, POST"), ("/v1/me", "GET, HEAD"), ("/page", "GET, HEAD, POST")]
-    {
+    for (path, allowed) in [
+        ("/v1/form", "PATCH, POST"),
+        ("/v1/me", "GET, HEAD"),
+        ("/v1/things/x", "GET, HEAD"),
+        ("/page", "GET, HEAD, POST"),
+    ] {
         let answer = client.delete(path).send().await;
         answer.assert_header("allow", allowed);
         assert_eq!(problem(answer).await, (405, "/problems/method-not-allowed".to_owned()));
