@@ -1,0 +1,177 @@
+"""The service as it is shipped, on a folder and a port of its own, and people who use it."""
+
+import hashlib
+import hmac
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import requests
+
+SECRET = "whsec_fuzzed_and_used_nowhere_else"
+COOKIE = "orientation_session"
+PASSWORD = "seven tall herons wade at dawn"
+
+# A form that the shipped event.toml takes.
+FORM = {
+    "legalName": "Ada Fuzz",
+    "pronouns": "she/her",
+    "birthDate": "2007-05-17",
+    "studentId": "1000000",
+    "discipline": "Chemical",
+    "shirtSize": "M",
+    "phone": "+1 416 978 2011",
+    "emergencyContact": {"name": "Eve Fuzz", "relationship": "Mother", "phone": "+1 416 978 2012"},
+    "joinsHunt": True,
+    "summerCity": "Toronto",
+    "summerCountry": "CA",
+    "photoConsent": False,
+    "bursaryRequested": False,
+}
+
+
+class Service:
+    """The running program."""
+
+    def __init__(self, log):
+        self.folder = tempfile.mkdtemp(prefix="orientation-fuzz-")
+        # A key of ours that the service doesn't know is refused.
+        others = {key: value for key, value in os.environ.items() if not key.startswith(("ORIENTATION_", "STRIPE_"))}
+        environment = others | {
+            "ORIENTATION_LISTEN": "127.0.0.1:0",
+            "ORIENTATION_DATA": self.folder,
+            "ORIENTATION_LIMITS": "0",
+            "ORIENTATION_LOG": "warn",
+            "STRIPE_WEBHOOK_SECRETS": SECRET,
+        }
+        self.log = open(log, "w+")
+        self.process = subprocess.Popen(
+            [os.environ["ORIENTATION_PROGRAM"]], env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        self.url = self.process.stdout.readline().strip().rstrip("/")
+        if not self.url:
+            raise SystemExit(f"The service did not start: {log} says why.")
+
+    def stop(self):
+        """Ends the service and returns what it logged."""
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        shutil.rmtree(self.folder)
+        self.log.seek(0)
+        return self.log.read()
+
+
+class People:
+    """Makes accounts through the API, reading the letters as their owners would. `name` keeps those of several
+    processes apart."""
+
+    def __init__(self, url, name):
+        self.url = url
+        self.name = name
+        self.numbers = itertools.count(1)
+        self.read = set()
+        self.http = requests.Session()
+        self.http.cookies.set_policy(NoCookies())
+
+    def send(self, method, path, body=None, cookie=None, **more):
+        headers = more.pop("headers", {}) | ({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})
+        if body is not None:
+            more["json"] = body
+        return self.http.request(method, self.url + path, headers=headers, timeout=60, **more)
+
+    def done(self, method, path, body=None, cookie=None):
+        """The same, of what has to succeed."""
+        answer = self.send(method, path, body, cookie)
+        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer
+
+    def address(self):
+        return f"{self.name}-{next(self.numbers)}@example.org"
+
+    def sign_up(self, role="student", email=None):
+        email = email or self.address()
+        body = {"email": email, "password": PASSWORD, "firstName": "Ada", "lastName": "Fuzz", "role": role}
+        self.done("POST", "/v1/accounts", body)
+        return email
+
+    def token(self, email, page):
+        """The token of a letter to `email` that leads to `page` and was not asked for here before."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            letters = self.done("GET", f"/outbox.json?to={requests.utils.quote(email)}").json()["items"]
+            for letter in letters:
+                found = re.search(rf"/{page}\?token=([\w.-]+)", letter["text"])
+                if found and found[1] not in self.read:
+                    self.read.add(found[1])
+                    return found[1]
+            time.sleep(0.01)
+        raise AssertionError(f"no letter with a link to /{page}")
+
+    def account(self, role="student"):
+        """Somebody whose address is confirmed."""
+        email = self.sign_up(role)
+        self.done("POST", "/v1/accounts/confirm", {"token": self.token(email, "confirm")})
+        return {"email": email, "password": PASSWORD}
+
+    def sign_in(self, account):
+        """The cookie of a new session."""
+        answer = self.done("POST", "/v1/session", {key: account[key] for key in ("email", "password")})
+        return re.search(rf"{COOKIE}=([^;]+)", answer.headers["Set-Cookie"])[1]
+
+    def register(self, cookie, student_id):
+        """The order that comes of a registration."""
+        form = FORM | {"studentId": student_id}
+        return self.done("POST", "/v1/registration", form, cookie).json()["order"]
+
+    def pay(self, order, session=None):
+        body = json.dumps(event(order, session or order["checkoutUrl"].rsplit("/", 1)[1])).encode()
+        headers = {"Content-Type": "application/json", "Stripe-Signature": signature(body)}
+        answer = self.http.post(f"{self.url}/v1/webhooks/stripe", data=body, headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+
+
+class NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):
+    """Who calls is said with each call."""
+
+    def set_ok(self, cookie, request):
+        return False
+
+
+def event(order, session, kind="checkout.session.completed", number=1):
+    """An event about a checkout, as Stripe writes it."""
+    return {
+        "id": f"evt_fuzz_{order['id']}_{number}",
+        "object": "event",
+        "type": kind,
+        "livemode": False,
+        "created": int(time.time()),
+        "data": {
+            "object": {
+                "id": session,
+                "object": "checkout.session",
+                "amount_total": order["amount"]["amount"],
+                "currency": order["amount"]["currency"].lower(),
+                "payment_status": "paid",
+                "metadata": {"orderId": order["id"]},
+            }
+        },
+    }
+
+
+def signature(body, at=None, secret=SECRET):
+    """What the header Stripe-Signature says of `body`."""
+    at = int(time.time()) if at is None else at
+    mac = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={mac}"
+
+
+def artefacts():
+    folder = pathlib.Path(os.environ.get("ORIENTATION_ARTEFACTS") or tempfile.mkdtemp(prefix="orientation-fuzz-report-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
