@@ -5,15 +5,23 @@
 
 mod checkout_pages;
 mod documents;
+mod health;
 mod layers;
 mod letters;
 mod logs;
+mod mistakes;
 mod newcomer;
+mod pages;
 mod races;
 mod real_input;
 mod support;
+mod v1_accounts;
 mod v1_event;
+mod v1_me;
 mod v1_orders;
+mod v1_password_resets;
 mod v1_registration;
+mod v1_session;
 mod v1_ticket;
 mod v1_webhooks_stripe;
+mod webhooks;

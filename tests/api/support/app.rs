@@ -8,13 +8,14 @@ use std::time::Duration;
 use orientation::app::App;
 use orientation::config::Config;
 use orientation::features::accounts::{Account, Names, Password, Passwords, Session, SessionSecret, SignUp};
-use orientation::http::{Role, Server};
+use orientation::http::{ConnectionLimits, Role, Server};
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Timestamp};
 use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
+use super::document::Seen;
 use super::{Mailbox, ShiftedClock, Visitor};
 
 /// The password of everybody whom a test makes.
@@ -29,6 +30,8 @@ pub struct TestApp {
     pub store: Store,
     pub clock: Arc<ShiftedClock>,
     pub config: Config,
+    /// What the operations have answered.
+    pub seen: Seen,
     folder: PathBuf,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -42,25 +45,66 @@ impl TestApp {
 
     /// The same with something else in its configuration.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::from_env(&BTreeMap::new()).expect("the shipped configuration is good");
-        config.limits = 0.0;
-        config.data = std::env::temp_dir().join(format!("orientation-api-{}", RandomIds.next()));
-        change(&mut config);
-        let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        Self::run(configured(change), ConnectionLimits::default(), Arc::default()).await
+    }
+
+    /// The same with other limits on connections.
+    pub async fn start_behind(limits: ConnectionLimits) -> Self {
+        Self::run(configured(|_| {}), limits, Arc::default()).await
+    }
+
+    async fn run(config: Config, limits: ConnectionLimits, clock: Arc<ShiftedClock>) -> Self {
+        let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port").with_limits(limits);
         let config = config.with_listen_addr(server.local_addr());
-        let clock = Arc::new(ShiftedClock::default());
         let app = App::assemble(config.clone(), Access::Serving, clock.clone(), Arc::new(RandomIds))
             .await
             .expect("it comes together");
         let (url, store) = (format!("http://{}", server.local_addr()), app.store.clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
-        Self { url, store, clock, folder: config.data.clone(), config, stop, running }
+        let (folder, seen) = (config.data.clone(), Seen::default());
+        Self { url, store, clock, folder, config, seen, stop, running }
+    }
+
+    /// Ends the service and starts it again on the same folder, at another address.
+    pub async fn restart(self) -> Self {
+        let Self { store, clock, config, stop, running, .. } = self;
+        let _ = stop.send(());
+        running.await.expect("it ends without a panic");
+        drop(store);
+        Self::run(config, ConnectionLimits::default(), clock).await
+    }
+
+    /// Takes the store away from the running service: reading and writing fail until [`TestApp::bring_store_back`].
+    pub fn take_store_away(&self) {
+        self.rename_tables(|table| Some(format!("{TAKEN_AWAY}{table}")));
+    }
+
+    pub fn bring_store_back(&self) {
+        self.rename_tables(|table| table.strip_prefix(TAKEN_AWAY).map(str::to_owned));
+    }
+
+    fn rename_tables(&self, name: impl Fn(&str) -> Option<String>) {
+        let mut file = rusqlite::Connection::open(self.folder.join("orientation.db")).expect("it is there");
+        file.busy_timeout(PATIENCE).expect("it can be set");
+        let change =
+            file.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("in turn");
+        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let tables: Vec<String> = {
+            let mut tables = change.prepare(tables).expect("SQL");
+            let names = tables.query_map([], |row| row.get(0)).expect("readable");
+            names.map(|name| name.expect("a name")).collect()
+        };
+        for (table, other) in tables.iter().filter_map(|table| Some((table, name(table)?))) {
+            let sql = format!("ALTER TABLE \"{table}\" RENAME TO \"{other}\"");
+            change.execute_batch(&sql).expect("renamed");
+        }
+        change.commit().expect("written");
     }
 
     /// Somebody without a session.
     pub fn stranger(&self) -> Visitor {
-        Visitor::new(&self.url)
+        Visitor::new(&self.url).noted_in(&self.seen)
     }
 
     /// A student who is signed in.
@@ -96,7 +140,7 @@ impl TestApp {
             })
             .await;
         stored.expect("a new address");
-        Visitor::signed_in(&self.url, account, &secret.cookie())
+        Visitor::signed_in(&self.url, account, &secret.cookie()).noted_in(&self.seen)
     }
 
     /// The letters to this address.
@@ -133,6 +177,18 @@ impl TestApp {
         self.running.await.expect("it ends without a panic");
         let _ = std::fs::remove_dir_all(self.folder);
     }
+}
+
+/// What tables are called while the store is away.
+const TAKEN_AWAY: &str = "away_";
+
+/// The shipped configuration without limits on requests, with a folder of its own.
+fn configured(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config::from_env(&BTreeMap::new()).expect("the shipped configuration is good");
+    config.limits = 0.0;
+    config.data = std::env::temp_dir().join(format!("orientation-api-{}", RandomIds.next()));
+    change(&mut config);
+    config
 }
 
 /// An account with [`PASSWORD`].

@@ -43,9 +43,13 @@ impl Mailbox {
 
     /// The token in the link of such a letter.
     pub async fn token(&self, subject: &str) -> String {
-        let letter = self.letter(subject).await;
-        let text = letter["text"].as_str().expect("a text");
-        let rest = text.split("token=").nth(1).expect("a link with a token");
-        rest.split(|c: char| c.is_whitespace() || c == '&').next().expect("a token").to_owned()
+        token_in(&self.letter(subject).await)
     }
+}
+
+/// The token in the link of a letter.
+pub fn token_in(letter: &Value) -> String {
+    let text = letter["text"].as_str().expect("a text");
+    let rest = text.split("token=").nth(1).expect("a link with a token");
+    rest.split(|c: char| c.is_whitespace() || c == '&').next().expect("a token").to_owned()
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod clock;
+pub mod document;
 mod mailbox;
 mod poppler;
 pub mod stripe;
@@ -10,7 +11,7 @@ mod visitor;
 
 pub use app::{PASSWORD, TestApp};
 pub use clock::ShiftedClock;
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, token_in};
 pub use poppler::text_of_pdf;
 pub use student::{form, new_student_id};
-pub use visitor::Visitor;
+pub use visitor::{Answer, Visitor};

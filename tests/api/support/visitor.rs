@@ -7,6 +7,8 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
+use super::document::Seen;
+
 /// A client of the service, with a session or without.
 #[derive(Clone)]
 pub struct Visitor {
@@ -15,17 +17,29 @@ pub struct Visitor {
     /// `name=value` of the session's cookie.
     pub cookie: Option<String>,
     account: Option<Account>,
+    seen: Seen,
 }
 
 impl Visitor {
     pub fn new(url: &str) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
-        Self { http: http.expect("a client"), url: url.to_owned(), cookie: None, account: None }
+        Self {
+            http: http.expect("a client"),
+            url: url.to_owned(),
+            cookie: None,
+            account: None,
+            seen: Seen::default(),
+        }
     }
 
     pub fn signed_in(url: &str, account: Account, cookie: &str) -> Self {
         let cookie = Some(format!("orientation_session={cookie}"));
         Self { cookie, account: Some(account), ..Self::new(url) }
+    }
+
+    /// The same, whose answers are noted in `seen`.
+    pub fn noted_in(self, seen: &Seen) -> Self {
+        Self { seen: seen.clone(), ..self }
     }
 
     /// The account that was made for this visitor.
@@ -48,7 +62,10 @@ impl Visitor {
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let answer = request.send().await.expect("an answer");
+        let request = request.build().expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = self.http.execute(request).await.expect("an answer");
+        self.seen.note(&method, &path, answer.status().as_u16());
         let (status, headers) = (answer.status(), answer.headers().clone());
         Answer { status, headers, bytes: answer.bytes().await.expect("a body").to_vec() }
     }
@@ -92,6 +109,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// All of it but what differs from one answer to the next: what two that must not be told apart have in common.
+    pub fn look(&self) -> (u16, Vec<(String, String)>, String) {
+        let headers = self.headers.iter().filter(|(name, _)| *name != "date" && *name != "x-request-id");
+        let mut headers: Vec<_> =
+            headers.map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect();
+        headers.sort();
+        (self.status.as_u16(), headers, self.text())
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }

@@ -1,0 +1,28 @@
+//! `/health`: is it alive, and can it do its work?
+
+use serde_json::json;
+
+use crate::support::TestApp;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_its_store_is_alive_but_not_ready_and_comes_back_by_itself() {
+    let app = TestApp::start().await;
+    let (stranger, student) = (app.stranger(), app.student().await);
+    assert_eq!(stranger.get("/health/live").await.ok(200), json!({ "status": "live" }));
+    assert_eq!(stranger.get("/health/ready").await.ok(200)["status"], "ready");
+    app.take_store_away();
+    stranger.get("/health/live").await.ok(200);
+    let not_ready = stranger.get("/health/ready").await;
+    not_ready.refused(503, "not-ready");
+    assert!(!not_ready.text().contains("table"), "what the store said is for the log");
+    let refused = student.get("/v1/me").await;
+    refused.refused(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    stranger.get("/v1/event").await.ok(200);
+    app.bring_store_back();
+    student.get("/v1/me").await.ok(200);
+    let ready = stranger.get("/health/ready").await;
+    ready.ok(200);
+    assert_eq!(ready.header("cache-control"), Some("no-store"));
+    app.finish().await;
+}

@@ -1,0 +1,128 @@
+//! The mistakes of the reference (numbers of its list) that ours must not repeat.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::newcomer::form;
+use crate::support::{PASSWORD, TestApp};
+use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
+use crate::webhooks::{SECRET, paid_event, send_event};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_1_nobody_writes_what_is_not_theirs_into_their_account() {
+    let app = TestApp::start().await;
+    for visitor in [app.student().await, app.leader().await] {
+        let before = visitor.get("/v1/me").await.ok(200);
+        let theirs =
+            ["approved", "createdAt", "email", "id", "passwordHash", "password_hash", "role", "scopes"];
+        for property in theirs {
+            let answer = visitor.patch("/v1/me", &json!({ property: ["admin:all"], "firstName": "X" })).await;
+            assert_eq!(answer.faults(), [(format!("/{property}"), "unknown-property".into())]);
+        }
+        assert_eq!(visitor.get("/v1/me").await.ok(200), before);
+    }
+    let mut body = sign_up_of("ana@mail.example.edu");
+    body["scopes"] = json!(["admin:all"]);
+    let faults = app.stranger().post("/v1/accounts", &body).await.faults();
+    assert_eq!(faults, [("/scopes".into(), "unknown-property".into())]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_2_without_a_session_no_account_is_changed_and_with_one_only_ones_own() {
+    let app = TestApp::start().await;
+    let (victim, mallory, stranger) = (app.student().await, app.student().await, app.stranger());
+    let names = json!({ "firstName": "Mallory" });
+    stranger.patch("/v1/me", &names).await.refused(401, "not-signed-in");
+    let password = json!({ "currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD });
+    stranger.put("/v1/me/password", &password).await.refused(401, "not-signed-in");
+    let email = json!({ "currentPassword": PASSWORD, "email": "new@mail.example.edu" });
+    stranger.put("/v1/me/email", &email).await.refused(401, "not-signed-in");
+    for property in ["id", "email", "accountId"] {
+        let value = if property == "email" { victim.email() } else { &victim.account().id };
+        let body = json!({ "firstName": "Mallory", property: value });
+        assert_eq!(mallory.patch("/v1/me", &body).await.faults()[0].1, "unknown-property");
+    }
+    mallory.patch("/v1/me", &names).await.ok(200);
+    assert_eq!(victim.get("/v1/me").await.ok(200)["firstName"], "Ana");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_5_confirmations_expire_and_resets_succeed() {
+    let app = TestApp::start().await;
+    let (ana, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
+    let token = mailbox.token("Confirm").await;
+    app.settle().await;
+    app.clock.advance(Duration::from_hours(25));
+    ana.post("/v1/accounts/confirm", &json!({ "token": token })).await.refused(410, "token-expired");
+
+    let student = app.student().await;
+    ana.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
+    let token = app.mailbox(student.email()).token("Choose a new password").await;
+    let body = json!({ "token": token, "password": OTHER_PASSWORD });
+    ana.post("/v1/password-resets/complete", &body).await.ok(204);
+    ana.post("/v1/session", &credentials(student.email(), OTHER_PASSWORD)).await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_6_the_same_event_again_changes_nothing() {
+    let app = TestApp::start_with(|config| config.stripe_webhook_secrets = vec![SECRET.clone()]).await;
+    let student = app.student().await;
+    let order = student.post("/v1/registration", &form("ag123456")).await.ok(201)["order"].clone();
+    let event = paid_event(&order);
+    let now = app.clock.now_secs();
+    send_event(&app.stranger(), &event, now).await.ok(200);
+    let paid = student.get("/v1/orders").await.ok(200);
+    assert_eq!(paid["items"][0]["state"], "paid");
+    for _ in 0..3 {
+        send_event(&app.stranger(), &event, now).await.ok(200);
+    }
+    let at_once = (0..8).map(|_| {
+        let (stranger, event) = (app.stranger(), event.clone());
+        async move { send_event(&stranger, &event, now).await.status.as_u16() }
+    });
+    assert_eq!(futures_util::future::join_all(at_once).await, [200; 8]);
+    assert_eq!(student.get("/v1/orders").await.ok(200), paid);
+    app.settle().await;
+    let letters = app.mailbox(student.email()).letters().await;
+    assert_eq!(letters.len(), 1, "one letter with the ticket");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_7_no_ticket_goes_out_before_the_money_came() {
+    let app = TestApp::start_with(|config| config.stripe_webhook_secrets = vec![SECRET.clone()]).await;
+    let student = app.student().await;
+    let order = student.post("/v1/registration", &form("ag123456")).await.ok(201)["order"].clone();
+    let mut unpaid = paid_event(&order);
+    unpaid["id"] = "evt_unpaid".into();
+    unpaid["data"]["object"]["payment_status"] = "unpaid".into();
+    send_event(&app.stranger(), &unpaid, app.clock.now_secs()).await.ok(200);
+    app.settle().await;
+    assert_eq!(student.get("/v1/registration").await.ok(200)["state"], "submitted");
+    student.get("/v1/ticket.pdf").await.refused(404, "not-registered");
+    assert!(app.mailbox(student.email()).letters().await.is_empty());
+    let mut paid = paid_event(&order);
+    paid["type"] = "checkout.session.async_payment_succeeded".into();
+    send_event(&app.stranger(), &paid, app.clock.now_secs()).await.ok(200);
+    app.mailbox(student.email()).letter("your ticket").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_12_an_empty_list_is_a_list_and_a_malformed_request_hurts_nobody_else() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    assert_eq!(student.get("/v1/orders").await.ok(200), json!({ "items": [] }));
+    assert_eq!(student.get("/outbox.json").await.ok(200), json!({ "items": [] }));
+    for path in ["/v1/orders?limit=-1", "/v1/orders?limit=%00", "/v1/orders/%ff"] {
+        let answer = student.get(path).await;
+        assert!(answer.status.is_client_error(), "{path}: {answer:?}");
+        student.get("/v1/me").await.ok(200);
+    }
+    app.finish().await;
+}

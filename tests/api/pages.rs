@@ -1,0 +1,146 @@
+//! The plain pages: the first one, those that letters lead to, and the outbox.
+
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HOST};
+use serde_json::json;
+
+use crate::support::{Answer, PASSWORD, TestApp, Visitor};
+use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
+
+/// Asked for as browsers do.
+async fn open(visitor: &Visitor, path: &str) -> Answer {
+    visitor.send(visitor.request(Method::GET, path).header(ACCEPT, "text/html,*/*;q=0.8")).await
+}
+
+fn is_closed_page(answer: &Answer) {
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+    let policy = answer.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+    assert!(!answer.text().contains("<script"), "pages do without scripts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_page_leads_to_all_that_there_is() {
+    let app = TestApp::start().await;
+    let visitor = app.stranger();
+    let first = open(&visitor, "/").await;
+    assert_eq!(first.status, 200);
+    for path in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
+        assert!(first.text().contains(&format!("href=\"{path}\"")), "{path}");
+        assert_eq!(open(&visitor, path).await.status, 200, "{path}");
+    }
+    let missing = open(&visitor, "/nothing").await;
+    assert_eq!(missing.status, 404);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_the_link_of_a_letter_changes_nothing_and_its_button_does_the_step() {
+    let app = TestApp::start().await;
+    let (visitor, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let signs_in = async |email: &str, password: &str| {
+        visitor.post("/v1/session", &credentials(email, password)).await.status == 200
+    };
+    visitor.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
+    let token = mailbox.token("Confirm your address").await;
+    let link = format!("/confirm?token={token}");
+    for _ in 0..2 {
+        let page = open(&visitor, &link).await;
+        assert_eq!(page.status, 200);
+        is_closed_page(&page);
+    }
+    visitor.send(visitor.request(Method::HEAD, &link)).await;
+    assert!(!signs_in("ana@mail.example.edu", PASSWORD).await);
+    let pressed = visitor.submit("/confirm", &[("token", &token)]).await;
+    assert_eq!(pressed.status, 200);
+    is_closed_page(&pressed);
+    assert!(signs_in("ana@mail.example.edu", PASSWORD).await);
+    assert_eq!(visitor.submit("/confirm", &[("token", &token)]).await.status, 410);
+
+    visitor.post("/v1/password-resets", &json!({ "email": "ana@mail.example.edu" })).await.ok(202);
+    let token = mailbox.token("Choose a new password").await;
+    assert_eq!(open(&visitor, &format!("/reset-password?token={token}")).await.status, 200);
+    let pressed = visitor.submit("/reset-password", &[("token", &token), ("password", OTHER_PASSWORD)]).await;
+    assert_eq!(pressed.status, 200);
+    assert!(signs_in("ana@mail.example.edu", OTHER_PASSWORD).await);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_address_is_confirmed_by_its_page() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let body = json!({ "currentPassword": PASSWORD, "email": "new@mail.example.edu" });
+    student.put("/v1/me/email", &body).await.ok(202);
+    let token = app.mailbox("new@mail.example.edu").token("Confirm your new address").await;
+    let stranger = app.stranger();
+    is_closed_page(&open(&stranger, &format!("/confirm-email?token={token}")).await);
+    assert_ne!(student.get("/v1/me").await.ok(200)["email"], "new@mail.example.edu");
+    assert_eq!(stranger.submit("/confirm-email", &[("token", &token)]).await.status, 200);
+    assert_eq!(student.get("/v1/me").await.ok(200)["email"], "new@mail.example.edu");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_sent_nonsense_says_so_as_a_page() {
+    let app = TestApp::start().await;
+    let visitor = app.stranger();
+    for path in ["/confirm", "/confirm-email", "/reset-password"] {
+        let request = visitor.request(Method::POST, path).header(ACCEPT, "text/html");
+        let sent = request.form(&[("token", "\u{0}<script>"), ("password", "x")]);
+        let answer = visitor.send(sent).await;
+        assert_eq!(answer.status, 404, "{path}");
+        is_closed_page(&answer);
+        let request = visitor.request(Method::POST, path).header(ACCEPT, "text/html");
+        let sent = request.header("content-type", "application/x-www-form-urlencoded").body(vec![0xff; 20]);
+        assert!(visitor.send(sent).await.status.is_client_error(), "{path}");
+        let request = visitor.request(Method::POST, path).header(ACCEPT, "text/html").body("no form");
+        assert!(visitor.send(request).await.status.is_client_error(), "{path}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_rehearsal_every_page_says_so_and_letters_are_for_administrators() {
+    let app = TestApp::start_with(|config| config.rehearsal = true).await;
+    let (student, leader) = (app.student().await, app.leader().await);
+    let (stranger, administrator) = (app.stranger(), app.administrator().await);
+    stranger.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
+    app.settle().await;
+    let letters = administrator.get("/outbox.json").await.ok(200);
+    let id = letters["items"][0]["id"].as_str().expect("a letter").to_owned();
+    assert!(letters["items"][0]["text"].as_str().expect("a text").contains("REHEARSAL"));
+    let below = ["/outbox.json", "/outbox", &format!("/outbox/{id}"), &format!("/outbox/{id}/html")];
+    for path in below {
+        for (visitor, status) in [(&stranger, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {
+            let answer = open(visitor, path).await;
+            assert_eq!(answer.status, status, "{path}");
+            assert_eq!(answer.text().contains("token="), status == 200 && path != "/outbox", "{path}");
+        }
+    }
+    for path in ["/", "/confirm?token=x", "/confirm-email", "/reset-password", "/checkout/done"] {
+        assert!(open(&stranger, path).await.text().contains("REHEARSAL"), "{path}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asked_for_under_another_name_of_this_machine_is_asked_for_under_ours() {
+    let app = TestApp::start().await;
+    let visitor = app.stranger();
+    let port = app.config.listen.port();
+    let ask = async |host: String, accept: &str| {
+        let request = visitor.request(Method::GET, "/confirm?token=a.b").header(ACCEPT, accept);
+        visitor.send(request.header(HOST, host)).await
+    };
+    let answer = ask(format!("localhost:{port}"), "text/html").await;
+    assert_eq!(answer.status, 307);
+    assert_eq!(answer.header("location"), Some(&*format!("{}/confirm?token=a.b", app.url)));
+    assert_eq!(ask(format!("127.0.0.1:{port}"), "text/html").await.status, 200);
+    ask(format!("evil.example:{port}"), "text/html").await.refused(421, "unknown-host");
+    let api = visitor.request(Method::GET, "/v1/event").header(HOST, format!("localhost:{port}"));
+    visitor.send(api).await.ok(200);
+    app.finish().await;
+}

@@ -1,0 +1,176 @@
+//! `/v1/accounts`: signing up, and confirming the address.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, TestApp, token_in};
+
+/// What [`PASSWORD`] is changed to.
+pub const OTHER_PASSWORD: &str = "eight copper kites rise";
+
+pub fn sign_up_of(email: &str) -> Value {
+    json!({ "email": email, "password": PASSWORD, "firstName": "Ana", "lastName": "García" })
+}
+
+pub fn credentials(email: &str, password: &str) -> Value {
+    json!({ "email": email, "password": password })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_signs_in_before_the_address_is_confirmed() {
+    let app = TestApp::start().await;
+    let (ana, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let answer = ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (202, ""));
+    let credentials = credentials("ana@mail.example.edu", PASSWORD);
+    ana.post("/v1/session", &credentials).await.refused(401, "wrong-credentials");
+    let token = mailbox.token("Confirm").await;
+    ana.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
+    let account = ana.post("/v1/session", &credentials).await.ok(200);
+    assert_eq!((&account["email"], &account["role"]), (&json!("ana@mail.example.edu"), &json!("student")));
+    mailbox.letter("Welcome").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sign_up_in_other_case_gets_the_same_answer_and_its_owner_a_letter() {
+    let app = TestApp::start().await;
+    let owner = app.student().await;
+    let stranger = app.stranger();
+    let known = stranger.post("/v1/accounts", &sign_up_of(&owner.email().to_uppercase())).await;
+    let unknown = stranger.post("/v1/accounts", &sign_up_of("nobody@mail.example.edu")).await;
+    assert_eq!(known.look(), unknown.look());
+    assert_eq!(known.status, 202);
+    app.settle().await;
+    let letters = app.mailbox(owner.email()).letters().await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let letter = app.mailbox(owner.email()).letter("You have an account").await;
+    assert!(!letter["text"].as_str().expect("a text").contains("token="));
+    owner.get("/v1/me").await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_that_is_used_decides_and_the_other_sign_ups_of_the_address_end() {
+    let app = TestApp::start().await;
+    let (mallory, ana, mailbox) = (app.stranger(), app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let mut prepared = sign_up_of("ana@mail.example.edu");
+    prepared["password"] = OTHER_PASSWORD.into();
+    prepared["firstName"] = "Mallory".into();
+    mallory.post("/v1/accounts", &prepared).await.ok(202);
+    app.settle().await;
+    ana.post("/v1/accounts", &sign_up_of("Ana@mail.example.edu")).await.ok(202);
+    app.settle().await;
+    let letters = mailbox.letters().await;
+    let (own, prepared) = (token_in(&letters[0]), token_in(&letters[1]));
+
+    ana.post("/v1/accounts/confirm", &json!({ "token": own })).await.ok(204);
+    let late = ana.post("/v1/accounts/confirm", &json!({ "token": prepared })).await;
+    late.refused(410, "token-used");
+    let address = "ana@mail.example.edu";
+    mallory
+        .post("/v1/session", &credentials(address, OTHER_PASSWORD))
+        .await
+        .refused(401, "wrong-credentials");
+    let account = ana.post("/v1/session", &credentials(address, PASSWORD)).await.ok(200);
+    assert_eq!(account["firstName"], "Ana");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_can_be_asked_for_again_and_the_answer_never_tells_for_whom() {
+    let app = TestApp::start().await;
+    let (owner, ana, mailbox) = (app.student().await, app.stranger(), app.mailbox("ana@mail.example.edu"));
+    ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
+    app.settle().await;
+    let ask = async |email: &str| ana.post("/v1/accounts/confirmation", &json!({ "email": email })).await;
+    let waiting = ask("ANA@mail.example.edu").await;
+    assert_eq!(waiting.look(), ask("nobody@mail.example.edu").await.look());
+    assert_eq!(waiting.look(), ask(owner.email()).await.look());
+    app.settle().await;
+    assert!(app.mailbox("nobody@mail.example.edu").letters().await.is_empty());
+    let letters = mailbox.letters().await;
+    assert_eq!(letters.len(), 2);
+    ana.post("/v1/accounts/confirm", &json!({ "token": token_in(&letters[0]) })).await.ok(204);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_works_once_for_a_day_and_for_nothing_else() {
+    let app = TestApp::start().await;
+    let ana = app.stranger();
+    let confirm = async |token: &str| ana.post("/v1/accounts/confirm", &json!({ "token": token })).await;
+    for (email, name) in [("ana@mail.example.edu", "Ana"), ("late@mail.example.edu", "Late")] {
+        let mut body = sign_up_of(email);
+        body["firstName"] = name.into();
+        ana.post("/v1/accounts", &body).await.ok(202);
+    }
+    let token = app.mailbox("ana@mail.example.edu").token("Confirm").await;
+    let late = app.mailbox("late@mail.example.edu").token("Confirm").await;
+    for path in ["/v1/me/email/confirm", "/v1/password-resets/complete"] {
+        let body = match path {
+            "/v1/me/email/confirm" => json!({ "token": token }),
+            _ => json!({ "token": token, "password": OTHER_PASSWORD }),
+        };
+        ana.post(path, &body).await.refused(404, "token-invalid");
+    }
+    for broken in [&token[..token.len() - 1], "", "k1.", "🎉", &"x".repeat(512)] {
+        confirm(broken).await.refused(404, "token-invalid");
+    }
+    confirm(&token).await.ok(204);
+    confirm(&token).await.refused(410, "token-used");
+    app.settle().await;
+    app.clock.advance(Duration::from_hours(24) + Duration::from_secs(1));
+    confirm(&late).await.refused(410, "token-expired");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_use_one_token_at_once_make_one_account() {
+    let app = TestApp::start().await;
+    let ana = app.stranger();
+    ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
+    let body = json!({ "token": app.mailbox("ana@mail.example.edu").token("Confirm").await });
+    let tries = (0..8).map(|_| ana.post("/v1/accounts/confirm", &body));
+    let mut statuses: Vec<_> =
+        futures_util::future::join_all(tries).await.iter().map(|answer| answer.status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 410, 410, 410, 410, 410, 410, 410]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_up_as_a_leader_waits_for_approval_and_holds_no_scopes() {
+    let app = TestApp::start().await;
+    let (leo, mailbox) = (app.stranger(), app.mailbox("leo@mail.example.edu"));
+    let mut body = sign_up_of("leo@mail.example.edu");
+    body["role"] = "leader".into();
+    leo.post("/v1/accounts", &body).await.ok(202);
+    let token = mailbox.token("Confirm").await;
+    leo.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
+    let account = leo.post("/v1/session", &credentials("leo@mail.example.edu", PASSWORD)).await.ok(200);
+    assert_eq!(account["role"], "leader");
+    assert_eq!((&account["approved"], &account["scopes"]), (&json!(false), &json!([])));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_faults_of_a_sign_up_are_told_at_once_and_no_letter_goes_out() {
+    let app = TestApp::start().await;
+    let body = json!({
+        "email": "ana", "password": "short", "lastName": "", "role": "admin", "scopes": ["admin:all"],
+    });
+    let faults = app.stranger().post("/v1/accounts", &body).await.faults();
+    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(pointers, ["/firstName", "/lastName", "/password", "/role", "/scopes"]);
+    let mut body = sign_up_of("ana at home");
+    body["password"] = "password1".into();
+    let faults = app.stranger().post("/v1/accounts", &body).await.faults();
+    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(pointers, ["/email", "/password"]);
+    app.settle().await;
+    let letters = app.stranger().get("/outbox.json").await.ok(200);
+    assert_eq!(letters, json!({ "items": [] }));
+    app.finish().await;
+}

@@ -1,0 +1,166 @@
+//! `/v1/session`: signing in and out.
+
+use std::time::Duration;
+
+use orientation::config::Config;
+use serde_json::json;
+
+use crate::support::{PASSWORD, TestApp};
+use crate::v1_accounts::{credentials, sign_up_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_a_cookie_that_scripts_of_pages_and_other_sites_do_not_get() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let mut ana = app.stranger();
+    let answer = ana.post("/v1/session", &credentials(&student.email().to_uppercase(), PASSWORD)).await;
+    answer.ok(200);
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    assert!(cookie.starts_with("orientation_session="), "{cookie}");
+    assert!(cookie.ends_with("; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    ana.cookie = answer.cookie();
+    assert_eq!(ana.get("/v1/me").await.ok(200)["id"], student.account().id);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_https_the_cookie_is_bound_to_its_host() {
+    let app = TestApp::start_with(|config| {
+        let env = [
+            ("ORIENTATION_PUBLIC_URL", "https://orientation.example.edu"),
+            ("ORIENTATION_REHEARSAL", "yes"),
+            ("ORIENTATION_LIMITS", "0"),
+        ];
+        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let given = Config::from_env(&env).expect("a good configuration");
+        let data = std::mem::replace(config, given).data;
+        config.data = data;
+    });
+    let app = app.await;
+    let student = app.student().await;
+    let answer = app.stranger().post("/v1/session", &credentials(student.email(), PASSWORD)).await;
+    answer.ok(200);
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    assert!(cookie.starts_with("__Host-orientation_session=") && cookie.ends_with("; Secure"), "{cookie}");
+    // The name without the prefix could have been planted by a page of another host of the site.
+    student.get("/v1/me").await.refused(401, "not-signed-in");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_an_unknown_and_an_unconfirmed_address_get_one_answer() {
+    let app = TestApp::start().await;
+    let (student, stranger) = (app.student().await, app.stranger());
+    stranger.post("/v1/accounts", &sign_up_of("waiting@mail.example.edu")).await.ok(202);
+    let sign_in = async |email: &str, password: &str| {
+        let answer = stranger.post("/v1/session", &credentials(email, password)).await;
+        answer.refused(401, "wrong-credentials");
+        assert_eq!(answer.cookie(), None);
+        answer.look()
+    };
+    let wrong = sign_in(student.email(), "seven noisy herons at dawn").await;
+    assert_eq!(sign_in("nobody@mail.example.edu", PASSWORD).await, wrong);
+    assert_eq!(sign_in("waiting@mail.example.edu", PASSWORD).await, wrong);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_this_session_and_no_other() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let mut phone = app.stranger();
+    phone.cookie = phone.post("/v1/session", &credentials(student.email(), PASSWORD)).await.cookie();
+    let answer = student.delete("/v1/session").await;
+    answer.ok(204);
+    assert!(answer.header("set-cookie").expect("a cookie").contains("Max-Age=0"));
+    student.get("/v1/me").await.refused(401, "not-signed-in");
+    student.delete("/v1/session").await.refused(401, "not-signed-in");
+    phone.get("/v1/me").await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_survive_a_restart_and_end_after_30_days() {
+    let app = TestApp::start().await;
+    let cookie = app.student().await.cookie;
+    let app = app.restart().await;
+    let mut student = app.stranger();
+    student.cookie = cookie;
+    student.get("/v1/me").await.ok(200);
+    app.settle().await;
+    app.clock.advance(Duration::from_hours(30 * 24) + Duration::from_secs(1));
+    student.get("/v1/me").await.refused(401, "not-signed-in");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_session_is_none_whatever_it_looks_like() {
+    let app = TestApp::start().await;
+    let real = app.student().await.cookie.expect("a session");
+    let mut visitor = app.stranger();
+    for cookie in [
+        "orientation_session=".to_owned(),
+        format!("{real}A"),
+        real[..real.len() - 1].to_owned(),
+        real.replace("orientation_session", "__Host-orientation_session"),
+        "orientation_session=../../etc/passwd".into(),
+        format!("orientation_session={}", "A".repeat(4096)),
+    ] {
+        visitor.cookie = Some(cookie);
+        visitor.get("/v1/me").await.refused(401, "not-signed-in");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_at_one_address_is_stopped_whether_or_not_it_is_known() {
+    let app = TestApp::start_with(|config| config.limits = 1.0).await;
+    let student = app.student().await;
+    let stranger = app.stranger();
+    let guess = async |email: &str| stranger.post("/v1/session", &credentials(email, "herons at dawn")).await;
+    let mut last = vec![];
+    for email in [student.email(), "nobody@mail.example.edu"] {
+        for tried in 1..=10 {
+            let answer = guess(&email.to_uppercase()).await;
+            answer.refused(401, "wrong-credentials");
+            let state = answer.header("ratelimit").expect("how much is left");
+            assert!(state.contains(&format!("\"sign-in-address\";r={}", 10 - tried)), "{state}");
+        }
+        let answer = guess(email).await;
+        let problem = answer.refused(429, "too-many-requests");
+        let seconds: u64 = answer.header("retry-after").expect("when").parse().expect("seconds");
+        assert!((1..=900).contains(&seconds), "{seconds}");
+        assert!(problem["detail"].as_str().expect("a sentence").contains(&seconds.to_string()));
+        assert!(answer.header("ratelimit").expect("a state").contains("\"sign-in-address\";r=0;t="));
+        let policy = answer.header("ratelimit-policy").expect("a policy");
+        assert!(policy.contains("\"sign-in-address\";q=10;w=900"), "{policy}");
+        last.push(policy.to_owned());
+    }
+    assert_eq!(last[0], last[1]);
+    // The right password is refused as well: whoever guesses learns nothing.
+    let right = stranger.post("/v1/session", &credentials(student.email(), PASSWORD)).await;
+    right.refused(429, "too-many-requests");
+    student.get("/v1/me").await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_is_not_flooded_whether_or_not_its_address_is_known() {
+    let app = TestApp::start_with(|config| config.limits = 1.0).await;
+    let student = app.student().await;
+    for email in [student.email(), "nobody@mail.example.edu"] {
+        let ask = async |path: &str| app.stranger().post(path, &json!({ "email": email })).await;
+        for path in ["/v1/password-resets", "/v1/accounts/confirmation"].repeat(2) {
+            ask(path).await.ok(202);
+        }
+        app.stranger().post("/v1/accounts", &sign_up_of(email)).await.ok(202);
+        let refused = ask("/v1/password-resets").await;
+        refused.refused(429, "too-many-requests");
+        assert!(refused.header("retry-after").is_some());
+    }
+    app.settle().await;
+    let letters = app.mailbox(student.email()).letters().await;
+    assert_eq!(letters.len(), 3, "two links to a new password, and one notice for three occasions");
+    app.finish().await;
+}
