@@ -3,7 +3,9 @@
 //! Shaped like the URLs. Each test starts a service (it takes some milliseconds) and ends it with [`TestApp::finish`],
 //! which fails if a job is left over.
 
+mod bad_input;
 mod checkout_pages;
+mod contract;
 mod documents;
 mod health;
 mod layers;
@@ -14,6 +16,7 @@ mod newcomer;
 mod pages;
 mod races;
 mod real_input;
+mod statuses;
 mod support;
 mod v1_accounts;
 mod v1_event;
@@ -24,4 +27,3 @@ mod v1_registration;
 mod v1_session;
 mod v1_ticket;
 mod v1_webhooks_stripe;
-mod webhooks;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::newcomer::form;
+use crate::support::stripe::{app_with_secret, event};
 use crate::support::{PASSWORD, TestApp};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
-use crate::webhooks::{SECRET, paid_event, send_event};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mistake_1_nobody_writes_what_is_not_theirs_into_their_account() {
@@ -70,22 +70,18 @@ async fn mistake_5_confirmations_expire_and_resets_succeed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mistake_6_the_same_event_again_changes_nothing() {
-    let app = TestApp::start_with(|config| config.stripe_webhook_secrets = vec![SECRET.clone()]).await;
+    let app = app_with_secret().await;
     let student = app.student().await;
     let order = student.post("/v1/registration", &form("ag123456")).await.ok(201)["order"].clone();
-    let event = paid_event(&order);
-    let now = app.clock.now_secs();
-    send_event(&app.stranger(), &event, now).await.ok(200);
+    let event = event("evt_paid", "completed", &order, "paid");
+    app.deliver(&event).await.ok(200);
     let paid = student.get("/v1/orders").await.ok(200);
     assert_eq!(paid["items"][0]["state"], "paid");
     for _ in 0..3 {
-        send_event(&app.stranger(), &event, now).await.ok(200);
+        app.deliver(&event).await.ok(200);
     }
-    let at_once = (0..8).map(|_| {
-        let (stranger, event) = (app.stranger(), event.clone());
-        async move { send_event(&stranger, &event, now).await.status.as_u16() }
-    });
-    assert_eq!(futures_util::future::join_all(at_once).await, [200; 8]);
+    let at_once = futures_util::future::join_all((0..8).map(|_| app.deliver(&event))).await;
+    assert!(at_once.iter().all(|answer| answer.status == 200));
     assert_eq!(student.get("/v1/orders").await.ok(200), paid);
     app.settle().await;
     let letters = app.mailbox(student.email()).letters().await;
@@ -95,20 +91,15 @@ async fn mistake_6_the_same_event_again_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mistake_7_no_ticket_goes_out_before_the_money_came() {
-    let app = TestApp::start_with(|config| config.stripe_webhook_secrets = vec![SECRET.clone()]).await;
+    let app = app_with_secret().await;
     let student = app.student().await;
     let order = student.post("/v1/registration", &form("ag123456")).await.ok(201)["order"].clone();
-    let mut unpaid = paid_event(&order);
-    unpaid["id"] = "evt_unpaid".into();
-    unpaid["data"]["object"]["payment_status"] = "unpaid".into();
-    send_event(&app.stranger(), &unpaid, app.clock.now_secs()).await.ok(200);
+    app.deliver(&event("evt_1", "completed", &order, "unpaid")).await.ok(200);
     app.settle().await;
     assert_eq!(student.get("/v1/registration").await.ok(200)["state"], "submitted");
     student.get("/v1/ticket.pdf").await.refused(404, "not-registered");
     assert!(app.mailbox(student.email()).letters().await.is_empty());
-    let mut paid = paid_event(&order);
-    paid["type"] = "checkout.session.async_payment_succeeded".into();
-    send_event(&app.stranger(), &paid, app.clock.now_secs()).await.ok(200);
+    app.deliver(&event("evt_2", "async_payment_succeeded", &order, "paid")).await.ok(200);
     app.mailbox(student.email()).letter("your ticket").await;
     app.finish().await;
 }

@@ -15,11 +15,6 @@ impl ShiftedClock {
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(span.as_millis() as i64, Ordering::SeqCst);
     }
-
-    /// Seconds since 1970.
-    pub fn now_secs(&self) -> i64 {
-        self.now().as_secs()
-    }
 }
 
 impl Clock for ShiftedClock {

@@ -1,0 +1,321 @@
+//! What bad input gets: a problem with a stable type, nothing changed, nobody else kept waiting. Orders of others stand
+//! in `v1_orders`, second registrations in `v1_registration`, events that nobody believes in `v1_webhooks_stripe`, tokens
+//! beside the operation that takes them.
+
+use std::time::{Duration, Instant};
+
+use orientation::http::ConnectionLimits;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, ORIGIN};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::newcomer::form;
+use crate::support::{Answer, TestApp, Visitor};
+use crate::v1_accounts::sign_up_of;
+
+async fn send(visitor: &Visitor, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let request = visitor.request(Method::POST, path).header(CONTENT_TYPE, kind).body(body);
+    visitor.send(request).await
+}
+
+// ---- bodies ----
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_json_is_a_400_however_long_or_deep_it_is() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let form = form("ag123456").to_string();
+    let bodies: [Vec<u8>; 9] = [
+        b"".to_vec(),
+        b"{".to_vec(),
+        b"nonsense".to_vec(),
+        form.as_bytes()[..form.len() / 2].to_vec(),
+        format!("{form}{form}").into_bytes(),
+        form.replace("\"Civil\"", "Civil").into_bytes(),
+        vec![0xff; 64],
+        "[".repeat(60_000).into_bytes(),
+        "{\"legalName\":".repeat(4_000).into_bytes(),
+    ];
+    for body in bodies {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(30)]).into_owned();
+        let answer = send(&student, "/v1/registration", "application/json", body).await;
+        let problem = answer.refused(400, "malformed-json");
+        assert!(!problem.to_string().contains("García"), "{shown}: what was sent is not repeated");
+    }
+    let huge = format!("{{\"legalName\":\"{}\"}}", "x".repeat(1_000_000));
+    send(&student, "/v1/registration", "application/json", huge).await.refused(413, "too-large");
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json"]
+    {
+        let answer = send(&student, "/v1/registration", kind, form.clone()).await;
+        answer.refused(415, "wrong-content-type");
+    }
+    student.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_types_and_unknown_properties_are_told_all_at_once_at_every_level() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let mut body = form("ag123456");
+    body["legalName"] = 5.into();
+    body["joinsHunt"] = "yes".into();
+    body["huntTeammates"] = json!({});
+    body["emergencyContact"]["phone"] = 15_062_330_166_u64.into();
+    body["emergencyContact"]["isRegistered"] = true.into();
+    body["group"] = "Alpha".into();
+    body["summerCity"] = Value::Null;
+    let told: Vec<_> = [
+        ("/emergencyContact/isRegistered", "unknown-property"),
+        ("/emergencyContact/phone", "wrong-type"),
+        ("/group", "unknown-property"),
+        ("/huntTeammates", "wrong-type"),
+        ("/joinsHunt", "wrong-type"),
+        ("/legalName", "wrong-type"),
+        ("/summerCity", "wrong-type"),
+    ]
+    .map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
+    .into();
+    assert_eq!(student.post("/v1/registration", &body).await.faults(), told);
+    student.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_that_do_not_exist_are_refused() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    for date in
+        ["2007-02-29", "2007-13-01", "2007-00-10", "2007-04-31", "20070401", "1.4.2007", "-2007-04-01", ""]
+    {
+        let mut body = form("ag123456");
+        body["birthDate"] = date.into();
+        let faults = student.post("/v1/registration", &body).await.faults();
+        assert_eq!((faults.len(), faults[0].0.as_str()), (1, "/birthDate"), "{date}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_characters_are_refused_and_marks_of_writing_kept_as_they_are() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    for bad in ["A\0na", "A\u{1b}[2J", "A\nB", "A\u{7f}", "A\u{85}"] {
+        for property in ["legalName", "summerCity"] {
+            let mut body = form("ag123456");
+            body[property] = bad.into();
+            let faults = student.post("/v1/registration", &body).await.faults();
+            assert_eq!(faults, [(format!("/{property}"), "control-character".into())], "{bad:?}");
+        }
+        let faults = student.patch("/v1/me", &json!({ "firstName": bad })).await.faults();
+        assert_eq!(faults[0].0, "/firstName", "{bad:?}");
+        let faults =
+            app.stranger().post("/v1/session", &json!({ "email": bad, "password": bad })).await.faults();
+        assert!(faults.iter().any(|(pointer, _)| pointer == "/email"), "{bad:?}");
+    }
+    let mut body = form("ag123456");
+    body["legalName"] = "נועה \u{200f}כהן\u{200e} 🎉".into();
+    body["medicalInformation"] = "one\n\ttwo\r\n👩🏽‍🚀".into();
+    let kept = student.post("/v1/registration", &body).await.ok(201)["registration"].clone();
+    assert_eq!(kept["legalName"], "נועה \u{200f}כהן\u{200e} 🎉");
+    assert_eq!(kept["medicalInformation"], "one\n\ttwo\r\n👩🏽‍🚀");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_refusal_repeats_a_password() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger();
+    let secret = "hunter2hunter2";
+    let bodies = [
+        json!({ "email": "ana", "password": secret, "firstName": secret, "lastName": 5 }),
+        json!({ "email": secret, "password": { "password": secret } }),
+        json!({ "token": secret, "password": secret }),
+    ];
+    for path in ["/v1/accounts", "/v1/session", "/v1/password-resets/complete", "/v1/accounts/confirm"] {
+        for body in &bodies {
+            let answer = stranger.post(path, body).await;
+            assert!(answer.status.is_client_error() && !answer.text().contains("hunter2"), "{answer:?}");
+        }
+        let broken = send(&stranger, path, "application/json", format!("{{\"password\":\"{secret}\",")).await;
+        assert!(!broken.text().contains("hunter2"), "{broken:?}");
+    }
+    app.finish().await;
+}
+
+// ---- from where ----
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_session_only_our_own_pages_change_anything() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let rename = |name: &str, value: &str| {
+        let request = student.request(Method::PATCH, "/v1/me").json(&json!({ "firstName": "Mallory" }));
+        student.send(request.header(name, value))
+    };
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("origin", ""),
+        ("origin", "http://127.0.0.1"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        rename(name, value).await.refused(403, "foreign-origin");
+    }
+    assert_eq!(student.get("/v1/me").await.ok(200)["firstName"], "Ana");
+    let own = app.url.clone();
+    rename("origin", &own).await.ok(200);
+    let form = student.request(Method::POST, "/confirm").header(ORIGIN, "https://evil.example");
+    student.send(form.form(&[("token", "x")])).await.refused(403, "foreign-origin");
+    app.finish().await;
+}
+
+// ---- connections ----
+
+/// Limits that a test can wait for, and so few seats that all can be taken.
+fn impatient() -> ConnectionLimits {
+    ConnectionLimits {
+        connections: 120,
+        connections_of_a_peer: 100,
+        first_byte: Duration::from_millis(400),
+        head: Duration::from_millis(800),
+        ..ConnectionLimits::default()
+    }
+}
+
+async fn connect(app: &TestApp) -> TcpStream {
+    TcpStream::connect(app.config.listen).await.expect("it listens")
+}
+
+/// What comes until the other end closes; a reset counts as closing.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = vec![];
+    let reading = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
+    let _ = reading.await.expect("cut off in time");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_who_say_nothing_are_cut_off_while_others_are_served() {
+    let patient = ConnectionLimits { first_byte: Duration::from_secs(2), ..impatient() };
+    let app = TestApp::start_behind(patient).await;
+    let started = Instant::now();
+    let mut silent = vec![];
+    for _ in 0..500 {
+        silent.push(connect(&app).await);
+    }
+    for _ in 0..10 {
+        // A visitor of its own each: a new connection.
+        app.stranger().get("/v1/event").await.ok(200);
+    }
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    for stream in &mut silent {
+        assert_eq!(rest(stream).await, "");
+    }
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    app.stranger().get("/health/ready").await.ok(200);
+    app.finish().await;
+}
+
+/// Nobody waits for the silent ones to be given up, also on a machine that is busy.
+const PROMPT: Duration = Duration::from_secs(6);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_never_end_are_cut_off() {
+    let app = TestApp::start_behind(impatient()).await;
+    let started = Instant::now();
+    let mut stream = connect(&app).await;
+    stream.write_all(b"GET /v1/event HTTP/1.1\r\nx-slow: ").await.expect("taken");
+    let (mut reading, mut writing) = stream.split();
+    let dripping = async {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut answer = vec![];
+    tokio::select! {
+        () = dripping => {}
+        _ = reading.read_to_end(&mut answer) => {}
+    }
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    app.stranger().get("/v1/event").await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_long_heads_get_431() {
+    let app = TestApp::start().await;
+    let host = app.config.listen;
+    let long = "x".repeat(20 * 1024);
+    let many = "x-many: y\r\n".repeat(1_800);
+    for head in [
+        format!("GET /v1/event HTTP/1.1\r\nhost: {host}\r\nx-long: {long}\r\n\r\n"),
+        format!("GET /v1/event?{long} HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+        format!("GET /v1/event HTTP/1.1\r\nhost: {host}\r\n{many}\r\n"),
+    ] {
+        let mut stream = connect(&app).await;
+        stream.write_all(head.as_bytes()).await.expect("taken");
+        let answer = rest(&mut stream).await;
+        assert!(
+            ["431", "414"].iter().any(|status| answer.starts_with(&format!("HTTP/1.1 {status}"))),
+            "{answer:.200}"
+        );
+    }
+    app.stranger().get("/v1/event").await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_ends_is_cut_off() {
+    let app = TestApp::start().await;
+    let head = format!(
+        "POST /v1/accounts HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+        app.config.listen
+    );
+    let mut stream = connect(&app).await;
+    stream.write_all(head.as_bytes()).await.expect("taken");
+    let (mut reading, mut writing) = stream.split();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let mut sent = 0;
+    let flooding = async {
+        while writing.write_all(chunk.as_bytes()).await.is_ok() {
+            sent += chunk.len();
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answer = vec![];
+    let reading = tokio::time::timeout(PROMPT, reading.read_to_end(&mut answer));
+    tokio::select! {
+        () = flooding => {}
+        ended = reading => drop(ended.expect("cut off in time")),
+    }
+    assert!(sent < 64 * 1024 * 1024, "{sent} bytes were taken");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    app.stranger().get("/v1/event").await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let body = sign_up_of("ana@mail.example.edu").to_string();
+    for length in [body.len() / 2, body.len() - 1] {
+        let head = format!(
+            "POST /v1/accounts HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            app.config.listen,
+            body.len()
+        );
+        let mut stream = connect(&app).await;
+        stream.write_all(head.as_bytes()).await.expect("taken");
+        stream.write_all(&body.as_bytes()[..length]).await.expect("taken");
+        drop(stream);
+    }
+    app.stranger().get("/health/ready").await.ok(200);
+    app.settle().await;
+    assert!(app.mailbox("ana@mail.example.edu").letters().await.is_empty());
+    app.finish().await;
+}
