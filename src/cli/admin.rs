@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use super::{Failed, run};
+use crate::features::accounts::{Invalid, Stopped};
 use crate::kernel::{EmailAddress, Secret};
 use crate::platform::store::Access;
 
@@ -14,13 +15,24 @@ pub(super) async fn create(email: &str, link: bool) -> Result<(), Failed> {
     let email = EmailAddress::parse(email).map_err(|error| Failed(format!("--email: {error}")))?;
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
     let password = if link { None } else { Some(password()?) };
-    let made = app.accounts.make_administrator(&email, password.as_ref()).await.map_err(Failed::because)?;
+    let made = app.accounts.make_administrator(&email, password.as_ref()).await.map_err(told)?;
     let done = if made.created { "is an administrator" } else { "was promoted to administrator" };
     println!("{email} {done}.");
     if let Some(link) = made.link {
         println!("Set the password within an hour, once: {}", link.expose());
     }
     Ok(())
+}
+
+/// Why there is no administrator: a password that isn't good enough says what it lacks.
+fn told(stopped: Stopped<Invalid>) -> Failed {
+    match stopped {
+        Stopped::Refused(Invalid(faults)) => {
+            let details: Vec<_> = faults.into_iter().map(|fault| fault.detail).collect();
+            Failed(format!("the password is not good enough: {}", details.join(" ")))
+        }
+        other => Failed::because(other),
+    }
 }
 
 /// Asked for twice on a terminal; otherwise the first line of standard input.
