@@ -7,6 +7,7 @@
 //! | thrown by | reaches |
 //! | --- | --- |
 //! | `ORIENTATION_FAULTS=crash:<point>:<n>` | ends the process at the n-th time that it comes by the point |
+//! | `ORIENTATION_FAULTS=slow:<point>:<milliseconds>` | holds up the thread that comes by the point, each time |
 //! | `ORIENTATION_FAULTS=off:<guard>` | turns the guard off in the whole process |
 //! | [`without`] (in the test's own process) | turns it off in one future |
 //!
@@ -29,6 +30,7 @@ mod switches {
 mod switches {
     use std::collections::HashMap;
     use std::sync::{LazyLock, Mutex};
+    use std::time::Duration;
 
     tokio::task_local! { static OFF: &'static str; }
 
@@ -36,26 +38,36 @@ mod switches {
         off: Vec<String>,
         /// Point → times to come by until the process ends.
         crash: Mutex<HashMap<String, u32>>,
+        slow: HashMap<String, Duration>,
     }
 
     #[expect(clippy::disallowed_methods, reason = "belongs to the test build alone, so not to `config.rs`")]
     static THROWN: LazyLock<Thrown> = LazyLock::new(|| {
         let thrown = std::env::var("ORIENTATION_FAULTS").unwrap_or_default();
-        let (mut off, mut crash) = (vec![], HashMap::new());
+        let (mut off, mut crash, mut slow) = (vec![], HashMap::new(), HashMap::new());
         for switch in thrown.split(',').filter(|switch| !switch.is_empty()) {
             match switch.split(':').collect::<Vec<_>>()[..] {
                 ["off", guard] => off.push(guard.to_owned()),
                 ["crash", point, n] if n.parse::<u32>().is_ok_and(|n| n > 0) => {
                     crash.insert(point.to_owned(), n.parse().expect("just checked"));
                 }
-                _ => panic!("ORIENTATION_FAULTS: `{switch}` is neither off:<guard> nor crash:<point>:<n>"),
+                ["slow", point, millis] if millis.parse::<u32>().is_ok() => {
+                    let millis = millis.parse().expect("just checked");
+                    slow.insert(point.to_owned(), Duration::from_millis(millis));
+                }
+                _ => panic!(
+                    "ORIENTATION_FAULTS: `{switch}` is none of off:<guard>, crash:<point>:<n>, slow:<point>:<ms>"
+                ),
             }
         }
-        Thrown { off, crash: Mutex::new(crash) }
+        Thrown { off, crash: Mutex::new(crash), slow }
     });
 
     /// A step at which the test build can end the process.
     pub fn point(name: &'static str) {
+        if let Some(pause) = THROWN.slow.get(name) {
+            std::thread::sleep(*pause);
+        }
         let mut crash = THROWN.crash.lock().expect("nobody panics inside");
         if let Some(left) = crash.get_mut(name) {
             *left -= 1;

@@ -161,6 +161,7 @@ impl Registrations {
                 let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
                 tx.insert(&registration).await?;
                 tx.put(&book).await?;
+                faults::point("register.while-submitting");
                 self.0.payments.begin(&tx, order).await?;
                 Ok::<_, StoreError>(registration)
             })

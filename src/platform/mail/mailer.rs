@@ -99,6 +99,7 @@ impl Subscriber for Mailer {
     type Payload = SendMail;
 
     async fn handle(&self, payload: SendMail, _: Run) -> Result<(), JobError> {
+        faults::point("mail.before-take-up");
         let Some(mail) = self.take_up(&payload.mail).await? else { return Ok(()) };
         faults::point("mail.before-carry");
         let (outcome, result) = self.send(&mail).await;

@@ -397,10 +397,10 @@ impl Sandbox {
             self.deliver(&event).await?;
             faults::point("sandbox.after-delivery");
             let done = DeliverSandboxEvent::key_of(&event.session, event.event);
-            self.store
-                .transact(async |tx| tx.withdraw::<DeliverSandboxEvent>(&done).await)
-                .await
-                .map_err(DeliveryError::Store)
+            let withdrawn =
+                self.store.transact(async |tx| tx.withdraw::<DeliverSandboxEvent>(&done).await).await;
+            faults::point("sandbox.after-withdrawal");
+            withdrawn.map_err(DeliveryError::Store)
         };
         if let Err(error) = told.await {
             tracing::warn!(session, %error, "the sandbox tells again in a moment");

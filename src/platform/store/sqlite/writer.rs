@@ -24,6 +24,7 @@ use super::connection::{failed, is_busy};
 use super::lock::ServingLock;
 use super::prepare;
 use super::transaction::SqliteTx;
+use crate::kernel::faults;
 
 /// How long a writer waits while another process writes, before its caller is told that the store is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -172,6 +173,7 @@ impl Writer {
             return self.ended(Ok(()));
         }
         let start = Instant::now();
+        faults::point("store.before-commit");
         let done = self.conn.execute_batch("COMMIT").map_err(failed);
         if done.is_err() {
             self.abandon_batch();
