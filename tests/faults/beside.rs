@@ -1,0 +1,100 @@
+//! Other processes beside the one that serves.
+
+use std::process::Output;
+
+use orientation::kernel::{Ids, RandomIds};
+use serde_json::{Value, json};
+
+use crate::program::{Program, client, run};
+
+const PASSWORD: &str = "nine slow barges upstream";
+
+#[tokio::test]
+async fn a_second_process_that_serves_is_refused_with_a_sentence() {
+    let mut program = Program::new();
+    program.start("").await;
+    let refused = run(program.command(&[]).env("ORIENTATION_LISTEN", "127.0.0.1:0"), "").await;
+    let said = refusal(&refused);
+    assert!(said.contains("already serves from") && said.contains("stop it first"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let health =
+        client().get(format!("{}/health/ready", program.url())).send().await.expect("the first still serves");
+    assert_eq!(health.status(), 200);
+}
+
+#[tokio::test]
+async fn serving_and_working_apart_is_refused_with_the_plain_command() {
+    for command in ["serve", "work"] {
+        let program = Program::new();
+        let said = refusal(&run(&mut program.command(&[command]), "").await);
+        assert!(said.contains("run `orientation` without a command"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn check_and_admin_work_beside_and_the_new_administrator_signs_in() {
+    let mut program = Program::new();
+    program.start("").await;
+
+    let checked = run(&mut program.command(&["check"]), "").await;
+    assert!(success(&checked).contains("Nothing is wrong."), "{checked:?}");
+
+    let email = address();
+    let made =
+        run(&mut program.command(&["admin", "create", "--email", &email]), &format!("{PASSWORD}\n")).await;
+    assert!(success(&made).contains("is an administrator"), "{made:?}");
+    assert!(!format!("{made:?}").contains(PASSWORD), "the password is never shown");
+    assert_administrator(&program, &email).await;
+
+    let email = address();
+    let made =
+        success(&run(&mut program.command(&["admin", "create", "--email", &email, "--link"]), "").await);
+    let token = made.trim().split("token=").nth(1).unwrap_or_else(|| panic!("a link in: {made}"));
+    assert!(made.contains(&format!("{}/reset-password?token=", program.url())), "{made}");
+    let body = json!({ "token": token, "password": PASSWORD });
+    let (status, said) = post(&program, "/v1/password-resets/complete", &body).await;
+    assert!((200..300).contains(&status), "{status} {said}");
+    assert_administrator(&program, &email).await;
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_weak_password_and_a_bad_address_make_no_administrator() {
+    let program = Program::new();
+    let weak = run(&mut program.command(&["admin", "create", "--email", &address()]), "12345678\n").await;
+    let said = refusal(&weak);
+    let reason = said.trim().split_once("the password is not good enough: ").map(|(_, reason)| reason.len());
+    assert!(reason.is_some_and(|length| length > 20), "{said}");
+    let bad = run(&mut program.command(&["admin", "create", "--email", "nobody"]), "").await;
+    assert!(refusal(&bad).contains("--email"), "{bad:?}");
+}
+
+async fn assert_administrator(program: &Program, email: &str) {
+    let (status, account) =
+        post(program, "/v1/session", &json!({ "email": email, "password": PASSWORD })).await;
+    assert_eq!((status, &account["scopes"]), (200, &json!(["admin:all"])), "{account}");
+}
+
+async fn post(program: &Program, path: &str, body: &Value) -> (u16, Value) {
+    let request = client().post(format!("{}{path}", program.url())).json(body);
+    let answer = request.send().await.expect("it serves");
+    let status = answer.status().as_u16();
+    (status, answer.json().await.unwrap_or_default())
+}
+
+fn address() -> String {
+    format!("{}@example.org", RandomIds.next())
+}
+
+/// What a command that failed said; it must not be the text of a panic.
+fn refusal(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.starts_with("orientation: ") && !said.contains("panicked"), "{said}");
+    said
+}
+
+fn success(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

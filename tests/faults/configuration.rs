@@ -1,0 +1,70 @@
+//! A bad configuration: refused before anything is touched, with the key that is to blame.
+
+use std::path::Path;
+
+use crate::program::{command, run};
+use crate::scratch::Scratch;
+
+/// A key, a value that is wrong, and what the refusal says of it.
+const BAD: &[(&str, &str, &str)] = &[
+    ("ORIENTATION_LISTEN", "everywhere", "not an IP address and a port"),
+    ("ORIENTATION_LISTEN", "0.0.0.0:0", "ORIENTATION_REHEARSAL=yes allows it"),
+    ("ORIENTATION_DATA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "it is a file"),
+    ("ORIENTATION_EVENT", "nowhere.toml", "can't be read"),
+    ("ORIENTATION_EVENT", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "Cargo.toml"),
+    ("ORIENTATION_PUBLIC_URL", "example", "right would be"),
+    ("ORIENTATION_PUBLIC_URL", "https://orientation.example.edu", "ORIENTATION_REHEARSAL=yes allows it"),
+    ("ORIENTATION_FRONTEND_URL", "https://frontend.example.edu", "another site"),
+    ("ORIENTATION_KEYS", "1:ticket:short", "entry 1"),
+    ("ORIENTATION_LOG", "orientation=loud", "not a filter"),
+    ("ORIENTATION_TRUSTED_PROXIES", "the proxy", "neither an address nor a network"),
+    ("ORIENTATION_REHEARSAL", "perhaps", "neither yes nor no"),
+    ("ORIENTATION_LIMITS", "-1", "not a number"),
+    ("STRIPE_WEBHOOK_SECRETS", "secret", "does not begin whsec_"),
+    ("STRIPE_SECRET_KEY", "sk_test_1", "only the payment sandbox"),
+    ("ORIENTATION_LISTN", "127.0.0.1:0", "perhaps ORIENTATION_LISTEN"),
+];
+
+#[tokio::test]
+async fn a_bad_configuration_is_refused_with_the_key_and_the_reason() {
+    for (key, value, reason) in BAD {
+        for arguments in [&[][..], &["check"], &["admin", "create", "--email", "ana@example.org", "--link"]] {
+            refused(arguments, key, value, reason).await;
+        }
+    }
+}
+
+async fn refused(arguments: &[&str], key: &str, value: &str, reason: &str) {
+    let parent = Scratch::new();
+    let folder = parent.join("data");
+    let output = run(command(&folder).args(arguments).env(key, value), "").await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?} with {key}={value}: {output:?}");
+    assert!(
+        said.contains(key) && said.contains(reason) && !said.contains("panicked"),
+        "{key}={value}: {said}"
+    );
+    assert!(!Path::new(&folder).exists(), "{arguments:?} with {key}={value} touched the folder");
+}
+
+#[tokio::test]
+async fn all_bad_keys_are_told_at_once() {
+    let folder = Scratch::new();
+    let mut program = command(&folder);
+    let output = run(program.env("ORIENTATION_LISTEN", "x").env("ORIENTATION_LIMITS", "y"), "").await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("ORIENTATION_LISTEN:") && said.contains("ORIENTATION_LIMITS:"), "{said}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let folder = Scratch::new();
+    let output = run(command(&folder).env("ORIENTATION_LISTEN", &address), "").await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("ORIENTATION_LISTEN") && said.contains(&address),
+        "{said}"
+    );
+}

@@ -1,0 +1,18 @@
+//! What happens when the program dies: at each step between two others, at any moment, and when it is told to stop.
+//!
+//! Each test runs the real program, built with the crash points of `kernel::faults`, on a folder and a port of its
+//! own, and asks it over HTTP as students do. Between two lives of the program, and at the end, the store itself is
+//! looked into.
+
+mod acknowledged;
+mod audit;
+mod beside;
+mod configuration;
+mod endings;
+mod kills;
+mod points;
+mod program;
+#[path = "../platform/scratch.rs"]
+mod scratch;
+mod students;
+mod way;

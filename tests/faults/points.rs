@@ -1,0 +1,81 @@
+//! Each step between two others is where the program dies, three times over.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use crate::audit::all_is_well;
+use crate::program::{PATIENCE, Program};
+use crate::students::seed;
+use crate::way::{Patience, Way};
+
+/// One who dies at its first, one who dies at its second and one who dies at its third coming by, and whoever comes
+/// by between them.
+const STUDENTS: usize = 6;
+
+#[tokio::test]
+async fn dead_at_each_step_of_registering_everybody_comes_through() {
+    for point in [
+        "register.while-submitting",
+        "register.after-first-tx",
+        "pay.before-open",
+        "pay.after-open",
+        "pay.after-keep",
+        "register.after-checkout",
+    ] {
+        dies_three_times(point).await;
+    }
+}
+
+#[tokio::test]
+async fn dead_at_each_step_of_being_paid_everybody_comes_through() {
+    for point in [
+        "sandbox.after-press",
+        "pay.before-settle",
+        "pay.while-settling",
+        "pay.after-settle",
+        "sandbox.after-delivery",
+        "sandbox.after-withdrawal",
+    ] {
+        dies_three_times(point).await;
+    }
+}
+
+#[tokio::test]
+async fn dead_at_each_step_of_a_letter_everybody_comes_through() {
+    for point in ["mail.before-take-up", "mail.before-carry", "mail.after-carry", "mail.after-settle"] {
+        dies_three_times(point).await;
+    }
+}
+
+/// Students go one after the other; the program dies when it comes by `point` for the first time, in its next life
+/// for the second, then for the third.
+async fn dies_three_times(point: &str) {
+    let mut program = Program::new();
+    let students = seed(&program.store(), STUDENTS).await;
+    let (way, _) = Way::through(&program, Patience::Waits);
+    let way = Arc::new(way);
+    program.start(&format!("crash:{point}:1")).await;
+    let walking = tokio::spawn({
+        let (way, students) = (way.clone(), students.clone());
+        async move {
+            for student in &students {
+                way.register_and_pay(student).await;
+                way.await_ticket(student).await;
+            }
+        }
+    });
+    for death in 1..=3 {
+        let ended = program.died().await;
+        assert!(!ended.success(), "{point}: it was to die");
+        let deaths = program.log().matches(&format!("faults: the process ends at {point}")).count();
+        assert_eq!(deaths, death, "{point}: {}", program.log());
+        program.a_minute_passes().await;
+        let next = if death < 3 { format!("crash:{point}:{}", death + 1) } else { String::new() };
+        program.start(&next).await;
+    }
+    timeout(PATIENCE, walking).await.unwrap_or_else(|_| panic!("{point}: somebody is stuck")).expect(point);
+    program.stop().await;
+    println!("{point}: died 3 times");
+    all_is_well(&program.store(), &students, &way.told()).await;
+}

@@ -1,0 +1,207 @@
+//! The program, run on a folder and a port of its own, and what can befall it.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use orientation::kernel::{Clock, SystemClock};
+use orientation::platform::jobs::Job;
+use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::scratch::Scratch;
+
+/// Within this time whatever is waited for has happened, on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The file of the store in the program's folder.
+pub const STORE: &str = "orientation.db";
+
+/// The program, which lives and dies on one folder and one port.
+pub struct Program {
+    folder: Scratch,
+    port: u16,
+    child: Option<Child>,
+    lives: watch::Sender<u32>,
+}
+
+impl Program {
+    /// A folder and a port without a process.
+    pub fn new() -> Self {
+        Self { folder: Scratch::new(), port: free_port(), child: None, lives: watch::Sender::new(0) }
+    }
+
+    /// Where it listens in each of its lives.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Counts its lives: goes up once it listens again.
+    pub fn lives(&self) -> watch::Receiver<u32> {
+        self.lives.subscribe()
+    }
+
+    /// The store, beside the program or after its death.
+    pub fn store(&self) -> Store {
+        Store::sqlite(&self.folder.join(STORE), Access::Beside).expect("the file can be opened")
+    }
+
+    /// What all its lives wrote to standard error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).expect("each life appends to it")
+    }
+
+    /// A command of the program on the same folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command(&self.folder);
+        command.env("ORIENTATION_LISTEN", format!("127.0.0.1:{}", self.port)).args(arguments);
+        command
+    }
+
+    /// Starts it with these faults thrown, and waits until it listens.
+    pub async fn start(&mut self, faults: &str) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"));
+        let mut child = self
+            .command(&[])
+            .env("ORIENTATION_FAULTS", faults)
+            .stdout(Stdio::piped())
+            .stderr(log.expect("the folder is ours"))
+            .spawn()
+            .expect("the program is built");
+        let mut first = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        timeout(PATIENCE, out.read_line(&mut first)).await.expect("it says where it listens").expect("text");
+        assert_eq!(first.trim_end().trim_end_matches('/'), self.url(), "{}", self.log());
+        self.child = Some(child);
+        self.lives.send_modify(|lives| *lives += 1);
+    }
+
+    /// Waits for a death that is on its way.
+    pub async fn died(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it lives");
+        timeout(PATIENCE, child.wait()).await.expect("it dies").expect("it is our child")
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        self.child.as_mut().expect("it lives").start_kill().expect("it is our child");
+        self.died().await;
+    }
+
+    /// `kill -TERM`: asks it to stop.
+    pub fn ask_to_stop(&self) {
+        let id = self.child.as_ref().and_then(Child::id).expect("it lives").to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.expect("every system has kill").success());
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(&mut self) {
+        self.ask_to_stop();
+        let ended = self.died().await;
+        assert!(ended.success(), "{ended}: {}", self.log());
+    }
+
+    /// A minute passes while it is dead: what waits for its time is due, and leases have run out.
+    pub async fn a_minute_passes(&self) {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let store = self.store();
+        let mut jobs = jobs(&store, unfinished()).await;
+        for job in &mut jobs {
+            job.run_at = job.run_at.minus(MINUTE);
+            job.lease_until = job.lease_until.map(|until| until.minus(MINUTE));
+        }
+        let changed: Result<(), StoreError> = store
+            .transact(async |tx| {
+                for job in &jobs {
+                    tx.put(job).await?;
+                }
+                Ok(())
+            })
+            .await;
+        changed.expect("nobody else writes");
+    }
+}
+
+/// The program in this folder, with nothing configured but the folder and a port that nobody asks for.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orientation"));
+    command
+        .env_clear()
+        .env("ORIENTATION_DATA", folder)
+        .env("ORIENTATION_EVENT", concat!(env!("CARGO_MANIFEST_DIR"), "/event.toml"))
+        .env("ORIENTATION_LISTEN", "127.0.0.1:0")
+        .env("ORIENTATION_LIMITS", "0")
+        .env("ORIENTATION_LOG", "warn")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Asks a program that may have died since it was last asked.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        // A connection of an earlier life must not be taken up again.
+        .pool_max_idle_per_host(0)
+        .timeout(Duration::from_secs(30))
+        .build()
+        .expect("it needs nothing that could be missing")
+}
+
+/// Runs a command to its end; `input` goes to its standard input.
+pub async fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built");
+    let mut stdin = child.stdin.take().expect("piped");
+    // One that ends without reading closes the pipe.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").expect("it is our child")
+}
+
+/// All jobs that match.
+pub async fn jobs(store: &Store, filter: Filter) -> Vec<Job> {
+    store.find(Query::new(filter).limit(10_000)).await.expect("the store can be read")
+}
+
+/// Jobs that wait or run.
+pub fn unfinished() -> Filter {
+    Filter::Or(vec![Filter::eq("state", "waiting"), Filter::eq("state", "running")])
+}
+
+/// Jobs that have been due for longer than ten seconds, told in words; dead ones too.
+pub async fn neglected(store: &Store) -> Vec<String> {
+    let long_ago = SystemClock.now().minus(Duration::from_secs(10));
+    let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", long_ago.into()));
+    let left = Filter::eq("state", "running").and(Filter::Le("leaseUntil", long_ago.into()));
+    let filter = Filter::Or(vec![due, left, Filter::eq("state", "dead")]);
+    let told = |job: &Job| format!("{} {:?} due {} error {:?}", job.id, job.state, job.run_at, job.error);
+    jobs(store, filter).await.iter().map(told).collect()
+}
+
+/// A port that stays free while the program is dead: below those from which the system serves clients.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 11_000).expect("below 11,000");
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}

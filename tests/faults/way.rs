@@ -1,0 +1,237 @@
+//! A student's way to the ticket, as a person goes it who tries again when no answer comes.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use reqwest::header::COOKIE;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use crate::program::{Program, client};
+use crate::students::Student;
+
+/// Between two looks at what happens by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What a student is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    Registering,
+    AtTheCheckout,
+    Paying,
+    AwaitingTheTicket,
+}
+
+/// What to do about a checkout whose address never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Asks for it, as the frontend does.
+    Asks,
+    /// Waits until the service has opened it by itself.
+    Waits,
+}
+
+/// What a student was told with 201.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub order: String,
+    pub group: String,
+}
+
+/// Everybody's way.
+pub struct Way {
+    http: reqwest::Client,
+    url: String,
+    lives: watch::Receiver<u32>,
+    patience: Patience,
+    /// By the students' ids.
+    doing: Mutex<BTreeMap<String, Step>>,
+    told: Mutex<BTreeMap<String, Told>>,
+    done: mpsc::UnboundedSender<Step>,
+}
+
+impl Way {
+    /// The way through this program, and the steps as somebody has done them.
+    pub fn through(program: &Program, patience: Patience) -> (Self, mpsc::UnboundedReceiver<Step>) {
+        let (done, steps) = mpsc::unbounded_channel();
+        let way = Self {
+            http: client(),
+            url: program.url(),
+            lives: program.lives(),
+            patience,
+            doing: Mutex::default(),
+            told: Mutex::default(),
+            done,
+        };
+        (way, steps)
+    }
+
+    /// Who is doing what just now.
+    pub fn doing(&self) -> BTreeMap<String, Step> {
+        self.doing.lock().expect("nobody panics inside").clone()
+    }
+
+    /// Who was told what with 201.
+    pub fn told(&self) -> BTreeMap<String, Told> {
+        self.told.lock().expect("nobody panics inside").clone()
+    }
+
+    /// From the form to the payment.
+    pub async fn register_and_pay(&self, student: &Student) {
+        self.begin(student, Step::Registering);
+        let order = self.register(student).await;
+        self.next(student, Step::AtTheCheckout);
+        let page = self.checkout(student, &order).await;
+        self.next(student, Step::Paying);
+        self.pay(&page).await;
+        self.next(student, Step::AwaitingTheTicket);
+    }
+
+    /// Waits for the letter with the ticket.
+    pub async fn await_ticket(&self, student: &Student) {
+        loop {
+            let letters = self.http.get(outbox(&self.url, &student.email));
+            let (_, letters) = self.surely(letters).await;
+            let ticket = |letter: &Value| letter["attachments"][0]["type"] == "application/pdf";
+            if letters["items"].as_array().expect("a list").iter().any(ticket) {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let (_, kept) = self.surely(self.get("/v1/registration", &student.cookie)).await;
+        assert_eq!(kept["state"], "registered", "who has a ticket");
+        let done = self.doing.lock().expect("nobody panics inside").remove(&student.id);
+        self.note_done(done);
+    }
+
+    /// The order's id.
+    async fn register(&self, student: &Student) -> String {
+        loop {
+            let request = self.request(Method::POST, "/v1/registration", &student.cookie).json(&student.form);
+            match self.once(request).await {
+                Some((StatusCode::CREATED, answer)) => return self.note_told(student, &answer),
+                Some((StatusCode::CONFLICT, problem)) => {
+                    let kind = problem["type"].as_str().unwrap_or_default();
+                    assert!(kind.ends_with("/already-registered"), "{problem}");
+                    let (_, orders) = self.surely(self.get("/v1/orders", &student.cookie)).await;
+                    assert_eq!(orders["items"].as_array().map(Vec::len), Some(1), "{orders}");
+                    return text(&orders["items"][0]["id"]);
+                }
+                Some((status, problem)) => panic!("registering: {status} {problem}"),
+                None => {}
+            }
+        }
+    }
+
+    fn note_told(&self, student: &Student, answer: &Value) -> String {
+        let group = text(&answer["registration"]["group"]["name"]);
+        let told = Told { order: text(&answer["order"]["id"]), group };
+        let order = told.order.clone();
+        self.told.lock().expect("nobody panics inside").insert(student.id.clone(), told);
+        order
+    }
+
+    /// The address of the order's checkout, once its page has been seen.
+    async fn checkout(&self, student: &Student, order: &str) -> String {
+        let address = loop {
+            if let Some(address) = self.checkout_address(student, order).await {
+                break address;
+            }
+        };
+        let (status, page) = self.surely(self.http.get(&address)).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        address
+    }
+
+    async fn checkout_address(&self, student: &Student, order: &str) -> Option<String> {
+        let (_, shown) = self.surely(self.get(&format!("/v1/orders/{order}"), &student.cookie)).await;
+        if let Some(address) = shown["checkoutUrl"].as_str() {
+            return Some(address.to_owned());
+        }
+        if self.patience == Patience::Waits {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            return None;
+        }
+        let path = format!("/v1/orders/{order}/checkout");
+        let (status, opened) = self.once(self.request(Method::POST, &path, &student.cookie)).await?;
+        assert_eq!(status, StatusCode::OK, "{opened}");
+        Some(text(&opened["checkoutUrl"]))
+    }
+
+    async fn pay(&self, page: &str) {
+        loop {
+            let pressed = self.http.post(page).form(&[("press", "pay")]);
+            match self.once(pressed).await {
+                // It was pressed before an answer got lost.
+                Some((StatusCode::SEE_OTHER | StatusCode::CONFLICT, _)) => return,
+                Some((status, said)) => panic!("paying: {status} {said}"),
+                None => {}
+            }
+        }
+    }
+
+    fn begin(&self, student: &Student, step: Step) -> Option<Step> {
+        self.doing.lock().expect("nobody panics inside").insert(student.id.clone(), step)
+    }
+
+    fn next(&self, student: &Student, step: Step) {
+        let done = self.begin(student, step);
+        self.note_done(done);
+    }
+
+    fn note_done(&self, done: Option<Step>) {
+        // Nobody need listen.
+        let _ = done.map(|step| self.done.send(step));
+    }
+
+    fn get(&self, path: &str, cookie: &str) -> RequestBuilder {
+        self.request(Method::GET, path, cookie)
+    }
+
+    fn request(&self, method: Method, path: &str, cookie: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).header(COOKIE, cookie)
+    }
+
+    /// Asks until there is an answer, which must be a success.
+    async fn surely(&self, request: RequestBuilder) -> (StatusCode, Value) {
+        loop {
+            let again = request.try_clone().expect("no stream");
+            if let Some((status, answer)) = self.once(again).await {
+                assert!(status.is_success(), "{status} {answer}");
+                return (status, answer);
+            }
+        }
+    }
+
+    /// The answer; none if the program died before it had come whole. Then the next life has begun.
+    async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)> {
+        let mut lives = self.lives.clone();
+        let life = *lives.borrow_and_update();
+        let answered = async {
+            let answer = request.send().await?;
+            let status = answer.status();
+            Ok::<_, reqwest::Error>((status, answer.text().await?))
+        };
+        match answered.await {
+            Ok((status, body)) => {
+                let value = serde_json::from_str(&body).unwrap_or(Value::String(body));
+                Some((status, value))
+            }
+            Err(_) => {
+                lives.wait_for(|now| *now > life).await.expect("the program is there till the end");
+                None
+            }
+        }
+    }
+}
+
+/// Where the letters to this address are listed.
+pub fn outbox(url: &str, email: &str) -> url::Url {
+    url::Url::parse_with_params(&format!("{url}/outbox.json"), [("to", email)]).expect("an address")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
+}
