@@ -396,11 +396,16 @@ impl LetterToken {
         Self::new(id, purpose, &account.id, email, account.password_version, now)
     }
 
-    /// A token about nobody, for an address that is not known: kept so that the same is written as for one that is.
-    /// Its letter has nobody to be about and is never sent.
+    /// A token about nobody, for an address that is not known: kept until it expires, so that a transaction is as
+    /// durable, and takes as long, as for one that is. It goes into no letter.
     pub fn for_nobody(id: String, purpose: Purpose, email: &EmailAddress, now: Timestamp) -> Self {
         let subject = id.clone();
         Self::new(id, purpose, &subject, email, 0, now)
+    }
+
+    /// Whether it was made [for nobody](Self::for_nobody).
+    pub fn is_about_nobody(&self) -> bool {
+        self.subject == self.id
     }
 
     fn new(

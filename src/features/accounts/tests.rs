@@ -223,7 +223,7 @@ async fn of_an_address_five_sign_ups_wait_at_most_and_the_latest_are_kept() {
 async fn the_letter_comes_again_for_a_waiting_sign_up_and_for_nothing_else() {
     let world = World::new().await;
     world.accounts.resend_confirmation(ANA, CLIENT).await.unwrap();
-    assert!(matches!(world.letter("confirm-address", ANA).await, Err(RenderError::Moot(_))));
+    assert!(world.all::<Mail>().await.is_empty());
     let first = world.sign_up(ANA, "Ana", PASSWORD).await;
     world.clock.advance(CONFIRMATION_LASTS);
     world.accounts.resend_confirmation("ANA@example.org", CLIENT).await.unwrap();
@@ -406,8 +406,7 @@ async fn a_reset_confirms_an_address_that_only_signed_up() {
 async fn a_reset_for_an_unknown_address_sends_nothing_and_a_weak_password_spends_no_token() {
     let world = World::new().await;
     world.accounts.request_password_reset("nobody@example.org", CLIENT).await.unwrap();
-    let letter = world.letter("password-reset", "nobody@example.org").await;
-    assert!(matches!(letter, Err(RenderError::Moot(_))));
+    assert!(world.all::<Mail>().await.is_empty());
     world.account(ANA).await;
     let token = world.reset_token(ANA).await;
     let weak = world.accounts.reset_password(&token, &secret("password1")).await.unwrap_err();
@@ -415,22 +414,24 @@ async fn a_reset_for_an_unknown_address_sends_nothing_and_a_weak_password_spends
     world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap();
 }
 
+/// What is written has to be made durable, which takes longer than all else here.
 #[tokio::test]
-async fn as_much_is_written_for_an_unknown_address_as_for_a_known_one() {
+async fn something_is_written_whether_or_not_the_address_is_known_and_strangers_queue_nothing() {
     let world = World::new().await;
     world.account(ANA).await;
     world.sign_up("waiting@example.org", "Wai", PASSWORD).await;
-    let written = async || {
-        let rows = (world.all::<LetterToken>().await.len(), world.all::<Mail>().await.len());
-        (rows, world.all::<Job>().await.len())
-    };
     for email in [ANA, "waiting@example.org", "nobody@example.org"] {
-        let ((tokens, mails), jobs) = written().await;
+        let (tokens, jobs) = (world.all::<LetterToken>().await.len(), world.all::<Job>().await.len());
         world.accounts.request_password_reset(email, CLIENT).await.unwrap();
-        assert_eq!(written().await, ((tokens + 1, mails + 1), jobs + 1), "reset for {email}");
+        assert_eq!(world.all::<LetterToken>().await.len(), tokens + 1, "reset for {email}");
         world.accounts.resend_confirmation(email, CLIENT).await.unwrap();
-        assert_eq!(written().await, ((tokens + 2, mails + 2), jobs + 2), "confirmation for {email}");
+        assert_eq!(world.all::<LetterToken>().await.len(), tokens + 2, "confirmation for {email}");
+        let queued = world.all::<Job>().await.len() - jobs;
+        assert_eq!(queued, if email == "nobody@example.org" { 0 } else { 2 }, "{email}");
     }
+    world.clock.advance(CONFIRMATION_LASTS + Duration::from_secs(1));
+    world.accounts.sweep().await.unwrap();
+    assert!(world.all::<LetterToken>().await.is_empty());
 }
 
 #[tokio::test]
