@@ -211,17 +211,15 @@ fn schemas() -> Vec<Schema> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Ids, RandomIds};
 
     #[cfg(unix)]
     #[test]
     fn nobody_else_on_the_machine_looks_into_a_data_folder_that_we_made() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
-        let data = folder.join("data");
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
         make_folder(&data).unwrap();
         make_folder(&data).unwrap();
         assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,6 +1,5 @@
 //! What the platform promises, held by every adapter: one binary, since each links the world.
 
 mod jobs;
-mod scratch;
 mod signals;
 mod store;

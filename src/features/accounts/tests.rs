@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use super::model::CONFIRMATION_LASTS;
 use super::*;
 use crate::config::Config;
 use crate::http::{Caller, Role, SessionReader};
-use crate::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
+use crate::kernel::{Clock, EmailAddress, ManualClock, RandomIds, Secret, Timestamp};
 use crate::platform::jobs::Job;
 use crate::platform::keys::{Keys, Sealer};
 use crate::platform::mail::{Letter, Mail, RenderError, Templates};
 use crate::platform::signals::InProcess;
-use crate::platform::store::{Access, Document, Filter, Query, Store};
+use crate::platform::store::testing::TestStore;
+use crate::platform::store::{Document, Filter, Query};
 use crate::platform::{jobs, keys, mail};
 
 const ANA: &str = "ana@example.org";
@@ -28,17 +28,10 @@ const START: i64 = 1_811_858_400_000;
 
 pub(super) struct World {
     pub accounts: Arc<Accounts>,
-    store: Store,
+    store: TestStore,
     clock: Arc<ManualClock>,
     keys: Arc<Keys>,
     letters: Templates,
-    folder: PathBuf,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 fn secret(text: &str) -> Secret<String> {
@@ -62,11 +55,8 @@ impl World {
     }
 
     async fn with(limits: f64, schemas: Vec<crate::platform::store::Schema>) -> Self {
-        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("store.db"), Access::Serving).unwrap();
         let all = [schemas, keys::schemas(), mail::schemas(), jobs::schemas()].concat();
-        store.prepare(&all).await.unwrap();
+        let store = TestStore::with(&all).await;
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START)));
         let keys = Arc::new(Keys::load(&store, &RandomIds, clock.now(), &[]).await.unwrap());
         let config = Config::from_env(&BTreeMap::new()).unwrap();
@@ -81,7 +71,7 @@ impl World {
             config.pages_url().clone(),
         );
         let letters = Templates::new(templates(parts)).unwrap();
-        Self { accounts: Arc::new(accounts), store, clock, keys, letters, folder }
+        Self { accounts: Arc::new(accounts), store, clock, keys, letters }
     }
 
     async fn all<D: Document>(&self) -> Vec<D> {

@@ -325,23 +325,22 @@ mod tests {
 
     use super::*;
     use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
-    use crate::kernel::{EmailAddress, Ids, ManualClock, RandomIds, Timestamp};
+    use crate::kernel::{EmailAddress, ManualClock, Timestamp};
     use crate::platform::mail::{Attachment, Carrier, Letter, Mail};
-    use crate::platform::store::{self, Store, StoreError};
+    use crate::platform::store::StoreError;
+    use crate::platform::store::testing::TestStore;
 
     struct Desk {
         outbox: Arc<Outbox>,
         clock: Arc<ManualClock>,
+        _store: TestStore,
     }
 
     impl Desk {
         async fn new() -> Self {
-            let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
-            std::fs::create_dir_all(&folder).unwrap();
-            let store = Store::sqlite(&folder.join("outbox.db"), store::Access::Serving).unwrap();
-            store.prepare(&crate::features::outbox::schemas()).await.unwrap();
+            let store = TestStore::with(&crate::features::outbox::schemas()).await;
             let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
-            Self { outbox: Arc::new(Outbox::new(store, clock.clone())), clock }
+            Self { outbox: Arc::new(Outbox::new(store.clone(), clock.clone())), clock, _store: store }
         }
 
         /// Carries a letter, a second after the one before.

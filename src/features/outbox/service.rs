@@ -101,10 +101,10 @@ impl Carrier for Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Ids, RandomIds, SystemClock};
+    use crate::kernel::SystemClock;
     use crate::platform::jobs::{Run, Subscriber};
     use crate::platform::mail::{self, MailState, Mailer, RenderError, SendMail, Template, Templates};
-    use crate::platform::store::Access;
+    use crate::platform::store::testing::TestStore;
 
     struct Hello;
 
@@ -122,10 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_that_dies_before_it_settles_leaves_one_letter_sent_once() {
-        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("outbox.db"), Access::Serving).unwrap();
-        store.prepare(&[mail::schemas(), crate::features::outbox::schemas()].concat()).await.unwrap();
+        let store = TestStore::with(&[mail::schemas(), crate::features::outbox::schemas()].concat()).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let outbox = Arc::new(Outbox::new(store.clone(), clock.clone()));
         let to = EmailAddress::parse("ana@example.org").unwrap();

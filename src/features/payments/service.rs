@@ -405,7 +405,8 @@ pub(super) mod tests {
     use crate::kernel::{EmailAddress, ManualClock, Money, RandomIds, Secret};
     use crate::platform::jobs::{Job, JobState};
     use crate::platform::signals::InProcess;
-    use crate::platform::store::{Access, Store, schema};
+    use crate::platform::store::testing::TestStore;
+    use crate::platform::store::{Store, schema};
 
     /// Counts what follows.
     #[derive(Default)]
@@ -458,7 +459,7 @@ pub(super) mod tests {
     }
 
     pub struct Shop {
-        pub store: Store,
+        pub store: TestStore,
         pub clock: Arc<ManualClock>,
         pub sandbox: Arc<Sandbox>,
         pub line: Arc<Line>,
@@ -493,12 +494,8 @@ pub(super) mod tests {
 
     impl Shop {
         pub async fn open() -> Self {
-            let folder =
-                std::env::temp_dir().join(format!("orientation-{}", crate::kernel::Ids::next(&RandomIds)));
-            std::fs::create_dir_all(&folder).unwrap();
-            let store = Store::sqlite(&folder.join("shop.db"), Access::Serving).unwrap();
             let schemas = [super::super::schemas(), vec![schema::<Job>()]].concat();
-            store.prepare(&schemas).await.unwrap();
+            let store = TestStore::with(&schemas).await;
             let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
             let config = config();
             let sandbox = Sandbox::start(store.clone(), clock.clone(), &RandomIds, &config).await.unwrap();

@@ -98,20 +98,19 @@ mod tests {
     use super::*;
     use crate::config::Product;
     use crate::kernel::{EmailAddress, Timestamp};
-    use crate::platform::store::Access;
+    use crate::platform::store::testing::TestStore;
 
     #[tokio::test]
     async fn the_letter_on_an_ended_checkout_is_reviewed() {
-        let folder = std::env::temp_dir().join(format!("orientation-letter-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("store.db"), Access::Serving).unwrap();
+        let store = TestStore::with(&[]).await;
         let config = Config::from_env(&BTreeMap::new()).unwrap();
         let (frame, pages) = (LetterFrame::new(&config), config.pages_url().clone());
         let product = config.event.product(Product::ORIENTATION).unwrap();
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open("order-1".into(), "account-1", product, email, Timestamp::from_millis(0));
-        let letter = CheckoutExpired { store, frame, pages }.letter("Ana <b>", "Alpha", &order).unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
+        let letter = CheckoutExpired { store: store.clone(), frame, pages }
+            .letter("Ana <b>", "Alpha", &order)
+            .unwrap();
         insta::assert_snapshot!("checkout-expired.subject", letter.subject);
         insta::assert_snapshot!("checkout-expired.txt", letter.text);
         insta::assert_snapshot!("checkout-expired.html", letter.html);

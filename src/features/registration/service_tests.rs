@@ -15,7 +15,8 @@ use crate::kernel::{EmailAddress, ManualClock, RandomIds, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::mail::Mail;
 use crate::platform::signals::InProcess;
-use crate::platform::store::{Access, Filter, Query, schema};
+use crate::platform::store::testing::TestStore;
+use crate::platform::store::{Filter, Query, schema};
 
 const NOON: i64 = 1_788_246_000_000;
 
@@ -45,7 +46,7 @@ impl Gateway for Counter {
 }
 
 pub struct Desk {
-    pub store: Store,
+    pub store: TestStore,
     pub clock: Arc<ManualClock>,
     pub registrations: Arc<Registrations>,
 }
@@ -56,16 +57,13 @@ impl Desk {
     }
 
     pub async fn with(event: Event, reachable: bool) -> Self {
-        let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("desk.db"), Access::Serving).unwrap();
         let schemas = [
             accounts::schemas(),
             payments::schemas(),
             super::super::schemas(),
             vec![schema::<Job>(), schema::<Mail>()],
         ];
-        store.prepare(&schemas.concat()).await.unwrap();
+        let store = TestStore::with(&schemas.concat()).await;
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
         let config = Config::from_env(&BTreeMap::new()).unwrap();
         let fulfilment: Arc<dyn Fulfilment> = Arc::new(RegistrationFulfilment);

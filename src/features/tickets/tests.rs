@@ -14,10 +14,11 @@ use crate::features::accounts::{self, Account};
 use crate::features::payments::{self, Order};
 use crate::features::registration::{self, Form, Registration};
 use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
-use crate::kernel::{EmailAddress, Ids, RandomIds, Timestamp};
+use crate::kernel::{EmailAddress, RandomIds, Timestamp};
 use crate::platform::keys::{self, Keys};
 use crate::platform::mail::{Letter, LetterFrame, Mail, RenderError, Templates};
-use crate::platform::store::{Access, Store, StoreError};
+use crate::platform::store::StoreError;
+use crate::platform::store::testing::TestStore;
 
 const ORDER: &str = "01997c00-0000-7000-8000-00000000abcd";
 
@@ -25,7 +26,7 @@ const ORDER: &str = "01997c00-0000-7000-8000-00000000abcd";
 const SECRET: &str = "Type 1 diabetes";
 
 struct World {
-    store: Store,
+    store: TestStore,
     keys: Arc<Keys>,
     config: Config,
     tickets: Arc<Tickets>,
@@ -37,11 +38,8 @@ fn at(secs: i64) -> Timestamp {
 
 impl World {
     async fn new() -> Self {
-        let folder = std::env::temp_dir().join(RandomIds.next());
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("tickets.db"), Access::Serving).unwrap();
         let schemas = [accounts::schemas(), payments::schemas(), registration::schemas(), keys::schemas()];
-        store.prepare(&schemas.concat()).await.unwrap();
+        let store = TestStore::with(&schemas.concat()).await;
         let keys = Arc::new(Keys::load(&store, &RandomIds, at(0), &[]).await.unwrap());
         let config = Config::from_env(&BTreeMap::new()).unwrap();
         let tickets = Arc::new(Tickets::new(store.clone(), Arc::clone(&keys), &config));

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::kernel::RandomIds;
     use crate::platform::keys::{Keys, Sealer, schemas};
-    use crate::platform::store::Access;
+    use crate::platform::store::testing::TestStore;
 
     const NOW: i64 = 1_788_246_000_000;
 
@@ -167,12 +167,8 @@ mod tests {
         ConfiguredKey { id: id.into(), purpose, key: Secret::new([byte; 32]) }
     }
 
-    async fn store() -> Store {
-        let folder = std::env::temp_dir().join(RandomIds.next());
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::sqlite(&folder.join("keys.db"), Access::Serving).unwrap();
-        store.prepare(&schemas()).await.unwrap();
-        store
+    async fn store() -> TestStore {
+        TestStore::with(&schemas()).await
     }
 
     #[tokio::test]
@@ -233,7 +229,8 @@ mod tests {
     #[tokio::test]
     async fn no_secret_is_shown_when_keys_are_printed() {
         let keys = [configured("a", KeyPurpose::Ticket, 0xab), configured("b", KeyPurpose::Letter, 0xab)];
-        let keys = Keys::load(&store().await, &RandomIds, now(), &keys).await.unwrap();
+        let store = store().await;
+        let keys = Keys::load(&store, &RandomIds, now(), &keys).await.unwrap();
         let shown = format!("{keys:?}").to_lowercase();
         assert!(!shown.contains("171, 171") && !shown.contains("abab"), "{shown}");
     }

@@ -117,8 +117,9 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::kernel::{EmailAddress, Ids, ManualClock, RandomIds, Timestamp};
+    use crate::kernel::{EmailAddress, ManualClock, Timestamp};
     use crate::platform::mail::Template;
+    use crate::platform::store::testing::TestStore;
 
     /// What the carrier does at each try, the last one first; `None`: the process dies while it carries.
     struct Scripted {
@@ -169,7 +170,7 @@ mod tests {
     }
 
     struct Desk {
-        store: Store,
+        store: TestStore,
         mailer: Mailer,
     }
 
@@ -180,16 +181,8 @@ mod tests {
             tries: impl IntoIterator<Item = Option<Result<(), CarryError>>>,
             repeats_safely: bool,
         ) -> Self {
-            let folder = std::env::temp_dir().join(format!("orientation-{}", RandomIds.next()));
-            std::fs::create_dir_all(&folder).unwrap();
-            let store =
-                Store::sqlite(&folder.join("mail.db"), crate::platform::store::Access::Serving).unwrap();
-            let schemas = [
-                crate::platform::mail::schemas(),
-                vec![crate::platform::store::schema::<crate::platform::jobs::Job>()],
-            ]
-            .concat();
-            store.prepare(&schemas).await.unwrap();
+            let schemas = [crate::platform::mail::schemas(), crate::platform::jobs::schemas()].concat();
+            let store = TestStore::with(&schemas).await;
             let now = Timestamp::from_millis(1_788_246_000_000);
             let mut tries: Vec<_> = tries.into_iter().collect();
             tries.reverse();

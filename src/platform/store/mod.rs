@@ -31,6 +31,8 @@ mod error;
 mod query;
 mod sqlite;
 mod stats;
+#[cfg(test)]
+pub mod testing;
 mod transact;
 mod tx;
 

@@ -16,7 +16,7 @@ use orientation::platform::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::scratch::Scratch;
+use tempfile::TempDir;
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Does {
@@ -110,7 +110,7 @@ impl Drop for Swing<'_> {
 /// A store with its bells, a clock that the test moves, and any number of workers.
 pub struct Tower {
     pub store: Store,
-    _folder: Scratch,
+    _folder: TempDir,
     pub clock: Arc<ManualClock>,
     pub signals: Arc<InProcess>,
     pub ringer: Arc<Ringer>,
@@ -119,7 +119,7 @@ pub struct Tower {
 }
 
 impl Tower {
-    pub async fn on((store, folder): (Store, Scratch)) -> Self {
+    pub async fn on((store, folder): (Store, TempDir)) -> Self {
         store.prepare(&schemas()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
         let (tell, heard) = mpsc::unbounded_channel();

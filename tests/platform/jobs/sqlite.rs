@@ -5,10 +5,10 @@ mod contract;
 
 use orientation::platform::store::{Access, Store};
 
-use crate::scratch::Scratch;
+use tempfile::TempDir;
 
 /// An empty store; its folder lives as long as the second part.
-fn fresh() -> (Store, Scratch) {
-    let folder = Scratch::new();
-    (Store::sqlite(&folder.join("test.db"), Access::Serving).unwrap(), folder)
+fn fresh() -> (Store, TempDir) {
+    let folder = TempDir::new().unwrap();
+    (Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap(), folder)
 }

@@ -7,12 +7,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::pdf::{Check, draw, draw_checked};
 use super::text::Press;
 use super::{Item, Presses, Sheet};
 use crate::features::tickets::token::TicketClaims;
-use crate::kernel::{Ids, RandomIds, Timestamp};
+use crate::kernel::Timestamp;
 use crate::platform::keys::TicketKeys;
 
 fn sheet(legal_name: &str, preferred_name: Option<&str>) -> Sheet {
@@ -65,33 +66,17 @@ fn names() -> Vec<(String, Option<String>)> {
         .collect()
 }
 
-/// A folder of its own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(RandomIds.next());
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The page as a file in a folder of its own.
+fn written(pdf: &[u8]) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ticket.pdf");
+    fs::write(&path, pdf).unwrap();
+    (folder, path)
 }
 
 /// What a program of poppler writes to standard output.
 fn poppler(program: &str, arguments: &[&str], pdf: &[u8]) -> Vec<u8> {
-    let folder = Folder::new();
-    let path = folder.write("ticket.pdf", pdf);
+    let (_folder, path) = written(pdf);
     let output = Command::new(program).args(arguments).arg(path).arg("-").output();
     let output = output.unwrap_or_else(|error| {
         panic!("{program} can't be run ({error}): install poppler-utils (apt-get install poppler-utils)")
@@ -106,9 +91,8 @@ fn text_of(pdf: &[u8]) -> String {
 
 /// What the code on the page says, printed at 300 dots per inch.
 fn code_on(pdf: &[u8]) -> String {
-    let folder = Folder::new();
-    let path = folder.write("ticket.pdf", pdf);
-    let picture = folder.0.join("page");
+    let (folder, path) = written(pdf);
+    let picture = folder.path().join("page");
     let status =
         Command::new("pdftoppm").args(["-gray", "-singlefile", "-r", "300"]).arg(path).arg(&picture).status();
     let status = status.unwrap_or_else(|error| {

@@ -70,13 +70,11 @@ mod tests {
 
     #[test]
     fn a_commit_is_on_the_disk_when_it_returns() {
-        let path = std::env::temp_dir().join(format!("orientation-pragmas-{}.db", std::process::id()));
-        let conn = connect(&path, WRITING).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let conn = connect(&folder.path().join("pragmas.db"), WRITING).unwrap();
         let pragma =
             |name| conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
         assert_eq!(pragma("journal_mode").unwrap(), String::from("wal").into());
         assert_eq!(pragma("synchronous").unwrap(), 2.into(), "FULL");
-        drop(conn);
-        std::fs::remove_file(path).unwrap();
     }
 }

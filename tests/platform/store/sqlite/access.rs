@@ -6,8 +6,8 @@ use orientation::platform::store::{Access, Document, Migration, Store, StoreErro
 use serde::{Deserialize, Serialize};
 
 use super::fresh;
-use crate::scratch::Scratch;
 use crate::store::things::{Places, Refused, Thing, schemas, thing};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn a_second_one_that_serves_is_refused_with_a_sentence_that_says_which() {
@@ -19,9 +19,9 @@ async fn a_second_one_that_serves_is_refused_with_a_sentence_that_says_which() {
 
 #[tokio::test]
 async fn the_next_one_serves_as_soon_as_the_first_has_closed() {
-    let folder = Scratch::new();
+    let folder = TempDir::new().unwrap();
     for n in 0..50 {
-        let store = Store::sqlite(&folder.join("test.db"), Access::Serving).unwrap();
+        let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap();
         store.prepare(&schemas()).await.unwrap();
         store.transact(async |tx| tx.insert(&thing(&n.to_string(), "red", n)).await).await.unwrap();
     }
@@ -123,9 +123,9 @@ async fn administration_gets_its_turn_while_others_write_without_a_pause() {
 
 #[test]
 fn a_folder_that_is_not_there_is_refused_with_a_sentence() {
-    let folder = Scratch::new();
+    let folder = TempDir::new().unwrap();
     for access in [Access::Serving, Access::Beside] {
-        let refused = Store::sqlite(&folder.join("missing/test.db"), access).err().unwrap();
+        let refused = Store::sqlite(&folder.path().join("missing/test.db"), access).err().unwrap();
         assert!(
             matches!(&refused, StoreError::Unusable(sentence) if sentence.contains("missing")),
             "{refused}"
@@ -135,8 +135,8 @@ fn a_folder_that_is_not_there_is_refused_with_a_sentence() {
 
 #[test]
 fn a_file_that_is_no_database_is_refused_with_a_sentence() {
-    let folder = Scratch::new();
-    let path = folder.join("test.db");
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
     std::fs::write(&path, "certainly no database ".repeat(1_000)).unwrap();
     let refused = Store::sqlite(&path, Access::Serving).err().unwrap();
     assert!(matches!(&refused, StoreError::Unusable(sentence) if sentence.contains("test.db")), "{refused}");

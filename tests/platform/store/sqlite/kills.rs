@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use orientation::kernel::{Ids, RandomIds};
 use orientation::platform::store::{Access, Store};
 
-use crate::scratch::Scratch;
 use crate::store::things::{Thing, schemas, thing};
+use tempfile::TempDir;
 
 /// What the child writes before the id of a write that was acknowledged.
 const ACKNOWLEDGED: &str = "acknowledged ";
@@ -39,12 +39,12 @@ async fn write_for_ever(store: Store) {
 
 /// Kills the writing process `rounds` times; how many acknowledged writes there were, and how many are lost.
 async fn killed(rounds: usize, faults: &str) -> (usize, usize) {
-    let folder = Scratch::new();
+    let folder = TempDir::new().unwrap();
     let mut acknowledged = vec![];
     for round in 0..rounds {
-        acknowledged.extend(one_life(&folder, faults, 300 + 170 * round));
+        acknowledged.extend(one_life(folder.path(), faults, 300 + 170 * round));
     }
-    let store = Store::sqlite(&folder.join("test.db"), Access::Serving).unwrap();
+    let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap();
     let mut lost = 0;
     for id in &acknowledged {
         lost += usize::from(store.get::<Thing>(id).await.unwrap().is_none());

@@ -13,12 +13,12 @@ use std::path::PathBuf;
 use orientation::platform::store::{Access, Store};
 
 use super::things::schemas;
-use crate::scratch::Scratch;
+use tempfile::TempDir;
 
 /// A store of its own for one test.
 pub struct Fresh {
     store: Store,
-    folder: Scratch,
+    folder: TempDir,
 }
 
 impl Deref for Fresh {
@@ -31,19 +31,19 @@ impl Deref for Fresh {
 
 impl Fresh {
     pub fn path(&self) -> PathBuf {
-        self.folder.join("test.db")
+        self.folder.path().join("test.db")
     }
 
     /// Closes the store; its folder is still there.
-    pub fn close(self) -> Scratch {
+    pub fn close(self) -> TempDir {
         self.folder
     }
 }
 
 /// An empty store that knows the tests' documents.
 pub async fn fresh() -> Fresh {
-    let folder = Scratch::new();
-    let store = Store::sqlite(&folder.join("test.db"), Access::Serving).unwrap();
+    let folder = TempDir::new().unwrap();
+    let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap();
     store.prepare(&schemas()).await.unwrap();
     Fresh { store, folder }
 }
