@@ -145,6 +145,57 @@ async fn no_refusal_repeats_a_password() {
     app.finish().await;
 }
 
+/// What stands in place of an id, a number or a word.
+const NASTY: [&str; 11] = [
+    "",
+    "%00",
+    "%ff",
+    "%",
+    "..%2f..%2fetc%2fpasswd",
+    "%F0%9F%8E%89",
+    "-1",
+    "18446744073709551616",
+    "'%20OR%201=1--",
+    "%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+    "%E2%80%AE%0d%0aset-cookie:%20a=b",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_breaks_anything_or_comes_back_as_markup() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    for place in [
+        "/{}",
+        "/docs/{}",
+        "/confirm?token={}",
+        "/reset-password?token={}",
+        "/checkout/done?{}",
+        "/sandbox/checkout/{}",
+        "/outbox/{}",
+        "/outbox/{}/html",
+        "/outbox/{}/attachments/0",
+        "/outbox/x/attachments/{}",
+        "/outbox?to={}",
+        "/outbox?cursor={}",
+        "/outbox?limit={}",
+        "/outbox.json?cursor={}",
+        "/v1/{}",
+        "/v1/orders/{}",
+        "/v1/orders?limit={}",
+        "/v1/orders?cursor={}",
+    ] {
+        for nasty in NASTY.into_iter().chain([&*"x".repeat(5_000)]) {
+            let address = place.replace("{}", nasty);
+            let answer = student.get(&address).await;
+            assert!(!answer.status.is_server_error(), "{address}: {answer:?}");
+            assert!(!answer.text().contains("<script>alert"), "{address}: {answer:?}");
+            assert_eq!(answer.cookie(), None, "{address}");
+        }
+    }
+    student.get("/v1/me").await.ok(200);
+    app.finish().await;
+}
+
 // ---- from where ----
 
 #[tokio::test(flavor = "multi_thread")]
