@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::program::{command, run};
-use crate::scratch::Scratch;
+use crate::program::{command, new_folder, run};
 
 /// A key, a value that is wrong, and what the refusal says of it.
 const BAD: &[(&str, &str, &str)] = &[
@@ -35,8 +34,8 @@ async fn a_bad_configuration_is_refused_with_the_key_and_the_reason() {
 }
 
 async fn refused(arguments: &[&str], key: &str, value: &str, reason: &str) {
-    let parent = Scratch::new();
-    let folder = parent.join("data");
+    let parent = new_folder();
+    let folder = parent.path().join("data");
     let output = run(command(&folder).args(arguments).env(key, value), "").await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{arguments:?} with {key}={value}: {output:?}");
@@ -49,8 +48,8 @@ async fn refused(arguments: &[&str], key: &str, value: &str, reason: &str) {
 
 #[tokio::test]
 async fn all_bad_keys_are_told_at_once() {
-    let folder = Scratch::new();
-    let mut program = command(&folder);
+    let folder = new_folder();
+    let mut program = command(folder.path());
     let output = run(program.env("ORIENTATION_LISTEN", "x").env("ORIENTATION_LIMITS", "y"), "").await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("ORIENTATION_LISTEN:") && said.contains("ORIENTATION_LIMITS:"), "{said}");
@@ -60,8 +59,8 @@ async fn all_bad_keys_are_told_at_once() {
 async fn an_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
-    let folder = Scratch::new();
-    let output = run(command(&folder).env("ORIENTATION_LISTEN", &address), "").await;
+    let folder = new_folder();
+    let output = run(command(folder.path()).env("ORIENTATION_LISTEN", &address), "").await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && said.contains("ORIENTATION_LISTEN") && said.contains(&address),

@@ -12,7 +12,5 @@ mod endings;
 mod kills;
 mod points;
 mod program;
-#[path = "../platform/scratch.rs"]
-mod scratch;
 mod students;
 mod way;

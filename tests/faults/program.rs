@@ -9,12 +9,11 @@ use std::time::Duration;
 use orientation::kernel::{Clock, SystemClock};
 use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
-
-use crate::scratch::Scratch;
 
 /// Within this time whatever is waited for has happened, on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +23,7 @@ pub const STORE: &str = "orientation.db";
 
 /// The program, which lives and dies on one folder and one port.
 pub struct Program {
-    folder: Scratch,
+    folder: TempDir,
     port: u16,
     child: Option<Child>,
     lives: watch::Sender<u32>,
@@ -33,7 +32,7 @@ pub struct Program {
 impl Program {
     /// A folder and a port without a process.
     pub fn new() -> Self {
-        Self { folder: Scratch::new(), port: free_port(), child: None, lives: watch::Sender::new(0) }
+        Self { folder: new_folder(), port: free_port(), child: None, lives: watch::Sender::new(0) }
     }
 
     /// Where it listens in each of its lives.
@@ -52,24 +51,24 @@ impl Program {
 
     /// The store, beside the program or after its death.
     pub fn store(&self) -> Store {
-        Store::sqlite(&self.folder.join(STORE), Access::Beside).expect("the file can be opened")
+        Store::sqlite(&self.folder.path().join(STORE), Access::Beside).expect("the file can be opened")
     }
 
     /// What all its lives wrote to standard error.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).expect("each life appends to it")
+        std::fs::read_to_string(self.folder.path().join("log")).expect("each life appends to it")
     }
 
     /// A command of the program on the same folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = command(&self.folder);
+        let mut command = command(self.folder.path());
         command.env("ORIENTATION_LISTEN", format!("127.0.0.1:{}", self.port)).args(arguments);
         command
     }
 
     /// Starts it with these faults thrown, and waits until it listens.
     pub async fn start(&mut self, faults: &str) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log"));
         let mut child = self
             .command(&[])
             .env("ORIENTATION_FAULTS", faults)
@@ -130,6 +129,11 @@ impl Program {
             .await;
         changed.expect("nobody else writes");
     }
+}
+
+/// A new, empty folder, removed with all that is in it when the test ends.
+pub fn new_folder() -> TempDir {
+    tempfile::tempdir().expect("there is room for it")
 }
 
 /// The program in this folder, with nothing configured but the folder and a port that nobody asks for.
