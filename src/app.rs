@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::Route;
+use poem::{EndpointExt, Route};
 
 use crate::config::{Config, Product};
 use crate::features::accounts::{
@@ -22,7 +22,7 @@ use crate::features::payments::{
 };
 use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
 use crate::features::tickets::{self, Tickets, TicketsController};
-use crate::http::pages::{self, FirstPage, PageFrame};
+use crate::http::pages::{self, FirstPage, HtmlErrors, PageFrame};
 use crate::http::{Api, ApiParts, Document, Metered, Server, SessionCookie};
 use crate::kernel::{Clock, Ids};
 use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
@@ -152,7 +152,7 @@ impl App {
         let route = outbox::routes(route, page_frame.clone(), outbox, readers);
         let api = Api::new(
             controllers,
-            route,
+            route.with(HtmlErrors(page_frame)),
             ApiParts {
                 public_url: config.public_url.clone(),
                 frontend_url: config.frontend_url.clone(),

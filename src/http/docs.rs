@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::spec::Document;
 
-/// Swagger UI styles its elements one by one; scripts come from here alone.
+/// Swagger UI styles its elements one by one and shows an answered picture as a blob; scripts come from here alone.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
 );
 

@@ -1,24 +1,34 @@
 // The service as it is shipped, on a folder and a port of its own, and a browser to look at it with.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const artefacts = process.env.ORIENTATION_ARTEFACTS ?? join(tmpdir(), 'orientation-browser');
+
+export const desktop = { width: 1200, height: 900 };
+export const phone = { width: 390, height: 844 };
 
 export async function startService() {
   const program = process.env.ORIENTATION_PROGRAM;
   if (!program) throw new Error('ORIENTATION_PROGRAM names the program to test (./scripts/test browser sets it)');
   const folder = await mkdtemp(join(tmpdir(), 'orientation-browser-'));
   const child = spawn(program, {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'warn' },
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    env: {
+      PATH: process.env.PATH, ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'warn',
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [line] = await once(createInterface({ input: child.stdout }), 'line');
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout }), 'line').then(([line]) => line),
+    once(child, 'exit').then(([code]) => { throw new Error(`the service ended at its start with ${code}`); }),
+  ]);
   return {
     url: line.replace(/\/$/, ''),
     async stop() {
@@ -42,8 +52,32 @@ export async function startBrowser() {
   });
 }
 
-// Kept as an artefact, for people to look at.
-export const picture = (page, name) => page.screenshot({ path: join(artefacts, `${name}.png`), fullPage: true });
+// A window with a session of its own. `complaints` fills with what goes wrong in any of its pages: scripts that fail,
+// errors in the console, and whatever is asked of anybody but the service.
+export async function openWindow(browser, service) {
+  const context = await browser.newContext({ baseURL: service.url, viewport: desktop });
+  const complaints = [];
+  context.on('weberror', (error) => complaints.push(String(error.error())));
+  context.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(`${message.text()} ${message.location().url}`);
+  });
+  context.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol.startsWith('http') && origin !== service.url) complaints.push(`asked ${origin}`);
+  });
+  return { page: await context.newPage(), context, complaints };
+}
+
+// Pictures of the page as a desktop and as a phone show it, kept as artefacts for people to look at. Nothing may be
+// wider than the screen, unless the page is Swagger UI's, whose long lines are not ours.
+export async function look(page, name, { ours = true } = {}) {
+  for (const [kind, size] of Object.entries({ phone, desktop })) {
+    await page.setViewportSize(size);
+    await page.screenshot({ path: join(artefacts, `${name}-${kind}.png`), fullPage: true });
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(!ours || width <= size.width, `${name} is ${width} wide on a ${kind}`);
+  }
+}
 
 // Waits for a letter to `to` that `wanted` accepts.
 export async function letter(url, to, wanted) {
@@ -55,4 +89,11 @@ export async function letter(url, to, wanted) {
     await new Promise((done) => setTimeout(done, 50));
   }
   throw new Error(`no such letter to ${to}`);
+}
+
+// The newest letter to `to` with a link to `path`, and that link.
+export async function letterWithLink(url, to, path) {
+  const link = new RegExp(`${url}${path}\\?token=\\S+`);
+  const found = await letter(url, to, ({ text }) => link.test(text));
+  return { ...found, link: link.exec(found.text)[0] };
 }

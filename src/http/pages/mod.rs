@@ -6,7 +6,7 @@ mod frame;
 
 use std::sync::Arc;
 
-use poem::http::header;
+use poem::http::{StatusCode, header};
 use poem::{EndpointExt, Response, Route, get, handler};
 
 pub use errors::HtmlErrors;
@@ -15,7 +15,16 @@ pub use frame::PageFrame;
 
 /// `GET /` and the stylesheet of all pages.
 pub fn routes(route: Route, frame: Arc<PageFrame>, first: FirstPage) -> Route {
-    route.at("/", get(first::show).data(frame).data(first)).at("/pages.css", get(stylesheet))
+    route
+        .at("/", get(first::show).data(frame).data(first))
+        .at("/pages.css", get(stylesheet))
+        .at("/favicon.ico", get(icon))
+}
+
+/// Browsers ask for it beside whatever is no page of ours, such as the OpenAPI document.
+#[handler]
+fn icon() -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 const STYLESHEET: &str = include_str!("pages.css");
