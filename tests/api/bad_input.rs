@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::newcomer::form;
-use crate::support::{Answer, TestApp, Visitor};
+use crate::support::{Answer, TestApp, Visitor, form};
 use crate::v1_accounts::sign_up_of;
 
 async fn send(visitor: &Visitor, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Answer {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::newcomer::form;
 use crate::support::stripe::{app_with_secret, event};
-use crate::support::{PASSWORD, TestApp};
+use crate::support::{PASSWORD, TestApp, form};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-pub use crate::support::form;
-use crate::support::{PASSWORD, TestApp};
+use crate::support::{PASSWORD, TestApp, form};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_signs_up_confirms_signs_in_registers_pays_and_holds_a_ticket() {

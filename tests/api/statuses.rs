@@ -9,10 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::contract::NO_ID;
-use crate::newcomer::form;
 use crate::support::document::{Operation, Seen, operation, operations};
 use crate::support::stripe::{app_with_secret, event};
-use crate::support::{PASSWORD, TestApp, Visitor, token_in};
+use crate::support::{PASSWORD, TestApp, Visitor, form, token_in};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
 
 #[tokio::test(flavor = "multi_thread")]
