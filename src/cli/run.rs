@@ -116,7 +116,7 @@ fn log_to_standard_error(filter: &str) {
     // A second start in one process (tests) keeps the first log.
     let _ = match std::io::stderr().is_terminal() {
         true => log.try_init(),
-        false => log.json().flatten_event(true).try_init(),
+        false => log.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }
 
