@@ -113,6 +113,11 @@ fn say_where(address: &Url) -> Result<(), Failed> {
 fn log_to_standard_error(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    std::panic::set_hook(Box::new(|panic| {
+        // Where, not what: the message may hold what a person wrote.
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "a panic");
+    }));
     // A second start in one process (tests) keeps the first log.
     let _ = match std::io::stderr().is_terminal() {
         true => log.try_init(),
