@@ -249,10 +249,9 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_who_say_nothing_are_cut_off_while_others_are_served() {
-    let patient = ConnectionLimits { first_byte: Duration::from_secs(2), ..impatient() };
+async fn five_hundred_who_say_nothing_keep_nobody_from_being_served() {
+    let patient = ConnectionLimits { first_byte: Duration::from_secs(600), ..impatient() };
     let app = TestApp::start_behind(patient).await;
-    let started = Instant::now();
     let mut silent = vec![];
     for _ in 0..500 {
         silent.push(connect(&app).await);
@@ -261,16 +260,28 @@ async fn five_hundred_who_say_nothing_are_cut_off_while_others_are_served() {
         // A visitor of its own each: a new connection.
         app.stranger().get("/v1/event").await.ok(200);
     }
-    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
-    for stream in &mut silent {
-        assert_eq!(rest(stream).await, "");
-    }
-    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert_eq!(rest(&mut silent[0]).await, "", "the first to be silent has made room");
     app.stranger().get("/health/ready").await.ok(200);
     app.finish().await;
 }
 
-/// Nobody waits for the silent ones to be given up, also on a machine that is busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_for_too_long_is_cut_off() {
+    let app = TestApp::start_behind(impatient()).await;
+    let mut silent = vec![];
+    for _ in 0..50 {
+        silent.push(connect(&app).await);
+    }
+    let started = Instant::now();
+    for stream in &mut silent {
+        assert_eq!(rest(stream).await, "");
+    }
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    app.stranger().get("/v1/event").await.ok(200);
+    app.finish().await;
+}
+
+/// What is to be cut off within a second or two is by then, on a busy machine too.
 const PROMPT: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
