@@ -67,13 +67,25 @@ pub(super) struct Own {
     running: JoinHandle<()>,
 }
 
-/// Starts the service on a new folder and a free port of this machine, without limits on requests.
-pub(super) async fn on_a_folder_of_its_own(keep: bool) -> Result<Own, Failed> {
-    let mut config = configuration()?;
-    log_to_standard_error("warn");
+/// Keys that say where the operator's own service is and who reaches it. To the demo they would be the address of
+/// that service, and its students would go there.
+const OF_ANOTHER_SERVICE: [&str; 4] =
+    ["ORIENTATION_LISTEN", "ORIENTATION_PUBLIC_URL", "ORIENTATION_FRONTEND_URL", "ORIENTATION_REHEARSAL"];
+
+/// A new folder and a free port of this machine, without limits on requests.
+fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Failed> {
+    environment.retain(|key, _| !OF_ANOTHER_SERVICE.contains(&key.as_str()));
+    let mut config = Config::from_env(&environment).map_err(Failed::because)?;
     config.listen = ([127, 0, 0, 1], 0).into();
     config.limits = 0.0;
     config.data = config.data.join(format!("demo-{}", RandomIds.next()));
+    Ok(config)
+}
+
+/// Starts the service on a folder and a port of its own.
+pub(super) async fn on_a_folder_of_its_own(keep: bool) -> Result<Own, Failed> {
+    let config = of_the_demo(environment())?;
+    log_to_standard_error("warn");
     let folder = config.data.clone();
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
@@ -148,5 +160,23 @@ async fn said(signal: std::io::Result<tokio::signal::unix::Signal>) {
             signal.recv().await;
         }
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_never_goes_to_the_service_that_the_environment_is_about() {
+        let keys = [
+            ("ORIENTATION_LISTEN", "127.0.0.1:3000"),
+            ("ORIENTATION_PUBLIC_URL", "http://localhost:3000"),
+            ("ORIENTATION_FRONTEND_URL", "http://localhost:5173"),
+        ];
+        let environment = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let config = of_the_demo(environment).unwrap().with_listen_addr("127.0.0.1:4321".parse().unwrap());
+        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:4321/");
+        assert_eq!(config.pages_url(), &config.public_url);
     }
 }
