@@ -26,8 +26,14 @@ pub enum Stopped<R> {
 
 /// What somebody wrote has these faults.
 #[derive(Debug, thiserror::Error)]
-#[error("what was written has faults")]
+#[error("{}", told(.0))]
 pub struct Invalid(pub Vec<Fault>);
+
+/// As the command line tells them: each with its property.
+fn told(faults: &[Fault]) -> String {
+    let one = |fault: &Fault| format!("{}: {}", fault.pointer.trim_start_matches('/'), fault.detail);
+    faults.iter().map(one).collect::<Vec<_>>().join("\n")
+}
 
 impl Invalid {
     /// One fault.
