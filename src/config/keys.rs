@@ -72,8 +72,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: KEY_RING,
         default: "",
-        form: "a comma-separated list of id:purpose:key, where id is up to 16 letters, digits and hyphens, \
-               purpose is ticket, letter or unsubscribe (each at least once), and key is 32 random bytes in \
+        form: "a comma-separated list of id:purpose:key, where id is up to 16 small letters, digits and \
+               hyphens, purpose is ticket, letter or unsubscribe (each at least once), and key is 32 random bytes in \
                base64 (`openssl rand -base64 32`)",
         meaning: "Keys that sign tickets and seal links. The first of a purpose signs, all verify. Not set: a \
                   ring made once in the store.",

@@ -187,9 +187,9 @@ fn configured_key(item: &str) -> Result<ConfiguredKey, String> {
     let [id, purpose, key] = item.splitn(3, ':').collect::<Vec<_>>()[..] else {
         return Err("it is not id:purpose:key".into());
     };
-    let id_ok = (1..=16).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !id_ok {
-        return Err("its id is not 1 to 16 letters, digits and hyphens".into());
+    let of_id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !(1..=16).contains(&id.len()) || !id.bytes().all(of_id) {
+        return Err("its id is not 1 to 16 small letters a to z, digits and hyphens".into());
     }
     let purpose = KeyPurpose::ALL.into_iter().find(|known| known.word() == purpose);
     let purpose = purpose.ok_or("its purpose is none of ticket, letter, unsubscribe")?;

@@ -120,6 +120,8 @@ fn a_key_ring_has_a_key_for_each_purpose() {
     assert!(!format!("{keys:?}").contains("[0"));
     assert!(ring(&["ticket", "letter"]).is_err());
     assert!(ring(&["ticket", "letter", "unsubscribe", "letter"]).is_err());
+    let capital = Config::from_env(&env(&[("ORIENTATION_KEYS", &format!("K1:ticket:{key}"))])).unwrap_err();
+    assert!(capital.to_string().contains("small letters"), "{capital}");
 }
 
 #[test]
