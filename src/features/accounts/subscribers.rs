@@ -15,6 +15,9 @@ pub struct SweepAccounts {}
 
 impl Payload for SweepAccounts {
     const KIND: &'static str = "accounts.sweep";
+    fn key(&self) -> Option<String> {
+        Some("all".into())
+    }
 }
 
 /// Carries out [`SweepAccounts`].
