@@ -1,6 +1,6 @@
 //! The one reader of the environment, and of `event.toml`.
 //!
-//! [`KEYS`] names every key with its default, its form and its meaning: what `--help`, `orientation check` and
+//! [`KEYS`] names every key with its default, its form and its meaning: what `orientation check` and
 //! `docs/configuration.md` show. [`Config::from_env`] takes the environment as a map and reports everything that
 //! is wrong with it at once.
 

@@ -54,7 +54,7 @@ struct StoredKey {
 }
 
 impl Document for KeyRing {
-    const COLLECTION: &'static str = "keyRings";
+    const COLLECTION: &'static str = "key_rings";
 
     fn id(&self) -> &str {
         &self.id
