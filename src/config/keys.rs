@@ -32,7 +32,7 @@ pub(super) const SECRET_KEY: &str = "STRIPE_SECRET_KEY";
 
 /// How the secret begins that the sandbox makes for itself. Stripe's begin `whsec_` and go on with letters and
 /// digits only, so that one is never taken for the other.
-pub(super) const SANDBOX_SECRET: &str = "whsec_sandbox_";
+pub const SANDBOX_SECRET: &str = "whsec_sandbox_";
 
 /// Every key that is read, in the order in which people meet them.
 pub const KEYS: &[Key] = &[

@@ -20,7 +20,7 @@ use url::Url;
 use crate::kernel::Secret;
 
 pub use event::{BadEvent, Event, EventFault, GroupConfig, OTHER_PRONOUNS, Product, Window};
-pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose};
+pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 use reader::Reader;
 
 /// All that an operator decides.

@@ -17,8 +17,7 @@ mod subscribers;
 
 pub use controller::{MoneyBody, OrderBody, OrderStateBody, PaymentsController};
 pub use gateway::{
-    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, SANDBOX_SECRET, Sandbox,
-    Source, Webhook,
+    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, Sandbox, Source, Webhook,
 };
 pub use model::{
     Attempt, AttemptState, Closed, Order, OrderState, Outcome, Payment, PaymentEvent, PaymentFlag,

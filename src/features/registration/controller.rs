@@ -14,7 +14,9 @@ use super::service::{GetRegistrationError, RegisterError, Registrations, UpdateR
 use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
-use crate::http::{Failure, Problem, ProblemJson, Remark, Student, Written, invalid, too_many, unavailable};
+use crate::http::{
+    Failure, Problem, ProblemJson, Remark, Student, Written, invalid, not_signed_in, too_many, unavailable,
+};
 use crate::kernel::Timestamp;
 
 #[derive(Tags)]
@@ -473,11 +475,6 @@ fn not_found() -> RegistrationMissing {
     RegistrationMissing::NotFound(ProblemJson(problem))
 }
 
-fn no_account() -> poem::Error {
-    let detail = "Your account is gone since you signed in.";
-    Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in", detail).into()
-}
-
 fn closed(window: Window, zone: Tz) -> Failure<RegisterRefused> {
     let local = |time: Timestamp| {
         format!("{} ({})", time.to_utc().with_timezone(&zone).format("%-d %B %Y, %H:%M"), zone.name())
@@ -538,7 +535,7 @@ impl RegistrationController {
                 "Somebody has registered with this student id",
                 "Look whether you have written it as it stands on your card. If so, write to the committee.",
             ),
-            RegisterError::NoAccount => Failure::shared(no_account()),
+            RegisterError::NoAccount => Failure::shared(not_signed_in().into()),
             RegisterError::TooMany { retry_after } => Failure::shared(too_many(retry_after)),
             RegisterError::Store(error) => Failure::shared(unavailable(error)),
         }

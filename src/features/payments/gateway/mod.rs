@@ -7,7 +7,7 @@ mod webhook;
 pub use sandbox::{Press, PressError, Sandbox, SandboxCheckout, SandboxEvent, SandboxSecret, SandboxStatus};
 #[cfg(test)]
 pub use webhook::sign;
-pub use webhook::{BadSecrets, NotBelieved, Notice, SANDBOX_SECRET, Source, Webhook};
+pub use webhook::{BadSecrets, NotBelieved, Notice, Source, Webhook};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::webhook::{SANDBOX_SECRET, sign};
+use super::webhook::sign;
 use super::{Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError};
-use crate::config::Config;
+use crate::config::{Config, SANDBOX_SECRET};
 use crate::features::payments::subscribers::DeliverSandboxEvent;
 use crate::kernel::{Clock, Ids, Money, Secret, Timestamp, faults};
 use crate::platform::jobs::Job;

@@ -7,11 +7,9 @@ use serde::Deserialize;
 use stripe_webhook::{Webhook as Crate, WebhookError};
 use tracing::subscriber::NoSubscriber;
 
+use crate::config::SANDBOX_SECRET;
 use crate::features::payments::model::{AttemptState, PaymentEvent};
 use crate::kernel::{Currency, Money, Secret, Timestamp};
-
-/// How secrets of the sandbox begin. Nothing real is ever signed with one.
-pub const SANDBOX_SECRET: &str = "whsec_sandbox_";
 
 /// Whose events are believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
