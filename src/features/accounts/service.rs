@@ -332,7 +332,7 @@ impl Accounts {
     }
 
     /// Makes the owner of an address an administrator, with an account if there is none. With a password it
-    /// becomes the account's; without, there is a link with which to set one, and until then all stays as it was.
+    /// becomes the account's; without, there is a link with which to set one, and a password that was there stays till then.
     pub async fn make_administrator(
         &self,
         email: &EmailAddress,
