@@ -35,6 +35,7 @@ const START: &str = r##"SwaggerUIBundle({
     dom_id: "#ui",
     url: "/openapi.json",
     deepLinking: true,
+    displayOperationId: true,
     displayRequestDuration: true,
     tryItOutEnabled: true,
     validatorUrl: null,
