@@ -1,12 +1,15 @@
 //! Passwords: how they are read, judged and hashed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use argon2::password_hash::phc::{self, Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
 
@@ -38,9 +41,9 @@ const SALT_BYTES: usize = 16;
 const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$6vWNdVJsbbfEz9Ee90yJfw$zNwRjsmJ5/cTwm3O+T08RjtahubGdRwzm4QtU83gZ0o";
 
-/// How many may wait for each permit. At some 20 ms a hash the last of them waits 3 seconds: whoever would wait
+/// How many may wait for each thread. At some 20 ms a hash the last of them waits 3 seconds: whoever would wait
 /// longer is better told to come back.
-const QUEUE_PER_PERMIT: usize = 150;
+const QUEUE_PER_THREAD: usize = 150;
 
 /// A password as somebody typed it.
 ///
@@ -127,33 +130,33 @@ pub struct Rush {
     pub retry_after: Duration,
 }
 
-/// Hashes and compares passwords (Argon2id) off the async threads, as many at once as there are permits, so that
-/// a rush of sign-ins slows sign-ins and nothing else.
+/// Hashes and compares passwords (Argon2id) on threads of their own, so that a rush of sign-ins slows sign-ins and
+/// nothing else.
+///
+/// A thread that is done takes the next from the queue by itself. Handed out one by one from the async threads,
+/// each core would stand still between two hashes for as long as the hand-over takes.
 pub struct Passwords {
     ids: Arc<dyn Ids>,
-    /// One permit for each that hashes or waits to.
-    queue: Arc<Semaphore>,
-    /// One permit for each that hashes.
-    permits: Arc<Semaphore>,
-    /// At most one for each permit, made when first needed.
-    memories: Arc<Mutex<Vec<Memory>>>,
+    queue: SyncSender<Task>,
     hashes: Arc<AtomicU64>,
 }
 
+type Task = Box<dyn FnOnce(&mut Memory) + Send>;
+
 impl Passwords {
-    /// Hashes on at most `permits` threads at once: as many as there are cores (each takes 19 MiB, and keeps them).
-    pub fn new(ids: Arc<dyn Ids>, permits: usize) -> Self {
-        let permits = permits.max(1);
-        Self {
-            ids,
-            queue: Arc::new(Semaphore::new(permits * (QUEUE_PER_PERMIT + 1))),
-            permits: Arc::new(Semaphore::new(permits)),
-            memories: Arc::default(),
-            hashes: Arc::default(),
+    /// Hashes on `threads` threads (each takes 19 MiB once it has work, and keeps them). They end with this value.
+    pub fn new(ids: Arc<dyn Ids>, threads: usize) -> Self {
+        let threads = threads.max(1);
+        let (queue, tasks) = mpsc::sync_channel(threads * QUEUE_PER_THREAD);
+        let tasks = Arc::new(Mutex::new(tasks));
+        for _ in 0..threads {
+            let tasks = tasks.clone();
+            thread::spawn(move || work_off(&tasks));
         }
+        Self { ids, queue, hashes: Arc::default() }
     }
 
-    /// The same with a permit for each core of the machine.
+    /// The same with a thread for each core of the machine.
     pub fn on_all_cores(ids: Arc<dyn Ids>) -> Self {
         Self::new(ids, std::thread::available_parallelism().map_or(1, usize::from))
     }
@@ -191,21 +194,28 @@ impl Passwords {
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Rush> {
         let rush = Rush { retry_after: Duration::from_secs(3) };
-        let place = self.queue.clone().try_acquire_owned().map_err(|_| rush)?;
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| rush)?;
-        let (hashes, memories, held) = (self.hashes.clone(), self.memories.clone(), (place, permit));
-        // The work keeps both permits: a caller who hangs up doesn't make room before it is done.
-        let run = move || {
-            let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = held;
-            hashes.fetch_add(1, Ordering::Relaxed);
-            let mut memory =
-                memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-            let done = work(&mut memory);
-            memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-            done
+        let (tell, told) = oneshot::channel();
+        let hashes = self.hashes.clone();
+        let task = move |memory: &mut Memory| {
+            // Nobody hashes for a caller who has hung up.
+            if !tell.is_closed() {
+                hashes.fetch_add(1, Ordering::Relaxed);
+                let _ = tell.send(work(memory));
+            }
         };
-        // It fails only while the process shuts down.
-        tokio::task::spawn_blocking(run).await.map_err(|_| rush)
+        self.queue.try_send(Box::new(task)).map_err(|_| rush)?;
+        told.await.map_err(|_| rush)
+    }
+}
+
+/// Takes tasks until nobody can send one any more.
+fn work_off(tasks: &Mutex<Receiver<Task>>) {
+    let mut memory = Memory::new();
+    loop {
+        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(task) = task else { return };
+        // One that panics takes its caller with it, not the thread.
+        let _ = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
     }
 }
 
@@ -331,22 +341,46 @@ mod tests {
         assert!(!fits("seven maple canoes drift", Some("not a hash")).await);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_rush_takes_no_more_memory_than_there_are_permits() {
-        let passwords = Passwords::new(Arc::new(RandomIds), 2);
-        let tries = (0..20).map(|_| passwords.verify(Password::read("seven maple canoes drift"), None));
-        futures_util::future::join_all(tries).await;
-        assert!(passwords.memories.lock().unwrap().len() <= 2);
+    /// Keeps the one thread busy until the sender is dropped.
+    fn hold(passwords: &Passwords) -> mpsc::Sender<()> {
+        let (release, released) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        let task = move |_: &mut Memory| {
+            begin.send(()).unwrap();
+            let _ = released.recv();
+        };
+        passwords.queue.try_send(Box::new(task)).unwrap();
+        begun.recv().unwrap();
+        release
     }
 
     #[tokio::test]
     async fn a_rush_beyond_the_queue_is_told_to_come_back_and_hashes_nothing() {
         let passwords = Passwords::new(Arc::new(RandomIds), 1);
-        let places = passwords.queue.clone().acquire_many_owned(QUEUE_PER_PERMIT as u32 + 1).await.unwrap();
+        let busy = hold(&passwords);
+        (0..QUEUE_PER_THREAD).for_each(|_| passwords.queue.try_send(Box::new(|_| ())).unwrap());
         let refused = passwords.hash(Password::read("seven maple canoes drift")).await;
         assert_eq!(refused, Err(Rush { retry_after: Duration::from_secs(3) }));
-        drop(places);
+        drop(busy);
+        // The thread works the queue off in its order: once this is through there is room.
+        let (tell, told) = oneshot::channel();
+        passwords.queue.send(Box::new(|_| tell.send(()).unwrap())).unwrap();
+        told.await.unwrap();
         assert!(passwords.hash(Password::read("seven maple canoes drift")).await.is_ok());
         assert_eq!(passwords.hashes(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_hashes_for_a_caller_who_has_hung_up_and_a_panic_costs_no_thread() {
+        let passwords = Passwords::new(Arc::new(RandomIds), 1);
+        let busy = hold(&passwords);
+        let mut hung_up = Box::pin(passwords.hash(Password::read("seven maple canoes drift")));
+        assert!(futures_util::poll!(hung_up.as_mut()).is_pending());
+        drop(hung_up);
+        let lost = passwords.off_thread(|_| panic!("as no hash does"));
+        drop(busy);
+        assert_eq!(lost.await, Err::<(), _>(Rush { retry_after: Duration::from_secs(3) }));
+        assert!(passwords.hash(Password::read("seven maple canoes drift")).await.is_ok());
+        assert_eq!(passwords.hashes(), 2, "the one that panics and the last");
     }
 }
