@@ -158,6 +158,7 @@ impl App {
                 frontend_url: config.frontend_url.clone(),
                 trusted_proxies: config.trusted_proxies.clone(),
                 sessions: accounts.clone(),
+                rules: accounts::rules().into_iter().chain([registration::rule(&config.event)]).collect(),
             },
         );
 

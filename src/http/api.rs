@@ -12,7 +12,7 @@ use url::Url;
 use super::cookie::SessionCookie;
 use super::frame::{Frame, Headers, Shared};
 use super::origin::Origins;
-use super::payload::Checks;
+use super::payload::{Checks, Rule};
 use super::security::SessionReader;
 use super::spec::Document;
 use super::{docs, errors};
@@ -27,6 +27,8 @@ pub struct ApiParts {
     pub trusted_proxies: Vec<IpNet>,
     /// Finds the caller behind a session cookie.
     pub sessions: Arc<dyn SessionReader>,
+    /// What the features' rules say of bodies that break their schemas.
+    pub rules: Vec<Rule>,
 }
 
 /// The whole interface.
@@ -55,7 +57,7 @@ impl Api {
         let shared = Shared {
             sessions: parts.sessions,
             cookie: SessionCookie::new(&parts.public_url),
-            checks: Checks::new(&document),
+            checks: Checks::new(&document, parts.rules),
             proxies: parts.trusted_proxies,
         };
         let frame = Frame {

@@ -26,7 +26,7 @@ pub use cookie::SessionCookie;
 pub use frame::ACCESS_LOG;
 pub use limits::ConnectionLimits;
 pub use metered::Metered;
-pub use payload::Written;
+pub use payload::{Rule, Written};
 pub use problem::{Failure, Problem, ProblemJson, busy, invalid, too_many, unavailable};
 pub use remark::Remark;
 pub use security::{

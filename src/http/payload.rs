@@ -2,6 +2,10 @@
 //!
 //! A body is read as JSON, checked as a whole against the schema that the document shows, and only then parsed. Of
 //! two properties with the same name in one object the last counts, for the check as for what is done.
+//!
+//! What a schema can't say (a real date, a phone number, an option of `event.toml`) the features' rules say when the
+//! use case runs. A body that breaks its schema never gets there; so that its writer learns of everything at once, a
+//! feature can give its rules to the interface too ([`Rule`]), which asks them about what is left of such a body.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +35,12 @@ const REMARK_LENGTH: u64 = 1000;
 
 const ONE_LINE_CHECK: &str = "one line without control characters";
 const REMARK_CHECK: &str = "lines without control characters";
+
+/// What a feature's rules say of a body that breaks its schema, judged by what is left of it: properties at fault are
+/// taken out. Under the name of the body's schema.
+///
+/// It is asked by strangers as often as they like: nothing costly, nothing that needs the store.
+pub type Rule = (&'static str, Box<dyn Fn(&Value) -> Vec<Fault> + Send + Sync>);
 
 /// A JSON body, checked as a whole against the schema that the document shows.
 pub struct Written<T>(pub T);
@@ -83,23 +93,61 @@ fn whats_wrong(error: &serde_json::Error) -> String {
 }
 
 /// The checks of all bodies, made once from the document.
-pub(super) struct Checks(HashMap<String, Validator>);
+pub(super) struct Checks {
+    schemas: HashMap<String, Validator>,
+    rules: HashMap<&'static str, Box<dyn Fn(&Value) -> Vec<Fault> + Send + Sync>>,
+}
 
 impl Checks {
     /// One for each schema that an operation takes as its body.
-    pub(super) fn new(document: &Document) -> Self {
+    ///
+    /// # Panics
+    /// If a rule is for a schema that is none of them: the mistake shows at the first start.
+    pub(super) fn new(document: &Document, rules: Vec<Rule>) -> Self {
         let components = json!({ "schemas": checked(document.value()["components"]["schemas"].clone()) });
         let names = bodies(document.value());
-        Self(names.map(|name| (name.to_owned(), compile(name, &components))).collect())
+        let schemas: HashMap<_, _> =
+            names.map(|name| (name.to_owned(), compile(name, &components))).collect();
+        let rules: HashMap<_, _> = rules.into_iter().collect();
+        for name in rules.keys() {
+            assert!(schemas.contains_key(*name), "no operation takes a {name}");
+        }
+        Self { schemas, rules }
     }
 
     /// What is wrong with `value` as a body of the schema `name`.
     fn faults(&self, name: &str, value: &Value) -> Vec<Fault> {
-        let Some(check) = self.0.get(name).filter(|check| !check.is_valid(value)) else { return Vec::new() };
+        let Some(check) = self.schemas.get(name).filter(|check| !check.is_valid(value)) else {
+            return Vec::new();
+        };
         let mut faults: Vec<_> = check.iter_errors(value).flat_map(|error| faults(&error)).collect();
         faults.dedup();
         faults.truncate(MOST_FAULTS);
+        if let Some(rule) = self.rules.get(name) {
+            let also = rule(&without(value.clone(), &faults));
+            // By a plain prefix: what is below a fault, and `/pronounsOther`, which is judged by `/pronouns`.
+            let known = |fault: &Fault| faults.iter().any(|told| fault.pointer.starts_with(&told.pointer));
+            let also: Vec<_> = also.into_iter().filter(|fault| !known(fault)).collect();
+            faults.extend(also);
+        }
         faults
+    }
+}
+
+/// What is left of a body when the properties at fault are taken out; of a list with a fault nothing is.
+fn without(mut body: Value, faults: &[Fault]) -> Value {
+    faults.iter().for_each(|fault| take_out(&mut body, &fault.pointer));
+    body
+}
+
+fn take_out(body: &mut Value, pointer: &str) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    match body.pointer_mut(parent) {
+        Some(Value::Object(properties)) => {
+            properties.remove(&name.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(_)) => take_out(body, parent),
+        _ => {}
     }
 }
 

@@ -163,7 +163,7 @@ async fn all_faults_of_a_sign_up_are_told_at_once_and_no_letter_goes_out() {
     });
     let faults = app.stranger().post("/v1/accounts", &body).await.faults();
     let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
-    assert_eq!(pointers, ["/firstName", "/lastName", "/password", "/role", "/scopes"]);
+    assert_eq!(pointers, ["/email", "/firstName", "/lastName", "/password", "/role", "/scopes"]);
     let mut body = sign_up_of("ana at home");
     body["password"] = "password1".into();
     let faults = app.stranger().post("/v1/accounts", &body).await.faults();

@@ -56,8 +56,18 @@ async fn all_faults_are_told_at_once_and_nothing_is_kept() {
     fields.remove("joinsHunt");
     let faults = ana.post("/v1/registration", &written).await.faults();
     let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
-    // What the schema says comes first: the rules need values of the right kind.
-    assert_eq!(pointers, ["/emergencyContact/petName", "/joinsHunt", "/legalName", "/phone"]);
+    // Those of the schema, and those of the rules in what is left.
+    let expected = [
+        "/birthDate",
+        "/discipline",
+        "/emergencyContact/petName",
+        "/emergencyContact/phone",
+        "/joinsHunt",
+        "/legalName",
+        "/phone",
+        "/studentId",
+    ];
+    assert_eq!(pointers, expected);
 
     written["phone"] = "+1 506-234-5678".into();
     written["joinsHunt"] = true.into();
@@ -69,6 +79,23 @@ async fn all_faults_are_told_at_once_and_nothing_is_kept() {
     assert_eq!(pointers, expected);
     ana.get("/v1/registration").await.refused(404, "no-registration");
     assert_eq!(ana.get("/v1/orders").await.ok(200)["items"], json!([]));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_or_falls_with_a_fault_is_not_told_beside_it() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let mut written = form("abc");
+    written["pronouns"] = 5.into();
+    written["pronounsOther"] = "ze/zir".into();
+    written["huntTeammates"] = json!([5, "no address"]);
+    written["emergencyContact"] = "Luz".into();
+    let faults = ana.post("/v1/registration", &written).await.faults();
+    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(pointers, ["/emergencyContact", "/huntTeammates/0", "/pronouns", "/studentId"]);
+    let whole = ana.post("/v1/registration", &json!([written])).await.faults();
+    assert_eq!(whole, [("".to_owned(), "wrong-type".to_owned())]);
     app.finish().await;
 }
 

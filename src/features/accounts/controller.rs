@@ -6,17 +6,18 @@ use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+use serde_json::Value;
 
-use super::model::{Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
+use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
 use super::refusals::{
     ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
 };
 use super::service::Accounts;
 use crate::http::{
-    Client, Failure, Problem, ProblemJson, Role, SessionCookie, SignedIn, Written, busy, invalid,
+    Client, Failure, Problem, ProblemJson, Role, Rule, SessionCookie, SignedIn, Written, busy, invalid,
     not_signed_in, too_many, unavailable,
 };
-use crate::kernel::Secret;
+use crate::kernel::{Fault, Secret};
 
 #[derive(Tags)]
 enum Tag {
@@ -643,6 +644,22 @@ impl AccountsController {
     }
 }
 
+/// What the rules say of addresses and names in bodies that break their schemas. How strong a password is takes too
+/// long to be told to whoever sends half a body: that is judged once the rest is right.
+pub fn rules() -> Vec<Rule> {
+    let bodies = ["SignUpBody", "SignInBody", "AddressBody", "ChangeEmailBody", "UpdateMeBody"];
+    bodies.map(|body| -> Rule { (body, Box::new(addresses_and_names)) }).into()
+}
+
+fn addresses_and_names(body: &Value) -> Vec<Fault> {
+    let written = |property: &str| body.get(property).and_then(Value::as_str);
+    let address = written("email").and_then(|email| model::address("/email", email).err());
+    let names = ["firstName", "lastName", "preferredName"];
+    let names =
+        names.iter().filter_map(|property| model::name(&format!("/{property}"), written(property)?).err());
+    names.chain(address).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use poem::test::{TestClient, TestResponse};
@@ -661,7 +678,8 @@ mod tests {
         let cookie = SessionCookie::new(&public_url);
         let controller = AccountsController::new(world.accounts.clone(), cookie);
         let sessions = world.accounts.clone();
-        let parts = ApiParts { public_url, frontend_url: None, trusted_proxies: vec![], sessions };
+        let parts =
+            ApiParts { public_url, frontend_url: None, trusted_proxies: vec![], sessions, rules: rules() };
         let api = Api::new(controller, Route::new(), parts).into_endpoint();
         TestClient::new(api).default_header("host", "127.0.0.1:3000")
     }

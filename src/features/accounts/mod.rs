@@ -24,7 +24,7 @@ mod tests;
 
 use crate::platform::store::{Schema, schema};
 
-pub use controller::{AccountBody, AccountsController};
+pub use controller::{AccountBody, AccountsController, rules};
 pub use mails::{LetterParts, templates};
 pub use model::{
     Account, LetterToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,

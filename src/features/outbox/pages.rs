@@ -487,6 +487,7 @@ mod tests {
             frontend_url: None,
             trusted_proxies: vec![],
             sessions: Arc::new(Sessions),
+            rules: vec![],
         };
         let client = TestClient::new(Api::new((), route, parts).into_endpoint());
         for path in ["/outbox", "/outbox.json", "/outbox/a", "/outbox/a/html", "/outbox/a/attachments/0"] {

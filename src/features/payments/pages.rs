@@ -234,6 +234,7 @@ mod tests {
                 frontend_url: None,
                 trusted_proxies: vec![],
                 sessions: Arc::new(Ana),
+                rules: vec![],
             };
             let api = Api::new(PaymentsController::new(shop.payments.clone()), pages, parts);
             tokio::spawn(server.serve(api.into_endpoint(), std::future::pending()));

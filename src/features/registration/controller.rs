@@ -7,6 +7,7 @@ use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
+use serde_json::{Value, json};
 
 use super::form::{Changes, EmergencyContact, Form};
 use super::model::{Registration, RegistrationState};
@@ -15,7 +16,8 @@ use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
 use crate::http::{
-    Failure, Problem, ProblemJson, Remark, Student, Written, invalid, not_signed_in, too_many, unavailable,
+    Failure, Problem, ProblemJson, Remark, Rule, Student, Written, invalid, not_signed_in, too_many,
+    unavailable,
 };
 use crate::kernel::Timestamp;
 
@@ -582,6 +584,30 @@ impl RegistrationController {
         changes: Written<RegistrationChanges>,
     ) -> Result<Json<RegistrationBody>, Failure<RegistrationMissing>> {
         Ok(Json(self.body(self.registrations.update(&student.0.account_id, changes.0.into()).await?)))
+    }
+}
+
+/// What the rules say of forms that break their schema.
+pub fn rule(event: &Event) -> Rule {
+    let event = event.clone();
+    let judge = move |body: &Value| {
+        let mut form = json!(Form::default());
+        fill_in(&mut form, body);
+        let form: Option<Form> = serde_json::from_value(form).ok();
+        form.and_then(|form| form.checked(&event).err()).unwrap_or_default()
+    };
+    ("RegistrationForm", Box::new(judge))
+}
+
+/// Puts what was written over an empty form.
+fn fill_in(form: &mut Value, written: &Value) {
+    match (form, written) {
+        (Value::Object(form), Value::Object(written)) => {
+            for (name, value) in written {
+                fill_in(form.entry(name.as_str()).or_insert(Value::Null), value);
+            }
+        }
+        (form, written) => *form = written.clone(),
     }
 }
 

@@ -27,6 +27,7 @@ fn api(desk: &Desk) -> Api {
         frontend_url: None,
         trusted_proxies: vec![],
         sessions: Arc::new(Sessions),
+        rules: vec![],
     };
     Api::new(RegistrationController::new(desk.registrations.clone()), Route::new(), parts)
 }

@@ -13,7 +13,7 @@ mod mails;
 mod model;
 mod service;
 
-pub use controller::{RegistrationBody, RegistrationController};
+pub use controller::{RegistrationBody, RegistrationController, rule};
 pub use form::{Changes, EmergencyContact, Form};
 pub use mails::templates;
 pub use model::{GroupBook, GroupTally, Registration, RegistrationState};

@@ -76,6 +76,7 @@ impl World {
             frontend_url: None,
             trusted_proxies: vec![],
             sessions: Arc::new(Sessions),
+            rules: vec![],
         };
         let api = Api::new(TicketsController::new(Arc::clone(&self.tickets)), Route::new(), parts);
         let cookie = format!("orientation_session={cookie}");

@@ -199,6 +199,7 @@ fn parts(public_url: &str) -> ApiParts {
         frontend_url: Some(Url::parse("http://127.0.0.1:5173").unwrap()),
         trusted_proxies: vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
         sessions: Arc::new(Sessions),
+        rules: vec![],
     }
 }
 
