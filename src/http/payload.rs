@@ -40,7 +40,9 @@ const REMARK_CHECK: &str = "lines without control characters";
 /// taken out. Under the name of the body's schema.
 ///
 /// It is asked by strangers as often as they like: nothing costly, nothing that needs the store.
-pub type Rule = (&'static str, Box<dyn Fn(&Value) -> Vec<Fault> + Send + Sync>);
+pub type Rule = (&'static str, Judge);
+
+type Judge = Box<dyn Fn(&Value) -> Vec<Fault> + Send + Sync>;
 
 /// A JSON body, checked as a whole against the schema that the document shows.
 pub struct Written<T>(pub T);
@@ -95,7 +97,7 @@ fn whats_wrong(error: &serde_json::Error) -> String {
 /// The checks of all bodies, made once from the document.
 pub(super) struct Checks {
     schemas: HashMap<String, Validator>,
-    rules: HashMap<&'static str, Box<dyn Fn(&Value) -> Vec<Fault> + Send + Sync>>,
+    rules: HashMap<&'static str, Judge>,
 }
 
 impl Checks {

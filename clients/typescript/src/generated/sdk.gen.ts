@@ -19,18 +19,12 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 };
 
 /**
- * Is the process alive?
+ * Shows the event
  *
- * Answers as long as the process can answer at all, whatever has become of the store.
+ * Its name, when students can register and whether they can now, what the registration form offers, the groups, and
+ * what is sold.
  */
-export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/health/live', ...options });
-
-/**
- * Can the service do its work?
- *
- * Looks into the store. Tells for how long the oldest due job has been waiting for a worker.
- */
-export const getReadiness = <ThrowOnError extends boolean = false>(options?: Options<GetReadinessData, ThrowOnError>) => (options?.client ?? client).get<GetReadinessResponses, GetReadinessErrors, ThrowOnError>({ url: '/health/ready', ...options });
+export const getEvent = <ThrowOnError extends boolean = false>(options?: Options<GetEventData, ThrowOnError>) => (options?.client ?? client).get<GetEventResponses, GetEventErrors, ThrowOnError>({ url: '/v1/event', ...options });
 
 /**
  * Signs up
@@ -78,12 +72,63 @@ export const resendConfirmation = <ThrowOnError extends boolean = false>(options
 });
 
 /**
- * Shows the event
+ * Signs out
  *
- * Its name, when students can register and whether they can now, what the registration form offers, the groups, and
- * what is sold.
+ * Ends the session and takes its cookie away. Your other sessions go on.
  */
-export const getEvent = <ThrowOnError extends boolean = false>(options?: Options<GetEventData, ThrowOnError>) => (options?.client ?? client).get<GetEventResponses, GetEventErrors, ThrowOnError>({ url: '/v1/event', ...options });
+export const signOut = <ThrowOnError extends boolean = false>(options?: Options<SignOutData, ThrowOnError>) => (options?.client ?? client).delete<SignOutResponses, SignOutErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/session',
+    ...options
+});
+
+/**
+ * Signs in
+ *
+ * Opens a session of 30 days and sets its cookie, which browsers send along from then on.
+ */
+export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
+    url: '/v1/session',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Asks for a new password
+ *
+ * Sends a letter with a link, good for an hour, with which a new password can be set. The answer is the same
+ * whether or not the address is known.
+ */
+export const requestPasswordReset = <ThrowOnError extends boolean = false>(options: Options<RequestPasswordResetData, ThrowOnError>) => (options.client ?? client).post<RequestPasswordResetResponses, RequestPasswordResetErrors, ThrowOnError>({
+    url: '/v1/password-resets',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Sets a new password by a letter's link
+ *
+ * Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
+ * confirms the address, if that had not been done.
+ */
+export const resetPassword = <ThrowOnError extends boolean = false>(options: Options<ResetPasswordData, ThrowOnError>) => (options.client ?? client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError>({
+    url: '/v1/password-resets/complete',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
 
 /**
  * Shows your account
@@ -121,6 +166,25 @@ export const updateMe = <ThrowOnError extends boolean = false>(options: Options<
 });
 
 /**
+ * Changes your password
+ *
+ * Your other sessions end, and a letter tells you that it happened.
+ */
+export const changePassword = <ThrowOnError extends boolean = false>(options: Options<ChangePasswordData, ThrowOnError>) => (options.client ?? client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/me/password',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
  * Changes your address
  *
  * Sends a letter to the new address, whose link confirms it within 24 hours, and a notice to the present one,
@@ -149,101 +213,6 @@ export const changeEmail = <ThrowOnError extends boolean = false>(options: Optio
  */
 export const confirmEmail = <ThrowOnError extends boolean = false>(options: Options<ConfirmEmailData, ThrowOnError>) => (options.client ?? client).post<ConfirmEmailResponses, ConfirmEmailErrors, ThrowOnError>({
     url: '/v1/me/email/confirm',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Changes your password
- *
- * Your other sessions end, and a letter tells you that it happened.
- */
-export const changePassword = <ThrowOnError extends boolean = false>(options: Options<ChangePasswordData, ThrowOnError>) => (options.client ?? client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }],
-    url: '/v1/me/password',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Lists your orders
- *
- * In the order in which they were made, a page at a time.
- */
-export const listOrders = <ThrowOnError extends boolean = false>(options?: Options<ListOrdersData, ThrowOnError>) => (options?.client ?? client).get<ListOrdersResponses, ListOrdersErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }],
-    url: '/v1/orders',
-    ...options
-});
-
-/**
- * Shows one of your orders
- *
- * Its state follows what the payment service tells: ask again after a payment.
- */
-export const getOrder = <ThrowOnError extends boolean = false>(options: Options<GetOrderData, ThrowOnError>) => (options.client ?? client).get<GetOrderResponses, GetOrderErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }],
-    url: '/v1/orders/{orderId}',
-    ...options
-});
-
-/**
- * Opens the checkout of an order
- *
- * Returns the order with its `checkoutUrl`: the live checkout if there is one, otherwise a new one (after the last
- * has expired or its payment has failed). One at a time, however often it is asked for.
- */
-export const openCheckout = <ThrowOnError extends boolean = false>(options: Options<OpenCheckoutData, ThrowOnError>) => (options.client ?? client).post<OpenCheckoutResponses, OpenCheckoutErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }],
-    url: '/v1/orders/{orderId}/checkout',
-    ...options
-});
-
-/**
- * Asks for a new password
- *
- * Sends a letter with a link, good for an hour, with which a new password can be set. The answer is the same
- * whether or not the address is known.
- */
-export const requestPasswordReset = <ThrowOnError extends boolean = false>(options: Options<RequestPasswordResetData, ThrowOnError>) => (options.client ?? client).post<RequestPasswordResetResponses, RequestPasswordResetErrors, ThrowOnError>({
-    url: '/v1/password-resets',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Sets a new password by a letter's link
- *
- * Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
- * confirms the address, if that had not been done.
- */
-export const resetPassword = <ThrowOnError extends boolean = false>(options: Options<ResetPasswordData, ThrowOnError>) => (options.client ?? client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError>({
-    url: '/v1/password-resets/complete',
     ...options,
     headers: {
         'Content-Type': 'application/json',
@@ -307,27 +276,60 @@ export const register = <ThrowOnError extends boolean = false>(options: Options<
 });
 
 /**
- * Signs out
+ * Lists your orders
  *
- * Ends the session and takes its cookie away. Your other sessions go on.
+ * In the order in which they were made, a page at a time.
  */
-export const signOut = <ThrowOnError extends boolean = false>(options?: Options<SignOutData, ThrowOnError>) => (options?.client ?? client).delete<SignOutResponses, SignOutErrors, ThrowOnError>({
+export const listOrders = <ThrowOnError extends boolean = false>(options?: Options<ListOrdersData, ThrowOnError>) => (options?.client ?? client).get<ListOrdersResponses, ListOrdersErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
         }],
-    url: '/v1/session',
+    url: '/v1/orders',
     ...options
 });
 
 /**
- * Signs in
+ * Shows one of your orders
  *
- * Opens a session of 30 days and sets its cookie, which browsers send along from then on.
+ * Its state follows what the payment service tells: ask again after a payment.
  */
-export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
-    url: '/v1/session',
+export const getOrder = <ThrowOnError extends boolean = false>(options: Options<GetOrderData, ThrowOnError>) => (options.client ?? client).get<GetOrderResponses, GetOrderErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/orders/{orderId}',
+    ...options
+});
+
+/**
+ * Opens the checkout of an order
+ *
+ * Returns the order with its `checkoutUrl`: the live checkout if there is one, otherwise a new one (after the last
+ * has expired or its payment has failed). One at a time, however often it is asked for.
+ */
+export const openCheckout = <ThrowOnError extends boolean = false>(options: Options<OpenCheckoutData, ThrowOnError>) => (options.client ?? client).post<OpenCheckoutResponses, OpenCheckoutErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/orders/{orderId}/checkout',
+    ...options
+});
+
+/**
+ * Receives an event of the payment service
+ *
+ * For Stripe, and the sandbox that plays it: both sign with a secret that only they and the service know, so the
+ * example gets 400. The signature is checked over the raw body before anything is read. An event may come twice,
+ * late or out of order: it takes effect once.
+ */
+export const receiveStripeEvent = <ThrowOnError extends boolean = false>(options: Options<ReceiveStripeEventData, ThrowOnError>) => (options.client ?? client).post<ReceiveStripeEventResponses, ReceiveStripeEventErrors, ThrowOnError>({
+    url: '/v1/webhooks/stripe',
     ...options,
     headers: {
         'Content-Type': 'application/json',
@@ -347,31 +349,6 @@ export const getTicket = <ThrowOnError extends boolean = false>(options?: Option
             type: 'apiKey'
         }],
     url: '/v1/ticket',
-    ...options
-});
-
-/**
- * List the keys that tickets are checked with
- *
- * Whoever has them can check offline that we issued a ticket: the token is `OT1.<kid>.<payload>.<signature>`, and
- * the signature (base64url, Ed25519) is over everything before the last full stop. The payload is base64url of 24
- * bytes: the order's id (a UUID), then the seconds since 1970-01-01 UTC at which the ticket was issued
- * (big-endian). Whether it still holds is only known here.
- */
-export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
-
-/**
- * Get my ticket as a page to print
- *
- * Name, group, what was bought, how to find us, and the QR code. Never the form's answers.
- */
-export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Options<GetTicketPdfData, ThrowOnError>) => (options?.client ?? client).get<GetTicketPdfResponses, GetTicketPdfErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }],
-    url: '/v1/ticket.pdf',
     ...options
 });
 
@@ -406,17 +383,40 @@ export const getTicketSvg = <ThrowOnError extends boolean = false>(options?: Opt
 });
 
 /**
- * Receives an event of the payment service
+ * Get my ticket as a page to print
  *
- * For Stripe, and the sandbox that plays it: both sign with a secret that only they and the service know, so the
- * example gets 400. The signature is checked over the raw body before anything is read. An event may come twice,
- * late or out of order: it takes effect once.
+ * Name, group, what was bought, how to find us, and the QR code. Never the form's answers.
  */
-export const receiveStripeEvent = <ThrowOnError extends boolean = false>(options: Options<ReceiveStripeEventData, ThrowOnError>) => (options.client ?? client).post<ReceiveStripeEventResponses, ReceiveStripeEventErrors, ThrowOnError>({
-    url: '/v1/webhooks/stripe',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
+export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Options<GetTicketPdfData, ThrowOnError>) => (options?.client ?? client).get<GetTicketPdfResponses, GetTicketPdfErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/ticket.pdf',
+    ...options
 });
+
+/**
+ * List the keys that tickets are checked with
+ *
+ * Whoever has them can check offline that we issued a ticket: the token is `OT1.<kid>.<payload>.<signature>`, and
+ * the signature (base64url, Ed25519) is over everything before the last full stop. The payload is base64url of 24
+ * bytes: the order's id (a UUID), then the seconds since 1970-01-01 UTC at which the ticket was issued
+ * (big-endian). Whether it still holds is only known here.
+ */
+export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
+
+/**
+ * Is the process alive?
+ *
+ * Answers as long as the process can answer at all, whatever has become of the store.
+ */
+export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/health/live', ...options });
+
+/**
+ * Can the service do its work?
+ *
+ * Looks into the store. Tells for how long the oldest due job has been waiting for a worker.
+ */
+export const getReadiness = <ThrowOnError extends boolean = false>(options?: Options<GetReadinessData, ThrowOnError>) => (options?.client ?? client).get<GetReadinessResponses, GetReadinessErrors, ThrowOnError>({ url: '/health/ready', ...options });

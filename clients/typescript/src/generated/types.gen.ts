@@ -11,33 +11,25 @@ export type ClientOptions = {
  */
 export type Account = {
     /**
-     * Whether the committee has approved of you as a leader; students need no approval.
+     * Its id.
      */
-    approved: boolean;
-    /**
-     * When the address was first confirmed: RFC 3339, UTC.
-     */
-    createdAt: string;
+    id: string;
     /**
      * Where letters go, and what you sign in with.
      */
     email: string;
     /**
+     * A new address that waits to be confirmed by the letter that went there.
+     */
+    pendingEmail?: string;
+    /**
      * Your first name.
      */
     firstName: string;
     /**
-     * Its id.
-     */
-    id: string;
-    /**
      * Your last name.
      */
     lastName: string;
-    /**
-     * A new address that waits to be confirmed by the letter that went there.
-     */
-    pendingEmail?: string;
     /**
      * What we call you, if that isn't your first name.
      */
@@ -47,9 +39,17 @@ export type Account = {
      */
     role: Role;
     /**
+     * Whether the committee has approved of you as a leader; students need no approval.
+     */
+    approved: boolean;
+    /**
      * Permissions that an administrator has granted, such as `scanner:food`; students have none.
      */
     scopes: Array<string>;
+    /**
+     * When the address was first confirmed: RFC 3339, UTC.
+     */
+    createdAt: string;
 };
 
 /**
@@ -103,10 +103,6 @@ export type ChangePasswordBody = {
  */
 export type Downloads = {
     /**
-     * The page to print.
-     */
-    pdf: string;
-    /**
      * The QR code as a picture.
      */
     png: string;
@@ -114,6 +110,10 @@ export type Downloads = {
      * The QR code as a drawing.
      */
     svg: string;
+    /**
+     * The page to print.
+     */
+    pdf: string;
 };
 
 /**
@@ -127,13 +127,13 @@ export type EmergencyContact = {
      */
     name: string;
     /**
-     * With its country code; kept in E.164.
-     */
-    phone: string;
-    /**
      * Who that is to you: at most 100 characters.
      */
     relationship: string;
+    /**
+     * With its country code; kept in E.164.
+     */
+    phone: string;
 };
 
 /**
@@ -143,53 +143,53 @@ export type EmergencyContact = {
  */
 export type Event = {
     /**
-     * Where to write for help.
+     * Such as `Orientation Week 2027`.
      */
-    contact: string;
-    /**
-     * What `dietary` of the form may hold.
-     */
-    dietary: Array<string>;
-    /**
-     * What `discipline` of the form may be.
-     */
-    disciplines: Array<string>;
+    name: string;
     /**
      * Whose event it is.
      */
     faculty: string;
     /**
-     * The orientation groups.
+     * In which people read times: a name of the time zone database.
      */
-    groups: Array<Group>;
+    timeZone: string;
     /**
-     * What `movingMonth` of the form may be.
+     * Where to write for help.
      */
-    movingMonths: Array<string>;
-    /**
-     * Such as `Orientation Week 2027`.
-     */
-    name: string;
-    /**
-     * What is sold.
-     */
-    products: Array<Product>;
-    /**
-     * What `pronouns` of the form may be; `Other` goes with `pronounsOther`.
-     */
-    pronouns: Array<string>;
+    contact: string;
     /**
      * When students can register.
      */
     registration: RegistrationWindow;
     /**
+     * What `discipline` of the form may be.
+     */
+    disciplines: Array<string>;
+    /**
+     * What `pronouns` of the form may be; `Other` goes with `pronounsOther`.
+     */
+    pronouns: Array<string>;
+    /**
      * What `shirtSize` of the form may be.
      */
     shirtSizes: Array<string>;
     /**
-     * In which people read times: a name of the time zone database.
+     * What `dietary` of the form may hold.
      */
-    timeZone: string;
+    dietary: Array<string>;
+    /**
+     * What `movingMonth` of the form may be.
+     */
+    movingMonths: Array<string>;
+    /**
+     * The orientation groups.
+     */
+    groups: Array<Group>;
+    /**
+     * What is sold.
+     */
+    products: Array<Product>;
 };
 
 /**
@@ -199,6 +199,10 @@ export type Event = {
  */
 export type Fault = {
     /**
+     * JSON pointer to what is wrong.
+     */
+    pointer: string;
+    /**
      * A stable word for programs.
      */
     code: string;
@@ -206,10 +210,6 @@ export type Fault = {
      * A sentence for people.
      */
     detail: string;
-    /**
-     * JSON pointer to what is wrong.
-     */
-    pointer: string;
 };
 
 /**
@@ -265,6 +265,18 @@ export type Money = {
  */
 export type Order = {
     /**
+     * Its id.
+     */
+    id: string;
+    /**
+     * The product's id, as `getEvent` lists it.
+     */
+    product: string;
+    /**
+     * Where it stands.
+     */
+    state: OrderState;
+    /**
      * What it costs.
      */
     amount: Money;
@@ -277,21 +289,9 @@ export type Order = {
      */
     createdAt: string;
     /**
-     * Its id.
-     */
-    id: string;
-    /**
      * When it was paid: RFC 3339, UTC.
      */
     paidAt?: string;
-    /**
-     * The product's id, as `getEvent` lists it.
-     */
-    product: string;
-    /**
-     * Where it stands.
-     */
-    state: OrderState;
 };
 
 /**
@@ -322,6 +322,18 @@ export type OrderState = 'open' | 'processing' | 'paid' | 'expired' | 'cancelled
  */
 export type Problem = {
     /**
+     * Names the kind of refusal and never changes: `/problems/…`.
+     */
+    type: string;
+    /**
+     * The kind in a few words.
+     */
+    title: string;
+    /**
+     * The HTTP status again.
+     */
+    status: number;
+    /**
      * What happened and what to do.
      */
     detail: string;
@@ -329,18 +341,6 @@ export type Problem = {
      * Every fault of the input, where the input is what is wrong.
      */
     errors?: Array<Fault>;
-    /**
-     * The HTTP status again.
-     */
-    status: number;
-    /**
-     * The kind in a few words.
-     */
-    title: string;
-    /**
-     * Names the kind of refusal and never changes: `/problems/…`.
-     */
-    type: string;
 };
 
 /**
@@ -370,13 +370,13 @@ export type Product = {
  */
 export type Readiness = {
     /**
-     * For how many seconds the oldest due job has been due; 0 if none is.
-     */
-    oldestDueJobSeconds: number;
-    /**
      * Always `ready`; a service that is not ready answers 503.
      */
     status: Ready;
+    /**
+     * For how many seconds the oldest due job has been due; 0 if none is.
+     */
+    oldestDueJobSeconds: number;
 };
 
 export type Ready = 'ready';
@@ -388,13 +388,13 @@ export type Ready = 'ready';
  */
 export type Receipt = {
     /**
-     * What was bought, and what was taken off.
-     */
-    lines: Array<ReceiptLine>;
-    /**
      * The receipt's number: the order's id.
      */
     number: string;
+    /**
+     * What was bought, and what was taken off.
+     */
+    lines: Array<ReceiptLine>;
     /**
      * What was paid in all.
      */
@@ -408,13 +408,13 @@ export type Receipt = {
  */
 export type ReceiptLine = {
     /**
-     * For how much; below zero where something was taken off.
-     */
-    amount: Money;
-    /**
      * What was bought, or why something was taken off.
      */
     name: string;
+    /**
+     * For how much; below zero where something was taken off.
+     */
+    amount: Money;
 };
 
 /**
@@ -424,13 +424,13 @@ export type ReceiptLine = {
  */
 export type Registered = {
     /**
-     * The order of the orientation ticket, with `checkoutUrl` to pay it; where that is absent `openCheckout` gets it.
-     */
-    order: Order;
-    /**
      * The registration with its group.
      */
     registration: Registration;
+    /**
+     * The order of the orientation ticket, with `checkoutUrl` to pay it; where that is absent `openCheckout` gets it.
+     */
+    order: Order;
 };
 
 /**
@@ -440,53 +440,57 @@ export type Registered = {
  */
 export type Registration = {
     /**
-     * What the student needs to take part.
+     * How far it has come.
      */
-    accessibility?: string;
-    /**
-     * Whether we may contact the student about it.
-     */
-    accessibilityContact: boolean;
-    /**
-     * `YYYY-MM-DD`.
-     */
-    birthDate: string;
-    /**
-     * Whether the student asks for a bursary.
-     */
-    bursaryRequested: boolean;
-    /**
-     * As chosen.
-     */
-    dietary: Array<string>;
-    /**
-     * What the list lacks.
-     */
-    dietaryOther?: string;
-    /**
-     * As chosen.
-     */
-    discipline: string;
-    /**
-     * Whom to call; the phone in E.164.
-     */
-    emergencyContact: EmergencyContact;
+    state: RegistrationState;
     /**
      * The orientation group.
      */
     group: Group;
     /**
-     * E-mail addresses of friends.
+     * When the form was submitted: RFC 3339, UTC.
      */
-    huntTeammates: Array<string>;
+    submittedAt: string;
     /**
-     * Whether the student takes part in the scavenger hunt.
+     * When the ticket was paid: RFC 3339, UTC.
      */
-    joinsHunt: boolean;
+    registeredAt?: string;
     /**
      * As it stands in the passport.
      */
     legalName: string;
+    /**
+     * As chosen.
+     */
+    pronouns: string;
+    /**
+     * With the pronouns `Other`.
+     */
+    pronounsOther?: string;
+    /**
+     * `YYYY-MM-DD`.
+     */
+    birthDate: string;
+    /**
+     * As it was written.
+     */
+    studentId: string;
+    /**
+     * As chosen.
+     */
+    discipline: string;
+    /**
+     * As chosen.
+     */
+    shirtSize: string;
+    /**
+     * E.164.
+     */
+    phone: string;
+    /**
+     * Whom to call; the phone in E.164.
+     */
+    emergencyContact: EmergencyContact;
     /**
      * What first aid should know.
      */
@@ -498,43 +502,27 @@ export type Registration = {
     /**
      * As chosen.
      */
-    movingMonth?: string;
+    dietary: Array<string>;
     /**
-     * E.164.
+     * What the list lacks.
      */
-    phone: string;
+    dietaryOther?: string;
     /**
-     * Whether the student may be photographed.
+     * What the student needs to take part.
      */
-    photoConsent: boolean;
+    accessibility?: string;
     /**
-     * As chosen.
+     * Whether we may contact the student about it.
      */
-    pronouns: string;
+    accessibilityContact: boolean;
     /**
-     * With the pronouns `Other`.
+     * Whether the student takes part in the scavenger hunt.
      */
-    pronounsOther?: string;
+    joinsHunt: boolean;
     /**
-     * When the ticket was paid: RFC 3339, UTC.
+     * E-mail addresses of friends.
      */
-    registeredAt?: string;
-    /**
-     * As chosen.
-     */
-    shirtSize: string;
-    /**
-     * How far it has come.
-     */
-    state: RegistrationState;
-    /**
-     * As it was written.
-     */
-    studentId: string;
-    /**
-     * When the form was submitted: RFC 3339, UTC.
-     */
-    submittedAt: string;
+    huntTeammates: Array<string>;
     /**
      * Where the student lives in summer.
      */
@@ -543,6 +531,18 @@ export type Registration = {
      * ISO 3166 alpha-2.
      */
     summerCountry: string;
+    /**
+     * As chosen.
+     */
+    movingMonth?: string;
+    /**
+     * Whether the student may be photographed.
+     */
+    photoConsent: boolean;
+    /**
+     * Whether the student asks for a bursary.
+     */
+    bursaryRequested: boolean;
 };
 
 /**
@@ -553,49 +553,13 @@ export type Registration = {
  */
 export type RegistrationChanges = {
     /**
-     * Fixed after submitting.
+     * With + and its country code, 6 to 15 digits.
      */
-    accessibility?: string | null;
-    /**
-     * Whether we may contact you about your accessibility needs.
-     */
-    accessibilityContact?: boolean | null;
-    /**
-     * Fixed after submitting.
-     */
-    birthDate?: string | null;
-    /**
-     * Whether you ask for a bursary.
-     */
-    bursaryRequested?: boolean | null;
-    /**
-     * Some of `dietary` of `getEvent`.
-     */
-    dietary?: Array<string> | null;
-    /**
-     * What the list lacks: at most 100 characters.
-     */
-    dietaryOther?: string | null;
-    /**
-     * Fixed after submitting.
-     */
-    discipline?: string | null;
+    phone?: string | null;
     /**
      * Whom to call.
      */
     emergencyContact?: EmergencyContact | null;
-    /**
-     * E-mail addresses of friends whom you want in your hunt team.
-     */
-    huntTeammates?: Array<string> | null;
-    /**
-     * Whether you take part in the scavenger hunt.
-     */
-    joinsHunt?: boolean | null;
-    /**
-     * Fixed after submitting.
-     */
-    legalName?: string | null;
     /**
      * What first aid should know: at most 4,000 characters, line breaks allowed.
      */
@@ -605,17 +569,45 @@ export type RegistrationChanges = {
      */
     medication?: string | null;
     /**
+     * Some of `dietary` of `getEvent`.
+     */
+    dietary?: Array<string> | null;
+    /**
+     * What the list lacks: at most 100 characters.
+     */
+    dietaryOther?: string | null;
+    /**
+     * Whether we may contact you about your accessibility needs.
+     */
+    accessibilityContact?: boolean | null;
+    /**
+     * Whether you take part in the scavenger hunt.
+     */
+    joinsHunt?: boolean | null;
+    /**
+     * E-mail addresses of friends whom you want in your hunt team.
+     */
+    huntTeammates?: Array<string> | null;
+    /**
+     * Where you live in summer: at most 100 characters.
+     */
+    summerCity?: string | null;
+    /**
+     * ISO 3166 alpha-2.
+     */
+    summerCountry?: string | null;
+    /**
      * One of `movingMonths` of `getEvent`.
      */
     movingMonth?: string | null;
     /**
-     * With + and its country code, 6 to 15 digits.
+     * Whether you ask for a bursary.
      */
-    phone?: string | null;
+    bursaryRequested?: boolean | null;
     /**
      * Fixed after submitting.
      */
-    photoConsent?: boolean | null;
+    legalName?: string | null;
     /**
      * Fixed after submitting.
      */
@@ -627,19 +619,27 @@ export type RegistrationChanges = {
     /**
      * Fixed after submitting.
      */
-    shirtSize?: string | null;
+    birthDate?: string | null;
     /**
      * Fixed after submitting.
      */
     studentId?: string | null;
     /**
-     * Where you live in summer: at most 100 characters.
+     * Fixed after submitting.
      */
-    summerCity?: string | null;
+    discipline?: string | null;
     /**
-     * ISO 3166 alpha-2.
+     * Fixed after submitting.
      */
-    summerCountry?: string | null;
+    shirtSize?: string | null;
+    /**
+     * Fixed after submitting.
+     */
+    accessibility?: string | null;
+    /**
+     * Fixed after submitting.
+     */
+    photoConsent?: boolean | null;
 };
 
 /**
@@ -650,69 +650,9 @@ export type RegistrationChanges = {
  */
 export type RegistrationForm = {
     /**
-     * What you need to take part: at most 4,000 characters, line breaks allowed.
-     */
-    accessibility?: string;
-    /**
-     * Whether we may contact you about it.
-     */
-    accessibilityContact?: boolean;
-    /**
-     * `YYYY-MM-DD`, from 1920 to 2020.
-     */
-    birthDate: string;
-    /**
-     * Whether you ask for a bursary. The committee decides later; you can pay meanwhile.
-     */
-    bursaryRequested: boolean;
-    /**
-     * Some of `dietary` of `getEvent`.
-     */
-    dietary?: Array<string>;
-    /**
-     * What the list lacks: at most 100 characters.
-     */
-    dietaryOther?: string;
-    /**
-     * One of `disciplines` of `getEvent`.
-     */
-    discipline: string;
-    /**
-     * Whom to call.
-     */
-    emergencyContact: EmergencyContact;
-    /**
-     * E-mail addresses of friends whom you want in your hunt team.
-     */
-    huntTeammates?: Array<string>;
-    /**
-     * Whether you take part in the scavenger hunt.
-     */
-    joinsHunt: boolean;
-    /**
      * As it stands in the passport: at most 50 characters.
      */
     legalName: string;
-    /**
-     * What first aid should know: at most 4,000 characters, line breaks allowed.
-     */
-    medicalInformation?: string;
-    /**
-     * What you take: at most 4,000 characters, line breaks allowed.
-     */
-    medication?: string;
-    /**
-     * One of `movingMonths` of `getEvent`.
-     */
-    movingMonth?: string;
-    /**
-     * With + and its country code, 6 to 15 digits; kept in E.164.
-     */
-    phone: string;
-    /**
-     * Whether you may be photographed.
-     */
-    photoConsent: boolean;
     /**
      * One of `pronouns` of `getEvent`.
      */
@@ -722,13 +662,61 @@ export type RegistrationForm = {
      */
     pronounsOther?: string;
     /**
-     * One of `shirtSizes` of `getEvent`.
+     * `YYYY-MM-DD`, from 1920 to 2020.
      */
-    shirtSize: string;
+    birthDate: string;
     /**
      * 5 to 9 letters and digits; case doesn't count.
      */
     studentId: string;
+    /**
+     * One of `disciplines` of `getEvent`.
+     */
+    discipline: string;
+    /**
+     * One of `shirtSizes` of `getEvent`.
+     */
+    shirtSize: string;
+    /**
+     * With + and its country code, 6 to 15 digits; kept in E.164.
+     */
+    phone: string;
+    /**
+     * Whom to call.
+     */
+    emergencyContact: EmergencyContact;
+    /**
+     * What first aid should know: at most 4,000 characters, line breaks allowed.
+     */
+    medicalInformation?: string;
+    /**
+     * What you take: at most 4,000 characters, line breaks allowed.
+     */
+    medication?: string;
+    /**
+     * Some of `dietary` of `getEvent`.
+     */
+    dietary?: Array<string>;
+    /**
+     * What the list lacks: at most 100 characters.
+     */
+    dietaryOther?: string;
+    /**
+     * What you need to take part: at most 4,000 characters, line breaks allowed.
+     */
+    accessibility?: string;
+    /**
+     * Whether we may contact you about it.
+     */
+    accessibilityContact?: boolean;
+    /**
+     * Whether you take part in the scavenger hunt.
+     */
+    joinsHunt: boolean;
+    /**
+     * E-mail addresses of friends whom you want in your hunt team.
+     */
+    huntTeammates?: Array<string>;
     /**
      * Where you live in summer: at most 100 characters.
      */
@@ -737,6 +725,18 @@ export type RegistrationForm = {
      * ISO 3166 alpha-2.
      */
     summerCountry: string;
+    /**
+     * One of `movingMonths` of `getEvent`.
+     */
+    movingMonth?: string;
+    /**
+     * Whether you may be photographed.
+     */
+    photoConsent: boolean;
+    /**
+     * Whether you ask for a bursary. The committee decides later; you can pay meanwhile.
+     */
+    bursaryRequested: boolean;
 };
 
 /**
@@ -751,6 +751,10 @@ export type RegistrationState = 'submitted' | 'registered';
  */
 export type RegistrationWindow = {
     /**
+     * From then on: RFC 3339, UTC.
+     */
+    opens: string;
+    /**
      * Until before then: RFC 3339, UTC.
      */
     closes: string;
@@ -758,10 +762,6 @@ export type RegistrationWindow = {
      * Whether `state` is `open`.
      */
     open: boolean;
-    /**
-     * From then on: RFC 3339, UTC.
-     */
-    opens: string;
     /**
      * Where now is.
      */
@@ -775,13 +775,13 @@ export type RegistrationWindow = {
  */
 export type ResetPasswordBody = {
     /**
-     * The new password: 8 to 128 characters that can't be guessed.
-     */
-    password: string;
-    /**
      * What stands behind `?token=` in the letter's link.
      */
     token: string;
+    /**
+     * The new password: 8 to 128 characters that can't be guessed.
+     */
+    password: string;
 };
 
 /**
@@ -816,6 +816,10 @@ export type SignUpBody = {
      */
     email: string;
     /**
+     * 8 to 128 characters that can't be guessed: a few words are best. Kept only as a hash.
+     */
+    password: string;
+    /**
      * Your first name.
      */
     firstName: string;
@@ -823,10 +827,6 @@ export type SignUpBody = {
      * Your last name.
      */
     lastName: string;
-    /**
-     * 8 to 128 characters that can't be guessed: a few words are best. Kept only as a hash.
-     */
-    password: string;
     /**
      * What we call you, if that isn't your first name.
      */
@@ -844,17 +844,17 @@ export type SignUpBody = {
  */
 export type Ticket = {
     /**
-     * Where the ticket can be fetched to show or print it.
+     * What the QR code says: `OT1.<key id>.<payload>.<signature>`. There is nothing personal in it.
      */
-    downloads: Downloads;
-    /**
-     * The holder's group.
-     */
-    group: Group;
+    token: string;
     /**
      * When its holder was registered: RFC 3339, UTC.
      */
     issuedAt: string;
+    /**
+     * The holder's group.
+     */
+    group: Group;
     /**
      * The order that paid for it.
      */
@@ -864,9 +864,9 @@ export type Ticket = {
      */
     receipt: Receipt;
     /**
-     * What the QR code says: `OT1.<key id>.<payload>.<signature>`. There is nothing personal in it.
+     * Where the ticket can be fetched to show or print it.
      */
-    token: string;
+    downloads: Downloads;
 };
 
 /**
@@ -876,21 +876,21 @@ export type Ticket = {
  */
 export type TicketKey = {
     /**
-     * Always `Ed25519` (RFC 8032).
-     */
-    algorithm: string;
-    /**
-     * Whether new tickets are signed with it.
-     */
-    current: boolean;
-    /**
      * The key's id, as in the tokens that it signed.
      */
     kid: string;
     /**
+     * Always `Ed25519` (RFC 8032).
+     */
+    algorithm: string;
+    /**
      * 32 bytes in base64url without padding.
      */
     publicKey: string;
+    /**
+     * Whether new tickets are signed with it.
+     */
+    current: boolean;
 };
 
 /**
@@ -942,61 +942,40 @@ export type UpdateMeBody = {
  */
 export type WindowState = 'upcoming' | 'open' | 'closed';
 
-export type GetHealthData = {
+export type GetEventData = {
     body?: never;
+    headers?: {
+        /**
+         * `ETag` of an earlier answer.
+         */
+        'If-None-Match'?: string;
+    };
     path?: never;
     query?: never;
-    url: '/health/live';
+    url: '/v1/event';
 };
 
-export type GetHealthErrors = {
+export type GetEventErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
     /**
      * A service that is for its own machine only was asked for under a name that is not this machine's.
      */
     421: Problem;
 };
 
-export type GetHealthError = GetHealthErrors[keyof GetHealthErrors];
+export type GetEventError = GetEventErrors[keyof GetEventErrors];
 
-export type GetHealthResponses = {
+export type GetEventResponses = {
     /**
-     * Done.
+     * The event.
      */
-    200: Liveness;
+    200: Event;
 };
 
-export type GetHealthResponse = GetHealthResponses[keyof GetHealthResponses];
-
-export type GetReadinessData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/health/ready';
-};
-
-export type GetReadinessErrors = {
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * Not ready: the store can't be read, or nobody works on jobs.
-     *
-     * Or: Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type GetReadinessError = GetReadinessErrors[keyof GetReadinessErrors];
-
-export type GetReadinessResponses = {
-    /**
-     * Done.
-     */
-    200: Readiness;
-};
-
-export type GetReadinessResponse = GetReadinessResponses[keyof GetReadinessResponses];
+export type GetEventResponse = GetEventResponses[keyof GetEventResponses];
 
 export type SignUpData = {
     body: SignUpBody;
@@ -1169,40 +1148,220 @@ export type ResendConfirmationResponses = {
     202: unknown;
 };
 
-export type GetEventData = {
+export type SignOutData = {
     body?: never;
-    headers?: {
-        /**
-         * `ETag` of an earlier answer.
-         */
-        'If-None-Match'?: string;
-    };
     path?: never;
     query?: never;
-    url: '/v1/event';
+    url: '/v1/session';
 };
 
-export type GetEventErrors = {
+export type SignOutErrors = {
+    /**
+     * Nobody is signed in: there is no session, or it has ended.
+     */
+    401: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type SignOutError = SignOutErrors[keyof SignOutErrors];
+
+export type SignOutResponses = {
+    /**
+     * You are signed out.
+     */
+    204: void;
+};
+
+export type SignOutResponse = SignOutResponses[keyof SignOutResponses];
+
+export type SignInData = {
+    body: SignInBody;
+    path?: never;
+    query?: never;
+    url: '/v1/session';
+};
+
+export type SignInErrors = {
     /**
      * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
      */
     400: Problem;
     /**
+     * There is no account with this address and password, or its address has not been confirmed yet
+     * (`wrong-credentials`).
+     */
+    401: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * The body did not arrive in time.
+     */
+    408: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The body is of another content type than the operation takes, or names none.
+     */
+    415: Problem;
+    /**
      * A service that is for its own machine only was asked for under a name that is not this machine's.
      */
     421: Problem;
-};
-
-export type GetEventError = GetEventErrors[keyof GetEventErrors];
-
-export type GetEventResponses = {
     /**
-     * The event.
+     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
      */
-    200: Event;
+    422: Problem;
+    /**
+     * Too many tries: `Retry-After` says when to come back.
+     */
+    429: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
 };
 
-export type GetEventResponse = GetEventResponses[keyof GetEventResponses];
+export type SignInError = SignInErrors[keyof SignInErrors];
+
+export type SignInResponses = {
+    /**
+     * You are signed in.
+     */
+    200: Account;
+};
+
+export type SignInResponse = SignInResponses[keyof SignInResponses];
+
+export type RequestPasswordResetData = {
+    body: AddressBody;
+    path?: never;
+    query?: never;
+    url: '/v1/password-resets';
+};
+
+export type RequestPasswordResetErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * The body did not arrive in time.
+     */
+    408: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The body is of another content type than the operation takes, or names none.
+     */
+    415: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     */
+    422: Problem;
+    /**
+     * Too many tries: `Retry-After` says when to come back.
+     */
+    429: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type RequestPasswordResetError = RequestPasswordResetErrors[keyof RequestPasswordResetErrors];
+
+export type RequestPasswordResetResponses = {
+    /**
+     * Taken. What follows, if anything, comes by letter.
+     */
+    202: unknown;
+};
+
+export type ResetPasswordData = {
+    body: ResetPasswordBody;
+    path?: never;
+    query?: never;
+    url: '/v1/password-resets/complete';
+};
+
+export type ResetPasswordErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * We did not make this token, or we made it for something else (`token-invalid`).
+     */
+    404: Problem;
+    /**
+     * The body did not arrive in time.
+     */
+    408: Problem;
+    /**
+     * It was used or replaced (`token-used`), or it has run out (`token-expired`).
+     */
+    410: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The body is of another content type than the operation takes, or names none.
+     */
+    415: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     */
+    422: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type ResetPasswordError = ResetPasswordErrors[keyof ResetPasswordErrors];
+
+export type ResetPasswordResponses = {
+    /**
+     * Done.
+     */
+    204: void;
+};
+
+export type ResetPasswordResponse = ResetPasswordResponses[keyof ResetPasswordResponses];
 
 export type GetMeData = {
     body?: never;
@@ -1293,6 +1452,67 @@ export type UpdateMeResponses = {
 };
 
 export type UpdateMeResponse = UpdateMeResponses[keyof UpdateMeResponses];
+
+export type ChangePasswordData = {
+    body: ChangePasswordBody;
+    path?: never;
+    query?: never;
+    url: '/v1/me/password';
+};
+
+export type ChangePasswordErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * Nobody is signed in: there is no session, or it has ended.
+     */
+    401: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * The body did not arrive in time.
+     */
+    408: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The body is of another content type than the operation takes, or names none.
+     */
+    415: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     */
+    422: Problem;
+    /**
+     * Too many tries: `Retry-After` says when to come back.
+     */
+    429: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
+
+export type ChangePasswordResponses = {
+    /**
+     * Done.
+     */
+    204: void;
+};
+
+export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
 
 export type ChangeEmailData = {
     body: ChangeEmailBody;
@@ -1417,333 +1637,6 @@ export type ConfirmEmailResponses = {
 };
 
 export type ConfirmEmailResponse = ConfirmEmailResponses[keyof ConfirmEmailResponses];
-
-export type ChangePasswordData = {
-    body: ChangePasswordBody;
-    path?: never;
-    query?: never;
-    url: '/v1/me/password';
-};
-
-export type ChangePasswordErrors = {
-    /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
-     */
-    400: Problem;
-    /**
-     * Nobody is signed in: there is no session, or it has ended.
-     */
-    401: Problem;
-    /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
-     */
-    403: Problem;
-    /**
-     * The body did not arrive in time.
-     */
-    408: Problem;
-    /**
-     * The body is too large.
-     */
-    413: Problem;
-    /**
-     * The body is of another content type than the operation takes, or names none.
-     */
-    415: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
-     */
-    422: Problem;
-    /**
-     * Too many tries: `Retry-After` says when to come back.
-     */
-    429: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
-
-export type ChangePasswordResponses = {
-    /**
-     * Done.
-     */
-    204: void;
-};
-
-export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
-
-export type ListOrdersData = {
-    body?: never;
-    path?: never;
-    query?: {
-        /**
-         * At most so many on one page.
-         */
-        limit?: number;
-        /**
-         * `nextCursor` of the page before.
-         */
-        cursor?: string;
-    };
-    url: '/v1/orders';
-};
-
-export type ListOrdersErrors = {
-    /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
-     */
-    400: Problem;
-    /**
-     * Nobody is signed in: there is no session, or it has ended.
-     */
-    401: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type ListOrdersError = ListOrdersErrors[keyof ListOrdersErrors];
-
-export type ListOrdersResponses = {
-    /**
-     * Done.
-     */
-    200: OrderPage;
-};
-
-export type ListOrdersResponse = ListOrdersResponses[keyof ListOrdersResponses];
-
-export type GetOrderData = {
-    body?: never;
-    path: {
-        /**
-         * The order's id, from `register` or `listOrders`.
-         */
-        orderId: string;
-    };
-    query?: never;
-    url: '/v1/orders/{orderId}';
-};
-
-export type GetOrderErrors = {
-    /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
-     */
-    400: Problem;
-    /**
-     * Nobody is signed in: there is no session, or it has ended.
-     */
-    401: Problem;
-    /**
-     * You have no such order.
-     */
-    404: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type GetOrderError = GetOrderErrors[keyof GetOrderErrors];
-
-export type GetOrderResponses = {
-    /**
-     * Done.
-     */
-    200: Order;
-};
-
-export type GetOrderResponse = GetOrderResponses[keyof GetOrderResponses];
-
-export type OpenCheckoutData = {
-    body?: never;
-    path: {
-        /**
-         * The order's id, from `register` or `listOrders`.
-         */
-        orderId: string;
-    };
-    query?: never;
-    url: '/v1/orders/{orderId}/checkout';
-};
-
-export type OpenCheckoutErrors = {
-    /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
-     */
-    400: Problem;
-    /**
-     * Nobody is signed in: there is no session, or it has ended.
-     */
-    401: Problem;
-    /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
-     */
-    403: Problem;
-    /**
-     * You have no such order.
-     */
-    404: Problem;
-    /**
-     * It is not to be paid: it is paid, on its way, not owed, or somebody has to look at it first.
-     */
-    409: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * Too many tries: `Retry-After` says when to come back.
-     */
-    429: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type OpenCheckoutError = OpenCheckoutErrors[keyof OpenCheckoutErrors];
-
-export type OpenCheckoutResponses = {
-    /**
-     * Done.
-     */
-    200: Order;
-};
-
-export type OpenCheckoutResponse = OpenCheckoutResponses[keyof OpenCheckoutResponses];
-
-export type RequestPasswordResetData = {
-    body: AddressBody;
-    path?: never;
-    query?: never;
-    url: '/v1/password-resets';
-};
-
-export type RequestPasswordResetErrors = {
-    /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
-     */
-    400: Problem;
-    /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
-     */
-    403: Problem;
-    /**
-     * The body did not arrive in time.
-     */
-    408: Problem;
-    /**
-     * The body is too large.
-     */
-    413: Problem;
-    /**
-     * The body is of another content type than the operation takes, or names none.
-     */
-    415: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
-     */
-    422: Problem;
-    /**
-     * Too many tries: `Retry-After` says when to come back.
-     */
-    429: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type RequestPasswordResetError = RequestPasswordResetErrors[keyof RequestPasswordResetErrors];
-
-export type RequestPasswordResetResponses = {
-    /**
-     * Taken. What follows, if anything, comes by letter.
-     */
-    202: unknown;
-};
-
-export type ResetPasswordData = {
-    body: ResetPasswordBody;
-    path?: never;
-    query?: never;
-    url: '/v1/password-resets/complete';
-};
-
-export type ResetPasswordErrors = {
-    /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
-     */
-    400: Problem;
-    /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
-     */
-    403: Problem;
-    /**
-     * We did not make this token, or we made it for something else (`token-invalid`).
-     */
-    404: Problem;
-    /**
-     * The body did not arrive in time.
-     */
-    408: Problem;
-    /**
-     * It was used or replaced (`token-used`), or it has run out (`token-expired`).
-     */
-    410: Problem;
-    /**
-     * The body is too large.
-     */
-    413: Problem;
-    /**
-     * The body is of another content type than the operation takes, or names none.
-     */
-    415: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
-     */
-    422: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type ResetPasswordError = ResetPasswordErrors[keyof ResetPasswordErrors];
-
-export type ResetPasswordResponses = {
-    /**
-     * Done.
-     */
-    204: void;
-};
-
-export type ResetPasswordResponse = ResetPasswordResponses[keyof ResetPasswordResponses];
 
 export type GetRegistrationData = {
     body?: never;
@@ -1912,22 +1805,31 @@ export type RegisterResponses = {
 
 export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
 
-export type SignOutData = {
+export type ListOrdersData = {
     body?: never;
     path?: never;
-    query?: never;
-    url: '/v1/session';
+    query?: {
+        /**
+         * At most so many on one page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/orders';
 };
 
-export type SignOutErrors = {
+export type ListOrdersErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
     /**
      * Nobody is signed in: there is no session, or it has ended.
      */
     401: Problem;
-    /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
-     */
-    403: Problem;
     /**
      * A service that is for its own machine only was asked for under a name that is not this machine's.
      */
@@ -1938,38 +1840,146 @@ export type SignOutErrors = {
     503: Problem;
 };
 
-export type SignOutError = SignOutErrors[keyof SignOutErrors];
+export type ListOrdersError = ListOrdersErrors[keyof ListOrdersErrors];
 
-export type SignOutResponses = {
+export type ListOrdersResponses = {
     /**
-     * You are signed out.
+     * Done.
      */
-    204: void;
+    200: OrderPage;
 };
 
-export type SignOutResponse = SignOutResponses[keyof SignOutResponses];
+export type ListOrdersResponse = ListOrdersResponses[keyof ListOrdersResponses];
 
-export type SignInData = {
-    body: SignInBody;
-    path?: never;
+export type GetOrderData = {
+    body?: never;
+    path: {
+        /**
+         * The order's id, from `register` or `listOrders`.
+         */
+        orderId: string;
+    };
     query?: never;
-    url: '/v1/session';
+    url: '/v1/orders/{orderId}';
 };
 
-export type SignInErrors = {
+export type GetOrderErrors = {
     /**
      * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
      */
     400: Problem;
     /**
-     * There is no account with this address and password, or its address has not been confirmed yet
-     * (`wrong-credentials`).
+     * Nobody is signed in: there is no session, or it has ended.
+     */
+    401: Problem;
+    /**
+     * You have no such order.
+     */
+    404: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type GetOrderError = GetOrderErrors[keyof GetOrderErrors];
+
+export type GetOrderResponses = {
+    /**
+     * Done.
+     */
+    200: Order;
+};
+
+export type GetOrderResponse = GetOrderResponses[keyof GetOrderResponses];
+
+export type OpenCheckoutData = {
+    body?: never;
+    path: {
+        /**
+         * The order's id, from `register` or `listOrders`.
+         */
+        orderId: string;
+    };
+    query?: never;
+    url: '/v1/orders/{orderId}/checkout';
+};
+
+export type OpenCheckoutErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * Nobody is signed in: there is no session, or it has ended.
      */
     401: Problem;
     /**
      * The caller may not do this, or a page of another site tried to do it with the caller's session.
      */
     403: Problem;
+    /**
+     * You have no such order.
+     */
+    404: Problem;
+    /**
+     * It is not to be paid: it is paid, on its way, not owed, or somebody has to look at it first.
+     */
+    409: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Too many tries: `Retry-After` says when to come back.
+     */
+    429: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type OpenCheckoutError = OpenCheckoutErrors[keyof OpenCheckoutErrors];
+
+export type OpenCheckoutResponses = {
+    /**
+     * Done.
+     */
+    200: Order;
+};
+
+export type OpenCheckoutResponse = OpenCheckoutResponses[keyof OpenCheckoutResponses];
+
+export type ReceiveStripeEventData = {
+    /**
+     * An event of Stripe's, as it is signed.
+     */
+    body: {
+        [key: string]: unknown;
+    };
+    headers?: {
+        /**
+         * `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
+         */
+        'Stripe-Signature'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/webhooks/stripe';
+};
+
+export type ReceiveStripeEventErrors = {
+    /**
+     * The signature is missing, wrong or too old, or the event is of the other mode (test, live).
+     *
+     * Or: The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
     /**
      * The body did not arrive in time.
      */
@@ -1987,29 +1997,19 @@ export type SignInErrors = {
      */
     421: Problem;
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
-     */
-    422: Problem;
-    /**
-     * Too many tries: `Retry-After` says when to come back.
-     */
-    429: Problem;
-    /**
      * Not available now. Nothing was changed; try again in a moment.
      */
     503: Problem;
 };
 
-export type SignInError = SignInErrors[keyof SignInErrors];
+export type ReceiveStripeEventError = ReceiveStripeEventErrors[keyof ReceiveStripeEventErrors];
 
-export type SignInResponses = {
+export type ReceiveStripeEventResponses = {
     /**
-     * You are signed in.
+     * Taken: it took effect, had done so before, or is about nothing of ours.
      */
-    200: Account;
+    200: unknown;
 };
-
-export type SignInResponse = SignInResponses[keyof SignInResponses];
 
 export type GetTicketData = {
     body?: never;
@@ -2051,72 +2051,6 @@ export type GetTicketResponses = {
 };
 
 export type GetTicketResponse = GetTicketResponses[keyof GetTicketResponses];
-
-export type GetTicketKeysData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/ticket-keys';
-};
-
-export type GetTicketKeysErrors = {
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-};
-
-export type GetTicketKeysError = GetTicketKeysErrors[keyof GetTicketKeysErrors];
-
-export type GetTicketKeysResponses = {
-    /**
-     * The keys, which may be kept for five minutes.
-     */
-    200: TicketKeys;
-};
-
-export type GetTicketKeysResponse = GetTicketKeysResponses[keyof GetTicketKeysResponses];
-
-export type GetTicketPdfData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/ticket.pdf';
-};
-
-export type GetTicketPdfErrors = {
-    /**
-     * Nobody is signed in: there is no session, or it has ended.
-     */
-    401: Problem;
-    /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
-     */
-    403: Problem;
-    /**
-     * Not registered: there is no registration yet, or it is not paid.
-     */
-    404: Problem;
-    /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
-     */
-    421: Problem;
-    /**
-     * Not available now. Nothing was changed; try again in a moment.
-     */
-    503: Problem;
-};
-
-export type GetTicketPdfError = GetTicketPdfErrors[keyof GetTicketPdfErrors];
-
-export type GetTicketPdfResponses = {
-    /**
-     * A page of A5, tagged for screen readers.
-     */
-    200: Blob | File;
-};
-
-export type GetTicketPdfResponse = GetTicketPdfResponses[keyof GetTicketPdfResponses];
 
 export type GetTicketPngData = {
     body?: never;
@@ -2200,43 +2134,26 @@ export type GetTicketSvgResponses = {
 
 export type GetTicketSvgResponse = GetTicketSvgResponses[keyof GetTicketSvgResponses];
 
-export type ReceiveStripeEventData = {
-    /**
-     * An event of Stripe's, as it is signed.
-     */
-    body: {
-        [key: string]: unknown;
-    };
-    headers?: {
-        /**
-         * `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
-         */
-        'Stripe-Signature'?: string;
-    };
+export type GetTicketPdfData = {
+    body?: never;
     path?: never;
     query?: never;
-    url: '/v1/webhooks/stripe';
+    url: '/v1/ticket.pdf';
 };
 
-export type ReceiveStripeEventErrors = {
+export type GetTicketPdfErrors = {
     /**
-     * The signature is missing, wrong or too old, or the event is of the other mode (test, live).
-     *
-     * Or: The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Nobody is signed in: there is no session, or it has ended.
      */
-    400: Problem;
+    401: Problem;
     /**
-     * The body did not arrive in time.
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
      */
-    408: Problem;
+    403: Problem;
     /**
-     * The body is too large.
+     * Not registered: there is no registration yet, or it is not paid.
      */
-    413: Problem;
-    /**
-     * The body is of another content type than the operation takes, or names none.
-     */
-    415: Problem;
+    404: Problem;
     /**
      * A service that is for its own machine only was asked for under a name that is not this machine's.
      */
@@ -2247,11 +2164,94 @@ export type ReceiveStripeEventErrors = {
     503: Problem;
 };
 
-export type ReceiveStripeEventError = ReceiveStripeEventErrors[keyof ReceiveStripeEventErrors];
+export type GetTicketPdfError = GetTicketPdfErrors[keyof GetTicketPdfErrors];
 
-export type ReceiveStripeEventResponses = {
+export type GetTicketPdfResponses = {
     /**
-     * Taken: it took effect, had done so before, or is about nothing of ours.
+     * A page of A5, tagged for screen readers.
      */
-    200: unknown;
+    200: Blob | File;
 };
+
+export type GetTicketPdfResponse = GetTicketPdfResponses[keyof GetTicketPdfResponses];
+
+export type GetTicketKeysData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/ticket-keys';
+};
+
+export type GetTicketKeysErrors = {
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+};
+
+export type GetTicketKeysError = GetTicketKeysErrors[keyof GetTicketKeysErrors];
+
+export type GetTicketKeysResponses = {
+    /**
+     * The keys, which may be kept for five minutes.
+     */
+    200: TicketKeys;
+};
+
+export type GetTicketKeysResponse = GetTicketKeysResponses[keyof GetTicketKeysResponses];
+
+export type GetHealthData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/live';
+};
+
+export type GetHealthErrors = {
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+};
+
+export type GetHealthError = GetHealthErrors[keyof GetHealthErrors];
+
+export type GetHealthResponses = {
+    /**
+     * Done.
+     */
+    200: Liveness;
+};
+
+export type GetHealthResponse = GetHealthResponses[keyof GetHealthResponses];
+
+export type GetReadinessData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/ready';
+};
+
+export type GetReadinessErrors = {
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Not ready: the store can't be read, or nobody works on jobs.
+     *
+     * Or: Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type GetReadinessError = GetReadinessErrors[keyof GetReadinessErrors];
+
+export type GetReadinessResponses = {
+    /**
+     * Done.
+     */
+    200: Readiness;
+};
+
+export type GetReadinessResponse = GetReadinessResponses[keyof GetReadinessResponses];
