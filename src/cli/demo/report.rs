@@ -90,7 +90,7 @@ impl fmt::Display for Report {
         let seconds = self.took.as_secs_f64();
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.add_row(["students registered, ticket in the outbox".to_owned(), self.arrived.to_string()]);
+        table.add_row(["accounts registered, ticket in the outbox".to_owned(), self.arrived.to_string()]);
         table.add_row(["forms read back as written".to_owned(), self.arrived.to_string()]);
         table.add_row(["did not get through".to_owned(), self.stuck.len().to_string()]);
         table.add_row(["groups".to_owned(), self.spread()]);
