@@ -17,8 +17,8 @@ use crate::features::event::EventController;
 use crate::features::health::{Health, HealthController};
 use crate::features::outbox::{self, Outbox};
 use crate::features::payments::{
-    self, BadSecrets, Fulfilment, OpenCheckouts, Payments, PaymentsController, Sandbox, SandboxDeliveries,
-    SandboxSweeps, Source, SweepSandbox, Webhook,
+    self, BadSecrets, Fulfilment, Gateway, OpenCheckouts, Payments, PaymentsController, Sandbox,
+    SandboxDeliveries, SandboxSweeps, Source, SweepSandbox, Webhook,
 };
 use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
 use crate::features::tickets::{self, Tickets, TicketsController};
@@ -27,8 +27,8 @@ use crate::http::{Api, ApiParts, Document, Metered, Server, SessionCookie};
 use crate::kernel::{Clock, Ids};
 use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
 use crate::platform::keys::{self, Keys, KeysError};
-use crate::platform::mail::{self, LetterFrame, Mailer, Templates, TwoOfOneName};
-use crate::platform::signals::InProcess;
+use crate::platform::mail::{self, Carrier, LetterFrame, Mailer, Templates, TwoOfOneName};
+use crate::platform::signals::{InProcess, Signals};
 use crate::platform::store::{Access, Schema, Store, StoreError};
 
 /// How long requests and jobs that are under way may go on after the word to stop.
@@ -73,7 +73,7 @@ impl App {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, AssembleError> {
         let store = open_store(&config, access).await?;
-        let signals = Metered::over(Arc::new(InProcess::new(config.limits)));
+        let signals = Metered::over(open_signals(&config));
         let keys = Arc::new(Keys::load(&store, &*ids, clock.now(), &config.keys).await?);
         let letter_frame = LetterFrame::new(&config);
         let page_frame = Arc::new(PageFrame::new(&config));
@@ -92,7 +92,7 @@ impl App {
             store: store.clone(),
             clock: clock.clone(),
             signals: signals.clone(),
-            gateway: sandbox.clone(),
+            gateway: open_gateway(&sandbox),
             webhook: Webhook::new(Source::Sandbox, sandbox.secrets())?,
             pages: config.pages_url().clone(),
             fulfilments: HashMap::from([(
@@ -120,7 +120,7 @@ impl App {
             ]
             .concat(),
         )?;
-        let mailer = Mailer::new(store.clone(), clock.clone(), templates, outbox.clone());
+        let mailer = Mailer::new(store.clone(), clock.clone(), templates, open_carrier(&outbox));
 
         let subscribers = Subscribers::new()
             .with(Arc::new(mailer))
@@ -185,6 +185,21 @@ async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleEr
     let store = Store::sqlite(&config.data.join("orientation.db"), access)?;
     store.prepare(&schemas()).await?;
     Ok(store)
+}
+
+/// What carries signals.
+fn open_signals(config: &Config) -> Arc<dyn Signals> {
+    Arc::new(InProcess::new(config.limits))
+}
+
+/// What takes letters away.
+fn open_carrier(outbox: &Arc<Outbox>) -> Arc<dyn Carrier> {
+    outbox.clone()
+}
+
+/// Who takes the money.
+fn open_gateway(sandbox: &Arc<Sandbox>) -> Arc<dyn Gateway> {
+    sandbox.clone()
 }
 
 /// Makes the folder if it isn't there, for this user alone: keys and forms lie in it.

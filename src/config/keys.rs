@@ -29,6 +29,20 @@ pub(super) const REHEARSAL: &str = "ORIENTATION_REHEARSAL";
 pub(super) const LIMITS: &str = "ORIENTATION_LIMITS";
 pub(super) const WEBHOOK_SECRETS: &str = "STRIPE_WEBHOOK_SECRETS";
 pub(super) const SECRET_KEY: &str = "STRIPE_SECRET_KEY";
+pub(super) const STRIPE_API_BASE: &str = "STRIPE_API_BASE";
+pub(super) const MONGODB_URI: &str = "ORIENTATION_MONGODB_URI";
+pub(super) const REDIS_URL: &str = "ORIENTATION_REDIS_URL";
+pub(super) const MAIL_FROM: &str = "ORIENTATION_MAIL_FROM";
+pub(super) const MAIL_RATE: &str = "ORIENTATION_MAIL_RATE";
+pub(super) const SMTP_URL: &str = "ORIENTATION_SMTP_URL";
+pub(super) const SES_TOPICS: &str = "ORIENTATION_SES_TOPICS";
+pub(super) const AWS_REGION: &str = "AWS_REGION";
+pub(super) const AWS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SESV2";
+pub(super) const AWS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+pub(super) const AWS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+pub(super) const AWS_TOKEN: &str = "AWS_SESSION_TOKEN";
+pub(super) const METRICS_LISTEN: &str = "ORIENTATION_METRICS_LISTEN";
+pub(super) const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// How the secret begins that the sandbox makes for itself. Stripe's begin `whsec_` and go on with letters and
 /// digits only, so that one is never taken for the other.
@@ -41,13 +55,28 @@ pub const KEYS: &[Key] = &[
         default: "127.0.0.1:3000",
         form: "an IP address and a port, such as 127.0.0.1:3000 or [::1]:3000; port 0 is any free one",
         meaning: "Where the service listens. Its embedded parts (outbox, sandbox) are only for this machine: \
-                  another address than a loopback one needs a rehearsal.",
+                  with them another address than a loopback one needs a rehearsal.",
     },
     Key {
         name: DATA,
         default: "./data",
         form: "the path of a folder, which may not be there yet",
         meaning: "Where the embedded store keeps its file. One process serves or works on it at a time.",
+    },
+    Key {
+        name: MONGODB_URI,
+        default: "",
+        form: "an address such as mongodb://user:password@host/orientation?replicaSet=rs0 or mongodb+srv://…; the \
+               path names the database, otherwise it is orientation",
+        meaning: "The MongoDB that is the store, for any number of processes: a replica set or a sharded cluster. \
+                  Not set: the embedded store.",
+    },
+    Key {
+        name: REDIS_URL,
+        default: "",
+        form: "an address such as redis://:password@host:6379/0, or rediss:// for TLS",
+        meaning: "The Redis by which several processes wake each other and share rate limits; it may be lost at any \
+                  time. Not set: each process for itself.",
     },
     Key {
         name: EVENT,
@@ -113,15 +142,91 @@ pub const KEYS: &[Key] = &[
     Key {
         name: SECRET_KEY,
         default: "",
-        form: "no value: this version takes payments in its sandbox only",
-        meaning: "Reserved for the key of a Stripe account; the service refuses to start with it.",
+        form: "a secret or restricted key of Stripe: sk_test_…, sk_live_…, rk_test_… or rk_live_…",
+        meaning: "The account at Stripe that takes the money. Not set: the payment sandbox.",
+    },
+    Key {
+        name: STRIPE_API_BASE,
+        default: "",
+        form: "an address such as http://127.0.0.1:12111, without a path",
+        meaning: "Where Stripe's API is, for tests; never with a live key. Not set: Stripe's own.",
+    },
+    Key {
+        name: MAIL_FROM,
+        default: "",
+        form: "an address, or a name and an address: Orientation Week <orientation@example.edu>",
+        meaning: "Whom letters come from; with it they leave by SMTP where ORIENTATION_SMTP_URL is set, otherwise by \
+                  AWS SES. Not set: the outbox.",
+    },
+    Key {
+        name: MAIL_RATE,
+        default: "10",
+        form: "a number from 0.1 to 1000, such as 14",
+        meaning: "How many letters leave in a second at most, from all processes together: what the account may send.",
+    },
+    Key {
+        name: SMTP_URL,
+        default: "",
+        form: "an address such as smtps://user:password@smtp.example.edu, smtp://host:587?tls=required, or smtp://host:25 \
+               on this machine",
+        meaning: "The server that takes the letters, where it isn't SES.",
+    },
+    Key {
+        name: SES_TOPICS,
+        default: "",
+        form: "a comma-separated list of topics, such as arn:aws:sns:ca-central-1:123456789012:bounces",
+        meaning: "The SNS topics whose word on bounces and complaints is believed.",
+    },
+    Key {
+        name: AWS_REGION,
+        default: "",
+        form: "the name of a region, such as ca-central-1",
+        meaning: "The region of SES; SES can't be used without it.",
+    },
+    Key {
+        name: AWS_KEY_ID,
+        default: "",
+        form: "the id of an access key, together with AWS_SECRET_ACCESS_KEY",
+        meaning: "Whose account at AWS it is. Not set: wherever AWS's own tools look (profile, container, machine).",
+    },
+    Key {
+        name: AWS_KEY,
+        default: "",
+        form: "the access key of AWS_ACCESS_KEY_ID",
+        meaning: "The secret that goes with the id.",
+    },
+    Key {
+        name: AWS_TOKEN,
+        default: "",
+        form: "the token that came with temporary keys",
+        meaning: "Goes with temporary keys only.",
+    },
+    Key {
+        name: AWS_ENDPOINT,
+        default: "",
+        form: "an address such as http://127.0.0.1:8005, without a path",
+        meaning: "Where the API of SES is, for tests. Not set: AWS's own in the region.",
+    },
+    Key {
+        name: METRICS_LISTEN,
+        default: "",
+        form: "an IP address and a port, such as 127.0.0.1:9464",
+        meaning: "Where metrics can be read at /metrics, in the format of Prometheus; nothing else is served there. \
+                  Not set: nowhere.",
+    },
+    Key {
+        name: OTLP_ENDPOINT,
+        default: "",
+        form: "an address such as http://127.0.0.1:4318, without a path",
+        meaning: "The collector that traces are sent to (OTLP over HTTP). Not set: none are.",
     },
 ];
 
 impl Key {
     /// Whether its value must not be shown.
     pub fn is_secret(&self) -> bool {
-        [KEY_RING, WEBHOOK_SECRETS, SECRET_KEY].contains(&self.name)
+        [KEY_RING, WEBHOOK_SECRETS, SECRET_KEY, MONGODB_URI, REDIS_URL, SMTP_URL, AWS_KEY, AWS_TOKEN]
+            .contains(&self.name)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod event;
 mod keys;
+mod parts;
 mod reader;
 mod site;
 
@@ -21,6 +22,7 @@ use crate::kernel::Secret;
 
 pub use event::{BadEvent, Event, EventFault, GroupConfig, OTHER_PRONOUNS, Product, Window};
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
+pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
 use reader::Reader;
 
 /// All that an operator decides.
@@ -30,6 +32,18 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder of the embedded store; made if it isn't there.
     pub data: PathBuf,
+    /// The address of the MongoDB that is the store; `None`: the embedded one in `data`.
+    pub mongodb: Option<Secret<String>>,
+    /// The address of the Redis that carries signals; `None`: they stay within the process.
+    pub redis: Option<Secret<String>>,
+    /// Who takes the money; `None`: the sandbox.
+    pub stripe: Option<StripeConfig>,
+    /// What takes letters away.
+    pub mail: MailConfig,
+    /// Where metrics can be read; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The collector of traces; `None`: there is none.
+    pub otlp: Option<Url>,
     /// What `event.toml` says.
     pub event: Event,
     /// Where the service is reached; without a path.

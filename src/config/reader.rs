@@ -1,6 +1,7 @@
 //! Reads the environment key by key and keeps what is wrong.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -10,9 +11,10 @@ use url::Url;
 
 use super::event::Event;
 use super::keys::{self, ConfiguredKey, KEYS, Key, KeyPurpose};
+use super::parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
 use super::site;
 use super::{BadConfig, BadKey, Config};
-use crate::kernel::Secret;
+use crate::kernel::{EmailAddress, Secret};
 
 /// The environment, and what has been found wrong with it.
 pub(super) struct Reader<'a> {
@@ -35,6 +37,15 @@ impl<'a> Reader<'a> {
         parse(written.unwrap_or(key(name).default)).map_err(|why| self.refuse(name, why)).ok()
     }
 
+    /// The value of a key that is not to be seen, if it is set.
+    fn secret(
+        &mut self,
+        name: &'static str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<Option<Secret<String>>> {
+        self.read(name, optional(|text| check(text).map(|()| Secret::new(text.to_owned()))))
+    }
+
     fn refuse(&mut self, name: &'static str, why: impl Into<String>) {
         self.bad.push(BadKey { key: name.into(), why: why.into(), wanted: key(name).form.into() });
     }
@@ -47,8 +58,7 @@ fn key(name: &'static str) -> &'static Key {
 /// Reads everything, then holds the rules between keys.
 pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     refuse_unknown(&mut reader);
-    let listen = reader
-        .read(keys::LISTEN, |text| text.parse().map_err(|_| "it is not an IP address and a port".to_owned()));
+    let listen = reader.read(keys::LISTEN, address);
     let data = reader.read(keys::DATA, folder);
     let event = reader.read(keys::EVENT, event);
     let given_url = reader.read(keys::PUBLIC_URL, optional(site::parse));
@@ -60,10 +70,18 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     let limits = reader.read(keys::LIMITS, factor);
     let stripe_webhook_secrets = reader.read(keys::WEBHOOK_SECRETS, webhook_secrets);
 
+    let mongodb = reader.secret(keys::MONGODB_URI, |uri| begins(uri, &["mongodb://", "mongodb+srv://"]));
+    let redis = reader.secret(keys::REDIS_URL, |url| begins(url, &["redis://", "rediss://"]));
+    let stripe = stripe(&mut reader);
+    let mail = mail(&mut reader);
+    let metrics_listen = reader.read(keys::METRICS_LISTEN, optional(address));
+    let otlp = reader.read(keys::OTLP_ENDPOINT, optional(site::parse));
+
     let derived_url = listen.map(site::of_address);
     let public_url = given_url.clone().and_then(|given| given.or(derived_url.clone()));
     if let (Some(listened), Some(public), Some(rehearsal)) = (&derived_url, &public_url, rehearsal) {
         keep_embedded_parts_at_home(&mut reader, listened, public, rehearsal);
+        hold_public_rules(&mut reader, listened, public, rehearsal);
     }
     if let (Some(public), Some(Some(frontend))) = (&public_url, &frontend_url)
         && !site::same_site(public, frontend)
@@ -73,12 +91,20 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
             "browsers count it as another site than the public URL, and would not send the session's cookie",
         );
     }
-    hold_stripe_rules(&mut reader, &stripe_webhook_secrets, limits);
+    if let Some(Some(stripe)) = &stripe {
+        hold_stripe_rules(&mut reader, stripe, &stripe_webhook_secrets, limits, rehearsal);
+    }
 
     let complete = || {
         Some(Config {
             listen: listen?,
             data: data?,
+            mongodb: mongodb?,
+            redis: redis?,
+            stripe: stripe?,
+            mail: mail?,
+            metrics_listen: metrics_listen?,
+            otlp: otlp?,
             event: event?,
             public_url: public_url?,
             frontend_url: frontend_url?,
@@ -95,16 +121,24 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     complete().filter(|_| bad.is_empty()).ok_or(BadConfig(bad))
 }
 
-/// Outbox and sandbox never face strangers by mistake: only a rehearsal leaves this machine.
+/// Outbox and sandbox never face strangers by mistake, and neither goes with the real part of the other: only a
+/// rehearsal may do so.
 fn keep_embedded_parts_at_home(reader: &mut Reader, listened: &Url, public: &Url, rehearsal: bool) {
-    const WHY: &str = "others than this machine would reach it, and with it the outbox and the payment sandbox, \
-                       the only ones that this version has; ORIENTATION_REHEARSAL=yes allows it";
-    if rehearsal {
-        let unspecified = matches!(listened.host_str(), Some("0.0.0.0" | "[::]"));
-        if unspecified && !reader.is_set(keys::PUBLIC_URL) {
-            reader.refuse(keys::PUBLIC_URL, "it is not set, and nobody can follow a link to every address");
-        }
+    const WHY: &str = "others than this machine would reach it, and with it the outbox and the payment sandbox: set \
+                       STRIPE_SECRET_KEY and ORIENTATION_MAIL_FROM, or ORIENTATION_REHEARSAL=yes to rehearse with them";
+    let (stripe, mail) = (reader.is_set(keys::SECRET_KEY), reader.is_set(keys::MAIL_FROM));
+    if rehearsal || (stripe && mail) {
         return;
+    }
+    if stripe {
+        let why = "letters about real payments would stay in the outbox: set ORIENTATION_MAIL_FROM, or \
+                   ORIENTATION_REHEARSAL=yes";
+        return reader.refuse(keys::SECRET_KEY, why);
+    }
+    if mail {
+        let why = "real letters would tell of payments in the sandbox: set STRIPE_SECRET_KEY, or \
+                   ORIENTATION_REHEARSAL=yes";
+        return reader.refuse(keys::MAIL_FROM, why);
     }
     if !site::is_loopback(listened) {
         reader.refuse(keys::LISTEN, WHY);
@@ -114,29 +148,112 @@ fn keep_embedded_parts_at_home(reader: &mut Reader, listened: &Url, public: &Url
     }
 }
 
-/// Nothing of the sandbox goes with a real key, and a live key goes with the limits on.
-fn hold_stripe_rules(reader: &mut Reader, secrets: &Option<Vec<Secret<String>>>, limits: Option<f64>) {
-    if !reader.is_set(keys::SECRET_KEY) {
+/// The address that people get is one that they can follow, and outside this machine nobody listens in.
+fn hold_public_rules(reader: &mut Reader, listened: &Url, public: &Url, rehearsal: bool) {
+    let refused = |bad: &BadKey| [keys::LISTEN, keys::PUBLIC_URL].contains(&&*bad.key);
+    if reader.bad.iter().any(refused) {
         return;
     }
-    reader.refuse(
-        keys::SECRET_KEY,
-        "this version has only the payment sandbox, and takes no money through Stripe",
-    );
-    let of_sandbox = |secret: &Secret<String>| secret.expose().starts_with(keys::SANDBOX_SECRET);
-    if secrets.iter().flatten().any(of_sandbox) {
-        reader.refuse(keys::WEBHOOK_SECRETS, "a secret of the sandbox is listed beside a key of Stripe");
+    let everywhere = matches!(listened.host_str(), Some("0.0.0.0" | "[::]"));
+    if everywhere && !reader.is_set(keys::PUBLIC_URL) {
+        reader.refuse(keys::PUBLIC_URL, "it is not set, and nobody can follow a link to every address");
+    } else if !rehearsal && !site::is_loopback(public) && public.scheme() != "https" {
+        reader.refuse(keys::PUBLIC_URL, "outside this machine it begins with https://");
     }
-    let live = reader.env[keys::SECRET_KEY].contains("_live_");
-    if live && limits == Some(0.0) {
+}
+
+/// The account at Stripe, if there is to be one.
+fn stripe(reader: &mut Reader) -> Option<Option<StripeConfig>> {
+    const KINDS: [&str; 4] = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
+    let secret_key = reader.secret(keys::SECRET_KEY, |key| begins(key, &KINDS));
+    let api_base = reader.read(keys::STRIPE_API_BASE, optional(site::parse));
+    let (secret_key, api_base) = (secret_key?, api_base?);
+    Some(secret_key.map(|secret_key| {
+        let live = secret_key.expose().contains("_live_");
+        StripeConfig { secret_key, live, api_base }
+    }))
+}
+
+/// Nothing of the sandbox goes with a real key, and a live key goes with the limits on, to Stripe itself.
+fn hold_stripe_rules(
+    reader: &mut Reader,
+    stripe: &StripeConfig,
+    secrets: &Option<Vec<Secret<String>>>,
+    limits: Option<f64>,
+    rehearsal: Option<bool>,
+) {
+    let of_sandbox = |secret: &Secret<String>| secret.expose().starts_with(keys::SANDBOX_SECRET);
+    match secrets {
+        Some(secrets) if secrets.is_empty() => reader.refuse(
+            keys::WEBHOOK_SECRETS,
+            "it is not set, and nothing that Stripe tells could be believed: take the signing secret of the endpoint",
+        ),
+        Some(secrets) if secrets.iter().any(of_sandbox) => {
+            reader.refuse(keys::WEBHOOK_SECRETS, "a secret of the sandbox is listed beside a key of Stripe");
+        }
+        _ => {}
+    }
+    if !stripe.live {
+        return;
+    }
+    if limits == Some(0.0) {
         reader.refuse(keys::LIMITS, "the rate limits are off, and the key of Stripe is a live one");
     }
+    if stripe.api_base.is_some() {
+        reader.refuse(keys::STRIPE_API_BASE, "it is for tests, and the key of Stripe is a live one");
+    }
+    if rehearsal == Some(true) {
+        reader.refuse(keys::REHEARSAL, "the key of Stripe is a live one: a rehearsal moves no money");
+    }
+}
+
+/// What takes letters away.
+fn mail(reader: &mut Reader) -> Option<MailConfig> {
+    let from = reader.read(keys::MAIL_FROM, optional(mailbox));
+    let rate = reader.read(keys::MAIL_RATE, mail_rate);
+    let smtp = reader.secret(keys::SMTP_URL, |url| begins(url, &["smtp://", "smtps://"]));
+    let topics = reader.read(keys::SES_TOPICS, topics);
+    let endpoint = reader.read(keys::AWS_ENDPOINT, optional(site::parse));
+    let Some((name, address)) = from? else {
+        if reader.is_set(keys::SMTP_URL) {
+            reader.refuse(keys::MAIL_FROM, "ORIENTATION_SMTP_URL is set, but not whom letters come from");
+        }
+        return Some(MailConfig::Outbox);
+    };
+    let sender = SenderConfig { name, address, rate: rate? };
+    match smtp? {
+        Some(url) => Some(MailConfig::Smtp(SmtpConfig { sender, url })),
+        None => ses(reader, sender, topics?, endpoint?).map(MailConfig::Ses),
+    }
+}
+
+fn ses(
+    reader: &mut Reader,
+    sender: SenderConfig,
+    topics: Vec<String>,
+    endpoint: Option<Url>,
+) -> Option<SesConfig> {
+    let text = |text: &str| Ok(text.to_owned());
+    let region = reader.read(keys::AWS_REGION, optional(text))?;
+    let id = reader.read(keys::AWS_KEY_ID, optional(text))?;
+    let key = reader.secret(keys::AWS_KEY, |_| Ok(()))?;
+    let token = reader.secret(keys::AWS_TOKEN, |_| Ok(()))?;
+    if id.is_some() != key.is_some() {
+        reader.refuse(keys::AWS_KEY_ID, "of the id and the key only one is set");
+    }
+    if region.is_none() {
+        reader.refuse(keys::AWS_REGION, "letters are to leave by SES, and it is not set");
+    }
+    let credentials = id.zip(key).map(|(id, key)| AwsCredentials { id, key, token });
+    Some(SesConfig { sender, region: region?, credentials, endpoint, topics })
 }
 
 /// A key of ours that nobody reads is a slip of the pen.
 fn refuse_unknown(reader: &mut Reader) {
     let ours = reader.env.keys().filter(|name| name.starts_with("ORIENTATION_"));
     let unknown = ours.filter(|name| !KEYS.iter().any(|key| key.name == **name));
+    // Tests say by such keys where their servers are.
+    let unknown = unknown.filter(|name| !name.starts_with("ORIENTATION_TEST_"));
     // The test build's switches are read where they are thrown.
     let unknown = unknown.filter(|name| !(cfg!(feature = "faults") && *name == "ORIENTATION_FAULTS"));
     let bad: Vec<_> = unknown.map(|name| unknown_key(name)).collect();
@@ -155,6 +272,49 @@ fn optional<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Re
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn begins(text: &str, with: &[&str]) -> Result<(), String> {
+    let right = with.iter().any(|begin| text.len() > begin.len() && text.starts_with(begin));
+    if right { Ok(()) } else { Err(format!("it does not begin with {}", with.join(" or "))) }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "it is not an IP address and a port".to_owned())
+}
+
+/// `Name <address>`, or the address alone.
+fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
+    let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        Some((name, address)) => (name.trim().trim_matches('"'), address),
+        None => ("", text),
+    };
+    let address = EmailAddress::parse(address).map_err(|error| error.to_string())?;
+    if name.chars().any(char::is_control) {
+        return Err("the name holds control characters".into());
+    }
+    Ok(((!name.is_empty()).then(|| name.to_owned()), address))
+}
+
+fn mail_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("it is not a number from 0.1 to 1000".into()),
+    }
+}
+
+fn topics(text: &str) -> Result<Vec<String>, String> {
+    let right = |item: &str| {
+        let parts: Vec<_> = item.split(':').collect();
+        parts.len() == 6
+            && parts[0] == "arn"
+            && parts[2] == "sns"
+            && parts.iter().all(|part| !part.is_empty())
+    };
+    match items(text).find(|item| !right(item)) {
+        Some(item) => Err(format!("`{item}` is no topic of SNS")),
+        None => Ok(items(text).map(str::to_owned).collect()),
+    }
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {

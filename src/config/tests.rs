@@ -44,10 +44,23 @@ fn all_bad_keys_are_told_at_once() {
         ("ORIENTATION_REHEARSAL", "maybe"),
         ("ORIENTATION_LIMITS", "NaN"),
         ("STRIPE_WEBHOOK_SECRETS", "secret"),
-        ("STRIPE_SECRET_KEY", "sk_test_1"),
+        ("STRIPE_SECRET_KEY", "pk_test_1"),
+        ("STRIPE_API_BASE", "api.stripe.com"),
+        ("ORIENTATION_MONGODB_URI", "postgres://host"),
+        ("ORIENTATION_REDIS_URL", "http://host"),
+        ("ORIENTATION_MAIL_FROM", "nobody"),
+        ("ORIENTATION_MAIL_RATE", "0"),
+        ("ORIENTATION_SMTP_URL", "smtp.example.edu"),
+        ("ORIENTATION_SES_TOPICS", "bounces"),
+        ("AWS_ENDPOINT_URL_SESV2", "localhost"),
+        ("ORIENTATION_METRICS_LISTEN", "9464"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
         ("ORIENTATION_LISTN", "127.0.0.1:3000"),
     ]);
-    let mut wanted: Vec<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    // What AWS's own variables may hold is AWS's to say; `ses` is told apart below.
+    let told_apart = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    let keys = KEYS.iter().filter(|key| !told_apart.contains(&key.name));
+    let mut wanted: Vec<_> = keys.map(|key| key.name.to_owned()).collect();
     wanted.push("ORIENTATION_LISTN".into());
     let sorted = |mut keys: Vec<String>| {
         keys.sort();
@@ -68,6 +81,11 @@ fn no_refusal_repeats_a_secret() {
     let told = Config::from_env(&env(&[
         ("STRIPE_SECRET_KEY", "sk_live_hidden"),
         ("STRIPE_WEBHOOK_SECRETS", "whsec_sandbox_hidden"),
+        ("ORIENTATION_MONGODB_URI", "hidden://user:hidden@host"),
+        ("ORIENTATION_REDIS_URL", "hidden"),
+        ("ORIENTATION_SMTP_URL", "hidden"),
+        ("ORIENTATION_MAIL_FROM", "orientation@example.edu"),
+        ("AWS_SECRET_ACCESS_KEY", "hidden"),
         ("ORIENTATION_KEYS", "a:ticket:hidden"),
         ("ORIENTATION_LIMITS", "0"),
     ]))
@@ -76,16 +94,66 @@ fn no_refusal_repeats_a_secret() {
     assert!(!told.contains("hidden"), "{told}");
 }
 
+const FROM: (&str, &str) = ("ORIENTATION_MAIL_FROM", "Orientation Week <orientation@example.edu>");
+const REGION: (&str, &str) = ("AWS_REGION", "ca-central-1");
+const SECRETS: (&str, &str) = ("STRIPE_WEBHOOK_SECRETS", "whsec_a, whsec_b");
+const REHEARSAL: (&str, &str) = ("ORIENTATION_REHEARSAL", "yes");
+
 #[test]
 fn nothing_of_the_sandbox_goes_with_a_key_of_stripe() {
     let live = ("STRIPE_SECRET_KEY", "sk_live_1");
-    let bad = bad_keys(&[live, ("STRIPE_WEBHOOK_SECRETS", "whsec_a,whsec_sandbox_b")]);
-    assert_eq!(bad, ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"]);
-    assert_eq!(bad_keys(&[live, ("ORIENTATION_LIMITS", "0")]), ["STRIPE_SECRET_KEY", "ORIENTATION_LIMITS"]);
+    let bad = bad_keys(&[FROM, REGION, live, ("STRIPE_WEBHOOK_SECRETS", "whsec_a,whsec_sandbox_b")]);
+    assert_eq!(bad, ["STRIPE_WEBHOOK_SECRETS"]);
+    assert_eq!(bad_keys(&[FROM, REGION, live]), ["STRIPE_WEBHOOK_SECRETS"]);
     assert_eq!(
         config(&[("STRIPE_WEBHOOK_SECRETS", "whsec_a, whsec_sandbox_b")]).stripe_webhook_secrets.len(),
         2
     );
+}
+
+#[test]
+fn a_live_key_goes_with_limits_and_to_stripe_itself() {
+    let live = ("STRIPE_SECRET_KEY", "rk_live_1");
+    let with = |other| bad_keys(&[FROM, REGION, SECRETS, live, other]);
+    assert_eq!(with(("ORIENTATION_LIMITS", "0")), ["ORIENTATION_LIMITS"]);
+    assert_eq!(with(("STRIPE_API_BASE", "http://127.0.0.1:1")), ["STRIPE_API_BASE"]);
+    assert_eq!(with(REHEARSAL), ["ORIENTATION_REHEARSAL"]);
+    assert!(config(&[FROM, REGION, SECRETS, live]).stripe.unwrap().live);
+}
+
+#[test]
+fn a_real_part_and_an_embedded_one_are_mixed_only_in_a_rehearsal() {
+    let test = ("STRIPE_SECRET_KEY", "sk_test_1");
+    assert_eq!(bad_keys(&[SECRETS, test]), ["STRIPE_SECRET_KEY"]);
+    assert_eq!(bad_keys(&[FROM, REGION]), ["ORIENTATION_MAIL_FROM"]);
+    assert!(matches!(config(&[SECRETS, test, REHEARSAL]).mail, MailConfig::Outbox));
+    assert!(config(&[FROM, REGION, REHEARSAL]).stripe.is_none());
+}
+
+#[test]
+fn letters_leave_by_smtp_where_it_is_set_and_otherwise_by_ses() {
+    let smtp = ("ORIENTATION_SMTP_URL", "smtp://127.0.0.1:25");
+    let MailConfig::Smtp(by_smtp) = config(&[FROM, smtp, REHEARSAL]).mail else { panic!("SMTP") };
+    assert_eq!(by_smtp.sender.name.as_deref(), Some("Orientation Week"));
+    assert_eq!((by_smtp.sender.address.as_str(), by_smtp.sender.rate), ("orientation@example.edu", 10.0));
+    let topic = ("ORIENTATION_SES_TOPICS", "arn:aws:sns:ca-central-1:123456789012:bounces");
+    let MailConfig::Ses(by_ses) = config(&[FROM, REGION, topic, REHEARSAL]).mail else { panic!("SES") };
+    assert_eq!((by_ses.topics.len(), by_ses.credentials.is_none()), (1, true));
+    assert_eq!(bad_keys(&[smtp]), ["ORIENTATION_MAIL_FROM"]);
+    assert_eq!(bad_keys(&[FROM, REHEARSAL]), ["AWS_REGION"]);
+    let half = ("AWS_SECRET_ACCESS_KEY", "x");
+    assert_eq!(bad_keys(&[FROM, REGION, half, REHEARSAL]), ["AWS_ACCESS_KEY_ID"]);
+}
+
+#[test]
+fn with_real_parts_the_service_faces_strangers_by_an_address_that_nobody_listens_in_on() {
+    let real =
+        [FROM, REGION, SECRETS, ("STRIPE_SECRET_KEY", "sk_test_1"), ("ORIENTATION_LISTEN", "0.0.0.0:80")];
+    let with = |public| Config::from_env(&env(&[&real[..], &[("ORIENTATION_PUBLIC_URL", public)]].concat()));
+    assert!(with("https://example.edu").is_ok());
+    let keys = |bad: BadConfig| bad.0.into_iter().map(|bad| bad.key).collect::<Vec<_>>();
+    assert_eq!(keys(with("http://example.edu").unwrap_err()), ["ORIENTATION_PUBLIC_URL"]);
+    assert_eq!(keys(with("").unwrap_err()), ["ORIENTATION_PUBLIC_URL"]);
 }
 
 #[test]
