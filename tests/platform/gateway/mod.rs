@@ -1,0 +1,3 @@
+//! What a gateway promises.
+
+mod double;
