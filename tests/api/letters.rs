@@ -8,13 +8,12 @@ use crate::support::{Mailbox, TestApp, Visitor, form, new_student_id, text_of_pd
 /// Everything that somebody got: the letters as they are, and the text of what goes with them.
 async fn all_that_came(app: &TestApp, student: &Visitor) -> String {
     app.settle().await;
-    let mut all = String::new();
-    for letter in app.mailbox(student.email()).letters().await {
+    let (mut all, mailbox) = (String::new(), app.mailbox(student.email()));
+    for letter in mailbox.letters().await {
         all.push_str(&letter.to_string());
         for file in letter["attachments"].as_array().expect("a list") {
             assert_eq!(file["type"], "application/pdf");
-            let address = file["address"].as_str().expect("an address");
-            all.push_str(&text_of_pdf(&student.get(address).await.bytes));
+            all.push_str(&text_of_pdf(&mailbox.file(file).await));
         }
     }
     all
@@ -29,15 +28,16 @@ async fn subjects(mailbox: &Mailbox) -> Vec<String> {
 async fn registration_complete_brings_the_ticket_as_a_pdf() {
     let app = TestApp::start().await;
     let (ana, order) = app.registered().await;
-    let letter = app.mailbox(ana.email()).letter("You are registered").await;
+    let mailbox = app.mailbox(ana.email());
+    let letter = mailbox.letter("You are registered").await;
     assert_eq!(
         (&letter["to"], letter["id"].as_str()),
         (&Value::from(ana.email()), Some(&*ticket_of(&order)))
     );
     let [file] = &letter["attachments"].as_array().expect("a list")[..] else { panic!("one file") };
     assert_eq!((&file["name"], &file["type"]), (&"ticket.pdf".into(), &"application/pdf".into()));
-    let pdf = ana.get(file["address"].as_str().expect("an address")).await;
-    let (sent, shown) = (text_of_pdf(&pdf.bytes), text_of_pdf(&ana.get("/v1/ticket.pdf").await.bytes));
+    let pdf = mailbox.file(file).await;
+    let (sent, shown) = (text_of_pdf(&pdf), text_of_pdf(&ana.get("/v1/ticket.pdf").await.bytes));
     assert_eq!(sent, shown);
     let group = ana.get("/v1/registration").await.ok(200)["group"]["name"].clone();
     let text = letter["text"].as_str().expect("a text");

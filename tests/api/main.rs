@@ -1,12 +1,16 @@
 //! The interface from outside: the whole service on a folder and a port of its own, asked over HTTP.
 //!
 //! Shaped like the URLs. Each test starts a service (it takes some milliseconds) and ends it with [`TestApp::finish`],
-//! which fails if a job is left over.
+//! which fails if a job is left over. The same tests run on the parts that are embedded and on the real ones
+//! (`support::parts`); what only the embedded ones have stands in [`embedded`].
 
 mod bad_input;
 mod checkout_pages;
 mod contract;
 mod documents;
+#[path = "../doubles/mod.rs"]
+mod doubles;
+mod embedded;
 mod health;
 mod layers;
 mod letters;
@@ -16,6 +20,8 @@ mod newcomer;
 mod pages;
 mod races;
 mod real_input;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod statuses;
 mod support;
 mod v1_accounts;

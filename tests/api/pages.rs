@@ -1,4 +1,4 @@
-//! The plain pages: the first one, those that letters lead to, and the outbox.
+//! The plain pages: those that letters lead to.
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HOST};
@@ -8,7 +8,7 @@ use crate::support::{Answer, PASSWORD, TestApp, Visitor};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
 
 /// Asked for as browsers do.
-async fn open(visitor: &Visitor, path: &str) -> Answer {
+pub async fn open(visitor: &Visitor, path: &str) -> Answer {
     visitor.send(visitor.request(Method::GET, path).header(ACCEPT, "text/html,*/*;q=0.8")).await
 }
 
@@ -19,21 +19,6 @@ fn is_closed_page(answer: &Answer) {
     let policy = answer.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'none'; "), "{policy}");
     assert!(!answer.text().contains("<script"), "pages do without scripts");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_page_leads_to_all_that_there_is() {
-    let app = TestApp::start().await;
-    let visitor = app.stranger();
-    let first = open(&visitor, "/").await;
-    assert_eq!(first.status, 200);
-    for path in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
-        assert!(first.text().contains(&format!("href=\"{path}\"")), "{path}");
-        assert_eq!(open(&visitor, path).await.status, 200, "{path}");
-    }
-    let missing = open(&visitor, "/nothing").await;
-    assert_eq!(missing.status, 404);
-    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,30 +83,6 @@ async fn a_page_that_is_sent_nonsense_says_so_as_a_page() {
         assert!(visitor.send(sent).await.status.is_client_error(), "{path}");
         let request = visitor.request(Method::POST, path).header(ACCEPT, "text/html").body("no form");
         assert!(visitor.send(request).await.status.is_client_error(), "{path}");
-    }
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn in_a_rehearsal_every_page_says_so_and_letters_are_for_administrators() {
-    let app = TestApp::start_with(|config| config.rehearsal = true).await;
-    let (student, leader) = (app.student().await, app.leader().await);
-    let (stranger, administrator) = (app.stranger(), app.administrator().await);
-    stranger.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
-    app.settle().await;
-    let letters = administrator.get("/outbox.json").await.ok(200);
-    let id = letters["items"][0]["id"].as_str().expect("a letter").to_owned();
-    assert!(letters["items"][0]["text"].as_str().expect("a text").contains("REHEARSAL"));
-    let below = ["/outbox.json", "/outbox", &format!("/outbox/{id}"), &format!("/outbox/{id}/html")];
-    for path in below {
-        for (visitor, status) in [(&stranger, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {
-            let answer = open(visitor, path).await;
-            assert_eq!(answer.status, status, "{path}");
-            assert_eq!(answer.text().contains("token="), status == 200 && path != "/outbox", "{path}");
-        }
-    }
-    for path in ["/", "/confirm?token=x", "/confirm-email", "/reset-password", "/checkout/done"] {
-        assert!(open(&stranger, path).await.text().contains("REHEARSAL"), "{path}");
     }
     app.finish().await;
 }

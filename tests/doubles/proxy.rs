@@ -1,7 +1,5 @@
 //! A network between the service and a server, with the faults that networks have.
 
-#![allow(dead_code, reason = "each test binary asks for some")]
-
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

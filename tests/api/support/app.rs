@@ -1,7 +1,6 @@
-//! The whole service, in this process, on a folder and a port of its own.
+//! The whole service, in this process, on parts and a port of its own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
 use super::document::Seen;
+use super::parts::Parts;
 use super::{Mailbox, ShiftedClock, Visitor};
 
 /// The password of everybody whom a test makes.
@@ -32,7 +32,7 @@ pub struct TestApp {
     pub config: Config,
     /// What the operations have answered.
     pub seen: Seen,
-    folder: PathBuf,
+    parts: Parts,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -45,15 +45,21 @@ impl TestApp {
 
     /// The same with something else in its configuration.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::run(configured(change), ConnectionLimits::default(), Arc::default()).await
+        Self::start_new(change, ConnectionLimits::default()).await
     }
 
     /// The same with other limits on connections.
     pub async fn start_behind(limits: ConnectionLimits) -> Self {
-        Self::run(configured(|_| {}), limits, Arc::default()).await
+        Self::start_new(|_| {}, limits).await
     }
 
-    async fn run(config: Config, limits: ConnectionLimits, clock: Arc<ShiftedClock>) -> Self {
+    async fn start_new(change: impl FnOnce(&mut Config), limits: ConnectionLimits) -> Self {
+        let (mut config, clock) = (configured(change), Arc::default());
+        let parts = Parts::prepare(&mut config, &clock).await;
+        Self::run(config, parts, limits, clock).await
+    }
+
+    async fn run(config: Config, parts: Parts, limits: ConnectionLimits, clock: Arc<ShiftedClock>) -> Self {
         let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port").with_limits(limits);
         let config = config.with_listen_addr(server.local_addr());
         let app = App::assemble(config.clone(), Access::Serving, clock.clone(), Arc::new(RandomIds))
@@ -62,44 +68,26 @@ impl TestApp {
         let (url, store) = (format!("http://{}", server.local_addr()), app.store.clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
-        let (folder, seen) = (config.data.clone(), Seen::default());
-        Self { url, store, clock, folder, config, seen, stop, running }
+        parts.served_at(&url);
+        Self { url, store, clock, config, seen: Seen::default(), parts, stop, running }
     }
 
-    /// Ends the service and starts it again on the same folder, at another address.
+    /// Ends the service and starts it again on the same parts, at another address.
     pub async fn restart(self) -> Self {
-        let Self { store, clock, config, stop, running, .. } = self;
+        let Self { store, clock, config, parts, stop, running, .. } = self;
         let _ = stop.send(());
         running.await.expect("it ends without a panic");
         drop(store);
-        Self::run(config, ConnectionLimits::default(), clock).await
+        Self::run(config, parts, ConnectionLimits::default(), clock).await
     }
 
     /// Takes the store away from the running service: reading and writing fail until [`TestApp::bring_store_back`].
     pub fn take_store_away(&self) {
-        self.rename_tables(|table| Some(format!("{TAKEN_AWAY}{table}")));
+        self.parts.take_store_away(&self.config.data);
     }
 
     pub fn bring_store_back(&self) {
-        self.rename_tables(|table| table.strip_prefix(TAKEN_AWAY).map(str::to_owned));
-    }
-
-    fn rename_tables(&self, name: impl Fn(&str) -> Option<String>) {
-        let mut file = rusqlite::Connection::open(self.folder.join("orientation.db")).expect("it is there");
-        file.busy_timeout(PATIENCE).expect("it can be set");
-        let change =
-            file.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("in turn");
-        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-        let tables: Vec<String> = {
-            let mut tables = change.prepare(tables).expect("SQL");
-            let names = tables.query_map([], |row| row.get(0)).expect("readable");
-            names.map(|name| name.expect("a name")).collect()
-        };
-        for (table, other) in tables.iter().filter_map(|table| Some((table, name(table)?))) {
-            let sql = format!("ALTER TABLE \"{table}\" RENAME TO \"{other}\"");
-            change.execute_batch(&sql).expect("renamed");
-        }
-        change.commit().expect("written");
+        self.parts.bring_store_back(&self.config.data);
     }
 
     /// Somebody without a session.
@@ -145,17 +133,22 @@ impl TestApp {
 
     /// The letters to this address.
     pub fn mailbox(&self, email: &str) -> Mailbox {
-        Mailbox::new(&self.url, email)
+        self.parts.mailbox(&self.url, email)
     }
 
     /// Waits until no job is due any more. Fails if one is dead, or if that doesn't come.
     pub async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
+        // What a job did outside may be told to the service after the job has ended: it is quiet when it was so twice.
+        let mut quiet = 0;
+        while quiet < 2 {
+            self.parts.all_told().await;
             let due = self.jobs_due().await;
             if due.is_empty() {
-                break;
+                quiet += 1;
+                continue;
             }
+            quiet = 0;
             assert!(tokio::time::Instant::now() < deadline, "left over: {due:?}");
             // The jobs are carried out by the service's own workers: there is no event to wait for from outside.
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -175,12 +168,11 @@ impl TestApp {
         self.settle().await;
         let _ = self.stop.send(());
         self.running.await.expect("it ends without a panic");
-        let _ = std::fs::remove_dir_all(self.folder);
+        drop(self.store);
+        self.parts.remove().await;
+        let _ = std::fs::remove_dir_all(self.config.data);
     }
 }
-
-/// What tables are called while the store is away.
-const TAKEN_AWAY: &str = "away_";
 
 /// The shipped configuration without limits on requests, with a folder of its own.
 fn configured(change: impl FnOnce(&mut Config)) -> Config {

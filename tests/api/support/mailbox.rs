@@ -1,27 +1,56 @@
-//! Letters to one address, read from the outbox as scripts do.
+//! Letters to one address, read where they were sent.
 
-use serde_json::Value;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use super::Visitor;
 use super::app::PATIENCE;
 
+/// Where letters can be read.
+#[derive(Clone)]
+pub enum PostOffice {
+    /// The outbox of the service at this address.
+    Outbox(String),
+    /// aws-ses-v2-local: what was sent from this address, and not before (in seconds of Unix time).
+    Ses { server: String, from: String, since: i64 },
+}
+
 /// What has been sent to one address.
 pub struct Mailbox {
+    office: PostOffice,
+    email: String,
     visitor: Visitor,
-    path: String,
 }
 
 impl Mailbox {
-    pub fn new(url: &str, email: &str) -> Self {
-        let to: String = url::form_urlencoded::byte_serialize(email.as_bytes()).collect();
-        Self { visitor: Visitor::new(url), path: format!("/outbox.json?to={to}") }
+    pub fn new(office: PostOffice, email: &str) -> Self {
+        let (PostOffice::Outbox(server) | PostOffice::Ses { server, .. }) = &office;
+        let visitor = Visitor::new(server);
+        Self { office, email: email.to_owned(), visitor }
     }
 
-    /// All letters, the newest first.
+    /// All letters as the outbox shows them, the newest first.
     pub async fn letters(&self) -> Vec<Value> {
-        let answer = self.visitor.get(&self.path).await.ok(200);
-        let items = answer.get("items").unwrap_or(&answer);
-        items.as_array().expect("a list of letters").clone()
+        match &self.office {
+            PostOffice::Outbox(_) => {
+                let to: String = url::form_urlencoded::byte_serialize(self.email.as_bytes()).collect();
+                let answer = self.visitor.get(&format!("/outbox.json?to={to}")).await.ok(200);
+                list(&answer["items"]).clone()
+            }
+            PostOffice::Ses { from, since, .. } => {
+                let answer = self.visitor.get(&format!("/store?since={since}")).await.ok(200);
+                let to = |letter: &&Value| {
+                    let to = list(&letter["destination"]["to"]);
+                    letter["from"] == **from && to.iter().any(|to| self.is_ours(to))
+                };
+                list(&answer["emails"]).iter().rev().filter(to).map(as_in_the_outbox).collect()
+            }
+        }
+    }
+
+    fn is_ours(&self, to: &Value) -> bool {
+        to.as_str().is_some_and(|to| to.eq_ignore_ascii_case(&self.email))
     }
 
     /// Waits for a letter whose subject contains this.
@@ -45,6 +74,36 @@ impl Mailbox {
     pub async fn token(&self, subject: &str) -> String {
         token_in(&self.letter(subject).await)
     }
+
+    /// What is in a file that goes with a letter.
+    pub async fn file(&self, file: &Value) -> Vec<u8> {
+        let address = file["address"].as_str().expect("an address");
+        match address.strip_prefix(INLINE) {
+            Some(content) => STANDARD.decode(content).expect("base64"),
+            None => self.visitor.get(address).await.bytes,
+        }
+    }
+}
+
+/// How the address of a file begins that is its content: at SES a file has none.
+const INLINE: &str = "data:;base64,";
+
+/// A letter as SES's double shows it, written as the outbox does.
+fn as_in_the_outbox(letter: &Value) -> Value {
+    let files = list(&letter["attachments"]).iter().map(|file| {
+        let content = file["content"].as_str().expect("base64");
+        json!({ "name": file["filename"], "type": file["contentType"], "address": format!("{INLINE}{content}") })
+    });
+    let id = list(&letter["headers"]).iter().find(|header| header["name"] == "X-Mail-Id");
+    json!({
+        "id": id.map(|header| &header["value"]), "to": letter["destination"]["to"][0],
+        "subject": letter["subject"], "text": letter["body"]["text"], "html": letter["body"]["html"],
+        "attachments": files.collect::<Vec<_>>(),
+    })
+}
+
+fn list(value: &Value) -> &Vec<Value> {
+    value.as_array().expect("a list")
 }
 
 /// The token in the link of a letter.

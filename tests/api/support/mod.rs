@@ -4,6 +4,7 @@ mod app;
 mod clock;
 pub mod document;
 mod mailbox;
+mod parts;
 mod poppler;
 pub mod stripe;
 mod student;

@@ -1,0 +1,8 @@
+//! What only the embedded parts have. Everything else runs on the real parts, too (`scripts/test`, step `api-real`):
+//! this module is the whole list of what doesn't, and why.
+//!
+//! - `sandbox`: Stripe shows a checkout page of its own.
+//! - `outbox`: letters that really leave are not shown in the browser.
+
+mod outbox;
+mod sandbox;

@@ -1,0 +1,45 @@
+//! The outbox, and the first page, which leads to it.
+
+use serde_json::json;
+
+use crate::pages::open;
+use crate::support::TestApp;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_page_leads_to_all_that_there_is() {
+    let app = TestApp::start().await;
+    let visitor = app.stranger();
+    let first = open(&visitor, "/").await;
+    assert_eq!(first.status, 200);
+    for path in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
+        assert!(first.text().contains(&format!("href=\"{path}\"")), "{path}");
+        assert_eq!(open(&visitor, path).await.status, 200, "{path}");
+    }
+    let missing = open(&visitor, "/nothing").await;
+    assert_eq!(missing.status, 404);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_rehearsal_every_page_says_so_and_letters_are_for_administrators() {
+    let app = TestApp::start_with(|config| config.rehearsal = true).await;
+    let (student, leader) = (app.student().await, app.leader().await);
+    let (stranger, administrator) = (app.stranger(), app.administrator().await);
+    stranger.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
+    app.settle().await;
+    let letters = administrator.get("/outbox.json").await.ok(200);
+    let id = letters["items"][0]["id"].as_str().expect("a letter").to_owned();
+    assert!(letters["items"][0]["text"].as_str().expect("a text").contains("REHEARSAL"));
+    let below = ["/outbox.json", "/outbox", &format!("/outbox/{id}"), &format!("/outbox/{id}/html")];
+    for path in below {
+        for (visitor, status) in [(&stranger, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {
+            let answer = open(visitor, path).await;
+            assert_eq!(answer.status, status, "{path}");
+            assert_eq!(answer.text().contains("token="), status == 200 && path != "/outbox", "{path}");
+        }
+    }
+    for path in ["/", "/confirm?token=x", "/confirm-email", "/reset-password", "/checkout/done"] {
+        assert!(open(&stranger, path).await.text().contains("REHEARSAL"), "{path}");
+    }
+    app.finish().await;
+}

@@ -1,0 +1,150 @@
+//! What the services of a run stand on: the parts that are embedded, or, with `ORIENTATION_TEST_PARTS=real`, the real
+//! ones: MongoDB, Redis and SES of `scripts/servers`, and a double of Stripe for each test.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use orientation::config::{AwsCredentials, Config, MailConfig, SenderConfig, SesConfig, StripeConfig};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Secret, SystemClock};
+
+use super::app::PATIENCE;
+use super::mailbox::PostOffice;
+use super::{Mailbox, ShiftedClock};
+use crate::doubles::proxy::{Proxy, Weather};
+use crate::doubles::stripe::{self, Stripe};
+use crate::servers;
+
+/// Whether this run is on the real parts.
+#[expect(clippy::disallowed_methods, reason = "how scripts/test chooses what the suite runs on")]
+fn on_real_parts() -> bool {
+    std::env::var("ORIENTATION_TEST_PARTS").is_ok_and(|parts| parts == "real")
+}
+
+/// The parts of one service, its own alone.
+pub enum Parts {
+    Embedded,
+    Real(Box<Real>),
+}
+
+pub struct Real {
+    database: String,
+    /// Between the service and MongoDB.
+    network: Proxy,
+    stripe: Stripe,
+    post_office: PostOffice,
+}
+
+impl Parts {
+    /// Parts for a service that is configured so; fills in where they are.
+    pub async fn prepare(config: &mut Config, clock: &Arc<ShiftedClock>) -> Self {
+        match on_real_parts() {
+            true => Self::Real(Box::new(Real::prepare(config, clock.clone()).await)),
+            false => Self::Embedded,
+        }
+    }
+
+    /// The service answers here from now on.
+    pub fn served_at(&self, url: &str) {
+        if let Self::Real(real) = self {
+            real.stripe.deliver_to(url);
+        }
+    }
+
+    /// Waits until whoever tells the service something has told it.
+    pub async fn all_told(&self) {
+        if let Self::Real(real) = self {
+            let told = tokio::time::timeout(PATIENCE, real.stripe.all_told());
+            told.await.expect("the service takes what Stripe tells");
+        }
+    }
+
+    /// The letters of the service at `url` to this address.
+    pub fn mailbox(&self, url: &str, email: &str) -> Mailbox {
+        match self {
+            Self::Embedded => Mailbox::new(PostOffice::Outbox(url.to_owned()), email),
+            Self::Real(real) => Mailbox::new(real.post_office.clone(), email),
+        }
+    }
+
+    /// Reading and writing fail until [`Parts::bring_store_back`].
+    pub fn take_store_away(&self, data: &Path) {
+        match self {
+            Self::Embedded => rename_tables(data, |table| Some(format!("{TAKEN_AWAY}{table}"))),
+            Self::Real(real) => real.network.turns(Weather::Cut),
+        }
+    }
+
+    pub fn bring_store_back(&self, data: &Path) {
+        match self {
+            Self::Embedded => rename_tables(data, |table| table.strip_prefix(TAKEN_AWAY).map(str::to_owned)),
+            Self::Real(real) => real.network.turns(Weather::Fair),
+        }
+    }
+
+    /// Removes what lies on servers that others use, too.
+    pub async fn remove(self) {
+        if let Self::Real(real) = self {
+            let client =
+                mongodb::Client::with_uri_str(servers::mongodb()).await.expect("the server's address");
+            client.database(&real.database).drop().await.expect("dropped");
+        }
+    }
+}
+
+impl Real {
+    async fn prepare(config: &mut Config, clock: Arc<ShiftedClock>) -> Self {
+        let name = RandomIds.next();
+        let database = format!("orientation-test-{name}");
+        let (network, mongodb) = Proxy::before_url(&servers::mongodb_database(&database)).await;
+        let stripe = Stripe::start_with(clock).await;
+        let from = format!("orientation.{name}@mail.example.edu");
+        config.mongodb = Some(Secret::new(mongodb));
+        config.redis = Some(Secret::new(servers::redis()));
+        config.stripe = Some(StripeConfig {
+            secret_key: Secret::new(stripe::SECRET_KEY.to_owned()),
+            live: false,
+            api_base: Some(stripe.url().parse().expect("an address")),
+        });
+        config.stripe_webhook_secrets.push(Secret::new(stripe::WEBHOOK_SECRET.to_owned()));
+        config.mail = MailConfig::Ses(ses(&from));
+        let post_office =
+            PostOffice::Ses { server: servers::ses(), from, since: SystemClock.now().as_secs() };
+        Self { database, network, stripe, post_office }
+    }
+}
+
+/// The SES of `scripts/servers`, which lets everybody send as fast as they like.
+fn ses(from: &str) -> SesConfig {
+    let key = Secret::new("the server looks at none".to_owned());
+    SesConfig {
+        sender: SenderConfig {
+            name: None,
+            address: EmailAddress::parse(from).expect("an address"),
+            rate: 1000.0,
+        },
+        region: "ca-central-1".into(),
+        credentials: Some(AwsCredentials { id: "AKIATEST".into(), key, token: None }),
+        endpoint: Some(servers::ses().parse().expect("an address")),
+        topics: vec![],
+    }
+}
+
+/// What tables are called while the embedded store is away.
+const TAKEN_AWAY: &str = "away_";
+
+fn rename_tables(data: &Path, name: impl Fn(&str) -> Option<String>) {
+    let mut file = rusqlite::Connection::open(data.join("orientation.db")).expect("it is there");
+    file.busy_timeout(PATIENCE).expect("it can be set");
+    let change = file.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("in turn");
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let tables: Vec<String> = {
+        let mut tables = change.prepare(tables).expect("SQL");
+        let names = tables.query_map([], |row| row.get(0)).expect("readable");
+        names.map(|name| name.expect("a name")).collect()
+    };
+    for (table, other) in tables.iter().filter_map(|table| Some((table, name(table)?))) {
+        let sql = format!("ALTER TABLE \"{table}\" RENAME TO \"{other}\"");
+        change.execute_batch(&sql).expect("renamed");
+    }
+    change.commit().expect("written");
+}
