@@ -17,7 +17,7 @@ use orientation::platform::store::{Filter, Store};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::audit::all_is_well;
+use crate::audit::{all_is_well, one_ticket_each};
 use crate::program::{PATIENCE, Program, jobs};
 use crate::students::{Student, seed};
 use crate::way::{Patience, Step, Way};
@@ -62,7 +62,9 @@ async fn killed_a_hundred_times_nobody_loses_anything() {
     std::io::stderr().write_all(report.as_bytes()).expect("somebody reads it");
     assert!(table.rows.len() >= 6, "the kills fell in too few of the steps");
     program.stop().await;
-    all_is_well(&program.store(), &students, &way.told()).await;
+    let store = program.store();
+    all_is_well(&store, &students, &way.told()).await;
+    one_ticket_each(&store, &students).await;
 }
 
 async fn everybody(way: Arc<Way>, students: Vec<Student>) {

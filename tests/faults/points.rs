@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use crate::audit::all_is_well;
+use crate::audit::{all_is_well, one_ticket_each};
 use crate::program::{PATIENCE, Program};
 use crate::students::seed;
 use crate::way::{Patience, Way};
@@ -77,5 +77,7 @@ async fn dies_three_times(point: &str) {
     timeout(PATIENCE, walking).await.unwrap_or_else(|_| panic!("{point}: somebody is stuck")).expect(point);
     program.stop().await;
     println!("{point}: died 3 times");
-    all_is_well(&program.store(), &students, &way.told()).await;
+    let store = program.store();
+    all_is_well(&store, &students, &way.told()).await;
+    one_ticket_each(&store, &students).await;
 }

@@ -1,10 +1,11 @@
 //! A student's way to the ticket, as a person goes it who tries again when no answer comes.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::COOKIE;
+use async_trait::async_trait;
+use reqwest::header::{COOKIE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -40,11 +41,23 @@ pub struct Told {
     pub group: String,
 }
 
+/// How what a student asks gets to the service, and what comes back.
+#[async_trait]
+pub trait Road: Send + Sync {
+    /// The address of the service.
+    fn url(&self) -> String;
+
+    /// The answer; none if it did not come whole. Then it is time to ask again.
+    async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)>;
+
+    /// Whether a letter with a ticket has come to this address; none if there was no answer.
+    async fn has_ticket(&self, email: &str) -> Option<bool>;
+}
+
 /// Everybody's way.
 pub struct Way {
     http: reqwest::Client,
-    url: String,
-    lives: watch::Receiver<u32>,
+    road: Arc<dyn Road>,
     patience: Patience,
     /// By the students' ids.
     doing: Mutex<BTreeMap<String, Step>>,
@@ -55,16 +68,15 @@ pub struct Way {
 impl Way {
     /// The way through this program, and the steps as somebody has done them.
     pub fn through(program: &Program, patience: Patience) -> (Self, mpsc::UnboundedReceiver<Step>) {
+        let road = OneProgram { http: client(), url: program.url(), lives: program.lives() };
+        Self::along(Arc::new(road), patience)
+    }
+
+    /// The way along this road, and the steps as somebody has done them.
+    pub fn along(road: Arc<dyn Road>, patience: Patience) -> (Self, mpsc::UnboundedReceiver<Step>) {
         let (done, steps) = mpsc::unbounded_channel();
-        let way = Self {
-            http: client(),
-            url: program.url(),
-            lives: program.lives(),
-            patience,
-            doing: Mutex::default(),
-            told: Mutex::default(),
-            done,
-        };
+        let way =
+            Self { http: client(), road, patience, doing: Mutex::default(), told: Mutex::default(), done };
         (way, steps)
     }
 
@@ -91,13 +103,7 @@ impl Way {
 
     /// Waits for the letter with the ticket.
     pub async fn await_ticket(&self, student: &Student) {
-        loop {
-            let letters = self.http.get(outbox(&self.url, &student.email));
-            let (_, letters) = self.surely(letters).await;
-            let ticket = |letter: &Value| letter["attachments"][0]["type"] == "application/pdf";
-            if letters["items"].as_array().expect("a list").iter().any(ticket) {
-                break;
-            }
+        while self.road.has_ticket(&student.email).await != Some(true) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let (_, kept) = self.surely(self.get("/v1/registration", &student.cookie)).await;
@@ -110,7 +116,7 @@ impl Way {
     async fn register(&self, student: &Student) -> String {
         loop {
             let request = self.request(Method::POST, "/v1/registration", &student.cookie).json(&student.form);
-            match self.once(request).await {
+            match self.road.once(request).await {
                 Some((StatusCode::CREATED, answer)) => return self.note_told(student, &answer),
                 Some((StatusCode::CONFLICT, problem)) => {
                     let kind = problem["type"].as_str().unwrap_or_default();
@@ -155,7 +161,7 @@ impl Way {
             return None;
         }
         let path = format!("/v1/orders/{order}/checkout");
-        let (status, opened) = self.once(self.request(Method::POST, &path, &student.cookie)).await?;
+        let (status, opened) = self.road.once(self.request(Method::POST, &path, &student.cookie)).await?;
         assert_eq!(status, StatusCode::OK, "{opened}");
         Some(text(&opened["checkoutUrl"]))
     }
@@ -163,7 +169,7 @@ impl Way {
     async fn pay(&self, page: &str) {
         loop {
             let pressed = self.http.post(page).form(&[("press", "pay")]);
-            match self.once(pressed).await {
+            match self.road.once(pressed).await {
                 // It was pressed before an answer got lost.
                 Some((StatusCode::SEE_OTHER | StatusCode::CONFLICT, _)) => return,
                 Some((status, said)) => panic!("paying: {status} {said}"),
@@ -191,40 +197,61 @@ impl Way {
     }
 
     fn request(&self, method: Method, path: &str, cookie: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url)).header(COOKIE, cookie)
+        self.http.request(method, format!("{}{path}", self.road.url())).header(COOKIE, cookie)
     }
 
     /// Asks until there is an answer, which must be a success.
     async fn surely(&self, request: RequestBuilder) -> (StatusCode, Value) {
         loop {
             let again = request.try_clone().expect("no stream");
-            if let Some((status, answer)) = self.once(again).await {
+            if let Some((status, answer)) = self.road.once(again).await {
                 assert!(status.is_success(), "{status} {answer}");
                 return (status, answer);
             }
         }
     }
+}
 
-    /// The answer; none if the program died before it had come whole. Then the next life has begun.
+/// To a program that is alone, and asks its outbox for the letters.
+struct OneProgram {
+    http: reqwest::Client,
+    url: String,
+    lives: watch::Receiver<u32>,
+}
+
+#[async_trait]
+impl Road for OneProgram {
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// None if the program died before the answer had come whole. Then the next life has begun.
     async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)> {
         let mut lives = self.lives.clone();
         let life = *lives.borrow_and_update();
-        let answered = async {
-            let answer = request.send().await?;
-            let status = answer.status();
-            Ok::<_, reqwest::Error>((status, answer.text().await?))
-        };
-        match answered.await {
-            Ok((status, body)) => {
-                let value = serde_json::from_str(&body).unwrap_or(Value::String(body));
-                Some((status, value))
-            }
+        match answer(request).await {
+            Ok((status, _, value)) => Some((status, value)),
             Err(_) => {
                 lives.wait_for(|now| *now > life).await.expect("the program is there till the end");
                 None
             }
         }
     }
+
+    async fn has_ticket(&self, email: &str) -> Option<bool> {
+        let (status, letters) = self.once(self.http.get(outbox(&self.url, email))).await?;
+        assert!(status.is_success(), "{status} {letters}");
+        let ticket = |letter: &Value| letter["attachments"][0]["type"] == "application/pdf";
+        Some(letters["items"].as_array().expect("a list").iter().any(ticket))
+    }
+}
+
+/// Status, headers and body of a whole answer.
+pub async fn answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, HeaderMap, Value)> {
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = answer.text().await?;
+    Ok((status, headers, serde_json::from_str(&body).unwrap_or(Value::String(body))))
 }
 
 /// Where the letters to this address are listed.
