@@ -35,9 +35,9 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve HTTP only (needs MongoDB: an embedded store is served and worked on by one process)
+    /// Serve HTTP only (needs MongoDB: an embedded store is served and worked on by one process); prints its address
     Serve,
-    /// Work on jobs only (needs MongoDB, as `serve`)
+    /// Work on jobs only (needs MongoDB, as `serve`); prints `working` once it does
     Work,
     /// Write openapi/orientation.json and openapi/operations.txt
     Openapi {
@@ -125,8 +125,8 @@ pub fn main() -> ExitCode {
 async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
     match command {
         None => run::serve_and_work().await,
-        Some(Command::Serve) => run::apart("serve"),
-        Some(Command::Work) => run::apart("work"),
+        Some(Command::Serve) => run::serve().await,
+        Some(Command::Work) => run::work().await,
         Some(Command::Openapi { check, to }) => openapi::write(&to, check).await,
         Some(Command::Admin(AdminCommand::Create { email, link })) => admin::create(&email, link).await,
         Some(Command::Demo(options)) => demo::run(options).await,

@@ -45,16 +45,46 @@ pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let app = assemble(config, Access::Serving).await?;
     // Before the address is told: who reads it may say stop at once.
     let stop = told_to_stop();
-    say_where(&address)?;
+    say(&address)?;
     app.run(server, stop).await;
     Ok(())
 }
 
+/// `serve`: HTTP without jobs, until it is told to stop.
+pub(super) async fn serve() -> Result<(), Failed> {
+    let config = configuration()?;
+    needs_a_shared_store(&config, "serve")?;
+    log_to_standard_error(&config.log);
+    let server = bind(&config).await?;
+    let config = config.with_listen_addr(server.local_addr());
+    let address = config.public_url.clone();
+    let app = assemble(config, Access::Serving).await?;
+    let stop = told_to_stop();
+    say(&address)?;
+    app.serve(server, stop).await;
+    Ok(())
+}
+
+/// `work`: jobs without HTTP, until it is told to stop.
+pub(super) async fn work() -> Result<(), Failed> {
+    let config = configuration()?;
+    needs_a_shared_store(&config, "work")?;
+    log_to_standard_error(&config.log);
+    let app = assemble(config, Access::Serving).await?;
+    let stop = told_to_stop();
+    say("working")?;
+    app.work(stop).await;
+    Ok(())
+}
+
 /// `serve` or `work` alone: not on an embedded store.
-pub(super) fn apart(command: &str) -> Result<(), Failed> {
+fn needs_a_shared_store(config: &Config, command: &str) -> Result<(), Failed> {
+    if config.mongodb.is_some() {
+        return Ok(());
+    }
     Err(Failed(format!(
-        "`{command}` alone needs a store that several processes share. The embedded store is served and worked on by \
-         one process: run `orientation` without a command"
+        "`{command}` alone needs a store that several processes share: set ORIENTATION_MONGODB_URI. The embedded store \
+         is served and worked on by one process: run `orientation` without a command"
     )))
 }
 
@@ -115,10 +145,10 @@ async fn bind(config: &Config) -> Result<Server, Failed> {
         .map_err(|error| Failed(format!("ORIENTATION_LISTEN: can't listen on {}: {error}", config.listen)))
 }
 
-/// The first line on standard output is the address; for scripts as for people.
-fn say_where(address: &Url) -> Result<(), Failed> {
+/// The first line on standard output says that it is ready, and where; for scripts as for people.
+fn say(line: impl std::fmt::Display) -> Result<(), Failed> {
     let mut out = std::io::stdout();
-    writeln!(out, "{address}").and_then(|()| out.flush()).map_err(Failed::because)
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failed::because)
 }
 
 /// JSON when nobody watches, lines in colour on a terminal.
