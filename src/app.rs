@@ -24,11 +24,11 @@ use crate::features::registration::{self, RegistrationController, RegistrationFu
 use crate::features::tickets::{self, Tickets, TicketsController};
 use crate::http::pages::{self, FirstPage, HtmlErrors, PageFrame};
 use crate::http::{Api, ApiParts, Document, Metered, Server, SessionCookie};
-use crate::kernel::{Clock, Ids};
+use crate::kernel::{Clock, Ids, Secret};
 use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
-use crate::platform::keys::{self, Keys, KeysError};
+use crate::platform::keys::{self, Keys, KeysError, Sealer};
 use crate::platform::mail::{self, Carrier, LetterFrame, Mailer, Templates, TwoOfOneName};
-use crate::platform::signals::{InProcess, Signals};
+use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
 use crate::platform::store::{Access, Schema, Store, StoreError};
 
 /// How long requests and jobs that are under way may go on after the word to stop.
@@ -42,6 +42,7 @@ pub struct App {
     pub accounts: Arc<Accounts>,
     api: Api,
     sandbox: Arc<Sandbox>,
+    signals: Arc<dyn Signals>,
     workers: Workers,
 }
 
@@ -52,6 +53,8 @@ pub enum AssembleError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Keys(#[from] KeysError),
+    #[error("ORIENTATION_REDIS_URL: {0}")]
+    Redis(#[from] RedisError),
     #[error("STRIPE_WEBHOOK_SECRETS: {0}")]
     Secrets(#[from] BadSecrets),
     #[error("{0}")]
@@ -73,8 +76,8 @@ impl App {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, AssembleError> {
         let store = open_store(&config, access).await?;
-        let signals = Metered::over(open_signals(&config));
         let keys = Arc::new(Keys::load(&store, &*ids, clock.now(), &config.keys).await?);
+        let signals = Metered::over(open_signals(&config, &keys).await?);
         let letter_frame = LetterFrame::new(&config);
         let page_frame = Arc::new(PageFrame::new(&config));
 
@@ -131,7 +134,7 @@ impl App {
         let crons = Crons::new(config.event.time_zone)
             .with("accounts.sweep", "41 * * * *", |_| SweepAccounts {})
             .with("sandbox.sweep", "* * * * *", |_| SweepSandbox {});
-        let workers = Workers::new(store.clone(), signals, clock.clone(), ids, subscribers, crons);
+        let workers = Workers::new(store.clone(), signals.clone(), clock.clone(), ids, subscribers, crons);
 
         let controllers = (
             EventController::new(&config.event, clock.clone()),
@@ -139,7 +142,7 @@ impl App {
             RegistrationController::new(registrations),
             PaymentsController::new(payments.clone()),
             TicketsController::new(tickets),
-            HealthController::new(Arc::new(Health::new(Jobs::new(store.clone(), clock)))),
+            HealthController::new(Arc::new(Health::new(Jobs::new(store.clone(), clock), signals.clone()))),
         );
         let first = FirstPage { outbox: true, sandbox: true };
         let readers = match config.rehearsal {
@@ -162,12 +165,26 @@ impl App {
             },
         );
 
-        Ok(Self { store, accounts, api, sandbox, workers })
+        Ok(Self { store, accounts, api, sandbox, signals, workers })
     }
 
     /// The document that is served.
     pub fn document(&self) -> &Document {
         self.api.document()
+    }
+
+    /// Serves until `stop`, then finishes the requests that are under way. Others work on the jobs.
+    pub async fn serve(self, server: Server, stop: impl Future<Output = ()>) {
+        wake_after_commit(&self.store, self.signals);
+        self.sandbox.listening_at(server.local_addr());
+        server.serve(self.api.into_endpoint(), stop).await;
+    }
+
+    /// Works on jobs until `stop`, then finishes those that are under way. Others serve, at the public URL.
+    pub async fn work(self, stop: impl Future<Output = ()>) {
+        let working = self.workers.start();
+        stop.await;
+        working.drain(PATIENCE).await;
     }
 
     /// Serves and works until `stop`; then finishes what is under way.
@@ -187,9 +204,12 @@ async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleEr
     Ok(store)
 }
 
-/// What carries signals.
-fn open_signals(config: &Config) -> Arc<dyn Signals> {
-    Arc::new(InProcess::new(config.limits))
+/// What carries signals. Names at Redis begin with the store's, so that several faculties may share one.
+async fn open_signals(config: &Config, keys: &Keys) -> Result<Arc<dyn Signals>, AssembleError> {
+    let Some(url) = &config.redis else { return Ok(Arc::new(InProcess::new(config.limits))) };
+    // The same in all processes, and nobody is ever told.
+    let pepper = Secret::new(keys.seal("signals", "limits"));
+    Ok(Arc::new(Redis::connect(url, "orientation:orientation:", config.limits, pepper).await?))
 }
 
 /// What takes letters away.

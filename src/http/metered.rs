@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use poem::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::platform::signals::{Limit, Listener, Signals, Verdict};
+use crate::platform::signals::{Feed, Limit, Listener, Signals, SignalsState, Verdict};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -37,6 +37,18 @@ impl Signals for Metered {
 
     fn listen(&self, topic: &'static str) -> Listener {
         self.0.listen(topic)
+    }
+
+    fn publish(&self, topic: &'static str, payload: &str) {
+        self.0.publish(topic, payload);
+    }
+
+    fn subscribe(&self, topic: &'static str) -> Feed {
+        self.0.subscribe(topic)
+    }
+
+    fn state(&self) -> SignalsState {
+        self.0.state()
     }
 
     fn in_force(&self, limit: Limit) -> Option<Limit> {
@@ -99,6 +111,13 @@ mod tests {
         fn wake(&self, _: &'static str) {}
         fn listen(&self, _: &'static str) -> Listener {
             unimplemented!("nobody waits here")
+        }
+        fn publish(&self, _: &'static str, _: &str) {}
+        fn subscribe(&self, _: &'static str) -> Feed {
+            unimplemented!("nobody waits here")
+        }
+        fn state(&self) -> SignalsState {
+            SignalsState::WithinProcess
         }
         fn in_force(&self, limit: Limit) -> Option<Limit> {
             Some(limit)

@@ -6,3 +6,4 @@ pub mod keys;
 pub mod mail;
 pub mod signals;
 pub mod store;
+pub mod tls;

@@ -2,6 +2,8 @@
 
 mod gateway;
 mod jobs;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod signals;
 mod store;
 

@@ -8,6 +8,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::service::{Health, NotReady};
 use crate::http::{Failure, Problem, ProblemJson};
+use crate::platform::signals::SignalsState;
 
 #[derive(Tags)]
 enum Tag {
@@ -43,6 +44,29 @@ struct Readiness {
     status: Ready,
     /// For how many seconds the oldest due job has been due; 0 if none is.
     oldest_due_job_seconds: u64,
+    /// How processes reach each other; a service whose signals are `away` is ready all the same.
+    signals: SignalsReach,
+}
+
+#[derive(Debug, Enum)]
+#[oai(rename_all = "camelCase")]
+enum SignalsReach {
+    /// There is one process, or each is for itself.
+    WithinProcess,
+    /// Processes wake each other at once and share rate limits.
+    Connected,
+    /// Redis can't be reached: jobs start within a second or two, and each process limits requests by itself.
+    Away,
+}
+
+impl From<SignalsState> for SignalsReach {
+    fn from(state: SignalsState) -> Self {
+        match state {
+            SignalsState::WithinProcess => Self::WithinProcess,
+            SignalsState::Connected => Self::Connected,
+            SignalsState::Away { .. } => Self::Away,
+        }
+    }
 }
 
 #[derive(Debug, Enum)]
@@ -53,7 +77,7 @@ enum Ready {
 
 impl poem_openapi::types::Example for Readiness {
     fn example() -> Self {
-        Self { status: Ready::Ready, oldest_due_job_seconds: 0 }
+        Self { status: Ready::Ready, oldest_due_job_seconds: 0, signals: SignalsReach::Connected }
     }
 }
 
@@ -100,10 +124,15 @@ impl HealthController {
 
     /// Can the service do its work?
     ///
-    /// Looks into the store. Tells for how long the oldest due job has been waiting for a worker.
+    /// Looks into the store. Tells for how long the oldest due job has been waiting for a worker, and whether
+    /// processes reach each other.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self) -> Result<Json<Readiness>, Failure<ReadinessRefused>> {
-        let oldest_due = self.health.readiness().await?;
-        Ok(Json(Readiness { status: Ready::Ready, oldest_due_job_seconds: oldest_due.as_secs() }))
+        let seen = self.health.readiness().await?;
+        Ok(Json(Readiness {
+            status: Ready::Ready,
+            oldest_due_job_seconds: seen.oldest_due.as_secs(),
+            signals: seen.signals.into(),
+        }))
     }
 }

@@ -1,8 +1,10 @@
 //! Use cases of health.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::platform::jobs::Jobs;
+use crate::platform::signals::{Signals, SignalsState};
 use crate::platform::store::StoreError;
 
 /// A store that takes longer than this to say what is due can't serve people either.
@@ -24,24 +26,37 @@ pub enum NotReady {
     JobsStuck(Duration),
 }
 
+/// What a service that can do its work says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// For how long the oldest due job has been due; zero if none is.
+    pub oldest_due: Duration,
+    /// How far signals reach. The service does its work without them, a little slower.
+    pub signals: SignalsState,
+}
+
 /// Looks whether the service can do its work.
 pub struct Health {
     jobs: Jobs,
+    signals: Arc<dyn Signals>,
 }
 
 impl Health {
-    /// Of a service with these jobs, and the store that they are in.
-    pub fn new(jobs: Jobs) -> Self {
-        Self { jobs }
+    /// Of a service with these jobs, the store that they are in, and these signals.
+    pub fn new(jobs: Jobs, signals: Arc<dyn Signals>) -> Self {
+        Self { jobs, signals }
     }
 
-    /// For how long the oldest due job has been due; zero if none is.
+    /// Looks into the store.
     ///
     /// # Errors
     /// [`NotReady`] if the service can't do its work.
-    pub async fn readiness(&self) -> Result<Duration, NotReady> {
+    pub async fn readiness(&self) -> Result<Readiness, NotReady> {
         let looking = tokio::time::timeout(STORE_PATIENCE, self.jobs.oldest_due());
         let oldest_due = looking.await.map_err(|_| NotReady::StoreSlow)??;
-        if oldest_due > JOBS_PATIENCE { Err(NotReady::JobsStuck(oldest_due)) } else { Ok(oldest_due) }
+        if oldest_due > JOBS_PATIENCE {
+            return Err(NotReady::JobsStuck(oldest_due));
+        }
+        Ok(Readiness { oldest_due, signals: self.signals.state() })
     }
 }

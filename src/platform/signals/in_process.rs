@@ -12,9 +12,9 @@ use governor::clock::Clock as _;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
-use tokio::sync::watch;
 
-use super::{Limit, Listener, Signals, Verdict};
+use super::hub::Hub;
+use super::{Feed, Limit, Listener, Signals, SignalsState, Verdict};
 use crate::kernel::Clock;
 
 /// Keys that one limit remembers at once: about 5 MB. What comes beyond shares [`SHARED`] of them.
@@ -30,7 +30,7 @@ const SWEEP_WHEN_FULL: Duration = Duration::from_secs(1);
 pub struct InProcess {
     factor: f64,
     time: Time,
-    topics: Mutex<HashMap<&'static str, watch::Sender<u64>>>,
+    hub: Arc<Hub>,
     limiters: Mutex<HashMap<Limit, Arc<Limiter>>>,
 }
 
@@ -48,13 +48,12 @@ impl InProcess {
     }
 
     fn over(factor: f64, time: Time) -> Self {
-        Self { factor, time, topics: Mutex::default(), limiters: Mutex::default() }
+        Self { factor, time, hub: Arc::default(), limiters: Mutex::default() }
     }
 
-    /// Does `act` with the counter of `topic`.
-    fn with_topic<T>(&self, topic: &'static str, act: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        act(topics.entry(topic).or_insert_with(|| watch::Sender::new(0)))
+    /// Who listens within this process.
+    pub(super) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     fn limiter(&self, in_force: Limit) -> Arc<Limiter> {
@@ -69,11 +68,19 @@ impl InProcess {
 #[async_trait]
 impl Signals for InProcess {
     fn wake(&self, topic: &'static str) {
-        self.with_topic(topic, |counter| counter.send_modify(|count| *count = count.wrapping_add(1)));
+        self.hub.wake(topic);
     }
 
     fn listen(&self, topic: &'static str) -> Listener {
-        self.with_topic(topic, |counter| Listener::new(counter.subscribe()))
+        self.hub.listen(topic)
+    }
+
+    fn publish(&self, topic: &'static str, payload: &str) {
+        self.hub.publish(topic, payload);
+    }
+
+    fn subscribe(&self, topic: &'static str) -> Feed {
+        self.hub.subscribe(topic)
     }
 
     async fn take(&self, limit: Limit, key: &str) -> Verdict {
@@ -87,6 +94,10 @@ impl Signals for InProcess {
         // A float turned into an integer stops at the integer's ends, and a factor that is not a number is off.
         let quota = (f64::from(limit.quota) * self.factor).round() as u32;
         (self.factor > 0.0).then_some(Limit { quota: quota.max(1), ..limit })
+    }
+
+    fn state(&self) -> SignalsState {
+        SignalsState::WithinProcess
     }
 }
 

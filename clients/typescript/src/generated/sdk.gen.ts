@@ -417,6 +417,7 @@ export const getHealth = <ThrowOnError extends boolean = false>(options?: Option
 /**
  * Can the service do its work?
  *
- * Looks into the store. Tells for how long the oldest due job has been waiting for a worker.
+ * Looks into the store. Tells for how long the oldest due job has been waiting for a worker, and whether
+ * processes reach each other.
  */
 export const getReadiness = <ThrowOnError extends boolean = false>(options?: Options<GetReadinessData, ThrowOnError>) => (options?.client ?? client).get<GetReadinessResponses, GetReadinessErrors, ThrowOnError>({ url: '/health/ready', ...options });

@@ -377,6 +377,10 @@ export type Readiness = {
      * For how many seconds the oldest due job has been due; 0 if none is.
      */
     oldestDueJobSeconds: number;
+    /**
+     * How processes reach each other; a service whose signals are `away` is ready all the same.
+     */
+    signals: SignalsReach;
 };
 
 export type Ready = 'ready';
@@ -836,6 +840,8 @@ export type SignUpBody = {
      */
     role?: Role;
 };
+
+export type SignalsReach = 'withinProcess' | 'connected' | 'away';
 
 /**
  * Ticket

@@ -1,0 +1,76 @@
+//! Limits that all processes share: one script, so that reading and writing is one step.
+
+use std::time::Duration;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use hmac::{Hmac, KeyInit, Mac};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Script};
+use sha2::Sha256;
+
+use crate::kernel::Secret;
+use crate::platform::signals::{Limit, Verdict};
+
+/// Bytes of the hash of a key that are kept.
+const HASH_BYTES: usize = 16;
+
+/// Taken from when a connection is tried out: by all processes, so its quota is one that nobody exhausts.
+const TRIAL: Limit = Limit { name: "trial", quota: 1_000_000, window: Duration::from_secs(1) };
+
+/// Takes from limits at the server.
+pub(super) struct Takes {
+    script: Script,
+    prefix: String,
+    pepper: Secret<String>,
+}
+
+impl Takes {
+    pub fn new(prefix: &str, pepper: Secret<String>) -> Self {
+        Self { script: Script::new(include_str!("take.lua")), prefix: format!("{prefix}limit:"), pepper }
+    }
+
+    /// Takes one from the quota of `in_force` under `key`, by the server's clock.
+    pub async fn take(
+        &self,
+        wire: &mut MultiplexedConnection,
+        in_force: Limit,
+        key: &str,
+    ) -> RedisResult<Verdict> {
+        let one = (in_force.window / in_force.quota.max(1)).as_micros().max(1);
+        let one = u64::try_from(one).unwrap_or(u64::MAX);
+        let mut call = self.script.key(self.name(in_force, key));
+        let (granted, number): (bool, u64) = call.arg(one).arg(in_force.quota).invoke_async(wire).await?;
+        Ok(match granted {
+            true => Verdict::Granted { remaining: u32::try_from(number).unwrap_or(u32::MAX) },
+            false => Verdict::Refused { retry_after: Duration::from_micros(number) },
+        })
+    }
+
+    /// Does at the server what will be done for requests: whoever can't write there is of no use.
+    pub async fn try_out(&self, wire: &mut MultiplexedConnection) -> RedisResult<()> {
+        self.take(wire, TRIAL, "").await.map(drop)
+    }
+
+    /// Under which name the server keeps it: hashed with a pepper, because all addresses there are can be tried.
+    fn name(&self, limit: Limit, key: &str) -> String {
+        let pepper = self.pepper.expose().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(pepper).expect("HMAC takes keys of any length");
+        mac.update(key.as_bytes());
+        let hash = &mac.finalize().into_bytes()[..HASH_BYTES];
+        format!("{}{}:{}", self.prefix, limit.name, BASE64_URL_SAFE_NO_PAD.encode(hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_lies_at_the_server_and_none_can_be_tried_without_the_pepper() {
+        let takes = |pepper: &str| Takes::new("orientation:test:", Secret::new(pepper.to_owned()));
+        let name = takes("one").name(TRIAL, "192.0.2.7");
+        assert!(name.starts_with("orientation:test:limit:trial:") && !name.contains("192.0.2.7"), "{name}");
+        assert_eq!(name, takes("one").name(TRIAL, "192.0.2.7"));
+        assert_ne!(name, takes("other").name(TRIAL, "192.0.2.7"));
+    }
+}

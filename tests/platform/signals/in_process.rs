@@ -1,0 +1,38 @@
+//! Signals within one process.
+
+#[path = "contract.rs"]
+mod contract;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orientation::kernel::{ManualClock, Timestamp};
+use orientation::platform::signals::{InProcess, Signals, SignalsState, Verdict};
+
+use crate::signals::THREE_A_MINUTE;
+
+/// There is one process, so both are it.
+async fn fresh(factor: f64) -> [Arc<dyn Signals>; 2] {
+    let signals = Arc::new(InProcess::new(factor));
+    [signals.clone(), signals]
+}
+
+#[tokio::test]
+async fn a_quota_comes_back_with_the_time_that_the_clock_tells() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
+    let signals = InProcess::with_clock(1.0, clock.clone());
+    for remaining in [2, 1, 0] {
+        assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining });
+    }
+    let refused = signals.take(THREE_A_MINUTE, "ana").await;
+    assert_eq!(refused, Verdict::Refused { retry_after: Duration::from_secs(20) });
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 0 });
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 2 });
+}
+
+#[test]
+fn there_is_nobody_else_to_reach() {
+    assert_eq!(InProcess::new(1.0).state(), SignalsState::WithinProcess);
+}

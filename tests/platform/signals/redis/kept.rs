@@ -1,0 +1,96 @@
+//! What lies at the server.
+
+use std::time::Duration;
+
+use orientation::platform::signals::{Limit, Signals, Verdict};
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use tokio::task::JoinSet;
+
+use super::server::Server;
+use super::{prefix, process, settled};
+use crate::signals::{THREE_A_MINUTE, soon};
+
+#[tokio::test]
+async fn what_is_kept_names_nobody_and_is_gone_when_the_quota_is_whole_again() {
+    let server = Server::started(&[]).await;
+    let signals = process(&server.url(), "orientation:faculty:", 1.0).await;
+    signals.take(THREE_A_MINUTE, "ana@example.org").await;
+    signals.take(THREE_A_MINUTE, "192.0.2.7").await;
+    let limit = Limit { name: "short", quota: 5, window: Duration::from_millis(500) };
+    signals.take(limit, "ana@example.org").await;
+    let mut client = server.client().await;
+    let keys: Vec<String> = client.keys("*").await.unwrap();
+    for key in &keys {
+        assert!(key.starts_with("orientation:faculty:limit:"), "{key}");
+        assert!(!key.contains("ana") && !key.contains("192"), "{key}");
+        let (left, kept): (i64, String) = (client.pttl(key).await.unwrap(), client.get(key).await.unwrap());
+        assert!((0..=20_000).contains(&left), "{key}: {left} ms");
+        assert!(kept.len() == 16 && kept.bytes().all(|digit| digit.is_ascii_digit()), "{key}: {kept}");
+    }
+    assert!(keys.len() >= 3, "{keys:?}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let short: Vec<String> = client.keys("*:short:*").await.unwrap();
+    assert_eq!(short, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_others_write_to_the_channel_is_left_alone() {
+    let (server, prefix) = (Server::started(&[]).await, prefix());
+    let (one, other) =
+        (process(&server.url(), &prefix, 1.0).await, process(&server.url(), &prefix, 1.0).await);
+    settled(&*one, &*other).await;
+    let mut feed = one.subscribe("board");
+    let mut client = server.client().await;
+    for text in ["", "{", "null", r#"{"from":1}"#, r#"{"from":1,"says":{"dance":"board"}}"#, "\u{0}\u{ff}"] {
+        let _: () = client.publish(format!("{prefix}signals"), text).await.unwrap();
+    }
+    let _: () = client.publish("orientation:other:signals", r#"{"from":1,"says":"gap"}"#).await.unwrap();
+    other.publish("board", "first");
+    assert_eq!(soon(feed.next()).await, orientation::platform::signals::News::Payload("first".into()));
+}
+
+/// Reads how much has been taken, and writes one more: two steps.
+async fn take_in_two_steps(client: &mut MultiplexedConnection) -> bool {
+    let taken: u32 = client.get::<_, Option<u32>>("taken").await.unwrap().unwrap_or(0);
+    if taken < 50 {
+        let _: () = client.set("taken", taken + 1).await.unwrap();
+    }
+    taken < 50
+}
+
+/// The race that the script wins is real: the same crowd, in two steps, gets more than the quota.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_the_script_a_crowd_gets_more_than_the_quota() {
+    let server = Server::started(&[]).await;
+    let clients = [server.client().await, server.client().await];
+    let mut crowd = JoinSet::new();
+    for n in 0..16 {
+        let mut client = clients[n % 2].clone();
+        crowd.spawn(async move {
+            let mut granted = 0;
+            for _ in 0..25 {
+                granted += u32::from(take_in_two_steps(&mut client).await);
+            }
+            granted
+        });
+    }
+    let granted = crowd.join_all().await.iter().sum::<u32>();
+    assert!(granted > 50, "{granted}");
+}
+
+#[tokio::test]
+async fn a_quota_that_was_lowered_and_a_clock_that_was_set_back_keep_nobody_out_for_long() {
+    let server = Server::started(&[]).await;
+    let signals = process(&server.url(), &prefix(), 1.0).await;
+    signals.take(THREE_A_MINUTE, "ana").await;
+    let mut client = server.client().await;
+    let keys: Vec<String> = client.keys("*:three:*").await.unwrap();
+    let _: () = client.set(&keys[0], "9000000000000000").await.unwrap();
+    let Verdict::Refused { retry_after } = signals.take(THREE_A_MINUTE, "ana").await else {
+        panic!("the quota is spent");
+    };
+    assert!(retry_after <= Duration::from_secs(20), "{retry_after:?}");
+    let _: () = client.set(&keys[0], "no number").await.unwrap();
+    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 2 });
+}
