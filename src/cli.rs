@@ -3,6 +3,7 @@
 mod admin;
 mod check;
 mod demo;
+mod health;
 mod openapi;
 mod run;
 
@@ -53,8 +54,10 @@ enum Command {
     Admin(AdminCommand),
     /// Send students through the whole way and tell what happened
     Demo(DemoOptions),
-    /// Say what is configured, and which key is bad and why
+    /// Say what is configured, which part serves what, and try each; fail if a key is bad or a part can't be used
     Check,
+    /// Ask the service that runs here whether it is ready; fail if it isn't. For health checks of containers
+    Health,
 }
 
 #[derive(Subcommand)]
@@ -131,5 +134,6 @@ async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Admin(AdminCommand::Create { email, link })) => admin::create(&email, link).await,
         Some(Command::Demo(options)) => demo::run(options).await,
         Some(Command::Check) => check::run().await,
+        Some(Command::Health) => health::ask().await,
     }
 }

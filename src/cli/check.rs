@@ -1,16 +1,53 @@
-//! `orientation check`: what is configured, and what is wrong with it.
+//! `orientation check`: what is configured, which part serves what, and what is wrong with it.
+
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use url::Url;
 
 use super::{Failed, run};
-use crate::config::KEYS;
+use crate::config::{Config, KEYS, MailConfig};
+use crate::platform::signals::Redis;
 use crate::platform::store::Access;
 
-/// Prints every key with its value, and which part serves what; tries to open the store beside a service that runs.
+/// A part that doesn't answer within this time can't be used either.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Prints every key with its value, and which part serves what; tries each beside a service that may run.
 ///
 /// # Errors
-/// If a key is bad, or the store can't be opened.
+/// If a key is bad, or a part can't be used.
 pub(super) async fn run() -> Result<(), Failed> {
+    println!("{}", keys());
+    let config = run::configuration()?;
+    println!("event     {}, as the file says", config.event.name);
+    let mut wrong = vec![];
+    for (name, part) in [
+        ("store", in_time(store(&config)).await),
+        ("signals", in_time(signals(&config)).await),
+        ("mail", in_time(mail(&config)).await),
+        ("payments", in_time(payments(&config)).await),
+        ("metrics", Ok(metrics(&config))),
+        ("traces", in_time(traces(&config)).await),
+    ] {
+        match part {
+            Ok(found) => println!("{name:10}{found}"),
+            Err(why) => {
+                println!("{name:10}WRONG: {why}");
+                wrong.push(name);
+            }
+        }
+    }
+    if wrong.is_empty() {
+        println!("Nothing is wrong.");
+        return Ok(());
+    }
+    Err(Failed(format!("what stands behind these can't be used: {}", wrong.join(", "))))
+}
+
+fn keys() -> Table {
     let environment = run::environment();
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
@@ -23,19 +60,65 @@ pub(super) async fn run() -> Result<(), Failed> {
         };
         table.add_row([key.name, &value, key.meaning]);
     }
-    println!("{table}");
-    let config = run::configuration()?;
-    let (folder, event) = (config.data.display().to_string(), config.event.name.clone());
-    println!("event     {event}, as the file says");
-    if config.data.join("orientation.db").exists() {
-        run::assemble(config, Access::Beside).await?;
-        println!("store     SQLite in {folder}: opens, and its schema is known");
-    } else {
-        println!("store     SQLite in {folder}: made at the first start");
+    table
+}
+
+/// What was found, or why it can't be used: sentences without secrets.
+type Found = Result<String, String>;
+
+async fn in_time(trying: impl Future<Output = Found>) -> Found {
+    let found = timeout(PATIENCE, trying).await;
+    found.unwrap_or_else(|_| Err(format!("no answer within {} seconds", PATIENCE.as_secs())))
+}
+
+async fn store(config: &Config) -> Found {
+    let folder = config.data.display();
+    if !config.data.join("orientation.db").exists() {
+        return Ok(format!("SQLite in {folder}: made at the first start"));
     }
-    println!("signals   within the process");
-    println!("mail      the outbox, at /outbox");
-    println!("payments  the sandbox");
-    println!("Nothing is wrong.");
-    Ok(())
+    let mut alone = config.clone();
+    alone.redis = None;
+    run::assemble(alone, Access::Beside).await.map_err(|failed| failed.to_string())?;
+    Ok(format!("SQLite in {folder}: opens, and its schema is known"))
+}
+
+async fn signals(config: &Config) -> Found {
+    let Some(url) = &config.redis else { return Ok("within the process".to_owned()) };
+    Redis::check(url, "orientation:check:").await.map_err(|error| error.to_string())?;
+    Ok("Redis: answers, and takes limits and wake-ups".to_owned())
+}
+
+async fn mail(config: &Config) -> Found {
+    match &config.mail {
+        MailConfig::Outbox => Ok("the outbox, at /outbox".to_owned()),
+        MailConfig::Ses(ses) => Ok(format!("AWS SES in {}, from {}", ses.region, ses.sender.address)),
+        MailConfig::Smtp(smtp) => Ok(format!("SMTP, from {}", smtp.sender.address)),
+    }
+}
+
+async fn payments(config: &Config) -> Found {
+    match &config.stripe {
+        None => Ok("the sandbox".to_owned()),
+        Some(stripe) if stripe.live => Ok("Stripe, with a live key: payments are real".to_owned()),
+        Some(_) => Ok("Stripe, with a test key: no money moves".to_owned()),
+    }
+}
+
+fn metrics(config: &Config) -> String {
+    match config.metrics_listen {
+        None => "nowhere".to_owned(),
+        Some(address) => format!("at http://{address}/metrics of each process"),
+    }
+}
+
+async fn traces(config: &Config) -> Found {
+    let Some(collector) = &config.otlp else { return Ok("none".to_owned()) };
+    reach(collector).await.map_err(|error| format!("{collector} can't be reached: {error}"))?;
+    Ok(format!("sent to {collector}, which can be reached"))
+}
+
+/// Whether somebody listens there. What is said over the connection is another matter.
+async fn reach(url: &Url) -> std::io::Result<()> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    TcpStream::connect((host, url.port_or_known_default().unwrap_or(80))).await.map(drop)
 }

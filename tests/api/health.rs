@@ -11,7 +11,10 @@ async fn a_service_without_its_store_is_alive_but_not_ready_and_comes_back_by_it
     assert_eq!(stranger.get("/health/live").await.ok(200), json!({ "status": "live" }));
     let ready = stranger.get("/health/ready").await.ok(200);
     assert_eq!(ready["status"], "ready");
-    assert!(["withinProcess", "connected"].contains(&ready["signals"].as_str().unwrap_or_default()), "{ready}");
+    assert!(
+        ["withinProcess", "connected"].contains(&ready["signals"].as_str().unwrap_or_default()),
+        "{ready}"
+    );
     app.take_store_away();
     stranger.get("/health/live").await.ok(200);
     let not_ready = stranger.get("/health/ready").await;
