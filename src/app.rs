@@ -3,11 +3,13 @@
 //! `serve`, `openapi`, `demo`, `admin` and the tests all call [`App::assemble`]: there is one wiring.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use poem::{EndpointExt, Route};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, Product};
 use crate::features::accounts::{
@@ -23,11 +25,12 @@ use crate::features::payments::{
 use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
 use crate::features::tickets::{self, Tickets, TicketsController};
 use crate::http::pages::{self, FirstPage, HtmlErrors, PageFrame};
-use crate::http::{Api, ApiParts, Document, Metered, Server, SessionCookie};
+use crate::http::{Api, ApiParts, Document, Metered, MetricsPage, Server, SessionCookie};
 use crate::kernel::{Clock, Ids, Secret};
 use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
 use crate::platform::keys::{self, Keys, KeysError, Sealer};
 use crate::platform::mail::{self, Carrier, LetterFrame, Mailer, Templates, TwoOfOneName};
+use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
 use crate::platform::store::{Access, Schema, Store, StoreError};
 
@@ -44,6 +47,8 @@ pub struct App {
     sandbox: Arc<Sandbox>,
     signals: Arc<dyn Signals>,
     workers: Workers,
+    metrics: Arc<Metrics>,
+    metrics_page: Option<MetricsPage>,
 }
 
 /// Why the parts don't come together.
@@ -61,6 +66,8 @@ pub enum AssembleError {
     Letters(#[from] TwoOfOneName),
     #[error("{folder}: {error}")]
     Folder { folder: String, error: std::io::Error },
+    #[error("ORIENTATION_METRICS_LISTEN: can't listen on {address}: {error}")]
+    Metrics { address: SocketAddr, error: std::io::Error },
 }
 
 impl App {
@@ -78,6 +85,8 @@ impl App {
         let store = open_store(&config, access).await?;
         let keys = Arc::new(Keys::load(&store, &*ids, clock.now(), &config.keys).await?);
         let signals = Metered::over(open_signals(&config, &keys).await?);
+        let metrics = Arc::new(Metrics::new(store.clone(), signals.clone(), clock.clone()));
+        let metrics_page = open_metrics_page(&config, access, &metrics).await?;
         let letter_frame = LetterFrame::new(&config);
         let page_frame = Arc::new(PageFrame::new(&config));
 
@@ -95,7 +104,7 @@ impl App {
             store: store.clone(),
             clock: clock.clone(),
             signals: signals.clone(),
-            gateway: open_gateway(&sandbox),
+            gateway: payments::Watched::over(open_gateway(&sandbox), metrics.gateway_calls.clone()),
             webhook: Webhook::new(Source::Sandbox, sandbox.secrets())?,
             pages: config.pages_url().clone(),
             fulfilments: HashMap::from([(
@@ -123,7 +132,8 @@ impl App {
             ]
             .concat(),
         )?;
-        let mailer = Mailer::new(store.clone(), clock.clone(), templates, open_carrier(&outbox));
+        let carrier = mail::Watched::over(open_carrier(&outbox), metrics.carries.clone());
+        let mailer = Mailer::new(store.clone(), clock.clone(), templates, carrier);
 
         let subscribers = Subscribers::new()
             .with(Arc::new(mailer))
@@ -134,7 +144,8 @@ impl App {
         let crons = Crons::new(config.event.time_zone)
             .with("accounts.sweep", "41 * * * *", |_| SweepAccounts {})
             .with("sandbox.sweep", "* * * * *", |_| SweepSandbox {});
-        let workers = Workers::new(store.clone(), signals.clone(), clock.clone(), ids, subscribers, crons);
+        let workers = Workers::new(store.clone(), signals.clone(), clock.clone(), ids, subscribers, crons)
+            .counted_by(metrics.job_runs.clone());
 
         let controllers = (
             EventController::new(&config.event, clock.clone()),
@@ -163,9 +174,10 @@ impl App {
                 sessions: accounts.clone(),
                 rules: accounts::rules().into_iter().chain([registration::rule(&config.event)]).collect(),
             },
-        );
+        )
+        .counted_by(&metrics.requests);
 
-        Ok(Self { store, accounts, api, sandbox, signals, workers })
+        Ok(Self { store, accounts, api, sandbox, signals, workers, metrics, metrics_page })
     }
 
     /// The document that is served.
@@ -175,6 +187,8 @@ impl App {
 
     /// Serves until `stop`, then finishes the requests that are under way. Others work on the jobs.
     pub async fn serve(self, server: Server, stop: impl Future<Output = ()>) {
+        let _measuring = serve_metrics(self.metrics_page);
+        let server = server.counted_by(self.metrics.connections.clone());
         wake_after_commit(&self.store, self.signals);
         self.sandbox.listening_at(server.local_addr());
         server.serve(self.api.into_endpoint(), stop).await;
@@ -182,18 +196,42 @@ impl App {
 
     /// Works on jobs until `stop`, then finishes those that are under way. Others serve, at the public URL.
     pub async fn work(self, stop: impl Future<Output = ()>) {
+        let _measuring = serve_metrics(self.metrics_page);
         let working = self.workers.start();
         stop.await;
         working.drain(PATIENCE).await;
     }
 
+    /// Where metrics can be read, if they can.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_page.as_ref().map(MetricsPage::local_addr)
+    }
+
     /// Serves and works until `stop`; then finishes what is under way.
     pub async fn run(self, server: Server, stop: impl Future<Output = ()>) {
+        let _measuring = serve_metrics(self.metrics_page);
+        let server = server.counted_by(self.metrics.connections.clone());
         self.sandbox.listening_at(server.local_addr());
         let working = self.workers.start();
         server.serve(self.api.into_endpoint(), stop).await;
         working.drain(PATIENCE).await;
     }
+}
+
+/// Where metrics are read; `None` where nobody is to, and beside a service that runs (`admin`, `check`).
+async fn open_metrics_page(
+    config: &Config,
+    access: Access,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<MetricsPage>, AssembleError> {
+    let Some(address) = config.metrics_listen.filter(|_| access == Access::Serving) else { return Ok(None) };
+    let bound = MetricsPage::bind(address, metrics.clone()).await;
+    bound.map(Some).map_err(|error| AssembleError::Metrics { address, error })
+}
+
+/// Serves metrics, if somewhere, until the handle is dropped: while requests and jobs come to their end, too.
+fn serve_metrics(page: Option<MetricsPage>) -> Option<AbortOnDropHandle<()>> {
+    page.map(|page| AbortOnDropHandle::new(tokio::spawn(page.serve())))
 }
 
 async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleError> {

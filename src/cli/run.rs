@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 use url::Url;
 
 use super::Failed;
@@ -15,6 +17,7 @@ use crate::config::Config;
 use crate::http::Server;
 use crate::kernel::{Ids, RandomIds, SystemClock};
 use crate::platform::store::Access;
+use crate::platform::traces::Traces;
 
 /// The configuration from the environment of this process.
 pub(super) fn configuration() -> Result<Config, Failed> {
@@ -38,7 +41,7 @@ pub(super) async fn assemble(config: Config, access: Access) -> Result<App, Fail
 /// No command: HTTP and jobs in one process, until it is told to stop.
 pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let config = configuration()?;
-    log_to_standard_error(&config.log);
+    let traces = tell_of_itself(&config)?;
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
     let address = config.public_url.clone();
@@ -47,6 +50,7 @@ pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let stop = told_to_stop();
     say(&address)?;
     app.run(server, stop).await;
+    finish(traces).await;
     Ok(())
 }
 
@@ -54,7 +58,7 @@ pub(super) async fn serve_and_work() -> Result<(), Failed> {
 pub(super) async fn serve() -> Result<(), Failed> {
     let config = configuration()?;
     needs_a_shared_store(&config, "serve")?;
-    log_to_standard_error(&config.log);
+    let traces = tell_of_itself(&config)?;
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
     let address = config.public_url.clone();
@@ -62,6 +66,7 @@ pub(super) async fn serve() -> Result<(), Failed> {
     let stop = told_to_stop();
     say(&address)?;
     app.serve(server, stop).await;
+    finish(traces).await;
     Ok(())
 }
 
@@ -69,11 +74,12 @@ pub(super) async fn serve() -> Result<(), Failed> {
 pub(super) async fn work() -> Result<(), Failed> {
     let config = configuration()?;
     needs_a_shared_store(&config, "work")?;
-    log_to_standard_error(&config.log);
+    let traces = tell_of_itself(&config)?;
     let app = assemble(config, Access::Serving).await?;
     let stop = told_to_stop();
     say("working")?;
     app.work(stop).await;
+    finish(traces).await;
     Ok(())
 }
 
@@ -99,8 +105,13 @@ pub(super) struct Own {
 
 /// Keys that say where the operator's own service is and who reaches it. To the demo they would be the address of
 /// that service, and its students would go there.
-const OF_ANOTHER_SERVICE: [&str; 4] =
-    ["ORIENTATION_LISTEN", "ORIENTATION_PUBLIC_URL", "ORIENTATION_FRONTEND_URL", "ORIENTATION_REHEARSAL"];
+const OF_ANOTHER_SERVICE: [&str; 5] = [
+    "ORIENTATION_LISTEN",
+    "ORIENTATION_PUBLIC_URL",
+    "ORIENTATION_FRONTEND_URL",
+    "ORIENTATION_REHEARSAL",
+    "ORIENTATION_METRICS_LISTEN",
+];
 
 /// A new folder and a free port of this machine, without limits on requests.
 fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Failed> {
@@ -115,7 +126,7 @@ fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Fail
 /// Starts the service on a folder and a port of its own.
 pub(super) async fn on_a_folder_of_its_own(keep: bool) -> Result<Own, Failed> {
     let config = of_the_demo(environment())?;
-    log_to_standard_error("warn");
+    log_to_standard_error("warn", None);
     let folder = config.data.clone();
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
@@ -151,19 +162,40 @@ fn say(line: impl std::fmt::Display) -> Result<(), Failed> {
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failed::because)
 }
 
-/// JSON when nobody watches, lines in colour on a terminal.
-fn log_to_standard_error(filter: &str) {
+/// The log, and traces where there is a collector of them.
+fn tell_of_itself(config: &Config) -> Result<Option<Traces>, Failed> {
+    let traces = config.otlp.as_ref().map(Traces::start).transpose().map_err(Failed::because)?;
+    log_to_standard_error(&config.log, traces.as_ref());
+    Ok(traces)
+}
+
+/// Sends the last traces.
+async fn finish(traces: Option<Traces>) {
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+}
+
+/// JSON when nobody watches, lines in colour on a terminal; and traces beside it, if they are to be sent.
+fn log_to_standard_error(filter: &str, traces: Option<&Traces>) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match std::io::stderr().is_terminal() {
+        true => lines.boxed(),
+        false => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
     std::panic::set_hook(Box::new(|panic| {
         // Where, not what: the message may hold what a person wrote.
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(location, "a panic");
     }));
     // A second start in one process (tests) keeps the first log.
-    let _ = match std::io::stderr().is_terminal() {
-        true => log.try_init(),
-        false => log.json().flatten_event(true).with_span_list(false).try_init(),
+    let _ = match traces {
+        Some(traces) => {
+            tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init()
+        }
+        // One filter for everything: what it refuses is not even made.
+        None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
     };
 }
 

@@ -16,6 +16,7 @@ use super::payload::{Checks, Rule};
 use super::security::SessionReader;
 use super::spec::Document;
 use super::{docs, errors};
+use crate::platform::metrics::Requests;
 
 /// What the interface needs from the rest of the system.
 pub struct ApiParts {
@@ -68,8 +69,15 @@ impl Api {
             origins,
             shared: Arc::new(shared),
             headers,
+            operations: Requests::default().of([]),
         };
         Self { document, frame }
+    }
+
+    /// The same, whose requests are counted.
+    pub fn counted_by(mut self, requests: &Requests) -> Self {
+        self.frame.operations = requests.of(self.document.operations().iter().map(|operation| operation.id));
+        self
     }
 
     /// What is served as `/openapi.json`, and what `orientation openapi` writes.

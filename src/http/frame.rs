@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use ipnet::IpNet;
@@ -25,12 +25,15 @@ use super::payload::Checks;
 use super::problem::Problem;
 use super::security::SessionReader;
 use super::{docs, errors, limits, metered};
+use crate::platform::metrics::Operations;
+use crate::platform::{jobs, traces};
 
 /// The target of the line that each request leaves in the log; `orientation::access=off` in the log's filter
 /// switches it off, and with it the request id on the lines that a request causes.
 pub const ACCESS_LOG: &str = "orientation::access";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What extractors need, handed over as request data.
@@ -80,39 +83,44 @@ pub(super) struct Frame {
     pub(super) origins: Origins,
     pub(super) shared: Arc<Shared>,
     pub(super) headers: Headers,
+    pub(super) operations: Operations,
 }
 
 impl Endpoint for Frame {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let started = tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(Instant::now);
+        let flight = self.operations.begin();
         let (id, head) = (self.request_id(&request), self.head(&request));
-        let span = tracing::info_span!(target: ACCESS_LOG, "request", id = id.to_str().unwrap_or_default());
+        let trace = traces::request(head.method, self.parent(&request));
+        let (name, trace_id) = (id.to_str().unwrap_or_default(), traces::id(&trace));
+        let span = tracing::info_span!(target: ACCESS_LOG, "request", id = name, trace_id);
         // Wrapped where it stands: a future of this size is dear to move.
         let work = pin!(self.answer(request, &head).map(|outcome| outcome.unwrap_or_else(errors::answer)));
-        let (mut answer, taken) = metered::collect(work).instrument(span).await;
+        let work = jobs::traced(name.to_owned(), metered::collect(work));
+        let (mut answer, taken) = work.instrument(trace.clone()).instrument(span).await;
         errors::say_what_is_allowed(&mut answer, &self.methods);
         metered::write(&taken, answer.headers_mut());
         self.headers.complete(&head, &self.origins, &mut answer);
-        if let Some(started) = started {
-            log(&id, &head, &answer, started);
-        }
+        let operation = answer.data::<OperationId>().map(|operation| operation.0);
+        let took = flight.answered(operation, answer.status().as_u16());
+        traces::answered(&trace, route(&answer), answer.status().as_u16());
+        log(name, trace_id, &head, &answer, took);
         answer.headers_mut().insert(REQUEST_ID, id);
         Ok(answer)
     }
 }
 
 /// One line a request: never a query, nothing about people.
-fn log(id: &HeaderValue, head: &Head, answer: &Response, started: Instant) {
-    let ms = started.elapsed().as_micros() as f64 / 1000.0;
+fn log(id: &str, trace_id: Option<String>, head: &Head, answer: &Response, took: Duration) {
     tracing::info!(
         target: ACCESS_LOG,
-        id = id.to_str().unwrap_or_default(),
+        id,
+        trace_id,
         method = head.method,
         route = route(answer),
         status = answer.status().as_u16(),
-        ms,
+        ms = took.as_micros() as f64 / 1000.0,
     );
 }
 
@@ -142,6 +150,12 @@ impl Frame {
             Some(id) if self.shared.trusts(peer(request)) => id.clone(),
             _ => HeaderValue::from_str(&format!("{:032x}", fastrand::u128(..))).expect("hexadecimal"),
         }
+    }
+
+    /// The place in a trace that a trusted proxy says the request belongs to.
+    fn parent<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        let parent = request.headers().get(TRACE_PARENT).filter(|_| self.shared.trusts(peer(request)))?;
+        parent.to_str().ok()
     }
 
     async fn answer(&self, mut request: Request, head: &Head) -> poem::Result<Response> {

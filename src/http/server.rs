@@ -29,12 +29,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionLimits;
+use crate::platform::metrics::{Connections, CutOff};
 
 /// A socket that listens, and the limits under which it will be served.
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     limits: ConnectionLimits,
+    connections: Connections,
 }
 
 impl Server {
@@ -42,12 +44,18 @@ impl Server {
     pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, limits: ConnectionLimits::default() })
+        let (limits, connections) = (ConnectionLimits::default(), Connections::default());
+        Ok(Self { listener, local_addr, limits, connections })
     }
 
     /// The same with other limits.
     pub fn with_limits(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same, whose connections are counted.
+    pub fn counted_by(self, connections: Connections) -> Self {
+        Self { connections, ..self }
     }
 
     /// Where it listens.
@@ -58,9 +66,9 @@ impl Server {
     /// Serves `endpoint` until `shutdown` is done; then accepts no more, and waits for the requests that run until
     /// [`ConnectionLimits::grace`] has passed.
     pub async fn serve<E: Endpoint + 'static>(self, endpoint: E, shutdown: impl Future<Output = ()>) {
-        let Self { listener, local_addr, limits } = self;
+        let Self { listener, local_addr, limits, connections } = self;
         let (graceful, stopped) = (GracefulShutdown::new(), CancellationToken::new());
-        let (endpoint, hall) = (Arc::new(endpoint), Arc::new(Hall::new(limits)));
+        let (endpoint, hall) = (Arc::new(endpoint), Arc::new(Hall::new(limits, connections)));
         let accepting = async {
             loop {
                 let Some((stream, peer)) = accept(&listener, &hall).await else { continue };
@@ -146,6 +154,7 @@ impl Guest {
 /// All connections there are.
 struct Hall {
     limits: ConnectionLimits,
+    connections: Connections,
     opened: Instant,
     places: Mutex<HashMap<u64, Arc<Place>>>,
     numbers: AtomicU64,
@@ -185,8 +194,9 @@ impl Place {
 }
 
 impl Hall {
-    fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, opened: Instant::now(), places: Mutex::default(), numbers: AtomicU64::new(0) }
+    fn new(limits: ConnectionLimits, connections: Connections) -> Self {
+        let (places, numbers) = (Mutex::default(), AtomicU64::new(0));
+        Self { limits, connections, opened: Instant::now(), places, numbers }
     }
 
     fn places(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Place>>> {
@@ -200,10 +210,11 @@ impl Hall {
             (places.len(), places.values().filter(|place| place.peer == peer).count())
         };
         let crowded = of_peer >= self.limits.connections_of_a_peer;
-        if crowded && !self.make_room(|place| place.peer == peer) {
-            return None;
-        }
-        if !crowded && all >= self.limits.connections && !self.make_room(|_| true) {
+        let full = !crowded && all >= self.limits.connections;
+        let refused =
+            (crowded && !self.make_room(|place| place.peer == peer)) || (full && !self.make_room(|_| true));
+        if refused {
+            self.connections.refused();
             return None;
         }
         let place =
@@ -211,6 +222,7 @@ impl Hall {
         place.set(SILENT);
         let (number, place) = (self.numbers.fetch_add(1, Ordering::Relaxed), Arc::new(place));
         self.places().insert(number, place.clone());
+        self.connections.opened();
         Some(Seat { hall: self.clone(), number, place })
     }
 
@@ -221,7 +233,7 @@ impl Hall {
         let waiting = waiting.filter_map(|(number, place)| Some((place.waits()?, *number)));
         let Some((_, longest)) = waiting.min() else { return false };
         if let Some(place) = places.remove(&longest) {
-            place.leave.cancel();
+            self.cut_off(&place, CutOff::Room);
         }
         true
     }
@@ -233,11 +245,20 @@ impl Hall {
             ticks.tick().await;
             let now = self.opened.elapsed();
             for place in self.places().values() {
-                if place.waits().is_some_and(|(kind, since)| now.saturating_sub(since) > self.patience(kind))
+                if let Some((kind, since)) = place.waits()
+                    && now.saturating_sub(since) > self.patience(kind)
                 {
-                    place.leave.cancel();
+                    self.cut_off(place, if kind == SILENT { CutOff::Silent } else { CutOff::Slow });
                 }
             }
+        }
+    }
+
+    fn cut_off(&self, place: &Place, reason: CutOff) {
+        // Who was told already takes a moment to be gone.
+        if !place.leave.is_cancelled() {
+            self.connections.cut_off(reason);
+            place.leave.cancel();
         }
     }
 
@@ -263,6 +284,7 @@ struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.hall.places().remove(&self.number);
+        self.hall.connections.closed();
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod jobs;
 pub mod keys;
 pub mod mail;
+pub mod metrics;
 pub mod signals;
 pub mod store;
 pub mod tls;
+pub mod traces;

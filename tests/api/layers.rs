@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 /// Crates that belong to one adapter, and where it stands.
-const ADAPTERS: [(&str, &[&str]); 5] = [
+const ADAPTERS: [(&str, &[&str]); 8] = [
     ("rusqlite", &["src/platform/store/sqlite/"]),
     ("mongodb", &["src/platform/store/mongo/"]),
     ("redis", &["src/platform/signals/redis/"]),
     ("stripe_", &["src/features/payments/gateway/"]),
     ("aws_", &["src/platform/mail/ses/"]),
+    ("prometheus", &["src/platform/metrics/"]),
+    ("opentelemetry", &["src/platform/traces/"]),
+    ("opentelemetry_", &["src/platform/traces/"]),
 ];
 
 struct Source {

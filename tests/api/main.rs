@@ -15,6 +15,7 @@ mod health;
 mod layers;
 mod letters;
 mod logs;
+mod metrics;
 mod mistakes;
 mod newcomer;
 mod pages;

@@ -17,7 +17,8 @@ mod subscribers;
 
 pub use controller::{MoneyBody, OrderBody, OrderStateBody, PaymentsController};
 pub use gateway::{
-    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, Sandbox, Source, Webhook,
+    BadSecrets, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, Sandbox, Source, Watched,
+    Webhook,
 };
 pub use model::{
     Attempt, AttemptState, Closed, Order, OrderState, Outcome, Payment, PaymentEvent, PaymentFlag,

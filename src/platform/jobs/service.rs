@@ -1,5 +1,6 @@
 //! Looking after jobs: for administrators, metrics and tests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,8 +50,16 @@ impl Jobs {
     /// # Errors
     /// Whatever the store says.
     pub async fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        self.counts_in(&[JobState::Waiting, JobState::Running, JobState::Done, JobState::Dead]).await
+    }
+
+    /// The same of these states only.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn counts_in(&self, states: &[JobState]) -> Result<Vec<Count>, StoreError> {
         let mut counts = vec![];
-        for state in [JobState::Waiting, JobState::Running, JobState::Done, JobState::Dead] {
+        for &state in states {
             let of_state = Filter::eq("state", state.as_str());
             let tally = self.store.tally::<Job>("kind", of_state).await?;
             counts.extend(tally.into_iter().map(|(kind, jobs)| Count { kind, state, jobs }));
@@ -63,18 +72,31 @@ impl Jobs {
     /// # Errors
     /// Whatever the store says.
     pub async fn oldest_due(&self) -> Result<Duration, StoreError> {
+        let oldest = self.oldest_due_by_kind().await?.into_iter().map(|(_, age)| age).max();
+        Ok(oldest.unwrap_or_default())
+    }
+
+    /// The same for each kind that waits or was left.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn oldest_due_by_kind(&self) -> Result<Vec<(String, Duration)>, StoreError> {
         let now = self.clock.now();
-        let mut oldest = now;
         let waiting = Filter::eq("state", JobState::Waiting.as_str());
-        for (kind, _) in self.store.tally::<Job>("kind", waiting.clone()).await? {
-            let of_kind =
-                Query::new(waiting.clone().and(Filter::eq("kind", kind))).sort("runAt", Dir::Asc).limit(1);
-            oldest = self.earliest(of_kind, |job| Some(job.run_at)).await?.unwrap_or(oldest).min(oldest);
-        }
         let left = Filter::eq("state", JobState::Running.as_str()).and(Filter::Le("leaseUntil", now.into()));
-        let left = Query::new(left).sort("leaseUntil", Dir::Asc).limit(1);
-        oldest = self.earliest(left, |job| job.lease_until).await?.unwrap_or(oldest).min(oldest);
-        Ok(now.since(oldest))
+        let mut oldest: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for (kind, _) in self.store.tally::<Job>("kind", waiting.clone()).await? {
+            let of_kind = Query::new(waiting.clone().and(Filter::eq("kind", kind.as_str())));
+            let first = self.earliest(of_kind.sort("runAt", Dir::Asc), |job| Some(job.run_at)).await?;
+            oldest.extend(first.map(|first| (kind, first)));
+        }
+        for (kind, _) in self.store.tally::<Job>("kind", left.clone()).await? {
+            let of_kind = Query::new(left.clone().and(Filter::eq("kind", kind.as_str())));
+            let first = self.earliest(of_kind.sort("leaseUntil", Dir::Asc), |job| job.lease_until).await?;
+            let Some(first) = first else { continue };
+            oldest.entry(kind).and_modify(|known| *known = first.min(*known)).or_insert(first);
+        }
+        Ok(oldest.into_iter().map(|(kind, first)| (kind, now.since(first))).collect())
     }
 
     async fn earliest(
@@ -82,7 +104,7 @@ impl Jobs {
         query: Query,
         time: impl Fn(&Job) -> Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.store.find::<Job>(query).await?.first().and_then(time))
+        Ok(self.store.find::<Job>(query.limit(1)).await?.first().and_then(time))
     }
 
     /// Dead jobs, the latest first, at most 200; those after `last` if it is given.

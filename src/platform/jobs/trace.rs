@@ -1,14 +1,63 @@
-//! Which request something follows from, carried into the jobs that it causes.
+//! What something follows from, carried into the jobs that it causes: the id of the request, by which the log
+//! knows it, and the place in its trace, where traces are on.
 
-tokio::task_local! { static TRACE: String; }
+use crate::platform::traces;
 
-/// Runs `work` so that the jobs it enqueues carry `trace`, such as the id of the request. The jobs that follow from
+tokio::task_local! { static REQUEST: String; }
+
+/// Between the two in [`Job::trace`](super::Job::trace). No id of a request holds it.
+const AND: char = ';';
+
+/// Runs `work` so that the jobs it enqueues carry `request`, the id of the request. The jobs that follow from
 /// those carry it too.
-pub async fn traced<F: Future>(trace: String, work: F) -> F::Output {
-    TRACE.scope(trace, work).await
+pub async fn traced<F: Future>(request: String, work: F) -> F::Output {
+    REQUEST.scope(request, work).await
 }
 
-/// The trace that this runs under.
+/// What jobs carry that are enqueued here.
 pub(super) fn current() -> Option<String> {
-    TRACE.try_with(String::clone).ok()
+    let request = REQUEST.try_with(String::clone).ok();
+    match traces::current() {
+        Some(parent) => Some(format!("{}{AND}{parent}", request.unwrap_or_default())),
+        None => request,
+    }
+}
+
+/// What a job follows from.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin<'a> {
+    /// The id of the request.
+    pub request: Option<&'a str>,
+    /// The place in its trace, as a `traceparent`.
+    pub parent: Option<&'a str>,
+}
+
+/// Reads what a job carries.
+pub(super) fn origin(trace: Option<&str>) -> Origin<'_> {
+    let Some(trace) = trace else { return Origin::default() };
+    match trace.split_once(AND) {
+        Some((request, parent)) => {
+            Origin { request: Some(request).filter(|id| !id.is_empty()), parent: Some(parent) }
+        }
+        None => Origin { request: Some(trace), parent: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_traces_a_job_carries_the_request() {
+        assert_eq!(current(), None);
+        assert_eq!(traced("7".into(), async { current() }).await.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn what_is_carried_is_read_back() {
+        assert_eq!(origin(None), Origin::default());
+        assert_eq!(origin(Some("7")), Origin { request: Some("7"), parent: None });
+        assert_eq!(origin(Some("7;00-a-b-01")), Origin { request: Some("7"), parent: Some("00-a-b-01") });
+        assert_eq!(origin(Some(";00-a-b-01")), Origin { request: None, parent: Some("00-a-b-01") });
+    }
 }

@@ -21,8 +21,10 @@ use super::subscriber::{JobError, Run, Served, Subscribers};
 use super::sweep::{Sweep, Sweeper};
 use super::{TOPIC, trace};
 use crate::kernel::{Clock, Ids, Timestamp};
+use crate::platform::metrics::JobRuns;
 use crate::platform::signals::{Listener, Signals, wake_after_commit};
 use crate::platform::store::{Filter, Store, StoreError};
+use crate::platform::traces;
 
 /// How often the store is looked at though nobody woke us.
 const POLL: Duration = Duration::from_secs(1);
@@ -47,6 +49,7 @@ pub struct Workers {
     ids: Arc<dyn Ids>,
     subscribers: Subscribers,
     crons: Crons,
+    runs: JobRuns,
 }
 
 impl Workers {
@@ -63,7 +66,12 @@ impl Workers {
         let sweeper = Sweeper { store: store.clone(), clock: clock.clone() };
         let subscribers = subscribers.with(Arc::new(sweeper));
         let crons = crons.with("jobs.sweep", "23 * * * *", |_| Sweep {});
-        Self { store, signals, clock, ids, subscribers, crons }
+        Self { store, signals, clock, ids, subscribers, crons, runs: JobRuns::default() }
+    }
+
+    /// The same, whose runs are counted.
+    pub fn counted_by(self, runs: JobRuns) -> Self {
+        Self { runs, ..self }
     }
 
     /// Starts them, within a tokio runtime. They are woken by the commits of this store too.
@@ -81,6 +89,7 @@ impl Workers {
             clock: self.clock,
             ids: self.ids,
             crons: self.crons,
+            runs: self.runs,
             lanes: self.subscribers.0.into_iter().map(|(kind, served)| (kind, Lane::new(served))).collect(),
             held,
             tasks: JoinSet::new(),
@@ -129,6 +138,7 @@ struct Lease {
     attempt: u32,
     until: Timestamp,
     lost: bool,
+    begun: Instant,
     run: AbortHandle,
 }
 
@@ -223,6 +233,7 @@ struct Worker {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     crons: Crons,
+    runs: JobRuns,
     lanes: BTreeMap<&'static str, Lane>,
     held: Held,
     heart: AbortOnDropHandle<()>,
@@ -383,17 +394,27 @@ impl Worker {
 
     fn run(&mut self, job: Job, token: &str, now: Timestamp) {
         let Some((&kind, lane)) = self.lanes.get_key_value(job.kind.as_str()) else { return };
-        let span = tracing::info_span!("job", kind, id = job.id, attempt = job.attempts, trace = job.trace);
+        let origin = trace::origin(job.trace.as_deref());
+        let traced = traces::job(kind, job.attempts, origin.parent);
+        let (request, trace_id) = (origin.request, traces::id(&traced));
+        let span = tracing::info_span!("job", kind, id = job.id, attempt = job.attempts, request, trace_id);
         let run = Run { job_id: job.id.clone(), attempt: job.attempts, crashes: job.crashes };
         let (served, payload) = (lane.served.clone(), job.payload);
-        let work: Pin<Box<dyn Future<Output = _> + Send>> = match job.trace {
-            Some(of) => Box::pin(trace::traced(of, async move { served.run(payload, run).await })),
-            None => Box::pin(async move { served.run(payload, run).await }),
+        let end = traced.clone();
+        let work = async move {
+            let ended = served.run(payload, run).await;
+            traces::ended(&end, if ended.is_ok() { "done" } else { "failed" }, ended.is_ok());
+            ended
         };
-        let run = self.tasks.spawn(work.instrument(span));
+        let work: Pin<Box<dyn Future<Output = _> + Send>> = match request.map(str::to_owned) {
+            Some(request) => Box::pin(trace::traced(request, work)),
+            None => Box::pin(work),
+        };
+        let run = self.tasks.spawn(work.instrument(traced).instrument(span));
         self.names.insert(run.id(), job.id.clone());
         let until = job.lease_until.unwrap_or(now);
-        let lease = Lease { token: token.to_owned(), kind, attempt: job.attempts, until, lost: false, run };
+        let (attempt, begun) = (job.attempts, Instant::now());
+        let lease = Lease { token: token.to_owned(), kind, attempt, until, lost: false, begun, run };
         self.held.lock().insert(job.id, lease);
         if let Some(lane) = self.lanes.get_mut(kind) {
             lane.running += 1;
@@ -417,11 +438,13 @@ impl Worker {
             lane.look = true;
         }
         if lease.lost {
+            self.runs.note(lease.kind, "lost", lease.begun.elapsed());
             held.remove(&job_id);
             return;
         }
         let attempts = self.lanes.get(lease.kind).map_or(0, |lane| lane.served.attempts());
         let outcome = outcome(ended, lease.attempt, attempts, self.clock.now(), self.ids.as_ref());
+        self.runs.note(lease.kind, word(&outcome, lease.attempt), lease.begun.elapsed());
         let token = lease.token.clone();
         drop(held);
         self.ended.push(Settlement { job_id, token, outcome });
@@ -499,6 +522,16 @@ fn outcome(ended: Ended, attempt: u32, limit: u32, now: Timestamp, ids: &dyn Ids
         Err(_) => "its subscriber panicked".to_owned(),
     };
     Outcome::Failed { error, limit, retry_at: now.plus(backoff(attempt, chance(ids))) }
+}
+
+/// What metrics call it.
+fn word(outcome: &Outcome, attempt: u32) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Failed { limit, .. } if attempt < *limit => "failed",
+        Outcome::Failed { .. } | Outcome::Dead { .. } => "dead",
+        Outcome::HandedBack => "handedBack",
+    }
 }
 
 fn chance(ids: &dyn Ids) -> u64 {

@@ -15,11 +15,13 @@ mod document;
 mod frame;
 mod letter;
 mod mailer;
+mod watched;
 
 pub use document::{Mail, MailState, Outcome, SendMail};
 pub use frame::LetterFrame;
 pub use letter::{Attachment, Letter, RenderError, Template, Templates, TwoOfOneName};
 pub use mailer::{Carrier, CarryError, Mailer};
+pub use watched::Watched;
 
 use crate::platform::store::{Schema, schema};
 

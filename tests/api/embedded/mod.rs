@@ -3,6 +3,8 @@
 //!
 //! - `sandbox`: Stripe shows a checkout page of its own.
 //! - `outbox`: letters that really leave are not shown in the browser.
+//! - `traces`: the program itself is run, and it starts on nothing else without servers.
 
 mod outbox;
 mod sandbox;
+mod traces;

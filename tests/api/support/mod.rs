@@ -12,7 +12,7 @@ mod visitor;
 
 pub use app::{PASSWORD, TestApp};
 pub use clock::ShiftedClock;
-pub use mailbox::{Mailbox, token_in};
+pub use mailbox::{Mailbox, PostOffice, token_in};
 pub use poppler::text_of_pdf;
 pub use student::{form, new_student_id};
 pub use visitor::{Answer, Visitor};

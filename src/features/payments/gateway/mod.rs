@@ -2,9 +2,11 @@
 //! `webhook` reads.
 
 mod sandbox;
+mod watched;
 mod webhook;
 
 pub use sandbox::{Press, PressError, Sandbox, SandboxCheckout, SandboxEvent, SandboxSecret, SandboxStatus};
+pub use watched::Watched;
 #[cfg(test)]
 pub use webhook::sign;
 pub use webhook::{BadSecrets, NotBelieved, Notice, Source, Webhook};

@@ -1,0 +1,148 @@
+//! What is measured, in Prometheus' text format.
+//!
+//! Each part of the system holds the counters that it moves ([`Requests`], [`Connections`], [`JobRuns`], …); what
+//! lies in the store is counted when somebody asks, in bounded time and at most every few seconds. `http::MetricsPage`
+//! serves [`Metrics::text`] on a listener of its own. Labels are words of the program (operations of the interface,
+//! kinds of jobs, outcomes), never a part of a request, so that strangers make no series and nothing personal is told.
+//!
+//! To add a metric: an entry in `described`, a line in `docs/metrics.md`, and a handle where it is counted.
+
+mod described;
+mod requests;
+mod stored;
+mod work;
+
+use std::sync::Arc;
+
+use prometheus::{IntGauge, Registry, TextEncoder};
+use tokio::sync::Mutex;
+
+use crate::kernel::Clock;
+use crate::platform::signals::{Signals, SignalsState};
+use crate::platform::store::Store;
+pub use described::{ALL, Described, Kind};
+pub use requests::{Connections, CutOff, InFlight, Operations, Requests};
+use stored::Stored;
+pub use work::{Carries, GatewayCalls, JobRuns};
+
+/// The media type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All that is measured in one service.
+pub struct Metrics {
+    /// For the interface.
+    pub requests: Requests,
+    /// For the server.
+    pub connections: Connections,
+    /// For the workers.
+    pub job_runs: JobRuns,
+    /// For what takes letters away.
+    pub carries: Carries,
+    /// For who takes the money.
+    pub gateway_calls: GatewayCalls,
+    registry: Registry,
+    signals: Arc<dyn Signals>,
+    signals_up: IntGauge,
+    stored: Mutex<Stored>,
+}
+
+impl Metrics {
+    /// Metrics of a service that starts now and stands on `store` and `signals`.
+    pub fn new(store: Store, signals: Arc<dyn Signals>, clock: Arc<dyn Clock>) -> Self {
+        let registry = Registry::new();
+        let started = clock.now().as_millis() as f64 / 1000.0;
+        described::STARTED.level(&registry).set(started);
+        described::BUILD.gauges(&registry).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            requests: Requests::registered(&registry),
+            connections: Connections::registered(&registry),
+            job_runs: JobRuns::registered(&registry),
+            carries: Carries::registered(&registry),
+            gateway_calls: GatewayCalls::registered(&registry),
+            signals_up: described::SIGNALS_UP.gauge(&registry),
+            signals,
+            stored: Mutex::new(Stored::registered(&registry, store, clock)),
+            registry,
+        }
+    }
+
+    /// Everything as it is now.
+    pub async fn text(&self) -> String {
+        // Held to the end: nobody sees the store's numbers while they change.
+        let mut stored = self.stored.lock().await;
+        stored.refresh().await;
+        let away = matches!(self.signals.state(), SignalsState::Away { .. });
+        self.signals_up.set(i64::from(!away));
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{ManualClock, Timestamp};
+    use crate::platform::signals::InProcess;
+    use crate::platform::store::testing::TestStore;
+
+    async fn metrics() -> (TestStore, Metrics) {
+        let schemas = [crate::platform::mail::schemas(), crate::platform::jobs::schemas()].concat();
+        let store = TestStore::with(&schemas).await;
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_500)));
+        let metrics = Metrics::new(store.clone(), Arc::new(InProcess::new(1.0)), clock);
+        (store, metrics)
+    }
+
+    #[tokio::test]
+    async fn every_metric_of_the_table_is_registered_and_no_other() {
+        let (_store, metrics) = metrics().await;
+        for Described { name, help, .. } in ALL {
+            let again = prometheus::IntCounter::new(*name, *help).unwrap();
+            assert!(metrics.registry.register(Box::new(again)).is_err(), "{name} is not registered");
+        }
+        for family in metrics.registry.gather() {
+            assert!(
+                ALL.iter().any(|metric| metric.name == family.name()),
+                "{} is not in the table",
+                family.name()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_start_is_told_in_seconds() {
+        let (_store, metrics) = metrics().await;
+        let text = metrics.text().await;
+        assert!(text.contains("process_start_time_seconds 1788246000.5\n"), "{text}");
+        assert!(text.contains("orientation_build_info{version=\""), "{text}");
+    }
+
+    /// The cells of each row of the table in `docs/metrics.md`.
+    fn rows() -> Vec<Vec<String>> {
+        let page = include_str!("../../../docs/metrics.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let cells =
+            |row: &str| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+        rows.map(cells).collect()
+    }
+
+    #[test]
+    fn the_page_and_the_table_agree() {
+        let described: Vec<_> = ALL
+            .iter()
+            .map(|metric| {
+                let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+                let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+                [format!("`{}`", metric.name), metric.kind.as_str().into(), labels, metric.help.to_owned()]
+            })
+            .collect();
+        let rows: Vec<_> = rows().into_iter().map(|row| row[..4].to_vec()).collect();
+        assert_eq!(rows, described);
+    }
+
+    #[test]
+    fn the_page_says_of_each_what_to_do_with_it() {
+        for row in rows() {
+            assert!(row.len() == 5 && !row[4].is_empty(), "{row:?}");
+        }
+    }
+}

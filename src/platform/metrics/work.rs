@@ -1,0 +1,74 @@
+//! What is counted behind the requests: runs of jobs, letters carried, calls to the gateway.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounterVec, Registry};
+
+use super::described;
+
+/// Counts the runs of jobs.
+#[derive(Clone)]
+pub struct JobRuns {
+    runs: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl JobRuns {
+    pub(super) fn registered(registry: &Registry) -> Self {
+        let (runs, seconds) = (described::JOB_RUNS, described::JOB_SECONDS);
+        Self { runs: runs.counters(registry), seconds: seconds.histograms(registry) }
+    }
+
+    /// A job of this kind has run for so long and ended so.
+    pub fn note(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.runs.with_label_values(&[kind, outcome]).inc();
+        self.seconds.with_label_values(&[kind]).observe(took.as_secs_f64());
+    }
+}
+
+impl Default for JobRuns {
+    /// Counts for nobody.
+    fn default() -> Self {
+        Self::registered(&Registry::new())
+    }
+}
+
+/// Counts what the carrier of letters answers.
+#[derive(Clone)]
+pub struct Carries {
+    carries: IntCounterVec,
+    seconds: Histogram,
+}
+
+impl Carries {
+    pub(super) fn registered(registry: &Registry) -> Self {
+        let (carries, seconds) = (described::CARRIES, described::CARRY_SECONDS);
+        Self { carries: carries.counters(registry), seconds: seconds.histogram(registry) }
+    }
+
+    /// The carrier has answered so, after so long.
+    pub fn note(&self, outcome: &'static str, took: Duration) {
+        self.carries.with_label_values(&[outcome]).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
+/// Counts calls to the gateway.
+#[derive(Clone)]
+pub struct GatewayCalls {
+    calls: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl GatewayCalls {
+    pub(super) fn registered(registry: &Registry) -> Self {
+        let (calls, seconds) = (described::GATEWAY_CALLS, described::GATEWAY_SECONDS);
+        Self { calls: calls.counters(registry), seconds: seconds.histograms(registry) }
+    }
+
+    /// A call of this method has ended so, after so long.
+    pub fn note(&self, method: &'static str, outcome: &'static str, took: Duration) {
+        self.calls.with_label_values(&[method, outcome]).inc();
+        self.seconds.with_label_values(&[method]).observe(took.as_secs_f64());
+    }
+}
