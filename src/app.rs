@@ -11,7 +11,7 @@ use std::time::Duration;
 use poem::{EndpointExt, Route};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{Config, Product};
+use crate::config::{Config, MailConfig, Product};
 use crate::features::accounts::{
     self, AccountSweeps, Accounts, AccountsController, LetterParts, Passwords, SweepAccounts,
 };
@@ -23,13 +23,19 @@ use crate::features::payments::{
     SandboxDeliveries, SandboxSweeps, Source, SweepSandbox, Webhook,
 };
 use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
+use crate::features::suppressions::{
+    self, NotificationSweeps, Suppressions, SuppressionsController, SweepNotifications,
+};
 use crate::features::tickets::{self, Tickets, TicketsController};
 use crate::http::pages::{self, FirstPage, HtmlErrors, PageFrame};
 use crate::http::{Api, ApiParts, Document, Metered, MetricsPage, Server, SessionCookie};
 use crate::kernel::{Clock, Ids, Secret};
 use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
 use crate::platform::keys::{self, Keys, KeysError, Sealer};
-use crate::platform::mail::{self, Carrier, LetterFrame, Mailer, Templates, TwoOfOneName};
+use crate::platform::mail::sns::{AwsHosts, Hosts, Sns};
+use crate::platform::mail::{
+    self, BadSmtpUrl, Carrier, LetterFrame, Mailer, Ses, Smtp, Templates, TwoOfOneName, Watched,
+};
 use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
 use crate::platform::store::{Access, Schema, Store, StoreError};
@@ -64,6 +70,8 @@ pub enum AssembleError {
     Secrets(#[from] BadSecrets),
     #[error("{0}")]
     Letters(#[from] TwoOfOneName),
+    #[error("ORIENTATION_SMTP_URL: {0}")]
+    Smtp(#[from] BadSmtpUrl),
     #[error("{folder}: {error}")]
     Folder { folder: String, error: std::io::Error },
     #[error("ORIENTATION_METRICS_LISTEN: can't listen on {address}: {error}")]
@@ -81,6 +89,20 @@ impl App {
         access: Access,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
+    ) -> Result<Self, AssembleError> {
+        Self::assemble_among(config, access, clock, ids, Arc::new(AwsHosts::new())).await
+    }
+
+    /// The same among other hosts than AWS's own: tests play them.
+    ///
+    /// # Errors
+    /// Those of [`App::assemble`].
+    pub async fn assemble_among(
+        config: Config,
+        access: Access,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        hosts: Arc<dyn Hosts>,
     ) -> Result<Self, AssembleError> {
         let store = open_store(&config, access).await?;
         let keys = Arc::new(Keys::load(&store, &*ids, clock.now(), &config.keys).await?);
@@ -132,17 +154,29 @@ impl App {
             ]
             .concat(),
         )?;
-        let carrier = mail::Watched::over(open_carrier(&outbox), metrics.carries.clone());
+        let carrier = Watched::over(open_carrier(&config, &clock, &outbox).await?, metrics.carries.clone());
         let mailer = Mailer::new(store.clone(), clock.clone(), templates, carrier);
+        let mailer = match config.mail.sender() {
+            Some(sender) => mailer.at_rate(sender.rate),
+            None => mailer,
+        };
+        let suppressions = Arc::new(Suppressions::new(
+            store.clone(),
+            clock.clone(),
+            ids.clone(),
+            topics(&config).map(|topics| Sns::new(topics, hosts)),
+        ));
 
         let subscribers = Subscribers::new()
             .with(Arc::new(mailer))
             .with(Arc::new(AccountSweeps(accounts.clone())))
+            .with(Arc::new(NotificationSweeps(suppressions.clone())))
             .with(Arc::new(OpenCheckouts(payments.clone())))
             .with(Arc::new(SandboxDeliveries(sandbox.clone())))
             .with(Arc::new(SandboxSweeps(sandbox.clone())));
         let crons = Crons::new(config.event.time_zone)
             .with("accounts.sweep", "41 * * * *", |_| SweepAccounts {})
+            .with("notifications.sweep", "52 4 * * *", |_| SweepNotifications {})
             .with("sandbox.sweep", "* * * * *", |_| SweepSandbox {});
         let workers = Workers::new(store.clone(), signals.clone(), clock.clone(), ids, subscribers, crons)
             .counted_by(metrics.job_runs.clone());
@@ -153,9 +187,11 @@ impl App {
             RegistrationController::new(registrations),
             PaymentsController::new(payments.clone()),
             TicketsController::new(tickets),
+            SuppressionsController::new(suppressions),
             HealthController::new(Arc::new(Health::new(Jobs::new(store.clone(), clock), signals.clone()))),
         );
-        let first = FirstPage { outbox: true, sandbox: true };
+        let mail_stays_here = matches!(config.mail, MailConfig::Outbox);
+        let first = FirstPage { outbox: mail_stays_here, sandbox: true };
         let readers = match config.rehearsal {
             true => outbox::Access::Administrators,
             false => outbox::Access::Anybody,
@@ -163,7 +199,10 @@ impl App {
         let route = pages::routes(Route::new(), page_frame.clone(), first);
         let route = accounts::routes(route, page_frame.clone(), accounts.clone());
         let route = payments::routes(route, page_frame.clone(), payments, Some(sandbox.clone()));
-        let route = outbox::routes(route, page_frame.clone(), outbox, readers);
+        let route = match mail_stays_here {
+            true => outbox::routes(route, page_frame.clone(), outbox, readers),
+            false => route,
+        };
         let api = Api::new(
             controllers,
             route.with(HtmlErrors(page_frame)),
@@ -251,8 +290,24 @@ async fn open_signals(config: &Config, keys: &Keys) -> Result<Arc<dyn Signals>, 
 }
 
 /// What takes letters away.
-fn open_carrier(outbox: &Arc<Outbox>) -> Arc<dyn Carrier> {
-    outbox.clone()
+async fn open_carrier(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    outbox: &Arc<Outbox>,
+) -> Result<Arc<dyn Carrier>, BadSmtpUrl> {
+    Ok(match &config.mail {
+        MailConfig::Outbox => outbox.clone(),
+        MailConfig::Ses(ses) => Arc::new(Ses::new(ses).await),
+        MailConfig::Smtp(smtp) => Arc::new(Smtp::new(smtp, clock.clone())?),
+    })
+}
+
+/// The topics by which SES tells of letters, where it takes them.
+fn topics(config: &Config) -> Option<Vec<String>> {
+    match &config.mail {
+        MailConfig::Ses(ses) => Some(ses.topics.clone()),
+        MailConfig::Outbox | MailConfig::Smtp(_) => None,
+    }
 }
 
 /// Who takes the money.
@@ -278,6 +333,7 @@ fn schemas() -> Vec<Schema> {
         outbox::schemas(),
         payments::schemas(),
         registration::schemas(),
+        suppressions::schemas(),
     ]
     .concat()
 }

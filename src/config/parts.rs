@@ -26,6 +26,17 @@ pub enum MailConfig {
     Smtp(SmtpConfig),
 }
 
+impl MailConfig {
+    /// Whom letters come from; `None` if they don't leave.
+    pub fn sender(&self) -> Option<&SenderConfig> {
+        match self {
+            Self::Outbox => None,
+            Self::Ses(ses) => Some(&ses.sender),
+            Self::Smtp(smtp) => Some(&smtp.sender),
+        }
+    }
+}
+
 /// Letters that really leave.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {

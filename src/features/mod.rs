@@ -6,4 +6,5 @@ pub mod health;
 pub mod outbox;
 pub mod payments;
 pub mod registration;
+pub mod suppressions;
 pub mod tickets;

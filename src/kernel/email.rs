@@ -39,6 +39,14 @@ impl EmailAddress {
         &self.0
     }
 
+    /// As mail servers are told it: the name as its owner wrote it, the host as it is looked up.
+    pub fn on_the_wire(&self) -> String {
+        match self.0.rsplit_once('@').and_then(|(local, host)| Some((local, resolvable(host)?))) {
+            Some((local, host)) => format!("{local}@{host}"),
+            None => self.0.clone(),
+        }
+    }
+
     /// What addresses are compared by: lower case, and the host as it is looked up, so that nobody passes for
     /// several by writing one host in other letters.
     pub fn key(&self) -> String {
@@ -113,6 +121,12 @@ mod tests {
         assert_eq!(key("ana@Exämple.org"), key("ana@xn--exmple-cua.org"));
         assert_ne!(key("ana@ex\u{430}mple.org"), key("ana@example.org"), "a Cyrillic а is another letter");
         assert_ne!(key("ana\u{131}@example.org"), key("anai@example.org"), "so is an i without a dot");
+    }
+
+    #[test]
+    fn a_server_is_told_the_host_that_it_can_look_up_and_the_name_as_it_is_written() {
+        let address = EmailAddress::parse("O'Hara@Exämple.org").unwrap();
+        assert_eq!(address.on_the_wire(), "O'Hara@xn--exmple-cua.org");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 /// Crates that belong to one adapter, and where it stands.
-const ADAPTERS: [(&str, &[&str]); 8] = [
+const ADAPTERS: [(&str, &[&str]); 9] = [
     ("rusqlite", &["src/platform/store/sqlite/"]),
     ("mongodb", &["src/platform/store/mongo/"]),
     ("redis", &["src/platform/signals/redis/"]),
     ("stripe_", &["src/features/payments/gateway/"]),
-    ("aws_", &["src/platform/mail/ses/"]),
+    // The cryptography of AWS's (`aws_lc_rs`) checks what SNS has signed.
+    ("aws_", &["src/platform/mail/ses/", "src/platform/mail/sns/"]),
+    ("lettre", &["src/platform/mail/smtp/"]),
     ("prometheus", &["src/platform/metrics/"]),
     ("opentelemetry", &["src/platform/traces/"]),
     ("opentelemetry_", &["src/platform/traces/"]),

@@ -32,5 +32,6 @@ mod v1_orders;
 mod v1_password_resets;
 mod v1_registration;
 mod v1_session;
+mod v1_suppressions;
 mod v1_ticket;
 mod v1_webhooks_stripe;

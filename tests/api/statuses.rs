@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use orientation::config::MailConfig;
 use reqwest::header::{CONTENT_TYPE, HOST, IF_NONE_MATCH, ORIGIN};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use crate::support::document::{Operation, Seen, operation, operations};
 use crate::support::stripe::{app_with_secret, event};
 use crate::support::{PASSWORD, TestApp, Visitor, form, token_in};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
+use crate::v1_suppressions::{about, by_ses};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_status_that_the_document_lists_is_reached() {
@@ -22,16 +24,20 @@ async fn every_status_that_the_document_lists_is_reached() {
     accounts(&app).await;
     registration_and_payment(&app).await;
     health_and_event(&app).await;
+    let by_ses = TestApp::start_with(|config| config.mail = by_ses()).await;
+    notifications(&app, &by_ses).await;
     let limited = TestApp::start_with(|config| config.limits = 0.01).await;
     too_many(&limited).await;
     without_a_store(&app).await;
     slow.await.expect("no panic");
 
-    let reached: BTreeSet<_> = app.seen.all().into_iter().chain(limited.seen.all()).collect();
+    let seen = [&app, &limited, &by_ses].map(|app| app.seen.all());
+    let reached: BTreeSet<_> = seen.into_iter().flatten().collect();
     let listed = operations().iter().flat_map(|o| o.statuses().into_iter().map(|s| (o.id.clone(), s)));
     let missing: Vec<_> = listed.filter(|pair| !reached.contains(pair)).collect();
     assert!(missing.is_empty(), "listed, but never seen: {missing:?}");
     limited.finish().await;
+    by_ses.finish().await;
     app.finish().await;
 }
 
@@ -46,30 +52,33 @@ fn json_body(request: RequestBuilder, body: impl Into<reqwest::Body>) -> Request
 /// 400, 401, 403, 413, 415, 421 and 422, wherever they are shared.
 async fn what_nearly_all_refuse(app: &TestApp) {
     let (stranger, student, leader) = (app.stranger(), app.student().await, app.leader().await);
+    let admin = app.administrator().await;
     for operation in operations() {
         let elsewhere = ask(&student, operation).header(HOST, "evil.example");
         student.send(elsewhere).await.refused(421, "unknown-host");
         if operation.needs_session() {
             stranger.send(ask(&stranger, operation)).await.refused(401, "not-signed-in");
         }
-        if operation.method != Method::GET && operation.lists(403) {
+        if operation.method != Method::GET && operation.lists(403) && !operation.is_webhook() {
             let foreign = ask(&student, operation).header(ORIGIN, "https://evil.example");
             student.send(foreign).await.refused(403, "foreign-origin");
         } else if operation.right() == Some("student") {
             leader.send(ask(&leader, operation)).await.refused(403, "students-only");
         }
         if operation.takes_body() {
-            let text = ask(&student, operation).header(CONTENT_TYPE, "text/plain").body("{}");
-            student.send(text).await.refused(415, "wrong-content-type");
-            let huge = json_body(ask(&student, operation), "x".repeat(300_000));
-            student.send(huge).await.refused(413, "too-large");
+            let wrong = ask(&student, operation).header(CONTENT_TYPE, "text/html").body("{}");
+            student.send(wrong).await.refused(415, "wrong-content-type");
+            let huge = ask(&student, operation).header(CONTENT_TYPE, operation.media());
+            student.send(huge.body("x".repeat(300_000))).await.refused(413, "too-large");
         }
         if operation.takes_body() && operation.lists(422) {
             student.send(json_body(ask(&student, operation), "{")).await.refused(400, "malformed-json");
             student.send(json_body(ask(&student, operation), r#"{"x":1}"#)).await.refused(422, "invalid");
         } else if operation.path.contains('{') {
-            let wrong = student.request(operation.method.clone(), &operation.address("%ff"));
-            student.send(wrong).await.refused(400, "bad-parameter");
+            let caller =
+                if operation.right().is_some_and(|right| right != "student") { &admin } else { &student };
+            let wrong = caller.request(operation.method.clone(), &operation.address("%ff"));
+            caller.send(wrong).await.refused(400, "bad-parameter");
         }
     }
     student.get("/v1/orders?limit=many").await.refused(400, "bad-parameter");
@@ -182,6 +191,30 @@ async fn health_and_event(app: &TestApp) {
     assert_eq!(stranger.send(again).await.status, 304);
 }
 
+/// What SES tells, of a service whose letters leave by it, and of one whose letters don't; and the list that follows.
+async fn notifications(app: &TestApp, by_ses: &TestApp) {
+    if !matches!(app.config.mail, MailConfig::Ses(_)) {
+        app.notify(&about("m0", "nobody@example.org")).await.refused(404, "ses-not-configured");
+    }
+    by_ses.notify("{}").await.refused(400, "notification-unreadable");
+    by_ses
+        .notify(&about("m1", "ana@example.org").replace("m1", "m2"))
+        .await
+        .refused(403, "notification-signature");
+    by_ses.notify(&about("m1", "ana@example.org")).await.ok(200);
+    let admin = by_ses.administrator().await;
+    let entry = admin.get("/v1/suppressions").await.ok(200)["items"][0]["id"].clone();
+    let address = format!("/v1/suppressions/{}", entry.as_str().expect("an id"));
+    admin.delete(&address).await.ok(204);
+    admin.delete(&address).await.refused(404, "no-such-suppression");
+    admin.get("/v1/suppressions?limit=many").await.refused(400, "bad-parameter");
+    let student = by_ses.student().await;
+    student.get("/v1/suppressions").await.refused(403, "scope-missing");
+    by_ses.take_store_away();
+    by_ses.notify(&about("m3", "bo@example.org")).await.refused(503, "unavailable");
+    by_ses.bring_store_back();
+}
+
 /// 429: of a service whose limits are a hundredth, so that the second try is one too many.
 async fn too_many(app: &TestApp) {
     let student = app.student().await;
@@ -225,6 +258,9 @@ async fn without_a_store(app: &TestApp) {
         if operation.id == "receiveStripeEvent" {
             let paid = event("evt_2", "completed", &order, "paid");
             app.deliver(&paid).await.refused(503, "unavailable");
+            continue;
+        }
+        if operation.id == "receiveSesNotification" {
             continue;
         }
         let request = ask(&student, operation);

@@ -3,4 +3,6 @@
 #![allow(dead_code, reason = "each test binary asks for some")]
 
 pub mod proxy;
+pub mod ses;
+pub mod sns;
 pub mod stripe;

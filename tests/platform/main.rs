@@ -2,6 +2,7 @@
 
 mod gateway;
 mod jobs;
+mod mail;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signals;
@@ -10,3 +11,15 @@ mod store;
 #[path = "../doubles/stripe.rs"]
 #[allow(dead_code, reason = "each test binary uses another part of it")]
 mod stripe;
+
+#[path = "../doubles/ses.rs"]
+#[allow(dead_code, reason = "each test binary uses another part of it")]
+mod ses_double;
+
+#[path = "../doubles/smtp.rs"]
+#[allow(dead_code, reason = "each test binary uses another part of it")]
+mod smtp_double;
+
+#[path = "../doubles/sns.rs"]
+#[allow(dead_code, reason = "each test binary uses another part of it")]
+mod sns_double;

@@ -41,7 +41,8 @@ pub struct Mail {
     pub about: BTreeMap<String, String>,
     /// How far it has come.
     pub state: MailState,
-    /// A run ended without a word between taking the letter up and settling it.
+    /// A run ended without a word between taking the letter up and settling it, or the carrier could not say whether
+    /// the letter has gone.
     #[serde(default)]
     pub interrupted: bool,
     /// Why it failed or was suppressed; never shows the address.
@@ -69,6 +70,8 @@ pub enum Outcome {
     Carried,
     /// It has not gone, and may go later.
     NotYet,
+    /// It may have gone; it goes again, so that nobody is left out.
+    Uncertain,
     /// It will never go.
     Refused(String),
     /// There is nothing to send any more.
@@ -127,13 +130,14 @@ impl Mail {
         self.state = match outcome {
             Outcome::Carried if self.interrupted && !repeats_safely => MailState::SentPossiblyTwice,
             Outcome::Carried => MailState::Sent,
-            Outcome::NotYet => MailState::Queued,
+            Outcome::NotYet | Outcome::Uncertain => MailState::Queued,
             Outcome::Refused(_) => MailState::Failed,
             Outcome::Moot(_) => MailState::Suppressed,
         };
         match outcome {
             Outcome::Carried => self.sent_at = Some(now),
             Outcome::NotYet => {}
+            Outcome::Uncertain => self.interrupted = true,
             Outcome::Refused(reason) => self.reason = Some(reason),
             Outcome::Moot(reason) => self.reason = Some(reason.into()),
         }
@@ -205,6 +209,15 @@ mod tests {
         let mut mail = settled(taken_up(1), Outcome::NotYet, false);
         assert!(mail.take_up());
         assert_eq!(settled(mail, Outcome::Carried, false).state, MailState::Sent);
+    }
+
+    #[test]
+    fn a_letter_of_which_the_carrier_can_not_say_whether_it_has_gone_is_marked_when_it_goes() {
+        let mut mail = settled(taken_up(1), Outcome::Uncertain, false);
+        assert_eq!((mail.state, mail.sent_at), (MailState::Queued, None));
+        assert!(mail.take_up());
+        assert_eq!(settled(mail.clone(), Outcome::Carried, true).state, MailState::Sent);
+        assert_eq!(settled(mail, Outcome::Carried, false).state, MailState::SentPossiblyTwice);
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::pace::{Pace, Turn};
+use super::suppression::suppressed;
 use super::{Letter, Mail, MailState, Outcome, RenderError, SendMail, Templates};
 use crate::kernel::{Clock, faults};
 use crate::platform::jobs::{JobError, Run, Subscriber};
 use crate::platform::store::{Store, StoreError};
 
-/// Port of what takes letters away. Adapter: the outbox (`features::outbox`).
+/// Port of what takes letters away. Adapters: the outbox (`features::outbox`), SES and SMTP beside this.
 #[async_trait]
 pub trait Carrier: Send + Sync + 'static {
     /// Takes one letter. `mail.id` is the same at every try of one letter.
@@ -19,12 +21,18 @@ pub trait Carrier: Send + Sync + 'static {
     fn repeats_safely(&self) -> bool;
 }
 
-/// Why a letter was not taken. The texts are kept: they need not show the address.
+/// Why a letter was not taken. The texts are kept, without the addresses in them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CarryError {
-    /// It has not gone, and may go later (throttled, not reachable).
+    /// It has surely not gone, and may go later (not reachable, something about the account).
     #[error("not now: {0}")]
     Temporary(String),
+    /// It has surely not gone: letters came too fast.
+    #[error("too fast: {0}")]
+    Throttled(String),
+    /// It may have gone or not: no answer came to what was sent. It goes again, marked.
+    #[error("perhaps: {0}")]
+    Uncertain(String),
     /// It will never go (no such mailbox, refused content).
     #[error("never: {0}")]
     Permanent(String),
@@ -36,12 +44,63 @@ pub struct Mailer {
     clock: Arc<dyn Clock>,
     templates: Templates,
     carrier: Arc<dyn Carrier>,
+    /// `None`: as fast as the carrier takes them.
+    pace: Option<Pace>,
+}
+
+/// A letter before it is taken up.
+enum Ready {
+    Letter(Letter),
+    /// It is not to be sent, and why.
+    Moot(&'static str),
 }
 
 impl Mailer {
-    /// Sends what `templates` render by `carrier`.
+    /// Sends what `templates` render by `carrier`, as fast as it takes them.
     pub fn new(store: Store, clock: Arc<dyn Clock>, templates: Templates, carrier: Arc<dyn Carrier>) -> Self {
-        Self { store, clock, templates, carrier }
+        Self { store, clock, templates, carrier, pace: None }
+    }
+
+    /// The same with at most `per_second` letters a second, from all processes on this store together.
+    pub fn at_rate(mut self, per_second: f64) -> Self {
+        self.pace = Some(Pace::new(self.store.clone(), self.clock.clone(), per_second));
+        self
+    }
+
+    /// The mail, unless it has come to its end or is gone.
+    async fn to_be_sent(&self, id: &str) -> Result<Option<Mail>, StoreError> {
+        Ok(self.store.get::<Mail>(id).await?.filter(|mail| mail.clone().take_up()))
+    }
+
+    /// Renders the letter, unless there is a reason not to send it.
+    async fn make_ready(&self, mail: &Mail) -> Result<Ready, JobError> {
+        if suppressed(&self.store, &mail.to).await? {
+            return Ok(Ready::Moot("letters to this address came back, or its owner called one spam"));
+        }
+        match self.templates.render(mail).await {
+            Ok(letter) => Ok(Ready::Letter(letter)),
+            Err(RenderError::Moot(reason)) => Ok(Ready::Moot(reason)),
+            Err(error) => Err(JobError::Retry(without_addresses(&error.to_string()))),
+        }
+    }
+
+    /// A place in the line of letters, where there is one.
+    async fn turn(&self) -> Result<Option<Turn>, StoreError> {
+        match &self.pace {
+            Some(pace) => pace.turn().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for a slot: this one, or another if it is missed.
+    async fn come(&self, mut turn: Option<Turn>) -> Result<(), StoreError> {
+        while let Some(slot) = turn {
+            if slot.come().await {
+                break;
+            }
+            turn = self.turn().await?;
+        }
+        Ok(())
     }
 
     /// `None` if there is nothing to send (any more).
@@ -70,39 +129,67 @@ impl Mailer {
             .await
     }
 
-    /// What becomes of the letter, and what the job says if it has to come back.
-    async fn send(&self, mail: &Mail) -> (Outcome, Result<(), JobError>) {
-        let letter = match self.templates.render(mail).await {
-            Ok(letter) => letter,
-            Err(RenderError::Moot(reason)) => return (Outcome::Moot(reason), Ok(())),
-            Err(error) => return not_yet(mail, &error.to_string()),
-        };
-        match self.carrier.carry(mail, &letter).await {
-            Ok(()) => (Outcome::Carried, Ok(())),
-            Err(CarryError::Temporary(reason)) => not_yet(mail, &reason),
-            Err(CarryError::Permanent(reason)) => (Outcome::Refused(without_address(mail, &reason)), Ok(())),
+    async fn carry(&self, turn: Option<Turn>, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+        self.come(turn).await.map_err(|error| CarryError::Temporary(error.to_string()))?;
+        let carried = self.carrier.carry(mail, letter).await;
+        if let (Err(CarryError::Throttled(_)), Some(pace)) = (&carried, &self.pace)
+            && let Err(error) = pace.rest().await
+        {
+            tracing::warn!(%error, "letters came too fast, and the others can't be told");
         }
+        carried
     }
 }
 
-fn not_yet(mail: &Mail, reason: &str) -> (Outcome, Result<(), JobError>) {
-    (Outcome::NotYet, Err(JobError::Retry(without_address(mail, reason))))
+/// What becomes of the letter, and what the job says if it has to come back.
+fn outcome(carried: Result<(), CarryError>) -> (Outcome, Result<(), JobError>) {
+    let comes_back = |outcome, reason: &str| (outcome, Err(JobError::Retry(without_addresses(reason))));
+    match carried {
+        Ok(()) => (Outcome::Carried, Ok(())),
+        Err(CarryError::Temporary(reason) | CarryError::Throttled(reason)) => {
+            comes_back(Outcome::NotYet, &reason)
+        }
+        Err(CarryError::Uncertain(reason)) => comes_back(Outcome::Uncertain, &reason),
+        Err(CarryError::Permanent(reason)) => (Outcome::Refused(without_addresses(&reason)), Ok(())),
+    }
 }
 
-/// Servers like to repeat the address in what they say, and job errors end up in logs.
-fn without_address(mail: &Mail, reason: &str) -> String {
-    reason.replace(mail.to.as_str(), "(address)").replace(&mail.to.key(), "(address)")
+/// Servers like to repeat addresses in what they say, and job errors end up in logs.
+fn without_addresses(reason: &str) -> String {
+    let (mut clean, mut word) = (String::new(), String::new());
+    for c in reason.chars().chain(['\n']) {
+        if c.is_whitespace() || "<>()[]{}\"',;:=".contains(c) {
+            clean.push_str(if word.contains('@') { "(address)" } else { &word });
+            clean.push(c);
+            word.clear();
+        } else {
+            word.push(c);
+        }
+    }
+    clean.pop();
+    clean
 }
 
 #[async_trait]
 impl Subscriber for Mailer {
     type Payload = SendMail;
+    /// Fifty letters a second, each on its way for a tenth of a second and waiting for its slot before that.
+    const CONCURRENCY: usize = 32;
+    /// Two days on average: a mail account that is closed on a Friday night is open again on Monday.
+    const ATTEMPTS: u32 = 110;
 
     async fn handle(&self, payload: SendMail, _: Run) -> Result<(), JobError> {
         faults::point("mail.before-take-up");
-        let Some(mail) = self.take_up(&payload.mail).await? else { return Ok(()) };
+        let Some(mail) = self.to_be_sent(&payload.mail).await? else { return Ok(()) };
+        let ready = self.make_ready(&mail).await?;
+        let turn = if matches!(ready, Ready::Letter(_)) { self.turn().await? } else { None };
+        // Taken up just before it goes: a letter that only waits for its slot has surely not gone.
+        let Some(mail) = self.take_up(&mail.id).await? else { return Ok(()) };
         faults::point("mail.before-carry");
-        let (outcome, result) = self.send(&mail).await;
+        let (outcome, result) = match ready {
+            Ready::Letter(letter) => outcome(self.carry(turn, &mail, &letter).await),
+            Ready::Moot(reason) => (Outcome::Moot(reason), Ok(())),
+        };
         faults::point("mail.after-carry");
         let state = self.settle(&mail.id, &outcome).await?;
         faults::point("mail.after-settle");
@@ -118,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::{EmailAddress, ManualClock, Timestamp};
-    use crate::platform::mail::Template;
+    use crate::platform::mail::{MailRate, Suppression, SuppressionCause, Template};
     use crate::platform::store::testing::TestStore;
 
     /// What the carrier does at each try, the last one first; `None`: the process dies while it carries.
@@ -260,6 +347,47 @@ mod tests {
             (mail.state, mail.reason.unwrap().as_str()),
             (MailState::Failed, "no mailbox <(address)>")
         );
+    }
+
+    #[tokio::test]
+    async fn a_letter_of_which_nobody_knows_whether_it_has_gone_goes_again_and_is_marked() {
+        let silence = CarryError::Uncertain("no answer".into());
+        let desk = Desk::with("hello", [Some(Err(silence)), TAKEN], false).await;
+        assert!(desk.run().await.is_err());
+        assert_eq!(desk.mail().await.state, MailState::Queued);
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::SentPossiblyTwice);
+    }
+
+    #[tokio::test]
+    async fn when_letters_come_too_fast_everybody_rests() {
+        let throttled = CarryError::Throttled("slow down".into());
+        let mut desk = Desk::with("hello", [Some(Err(throttled)), TAKEN], false).await;
+        desk.mailer = desk.mailer.at_rate(1000.0);
+        assert!(desk.run().await.is_err());
+        let rate: MailRate = desk.store.get(MailRate::ID).await.unwrap().unwrap();
+        assert_eq!(rate.next_at, Timestamp::from_millis(1_788_246_001_000));
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::Sent);
+    }
+
+    #[tokio::test]
+    async fn a_letter_to_an_address_on_the_suppression_list_is_kept_back() {
+        let desk = Desk::with("hello", [], false).await;
+        let (other, now) = (EmailAddress::parse("ANA@Example.ORG").unwrap(), Timestamp::from_millis(0));
+        let listed = Suppression::new("s1".into(), &other, SuppressionCause::Bounce, now);
+        desk.store.transact(async |tx| tx.insert(&listed).await).await.unwrap();
+        desk.run().await.unwrap();
+        let mail = desk.mail().await;
+        assert_eq!(mail.state, MailState::Suppressed);
+        assert!(!mail.reason.unwrap().contains('@'));
+    }
+
+    #[test]
+    fn no_address_is_left_in_what_a_server_says() {
+        let said = "550 5.1.1 <Ana@example.org>: no such user; see ana@example.org, or postmaster@xn--exmple-cua.org.";
+        let clean = "550 5.1.1 <(address)>: no such user; see (address), or (address)";
+        assert_eq!(without_addresses(said), clean);
     }
 
     #[tokio::test]

@@ -44,6 +44,8 @@ fn word(answer: &Result<(), CarryError>) -> &'static str {
     match answer {
         Ok(()) => "taken",
         Err(CarryError::Temporary(_)) => "temporary",
+        Err(CarryError::Throttled(_)) => "throttled",
+        Err(CarryError::Uncertain(_)) => "uncertain",
         Err(CarryError::Permanent(_)) => "permanent",
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::document::Seen;
 use super::parts::Parts;
 use super::{Mailbox, ShiftedClock, Visitor};
+use crate::doubles::sns::Sns;
 
 /// The password of everybody whom a test makes.
 pub const PASSWORD: &str = "seven quiet herons at dawn";
@@ -62,9 +63,15 @@ impl TestApp {
     async fn run(config: Config, parts: Parts, limits: ConnectionLimits, clock: Arc<ShiftedClock>) -> Self {
         let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port").with_limits(limits);
         let config = config.with_listen_addr(server.local_addr());
-        let app = App::assemble(config.clone(), Access::Serving, clock.clone(), Arc::new(RandomIds))
-            .await
-            .expect("it comes together");
+        let app = App::assemble_among(
+            config.clone(),
+            Access::Serving,
+            clock.clone(),
+            Arc::new(RandomIds),
+            Sns::new(),
+        )
+        .await
+        .expect("it comes together");
         let (url, store) = (format!("http://{}", server.local_addr()), app.store.clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));

@@ -71,9 +71,20 @@ impl Operation {
         self.value["requestBody"].is_object()
     }
 
-    /// The example of its body.
+    /// The content type of its body.
+    pub fn media(&self) -> &str {
+        let content = self.value["requestBody"]["content"].as_object();
+        content.and_then(|content| content.keys().next()).map_or("application/json", String::as_str)
+    }
+
+    /// Whether other machines call it by right: what they send proves itself.
+    pub fn is_webhook(&self) -> bool {
+        self.path.starts_with("/v1/webhooks/")
+    }
+
+    /// The example of its body; text where it takes text.
     pub fn example(&self) -> Option<Value> {
-        let content = &self.value["requestBody"]["content"]["application/json"];
+        let content = &self.value["requestBody"]["content"][self.media()];
         let reference = content["schema"]["$ref"].as_str().unwrap_or_default();
         let named = COMMITTED.pointer(reference.trim_start_matches('#')).filter(|_| !reference.is_empty());
         let examples = [&content["example"], &content["schema"]["example"]];

@@ -11,6 +11,7 @@ use super::app::PATIENCE;
 use super::mailbox::PostOffice;
 use super::{Mailbox, ShiftedClock};
 use crate::doubles::proxy::{Proxy, Weather};
+use crate::doubles::sns;
 use crate::doubles::stripe::{self, Stripe};
 use crate::servers;
 
@@ -125,7 +126,7 @@ fn ses(from: &str) -> SesConfig {
         region: "ca-central-1".into(),
         credentials: Some(AwsCredentials { id: "AKIATEST".into(), key, token: None }),
         endpoint: Some(servers::ses().parse().expect("an address")),
-        topics: vec![],
+        topics: vec![sns::TOPIC.to_owned()],
     }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses } from './types.gen';
+import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, LiftSuppressionData, LiftSuppressionErrors, LiftSuppressionResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -406,6 +406,56 @@ export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Opt
  * (big-endian). Whether it still holds is only known here.
  */
 export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
+
+/**
+ * Lists addresses that get no letters
+ *
+ * The latest first, a page at a time. Letters to these addresses came back for good, or their owners called one
+ * spam; further ones are kept back, whatever they are about.
+ */
+export const listSuppressions = <ThrowOnError extends boolean = false>(options?: Options<ListSuppressionsData, ThrowOnError>) => (options?.client ?? client).get<ListSuppressionsResponses, ListSuppressionsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/suppressions',
+    ...options
+});
+
+/**
+ * Lets letters go to an address again
+ *
+ * For an address whose owner says that it works again. It comes back onto the list with the next letter that comes
+ * back. Letters that were kept back are not sent.
+ */
+export const liftSuppression = <ThrowOnError extends boolean = false>(options: Options<LiftSuppressionData, ThrowOnError>) => (options.client ?? client).delete<LiftSuppressionResponses, LiftSuppressionErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/suppressions/{suppressionId}',
+    ...options
+});
+
+/**
+ * Receives a notification of the mail service
+ *
+ * For SES, which tells by SNS what became of letters. SNS signs with a key of its own, so the example is refused.
+ * An address whose letters come back for good, or whose owner calls one spam, gets no more. A notification may
+ * come twice, late or out of order: it takes effect once. SNS's question whether we want its notifications is
+ * answered here, too, for the topics that are configured.
+ */
+export const receiveSesNotification = <ThrowOnError extends boolean = false>(options: Options<ReceiveSesNotificationData, ThrowOnError>) => (options.client ?? client).post<ReceiveSesNotificationResponses, ReceiveSesNotificationErrors, ThrowOnError>({
+    bodySerializer: null,
+    url: '/v1/webhooks/ses',
+    ...options,
+    headers: {
+        'Content-Type': 'text/plain',
+        ...options.headers
+    }
+});
 
 /**
  * Is the process alive?

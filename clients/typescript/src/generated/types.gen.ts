@@ -844,6 +844,51 @@ export type SignUpBody = {
 export type SignalsReach = 'withinProcess' | 'connected' | 'away';
 
 /**
+ * Suppression
+ *
+ * An address that gets no letters.
+ */
+export type Suppression = {
+    /**
+     * The entry's id; tells nothing of the address.
+     */
+    id: string;
+    /**
+     * The address, as the mail service wrote it.
+     */
+    address: string;
+    /**
+     * Why it gets no letters.
+     */
+    cause: SuppressionCause;
+    /**
+     * Since when: RFC 3339, UTC.
+     */
+    createdAt: string;
+};
+
+/**
+ * Why an address gets no letters.
+ */
+export type SuppressionCause = 'bounce' | 'complaint';
+
+/**
+ * SuppressionPage
+ *
+ * One page of the list.
+ */
+export type SuppressionPage = {
+    /**
+     * The latest first.
+     */
+    items: Array<Suppression>;
+    /**
+     * Given as `cursor` it returns the next page; absent on the last.
+     */
+    nextCursor?: string;
+};
+
+/**
  * Ticket
  *
  * The ticket of somebody who is registered.
@@ -2205,6 +2250,162 @@ export type GetTicketKeysResponses = {
 };
 
 export type GetTicketKeysResponse = GetTicketKeysResponses[keyof GetTicketKeysResponses];
+
+export type ListSuppressionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * At most so many on one page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/suppressions';
+};
+
+export type ListSuppressionsErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * Nobody is signed in: there is no session, or it has ended.
+     */
+    401: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type ListSuppressionsError = ListSuppressionsErrors[keyof ListSuppressionsErrors];
+
+export type ListSuppressionsResponses = {
+    /**
+     * Done.
+     */
+    200: SuppressionPage;
+};
+
+export type ListSuppressionsResponse = ListSuppressionsResponses[keyof ListSuppressionsResponses];
+
+export type LiftSuppressionData = {
+    body?: never;
+    path: {
+        /**
+         * The entry's id, from `listSuppressions`.
+         */
+        suppressionId: string;
+    };
+    query?: never;
+    url: '/v1/suppressions/{suppressionId}';
+};
+
+export type LiftSuppressionErrors = {
+    /**
+     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * Nobody is signed in: there is no session, or it has ended.
+     */
+    401: Problem;
+    /**
+     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     */
+    403: Problem;
+    /**
+     * There is no such entry (any more).
+     */
+    404: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type LiftSuppressionError = LiftSuppressionErrors[keyof LiftSuppressionErrors];
+
+export type LiftSuppressionResponses = {
+    /**
+     * Letters go to the address again.
+     */
+    204: void;
+};
+
+export type LiftSuppressionResponse = LiftSuppressionResponses[keyof LiftSuppressionResponses];
+
+export type ReceiveSesNotificationData = {
+    /**
+     * A message of SNS's: JSON, sent as text.
+     */
+    body: string;
+    path?: never;
+    query?: never;
+    url: '/v1/webhooks/ses';
+};
+
+export type ReceiveSesNotificationErrors = {
+    /**
+     * It is no message of SNS.
+     *
+     * Or: The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     */
+    400: Problem;
+    /**
+     * It is not believed: another topic, too old, or not signed as SNS signs.
+     */
+    403: Problem;
+    /**
+     * Letters don't leave by SES here.
+     */
+    404: Problem;
+    /**
+     * The body did not arrive in time.
+     */
+    408: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The body is of another content type than the operation takes, or names none.
+     */
+    415: Problem;
+    /**
+     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     */
+    421: Problem;
+    /**
+     * Not available now. Nothing was changed; try again in a moment.
+     */
+    503: Problem;
+};
+
+export type ReceiveSesNotificationError = ReceiveSesNotificationErrors[keyof ReceiveSesNotificationErrors];
+
+export type ReceiveSesNotificationResponses = {
+    /**
+     * Taken: it took effect, had done so before, or is about nothing that ends letters.
+     */
+    200: unknown;
+};
 
 export type GetHealthData = {
     body?: never;

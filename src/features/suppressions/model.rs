@@ -1,0 +1,159 @@
+//! What SES tells of letters, and which of it ends the letters to an address.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::mail::SuppressionCause;
+use crate::platform::store::{Document, Index};
+
+/// A notification that took effect, by SNS's id. Nothing of what it says is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnsNotification {
+    pub id: String,
+    pub received_at: Timestamp,
+}
+
+impl Document for SnsNotification {
+    const COLLECTION: &'static str = "sns_notifications";
+    const INDEXES: &'static [Index] = &[Index::on("sns_notifications_by_time", &["receivedAt"])];
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// What SES says of a letter: in the words of notifications of an identity, or of events of a configuration set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Told {
+    #[serde(alias = "eventType")]
+    notification_type: String,
+    bounce: Bounce,
+    complaint: Complaint,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Bounce {
+    bounce_type: String,
+    bounced_recipients: Vec<Recipient>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Complaint {
+    complaint_feedback_type: Option<String>,
+    complained_recipients: Vec<Recipient>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Recipient {
+    email_address: String,
+}
+
+/// Whom letters no longer go to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub cause: SuppressionCause,
+    /// What is no address of ours is left out.
+    pub addresses: Vec<EmailAddress>,
+}
+
+impl Told {
+    /// Reads what was published; what can't be read says nothing.
+    pub(super) fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// `None` if letters go on: what is delayed, delivered, opened, or not to be told from it.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        match self.notification_type.as_str() {
+            "Bounce" if self.bounce.bounce_type == "Permanent" => {
+                Some(verdict(SuppressionCause::Bounce, &self.bounce.bounced_recipients))
+            }
+            // Some providers also tell that somebody took their complaint back.
+            "Complaint" if self.complaint.complaint_feedback_type.as_deref() != Some("not-spam") => {
+                Some(verdict(SuppressionCause::Complaint, &self.complaint.complained_recipients))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn verdict(cause: SuppressionCause, recipients: &[Recipient]) -> Verdict {
+    let mut addresses: Vec<_> = recipients.iter().filter_map(|to| address(&to.email_address)).collect();
+    addresses.sort_by_key(EmailAddress::key);
+    addresses.dedup_by_key(|address| address.key());
+    Verdict { cause, addresses }
+}
+
+/// The address alone, or with a name before it.
+fn address(text: &str) -> Option<EmailAddress> {
+    let bare = text.rsplit_once('<').map_or(text, |(_, address)| address.trim_end_matches('>'));
+    EmailAddress::parse(bare).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn bounce(kind: &str, to: &[&str]) -> Value {
+        let to: Vec<_> = to.iter().map(|to| json!({ "emailAddress": to, "action": "failed" })).collect();
+        json!({ "notificationType": "Bounce", "bounce": { "bounceType": kind, "bouncedRecipients": to }, "mail": {} })
+    }
+
+    fn told(value: &Value) -> Option<(SuppressionCause, Vec<String>)> {
+        let verdict = Told::read(&value.to_string()).verdict()?;
+        Some((verdict.cause, verdict.addresses.iter().map(EmailAddress::key).collect()))
+    }
+
+    #[test]
+    fn what_came_back_for_good_ends_the_letters_and_what_may_arrive_yet_does_not() {
+        let ana = vec!["ana@example.org".to_owned()];
+        assert_eq!(
+            told(&bounce("Permanent", &["ana@example.org"])),
+            Some((SuppressionCause::Bounce, ana.clone()))
+        );
+        for kind in ["Transient", "Undetermined", "", "permanent"] {
+            assert_eq!(told(&bounce(kind, &["ana@example.org"])), None, "{kind}");
+        }
+        let mut event = bounce("Permanent", &["ana@example.org"]);
+        event["eventType"] = event.as_object_mut().unwrap().remove("notificationType").unwrap();
+        assert_eq!(told(&event), Some((SuppressionCause::Bounce, ana)));
+    }
+
+    #[test]
+    fn a_complaint_ends_the_letters_unless_it_is_taken_back() {
+        let complaint = |kind: Value| {
+            let to = json!([{ "emailAddress": "ana@example.org" }]);
+            let complaint = json!({ "complaintFeedbackType": kind, "complainedRecipients": to });
+            told(&json!({ "notificationType": "Complaint", "complaint": complaint })).map(|told| told.0)
+        };
+        for kind in [json!("abuse"), Value::Null] {
+            assert_eq!(complaint(kind), Some(SuppressionCause::Complaint));
+        }
+        assert_eq!(complaint(json!("not-spam")), None);
+    }
+
+    #[test]
+    fn addresses_are_read_by_our_own_rules() {
+        let to = ["Ana <Ana@Exämple.org>", "ANA@xn--exmple-cua.org", "no address", "bo@example.org"];
+        let (_, keys) = told(&bounce("Permanent", &to)).unwrap();
+        assert_eq!(keys, ["ana@xn--exmple-cua.org", "bo@example.org"]);
+    }
+
+    #[test]
+    fn what_can_not_be_read_says_nothing() {
+        for text in
+            ["", "Successfully validated SNS topic", "[]", "{\"notificationType\":\"AmazonSnsSubscription\"}"]
+        {
+            assert_eq!(Told::read(text).verdict(), None, "{text}");
+        }
+        let delivery =
+            json!({ "eventType": "Delivery", "bounce": bounce("Permanent", &["a@b.org"])["bounce"] });
+        assert_eq!(told(&delivery), None);
+    }
+}

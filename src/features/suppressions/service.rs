@@ -1,0 +1,206 @@
+//! Use cases: take in what SNS tells, show the list, lift what is on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::model::{SnsNotification, Told, Verdict};
+use crate::kernel::{Clock, Ids, Timestamp};
+use crate::platform::mail::Suppression;
+use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
+
+/// Entries on one page of the list.
+const MOST: u32 = 100;
+/// Longer than a notification could be believed again.
+const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
+/// Removed in one transaction.
+const BATCH: u32 = 500;
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It took effect, had done so before, or is about nothing that ends letters.
+    Taken,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// Letters don't leave by SES.
+    #[error("nobody here expects messages of SNS")]
+    NotConfigured,
+    #[error(transparent)]
+    NotBelieved(#[from] NotBelieved),
+    /// What would show whether it is to be believed can't be had now.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ReadError> for ReceiveError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotBelieved(why) => Self::NotBelieved(why),
+            ReadError::Unreachable(why) => Self::Unreachable(why),
+        }
+    }
+}
+
+/// Why nothing was lifted.
+#[derive(Debug, thiserror::Error)]
+pub enum LiftError {
+    #[error("there is no such entry")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The list of addresses that get no letters.
+pub struct Suppressions {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    /// `None` where letters don't leave by SES.
+    sns: Option<Sns>,
+}
+
+impl Suppressions {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, sns: Option<Sns>) -> Self {
+        Self { store, clock, ids, sns }
+    }
+
+    /// Takes in a message of SNS, as it came.
+    ///
+    /// # Errors
+    /// [`ReceiveError`], if it is not believed or can't be taken now.
+    pub async fn receive(&self, body: &[u8]) -> Result<Received, ReceiveError> {
+        let sns = self.sns.as_ref().ok_or(ReceiveError::NotConfigured)?;
+        let now = self.clock.now();
+        let message = sns.read(body, now).await?;
+        match message.kind {
+            MessageKind::Notification => self.act_on(&message, now).await?,
+            MessageKind::Subscription => self.confirm(sns, &message, now).await?,
+            MessageKind::Unsubscription => {
+                tracing::warn!(topic = message.topic, "SNS will tell nothing more of letters that come back");
+            }
+        }
+        Ok(Received::Taken)
+    }
+
+    /// Once per message, however often it comes.
+    async fn confirm(&self, sns: &Sns, message: &Message, now: Timestamp) -> Result<(), ReceiveError> {
+        if self.store.get::<SnsNotification>(&message.id).await?.is_some() {
+            return Ok(());
+        }
+        sns.confirm(message).await?;
+        tracing::info!(topic = message.topic, "the subscription to a topic of SNS is confirmed");
+        Ok(self.act(message, None, now).await?)
+    }
+
+    async fn act_on(&self, message: &Message, now: Timestamp) -> Result<(), StoreError> {
+        let verdict = Told::read(&message.text).verdict();
+        if let Some(Verdict { cause, addresses }) = &verdict {
+            tracing::info!(
+                message = message.id,
+                ?cause,
+                addresses = addresses.len(),
+                "SES tells of a letter"
+            );
+        }
+        self.act(message, verdict, now).await
+    }
+
+    /// Whoever else puts an address of this message on the list at the same time is before us: then it is there.
+    async fn act(
+        &self,
+        message: &Message,
+        verdict: Option<Verdict>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let taken = SnsNotification { id: message.id.clone(), received_at: now };
+        let entry = |verdict: &Verdict| {
+            let listed = |address| Suppression::new(self.ids.next(), address, verdict.cause, now);
+            verdict.addresses.iter().map(listed).collect::<Vec<_>>()
+        };
+        let entries = verdict.as_ref().map(entry).unwrap_or_default();
+        loop {
+            match self.store.transact(async |tx| record(&tx, &taken, &entries).await).await {
+                Err(StoreError::Duplicate { index }) if index == Suppression::BY_ADDRESS => {}
+                Err(StoreError::Duplicate { .. }) => return Ok(()),
+                settled => return settled,
+            }
+        }
+    }
+
+    /// Up to `limit` (at most 100) addresses, the latest first, those after the entry `after`; and whether there are
+    /// more.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn list(
+        &self,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<(Vec<Suppression>, bool), StoreError> {
+        let limit = limit.clamp(1, MOST);
+        let mut query = Query::new(Filter::All).sort("id", Dir::Desc).limit(limit + 1);
+        if let Some(after) = after {
+            query = query.after(vec![Value::Text(after)]);
+        }
+        let mut entries: Vec<Suppression> = self.store.find(query).await?;
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        Ok((entries, more))
+    }
+
+    /// Letters go to the address of this entry again, from the next on.
+    ///
+    /// # Errors
+    /// [`LiftError`] if there is no such entry.
+    pub async fn lift(&self, id: &str, by: &str) -> Result<(), LiftError> {
+        let gone: bool = self.store.transact(async |tx| tx.delete::<Suppression>(id).await).await?;
+        if !gone {
+            return Err(LiftError::NotFound);
+        }
+        tracing::info!(entry = id, by, "letters go to an address again");
+        Ok(())
+    }
+
+    /// Forgets notifications that could not be believed again: how many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let before = self.clock.now().minus(KEPT);
+        let old =
+            Query::new(Filter::Lt("receivedAt", before.into())).sort("receivedAt", Dir::Asc).limit(BATCH);
+        let mut removed = 0;
+        loop {
+            let batch = self.store.transact(async |tx| sweep(&tx, old.clone()).await).await?;
+            removed += batch;
+            if batch < BATCH as usize {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+/// [`StoreError::Duplicate`] of the id if the message has taken effect before.
+async fn record(tx: &Tx, taken: &SnsNotification, entries: &[Suppression]) -> Result<(), StoreError> {
+    tx.insert(taken).await?;
+    for entry in entries {
+        if tx.find::<Suppression>(Suppression::of(&entry.address)).await?.is_empty() {
+            tx.insert(entry).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn sweep(tx: &Tx, query: Query) -> Result<usize, StoreError> {
+    let old = tx.find::<SnsNotification>(query).await?;
+    for notification in &old {
+        tx.delete::<SnsNotification>(&notification.id).await?;
+    }
+    Ok(old.len())
+}

@@ -1,0 +1,106 @@
+//! What it means for the letter when SES does not say yes.
+
+use std::error::Error;
+
+use aws_sdk_sesv2::config::http::HttpResponse;
+use aws_sdk_sesv2::error::{ConnectorError, SdkError};
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
+
+use super::chain;
+use crate::platform::mail::CarryError;
+
+/// Codes of what letters are refused for that come too fast, or too many in a day.
+const TOO_FAST: &[&str] =
+    &["TooManyRequestsException", "LimitExceededException", "Throttling", "ThrottlingException"];
+
+/// Codes of what is wrong with this one letter.
+const OF_THE_LETTER: &[&str] = &["MessageRejected", "BadRequestException"];
+
+/// What became of the letter.
+pub(super) fn told(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError {
+    match error {
+        SdkError::ConstructionFailure(_) => not_sent(error),
+        SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(stayed_here) => {
+            not_sent(error)
+        }
+        SdkError::ServiceError(refused) => {
+            let said = refused.err().meta();
+            refusal(refused.raw().status().as_u16(), said.code(), said.message())
+        }
+        _ => CarryError::Uncertain("SES was asked, and no answer of it could be read".into()),
+    }
+}
+
+fn not_sent(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError {
+    let last = chain(error).last().map(ToString::to_string).unwrap_or_default();
+    CarryError::Temporary(format!("SES could not be asked: {last}"))
+}
+
+/// Whether the request never left: no connection came about, or there were no credentials to sign it with. Whatever
+/// has a connection and fails is an error of the HTTP client's.
+fn stayed_here(error: &ConnectorError) -> bool {
+    let chain = || chain(error as &(dyn Error + 'static));
+    let client = chain().find_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>());
+    match client {
+        Some(error) => error.is_connect(),
+        None => !error.is_timeout() && !chain().any(|error| error.is::<hyper::Error>()),
+    }
+}
+
+/// An answer was read: only a failure within SES leaves a doubt.
+fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> CarryError {
+    let (code, message) = (code.unwrap_or("no code"), message.unwrap_or("no message"));
+    let reason = format!("SES: {message} ({code}, {status})");
+    if status >= 500 {
+        return CarryError::Uncertain(reason);
+    }
+    if TOO_FAST.contains(&code) || status == 429 {
+        return CarryError::Throttled(reason);
+    }
+    // SES refuses letters by this code, too, while sender (or, in its sandbox, recipient) is not verified.
+    let unverified = message.contains("not verified");
+    if OF_THE_LETTER.contains(&code) && !unverified {
+        return CarryError::Permanent(reason);
+    }
+    // The message may hold an address.
+    tracing::error!(code, status, "SES takes no letters of this account: they wait until that is mended");
+    CarryError::Temporary(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_letter_ends_it_and_what_is_wrong_with_the_account_does_not() {
+        let of = |status, code, message| match refusal(status, Some(code), Some(message)) {
+            CarryError::Permanent(_) => "permanent",
+            CarryError::Temporary(_) => "temporary",
+            CarryError::Throttled(_) => "throttled",
+            CarryError::Uncertain(_) => "uncertain",
+        };
+        let cases = [
+            (400, "MessageRejected", "Email address is on the suppression list", "permanent"),
+            (400, "BadRequestException", "Local address contains control or whitespace", "permanent"),
+            (
+                400,
+                "MessageRejected",
+                "Email address is not verified. The following identities …",
+                "temporary",
+            ),
+            (400, "MailFromDomainNotVerifiedException", "The sending domain isn't verified", "temporary"),
+            (400, "SendingPausedException", "Sending is paused", "temporary"),
+            (400, "AccountSuspendedException", "The account is suspended", "temporary"),
+            (404, "NotFoundException", "No such identity", "temporary"),
+            (403, "SignatureDoesNotMatch", "Check your key", "temporary"),
+            (400, "SomethingNew", "", "temporary"),
+            (429, "TooManyRequestsException", "Maximum sending rate exceeded.", "throttled"),
+            (400, "Throttling", "Daily message quota exceeded", "throttled"),
+            (500, "InternalServiceErrorException", "", "uncertain"),
+            (503, "ServiceUnavailable", "", "uncertain"),
+        ];
+        for (status, code, message, expected) in cases {
+            assert_eq!(of(status, code, message), expected, "{code}: {message}");
+        }
+    }
+}

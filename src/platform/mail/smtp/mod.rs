@@ -1,0 +1,173 @@
+//! A server that speaks SMTP takes the letters away.
+//!
+//! Connections are kept for the next letter by ourselves: the library's own pool takes a dialogue that was cut short
+//! (by a deadline, or because the job was lost) up again where the next one would begin.
+
+mod message;
+mod server;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lettre::address::Envelope;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
+use lettre::transport::smtp::extension::{Extension, MailParameter};
+use tokio::time::timeout;
+
+pub use self::server::BadSmtpUrl;
+use self::server::Server;
+use super::{Carrier, CarryError, Letter, Mail};
+use crate::config::SmtpConfig;
+use crate::kernel::Clock;
+
+/// The server has answered within this time up to the point at which it is given the letter …
+const DIALOGUE: Duration = Duration::from_secs(30);
+/// … and once it has it within this (RFC 5321 §4.5.3.2 asks for more, which a job can't wait for). A letter whose
+/// answer takes longer may have gone.
+const TAKING: Duration = Duration::from_secs(60);
+/// Connections that are kept for the next letter: as many as letters are on their way at once.
+const CONNECTIONS: usize = 32;
+
+/// Answers about who may send at all (RFC 4954), not about one letter.
+const ABOUT_THE_ACCOUNT: &[u16] = &[454, 530, 534, 535, 538];
+
+/// Letters by SMTP.
+pub struct Smtp {
+    server: Server,
+    from: Mailbox,
+    clock: Arc<dyn Clock>,
+    idle: Mutex<Vec<AsyncSmtpConnection>>,
+}
+
+impl Smtp {
+    /// Letters by this server. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`BadSmtpUrl`] if the address is no good, or a password would cross the network as plain text.
+    pub fn new(config: &SmtpConfig, clock: Arc<dyn Clock>) -> Result<Self, BadSmtpUrl> {
+        let server = Server::at(config.url.expose())?;
+        let address = config.sender.address.on_the_wire().parse();
+        let address = address.map_err(|_| BadSmtpUrl::Sender)?;
+        let from = Mailbox::new(config.sender.name.clone(), address);
+        Ok(Self { server, from, clock, idle: Mutex::default() })
+    }
+
+    /// Connects, signs in and goes: what is to be known of it.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence for operators.
+    pub async fn check(&self) -> Result<Vec<String>, String> {
+        match timeout(DIALOGUE, self.server.connect()).await {
+            Ok(Ok(mut connection)) => {
+                connection.abort().await;
+                Ok(vec!["the server lets us in".into()])
+            }
+            Ok(Err(error)) => Err(format!("SMTP: {}", in_words(&error))),
+            Err(_) => Err("SMTP: the server does not answer".into()),
+        }
+    }
+
+    /// A connection on which a letter can begin.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        while let Some(mut kept) = self.take_idle() {
+            // Servers close what waits for long.
+            if kept.command(Rset).await.is_ok() {
+                return Ok(kept);
+            }
+        }
+        self.server.connect().await
+    }
+
+    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < CONNECTIONS {
+            idle.push(connection);
+        }
+    }
+
+    /// Speaks with the server until it waits for the letter.
+    async fn begin(&self, envelope: &Envelope) -> Result<AsyncSmtpConnection, CarryError> {
+        let mut connection = self.connection().await.map_err(|error| not_sent(&error))?;
+        let mut parameters = vec![];
+        if envelope.to().iter().any(|to| !AsRef::<str>::as_ref(to).is_ascii()) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                return Err(CarryError::Permanent(
+                    "SMTP: the server takes no such address (SMTPUTF8)".into(),
+                ));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        let from = MailFrom::new(envelope.from().cloned(), parameters);
+        // What is said of the sender is true of every letter.
+        connection.command(from).await.map_err(|error| of_the_account(&error))?;
+        for to in envelope.to() {
+            connection.command(Rcpt::new(to.clone(), vec![])).await.map_err(|error| refused(&error))?;
+        }
+        connection.command(Data).await.map_err(|error| refused(&error))?;
+        Ok(connection)
+    }
+}
+
+#[async_trait]
+impl Carrier for Smtp {
+    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+        let message = message::written(&self.from, mail, letter, self.clock.now());
+        let message = message.map_err(|error| CarryError::Permanent(error.to_string()))?;
+        let begun = timeout(DIALOGUE, self.begin(message.envelope())).await;
+        let mut connection = begun
+            .unwrap_or_else(|_| Err(CarryError::Temporary("SMTP: the server does not answer".into())))?;
+        match timeout(TAKING, connection.message(&message.formatted())).await {
+            Ok(Ok(_)) => {
+                self.keep(connection);
+                Ok(())
+            }
+            Ok(Err(error)) if error.status().is_some() => Err(refused(&error)),
+            Ok(Err(_)) | Err(_) => {
+                Err(CarryError::Uncertain("SMTP: the server was given the letter, and did not answer".into()))
+            }
+        }
+    }
+
+    fn repeats_safely(&self) -> bool {
+        false
+    }
+}
+
+/// No connection, or none on which letters are taken.
+fn not_sent(error: &SmtpError) -> CarryError {
+    let code = error.status().map(u16::from);
+    if error.is_permanent() || code.is_some_and(|code| ABOUT_THE_ACCOUNT.contains(&code)) {
+        return of_the_account(error);
+    }
+    CarryError::Temporary(format!("SMTP: {}", in_words(error)))
+}
+
+fn of_the_account(error: &SmtpError) -> CarryError {
+    if let Some(code) = error.status().map(u16::from).filter(|_| error.is_permanent()) {
+        // What the server says may hold an address.
+        tracing::error!(code, "the SMTP server takes no letters from us: they wait until that is mended");
+    }
+    CarryError::Temporary(format!("SMTP: {}", in_words(error)))
+}
+
+/// An answer about this letter, or none before the server had it.
+fn refused(error: &SmtpError) -> CarryError {
+    let code = error.status().map(u16::from);
+    match error.is_permanent() && !code.is_some_and(|code| ABOUT_THE_ACCOUNT.contains(&code)) {
+        true => CarryError::Permanent(format!("SMTP: {}", in_words(error))),
+        false => not_sent(error),
+    }
+}
+
+/// The server's words, or what broke, on one line.
+fn in_words(error: &SmtpError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

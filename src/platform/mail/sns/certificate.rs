@@ -1,0 +1,61 @@
+//! The certificate of the key that SNS signs with.
+
+use aws_lc_rs::signature::{
+    RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::pem::parse_x509_pem;
+
+use super::message::SignatureVersion;
+use super::{Message, hosts};
+use crate::kernel::Timestamp;
+
+/// Whom SNS's certificates are for; in China it is a host of the region.
+const NAME: &str = "sns.amazonaws.com";
+
+/// What of a certificate matters. That it is SNS's own says the host that it was fetched from, by TLS.
+#[derive(Clone)]
+pub(super) struct Certificate {
+    /// An RSA key (PKCS#1).
+    key: Vec<u8>,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Certificate {
+    /// Reads PEM. `None` if it is no certificate, or one for somebody else.
+    pub(super) fn parse(pem: &[u8]) -> Option<Self> {
+        let (_, pem) = parse_x509_pem(pem).ok()?;
+        let certificate = pem.parse_x509().ok()?;
+        if !is_for_sns(&certificate) {
+            return None;
+        }
+        let time = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+        let validity = certificate.validity();
+        Some(Self {
+            key: certificate.public_key().subject_public_key.data.to_vec(),
+            from: time(validity.not_before.timestamp()),
+            to: time(validity.not_after.timestamp()),
+        })
+    }
+
+    pub(super) fn is_valid(&self, now: Timestamp) -> bool {
+        (self.from..=self.to).contains(&now)
+    }
+
+    pub(super) fn has_signed(&self, message: &Message) -> bool {
+        let algorithm: &'static dyn VerificationAlgorithm = match message.version {
+            SignatureVersion::One => &RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+            SignatureVersion::Two => &RSA_PKCS1_2048_8192_SHA256,
+        };
+        UnparsedPublicKey::new(algorithm, &self.key)
+            .verify(message.canonical.as_bytes(), &message.signature)
+            .is_ok()
+    }
+}
+
+fn is_for_sns(certificate: &X509Certificate<'_>) -> bool {
+    let mut names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    names.any(|name| name == NAME || hosts::is_host(name))
+}

@@ -1,0 +1,58 @@
+//! Addresses that get no letters any more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::store::{Document, Filter, Index, Query, Store, StoreError};
+
+/// Why an address gets no letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SuppressionCause {
+    /// A letter came back for good: there is no such mailbox.
+    Bounce,
+    /// Its owner called a letter spam.
+    Complaint,
+}
+
+/// An address that gets no letters, whatever they are about, until an administrator lifts this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suppression {
+    /// Tells nothing of the address.
+    pub id: String,
+    /// As it was told to us.
+    pub address: EmailAddress,
+    /// The address as addresses are compared: unique.
+    pub address_key: String,
+    pub cause: SuppressionCause,
+    pub created_at: Timestamp,
+}
+
+impl Document for Suppression {
+    const COLLECTION: &'static str = "suppressions";
+    const INDEXES: &'static [Index] = &[Index::unique(Suppression::BY_ADDRESS, &["addressKey"])];
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Suppression {
+    /// The index that holds that an address stands here once.
+    pub const BY_ADDRESS: &'static str = "suppressions_by_address";
+
+    /// No letters to `address` from `now` on.
+    pub fn new(id: String, address: &EmailAddress, cause: SuppressionCause, now: Timestamp) -> Self {
+        Self { id, address: address.clone(), address_key: address.key(), cause, created_at: now }
+    }
+
+    /// The one of this address, if there is one.
+    pub fn of(address: &EmailAddress) -> Query {
+        Query::new(Filter::eq("addressKey", address.key())).limit(1)
+    }
+}
+
+/// Whether letters to `address` are to be kept back.
+pub(super) async fn suppressed(store: &Store, address: &EmailAddress) -> Result<bool, StoreError> {
+    Ok(!store.find::<Suppression>(Suppression::of(address)).await?.is_empty())
+}

@@ -1,0 +1,102 @@
+//! `/v1/suppressions` and `/v1/webhooks/ses`: what SES tells, signed as SNS signs. Who is believed is held in
+//! `tests/platform/mail/notifications.rs`.
+
+use orientation::config::{AwsCredentials, MailConfig, SenderConfig, SesConfig};
+use orientation::http::Role;
+use orientation::kernel::{Clock, EmailAddress, Secret, SystemClock};
+use orientation::platform::mail::{Mail, MailState};
+use reqwest::Method;
+
+use crate::doubles::sns::{TOPIC, bounce, complaint, notification, signed};
+use crate::support::{Answer, TestApp};
+
+/// Letters leave by an SES that nobody reaches, and what SNS tells under the topic of the double is believed.
+pub fn by_ses() -> MailConfig {
+    let key = Secret::new("key".to_owned());
+    let address = EmailAddress::parse("orientation@example.edu").expect("an address");
+    MailConfig::Ses(SesConfig {
+        sender: SenderConfig { name: None, address, rate: 50.0 },
+        region: "ca-central-1".into(),
+        credentials: Some(AwsCredentials { id: "id".into(), key, token: None }),
+        endpoint: Some("http://127.0.0.1:1".parse().expect("an address")),
+        topics: vec![TOPIC.to_owned()],
+    })
+}
+
+/// A letter to this address came back for good, as SNS tells it under this id.
+pub fn about(id: &str, address: &str) -> String {
+    signed(notification(id, &bounce("Permanent", address), SystemClock.now()), 2)
+}
+
+impl TestApp {
+    /// Delivers a message as SNS does.
+    pub async fn notify(&self, body: &str) -> Answer {
+        let sns = self.stranger();
+        let request = sns.request(Method::POST, "/v1/webhooks/ses");
+        sns.send(request.header("content-type", "text/plain; charset=UTF-8").body(body.to_owned())).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_whose_letter_came_back_gets_no_more_until_an_administrator_lifts_it() {
+    let app = TestApp::start_with(|config| config.mail = by_ses()).await;
+    app.notify(&about("m1", "Ana@Example.org")).await.ok(200);
+    let told = signed(notification("m2", &complaint("bo@example.org"), SystemClock.now()), 1);
+    app.notify(&told).await.ok(200);
+
+    let admin = app.administrator().await;
+    let list = admin.get("/v1/suppressions").await.ok(200);
+    assert_eq!(
+        (&list["items"][0]["address"], &list["items"][0]["cause"]),
+        (&"bo@example.org".into(), &"complaint".into())
+    );
+    assert_eq!(
+        (&list["items"][1]["address"], &list["items"][1]["cause"]),
+        (&"Ana@Example.org".into(), &"bounce".into())
+    );
+    let first = admin.get("/v1/suppressions?limit=1").await.ok(200);
+    let cursor = first["nextCursor"].as_str().expect("there is more");
+    let second = admin.get(&format!("/v1/suppressions?limit=1&cursor={cursor}")).await.ok(200);
+    assert_eq!((&second["items"][0], second.get("nextCursor")), (&list["items"][1], None));
+
+    let to = EmailAddress::parse("ana@EXAMPLE.org").expect("an address");
+    let mail = Mail::new("welcome:nobody".into(), "welcome", &to, [], app.clock.now());
+    app.store.transact(async |tx| tx.post(&mail).await).await.expect("new");
+    app.settle().await;
+    let kept: Mail = app.store.get(&mail.id).await.expect("readable").expect("there");
+    assert_eq!(kept.state, MailState::Suppressed);
+
+    let entry = format!("/v1/suppressions/{}", list["items"][1]["id"].as_str().expect("an id"));
+    let reader = app.somebody("reader@mail.example.edu", Role::Leader, &["mailings:read"]).await;
+    reader.get("/v1/suppressions").await.ok(200);
+    reader.delete(&entry).await.refused(403, "scope-missing");
+    admin.delete(&entry).await.ok(204);
+    app.notify(&about("m1", "Ana@Example.org")).await.ok(200);
+    assert_eq!(admin.get("/v1/suppressions").await.ok(200)["items"].as_array().map(Vec::len), Some(1));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_is_text_of_some_length_and_may_come_from_anywhere() {
+    let app = TestApp::start_with(|config| config.mail = by_ses()).await;
+    let sns = app.stranger();
+    let from = |kind: &'static str, body: String| {
+        let request = sns.request(Method::POST, "/v1/webhooks/ses").header("origin", "https://evil.example");
+        sns.send(request.header("content-type", kind).body(body))
+    };
+    from("text/plain", about("m1", "ana@example.org")).await.ok(200);
+    from("application/json", "{}".into()).await.refused(415, "wrong-content-type");
+    from("text/plain", "x".repeat(300_000)).await.refused(413, "too-large");
+    from("text/plain", "\u{0}[".repeat(1000)).await.refused(400, "notification-unreadable");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outbox_is_there_only_where_letters_go_into_it() {
+    let app = TestApp::start_with(|config| config.mail = by_ses()).await;
+    let visitor = app.stranger();
+    assert_eq!(visitor.get("/outbox").await.status, 404);
+    assert_eq!(visitor.get("/outbox.json").await.status, 404);
+    assert!(!visitor.get("/").await.text().contains("/outbox"));
+    app.finish().await;
+}

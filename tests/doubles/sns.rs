@@ -1,0 +1,184 @@
+//! SNS's double: its hosts with the certificate that it signs with, and messages as it signs them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::Datelike;
+use orientation::kernel::{Clock, SystemClock, Timestamp};
+use orientation::platform::mail::sns::{Hosts, Unreachable};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::{Pkcs1v15Sign, RsaPrivateKey};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+/// The topic that it tells of letters by.
+pub const TOPIC: &str = "arn:aws:sns:ca-central-1:123456789012:bounces";
+
+/// Where its certificate is.
+pub const CERTIFICATE: &str = "https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-0123.pem";
+
+/// What PKCS#1 puts before a hash, by the version of the signature.
+const BEFORE_SHA1: &[u8] = &[0x30, 0x21, 0x30, 0x09, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0, 4, 0x14];
+const BEFORE_SHA256: &[u8] =
+    &[0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
+
+/// A key with what a certificate says of it. Making one takes a while: tests share them.
+pub struct Signer {
+    key: RsaPrivateKey,
+    pair: KeyPair,
+}
+
+/// The key that SNS signs with.
+pub static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::new);
+/// The key of somebody else.
+pub static STRANGER: LazyLock<Signer> = LazyLock::new(Signer::new);
+
+impl Signer {
+    fn new() -> Self {
+        let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
+        let key = RsaPrivateKey::from_pkcs8_der(&pair.serialize_der()).expect("the same key");
+        Self { key, pair }
+    }
+
+    /// A certificate for this name that is valid from some days before now to some days after.
+    pub fn certificate(&self, name: &str, days: (i64, i64)) -> Vec<u8> {
+        let day = |days: i64| {
+            let day = SystemClock.now().to_utc() + chrono::Duration::days(days);
+            let small = |number: u32| u8::try_from(number).expect("of a date");
+            rcgen::date_time_ymd(day.year(), small(day.month()), small(day.day()))
+        };
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = (day(days.0), day(days.1));
+        params.self_signed(&self.pair).expect("a certificate").pem().into_bytes()
+    }
+
+    /// Signs `message` as SNS does, by version 1 or 2.
+    pub fn sign(&self, message: &mut Value, version: u8) {
+        message["SignatureVersion"] = version.to_string().into();
+        let text = canonical(message);
+        let (hash, before) = match version {
+            1 => (<sha1::Sha1 as sha1::Digest>::digest(&text).to_vec(), BEFORE_SHA1),
+            _ => (Sha256::digest(&text).to_vec(), BEFORE_SHA256),
+        };
+        let scheme = Pkcs1v15Sign { hash_len: Some(hash.len()), prefix: before.into() };
+        message["Signature"] = STANDARD.encode(self.key.sign(scheme, &hash).expect("signed")).into();
+    }
+}
+
+/// As AWS describes it: names and values, a line each.
+fn canonical(message: &Value) -> Vec<u8> {
+    let names: &[&str] = match message["Type"].as_str() {
+        Some("Notification") => &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
+        _ => &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"],
+    };
+    let pairs = names.iter().filter_map(|name| Some((name, message[name].as_str()?)));
+    pairs.map(|(name, value)| format!("{name}\n{value}\n")).collect::<String>().into_bytes()
+}
+
+/// A notification of this id, not signed yet.
+pub fn notification(id: &str, told: &Value, at: Timestamp) -> Value {
+    json!({
+        "Type": "Notification", "MessageId": id, "TopicArn": TOPIC, "Message": told.to_string(),
+        "Subject": "Amazon SES Email Event Notification", "Timestamp": at.rfc3339(),
+        "SigningCertURL": CERTIFICATE,
+        "UnsubscribeURL": "https://sns.ca-central-1.amazonaws.com/?Action=Unsubscribe",
+    })
+}
+
+/// The question whether we want what is published, not signed yet.
+pub fn subscription(id: &str, at: Timestamp) -> Value {
+    let url = format!(
+        "https://sns.ca-central-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=t1"
+    );
+    json!({
+        "Type": "SubscriptionConfirmation", "MessageId": id, "TopicArn": TOPIC, "Token": "t1",
+        "Message": "You have chosen to subscribe …", "SubscribeURL": url, "Timestamp": at.rfc3339(),
+        "SigningCertURL": CERTIFICATE,
+    })
+}
+
+/// What SES tells of a bounce of this type.
+pub fn bounce(kind: &str, address: &str) -> Value {
+    json!({
+        "notificationType": "Bounce",
+        "bounce": {
+            "bounceType": kind, "bounceSubType": "General", "feedbackId": "f1",
+            "bouncedRecipients": [{ "emailAddress": address, "action": "failed", "status": "5.1.1" }],
+        },
+        "mail": { "messageId": "m1", "destination": [address] },
+    })
+}
+
+/// What SES tells of a complaint.
+pub fn complaint(address: &str) -> Value {
+    json!({
+        "notificationType": "Complaint",
+        "complaint": { "complainedRecipients": [{ "emailAddress": address }], "complaintFeedbackType": "abuse" },
+    })
+}
+
+/// The message, signed by SNS.
+pub fn signed(mut message: Value, version: u8) -> String {
+    SIGNER.sign(&mut message, version);
+    message.to_string()
+}
+
+#[derive(Default)]
+struct State {
+    answers: HashMap<String, Vec<u8>>,
+    asked: Vec<Url>,
+    away: bool,
+}
+
+/// SNS's hosts.
+pub struct Sns(Mutex<State>);
+
+impl Sns {
+    /// Hosts with SNS's certificate.
+    pub fn new() -> Arc<Self> {
+        Self::with(SIGNER.certificate("sns.amazonaws.com", (-10, 10)))
+    }
+
+    /// Hosts with this certificate.
+    pub fn with(certificate: Vec<u8>) -> Arc<Self> {
+        let answers = HashMap::from([(CERTIFICATE.to_owned(), certificate)]);
+        Arc::new(Self(Mutex::new(State { answers, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// They answer, or don't.
+    pub fn goes_away(&self, away: bool) {
+        self.state().away = away;
+    }
+
+    /// What they were asked for.
+    pub fn asked(&self) -> Vec<String> {
+        self.state().asked.iter().map(Url::to_string).collect()
+    }
+}
+
+#[async_trait]
+impl Hosts for Sns {
+    async fn get(&self, address: &Url) -> Result<Vec<u8>, Unreachable> {
+        let mut state = self.state();
+        state.asked.push(address.clone());
+        if state.away {
+            return Err(Unreachable("no answer".into()));
+        }
+        let confirms = address.query().is_some_and(|query| query.contains("Action=ConfirmSubscription"));
+        match state.answers.get(address.as_str()) {
+            Some(answer) => Ok(answer.clone()),
+            None if confirms => Ok(vec![]),
+            None => Err(Unreachable("it answers 404".into())),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What takes letters away: one suite for all carriers, what each makes of its server's troubles, and the rate.
+
+mod contract;
+mod notifications;
+mod outbox;
+mod rate;
+mod refusals;
+mod ses;
+mod smtp;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use orientation::config::SenderConfig;
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
+use orientation::platform::mail::{Attachment, Carrier, Letter, Mail};
+
+/// A carrier, and a look at what has arrived.
+#[async_trait]
+pub trait Post: Send + Sync {
+    fn carrier(&self) -> Arc<dyn Carrier>;
+    /// What has arrived from this carrier.
+    async fn arrived(&self) -> Vec<Arrived>;
+}
+
+/// A letter, as whoever gets it reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// Name, kind and content.
+    pub files: Vec<(String, String, Vec<u8>)>,
+}
+
+/// Whom letters come from in these tests; each carrier an address of its own.
+pub fn sender() -> SenderConfig {
+    let address = EmailAddress::parse(&format!("{}@example.edu", RandomIds.next())).expect("an address");
+    SenderConfig { name: Some("Faculté d'Ingénierie".into()), address, rate: 50.0 }
+}
+
+pub fn mail(id: &str, to: &str) -> Mail {
+    let to = EmailAddress::parse(to).expect("an address");
+    Mail::new(id.into(), "hello", &to, [], SystemClock.now())
+}
+
+pub fn letter() -> Letter {
+    Letter {
+        subject: "Your ticket, Zoë 王 — and a subject so long that no header keeps it on one line of its own"
+            .into(),
+        text: "Hello Zoë,\n\n.a line that begins with a dot\nFrom here on: 王小明, مرحبا\n".into(),
+        html: "<p>Hello Zoë & 王小明</p>".into(),
+        attachments: vec![],
+    }
+}
+
+pub fn with_file(letter: Letter) -> Letter {
+    let bytes = (0..=255).cycle().take(20_000).collect();
+    letter.attach(Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes })
+}

@@ -1,0 +1,244 @@
+//! What SES tells by SNS: who is believed, and what follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orientation::features::suppressions::{self, LiftError, ReceiveError, Suppressions};
+use orientation::kernel::{Clock, ManualClock, RandomIds, SystemClock, Timestamp, faults};
+use orientation::platform::mail::sns::NotBelieved;
+use orientation::platform::mail::{self, Suppression, SuppressionCause};
+use orientation::platform::store::{Access, Store};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::sns_double::{
+    SIGNER, STRANGER, Sns, TOPIC, bounce, complaint, notification, signed, subscription,
+};
+
+struct Desk {
+    suppressions: Suppressions,
+    hosts: Arc<Sns>,
+    clock: Arc<ManualClock>,
+    now: Timestamp,
+    _folder: TempDir,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        Self::among(Sns::new()).await
+    }
+
+    async fn among(hosts: Arc<Sns>) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for it");
+        let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
+        store.prepare(&[mail::schemas(), suppressions::schemas()].concat()).await.expect("it is new");
+        let now = SystemClock.now();
+        let clock = Arc::new(ManualClock::at(now));
+        let sns = mail::sns::Sns::new(vec![TOPIC.into()], hosts.clone());
+        let suppressions = Suppressions::new(store, clock.clone(), Arc::new(RandomIds), Some(sns));
+        Self { suppressions, hosts, clock, now, _folder: folder }
+    }
+
+    async fn receive(&self, body: &str) -> Result<(), ReceiveError> {
+        self.suppressions.receive(body.as_bytes()).await.map(|_| ())
+    }
+
+    /// What `body` is refused for.
+    async fn refused(&self, body: &str) -> NotBelieved {
+        match self.receive(body).await {
+            Err(ReceiveError::NotBelieved(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn list(&self) -> Vec<Suppression> {
+        self.suppressions.list(None, 100).await.expect("readable").0
+    }
+
+    fn bounce(&self, id: &str) -> Value {
+        notification(id, &bounce("Permanent", "ana@example.org"), self.now)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_back_for_good_and_complaints_count_by_both_versions_of_the_signature() {
+    let desk = Desk::new().await;
+    desk.receive(&signed(desk.bounce("m1"), 1)).await.expect("believed");
+    desk.receive(&signed(notification("m2", &complaint("Bo@Exämple.org"), desk.now), 2))
+        .await
+        .expect("believed");
+    let listed = desk.list().await;
+    let listed: Vec<_> = listed.iter().map(|entry| (entry.address_key.as_str(), entry.cause)).collect();
+    let expected = [
+        ("bo@xn--exmple-cua.org", SuppressionCause::Complaint),
+        ("ana@example.org", SuppressionCause::Bounce),
+    ];
+    assert_eq!(listed, expected, "the latest first");
+    assert_eq!(desk.hosts.asked().len(), 1, "the certificate is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_delayed_or_unknown_is_acknowledged_and_changes_nothing() {
+    let desk = Desk::new().await;
+    let told = [
+        bounce("Transient", "ana@example.org"),
+        bounce("Undetermined", "ana@example.org"),
+        serde_json::json!({ "notificationType": "Delivery" }),
+        serde_json::json!("Successfully validated SNS topic for Amazon SES event publishing."),
+        serde_json::json!({ "eventType": "Invented", "invented": {} }),
+    ];
+    for (n, told) in told.iter().enumerate() {
+        desk.receive(&signed(notification(&format!("m{n}"), told, desk.now), 2)).await.expect("believed");
+    }
+    assert_eq!(desk.list().await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_that_comes_again_changes_nothing_even_after_an_administrator_lifted_what_it_did() {
+    let desk = Desk::new().await;
+    let body = signed(desk.bounce("m1"), 2);
+    for _ in 0..3 {
+        desk.receive(&body).await.expect("believed");
+    }
+    let [entry] = &desk.list().await[..] else { panic!("one entry") };
+    assert!(!entry.id.contains("ana"));
+    desk.suppressions.lift(&entry.id, "admin").await.expect("there");
+    assert!(matches!(desk.suppressions.lift(&entry.id, "admin").await, Err(LiftError::NotFound)));
+    desk.receive(&body).await.expect("believed");
+    assert_eq!(desk.list().await.len(), 0);
+    desk.receive(&signed(desk.bounce("m2"), 2)).await.expect("believed");
+    assert_eq!(desk.list().await.len(), 1, "another letter came back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_are_forgotten_only_when_they_are_not_believed_any_more() {
+    let desk = Desk::new().await;
+    let body = signed(desk.bounce("m1"), 2);
+    desk.receive(&body).await.expect("believed");
+    desk.clock.advance(Duration::from_secs(23 * 3600));
+    assert_eq!(desk.suppressions.sweep().await.expect("readable"), 0);
+    desk.receive(&body).await.expect("believed");
+    desk.clock.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(desk.refused(&body).await, NotBelieved::Stale);
+    desk.clock.advance(Duration::from_secs(3 * 24 * 3600));
+    assert_eq!(desk.suppressions.sweep().await.expect("readable"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sns_has_not_signed_is_not_believed() {
+    let desk = Desk::new().await;
+    for version in [1, 2] {
+        for field in ["Message", "MessageId", "Subject", "Timestamp", "SignatureVersion", "Type"] {
+            let mut tampered: Value =
+                serde_json::from_str(&signed(desk.bounce("m1"), version)).expect("JSON");
+            tampered[field] = match field {
+                "Timestamp" => desk.now.minus(Duration::from_secs(1)).rfc3339().into(),
+                "SignatureVersion" => (3 - version).to_string().into(),
+                "Type" => "UnsubscribeConfirmation".into(),
+                _ => "something else".into(),
+            };
+            assert_eq!(
+                desk.refused(&tampered.to_string()).await,
+                NotBelieved::Signature,
+                "{field} {version}"
+            );
+        }
+        let mut strangers = desk.bounce("m1");
+        STRANGER.sign(&mut strangers, version);
+        assert_eq!(desk.refused(&strangers.to_string()).await, NotBelieved::Signature);
+    }
+    assert_eq!(desk.list().await.len(), 0);
+    // The negative control: without the check the same would be believed.
+    let mut strangers = desk.bounce("m1");
+    STRANGER.sign(&mut strangers, 2);
+    faults::without("sns-signature", desk.receive(&strangers.to_string())).await.expect("not looked at");
+    assert_eq!(desk.list().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_topics_times_and_addresses_are_not_believed_and_nobody_is_asked() {
+    let desk = Desk::new().await;
+    let with = |name: &str, value: &str| {
+        let mut message = desk.bounce("m1");
+        message[name] = value.into();
+        signed(message, 2)
+    };
+    let topic = "arn:aws:sns:ca-central-1:999999999999:bounces";
+    assert_eq!(desk.refused(&with("TopicArn", topic)).await, NotBelieved::Topic);
+    for (span, sign) in [(25 * 3600, -1), (20 * 60, 1)] {
+        let at = Timestamp::from_millis(desk.now.as_millis() + sign * span * 1000);
+        assert_eq!(desk.refused(&with("Timestamp", &at.rfc3339())).await, NotBelieved::Stale);
+    }
+    for address in
+        ["https://evil.example/x.pem", "http://sns.ca-central-1.amazonaws.com/x.pem", "file:///x.pem"]
+    {
+        assert_eq!(desk.refused(&with("SigningCertURL", address)).await, NotBelieved::Address);
+    }
+    assert_eq!(desk.hosts.asked().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_sns_s_own_or_not_valid_now_is_not_believed() {
+    for (name, days) in
+        [("sns.amazonaws.com", (-20, -10)), ("sns.amazonaws.com", (10, 20)), ("evil.example", (-9, 9))]
+    {
+        let desk = Desk::among(Sns::with(SIGNER.certificate(name, days))).await;
+        assert_eq!(
+            desk.refused(&signed(desk.bounce("m1"), 2)).await,
+            NotBelieved::Certificate,
+            "{name} {days:?}"
+        );
+    }
+    let desk = Desk::among(Sns::with(b"no certificate".to_vec())).await;
+    assert_eq!(desk.refused(&signed(desk.bounce("m1"), 2)).await, NotBelieved::Certificate);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_certificate_can_not_be_had_sns_is_to_come_again() {
+    let desk = Desk::new().await;
+    let body = signed(desk.bounce("m1"), 2);
+    desk.hosts.goes_away(true);
+    assert!(matches!(desk.receive(&body).await, Err(ReceiveError::Unreachable(_))));
+    desk.hosts.goes_away(false);
+    desk.receive(&body).await.expect("believed");
+    assert_eq!(desk.list().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_confirmed_once_at_sns_s_own_address_and_for_a_topic_that_is_listed() {
+    let desk = Desk::new().await;
+    let body = signed(subscription("s1", desk.now), 2);
+    desk.receive(&body).await.expect("confirmed");
+    desk.receive(&body).await.expect("known");
+    let asked =
+        |desk: &Desk| desk.hosts.asked().iter().filter(|url| url.contains("ConfirmSubscription")).count();
+    assert_eq!(asked(&desk), 1);
+    for address in [
+        "https://evil.example/?Action=ConfirmSubscription".to_owned(),
+        "https://sns.ca-central-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:x:1:y"
+            .to_owned(),
+        format!("https://sns.ca-central-1.amazonaws.com/?Action=Unsubscribe&TopicArn={TOPIC}"),
+    ] {
+        let mut message = subscription("s2", desk.now);
+        message["SubscribeURL"] = address.into();
+        assert_eq!(desk.refused(&signed(message, 2)).await, NotBelieved::Address);
+    }
+    let mut foreign = subscription("s3", desk.now);
+    foreign["TopicArn"] = "arn:aws:sns:ca-central-1:999999999999:bounces".into();
+    assert_eq!(desk.refused(&signed(foreign, 2)).await, NotBelieved::Topic);
+    assert_eq!(asked(&desk), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_comes_a_page_at_a_time() {
+    let desk = Desk::new().await;
+    for n in 0..5 {
+        let told = bounce("Permanent", &format!("student{n}@example.org"));
+        desk.receive(&signed(notification(&format!("m{n}"), &told, desk.now), 2)).await.expect("believed");
+    }
+    let (first, more) = desk.suppressions.list(None, 3).await.expect("readable");
+    assert!(first.len() == 3 && more);
+    let (rest, more) = desk.suppressions.list(Some(first[2].id.clone()), 3).await.expect("readable");
+    assert!(rest.len() == 2 && !more);
+    assert_eq!(rest[1].address.as_str(), "student0@example.org");
+}

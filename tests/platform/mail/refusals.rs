@@ -1,0 +1,95 @@
+//! What carriers make of a server that says no, or nothing.
+
+use std::time::Duration;
+
+use orientation::platform::mail::{Carrier, CarryError, Ses};
+
+use super::ses::account;
+use super::smtp::carrier;
+use super::{letter, mail, sender};
+use crate::{ses_double, smtp_double};
+
+/// What it means for the letter.
+fn meaning(carried: &Result<(), CarryError>) -> &'static str {
+    match carried {
+        Ok(()) => "taken",
+        Err(CarryError::Temporary(_)) => "temporary",
+        Err(CarryError::Throttled(_)) => "throttled",
+        Err(CarryError::Uncertain(_)) => "uncertain",
+        Err(CarryError::Permanent(_)) => "permanent",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ses() {
+    use ses_double::Fault::{DropAfter, DropBefore, Refuse};
+    let double = ses_double::Ses::start(Duration::ZERO);
+    let carrier = Ses::new(&account(double.url(), sender())).await;
+    let cases = [
+        (Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded."), "throttled"),
+        (Refuse(400, "LimitExceededException", "Daily message quota exceeded."), "throttled"),
+        (Refuse(400, "MessageRejected", "Address blacklisted."), "permanent"),
+        (Refuse(400, "BadRequestException", "Illegal address"), "permanent"),
+        (Refuse(400, "MessageRejected", "Email address is not verified."), "temporary"),
+        (Refuse(400, "MailFromDomainNotVerifiedException", "no"), "temporary"),
+        (Refuse(400, "AccountSuspendedException", "no"), "temporary"),
+        (Refuse(400, "SendingPausedException", "no"), "temporary"),
+        (Refuse(403, "UnrecognizedClientException", "no"), "temporary"),
+        (Refuse(500, "InternalFailure", "no"), "uncertain"),
+        (DropBefore, "uncertain"),
+        (DropAfter, "uncertain"),
+    ];
+    for (fault, expected) in cases {
+        double.fail([fault]);
+        let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
+        assert_eq!(meaning(&carried), expected, "{fault:?}: {carried:?}");
+    }
+    let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
+    assert_eq!(meaning(&carried), "taken");
+    assert_eq!(double.times()["hello:1"], 2, "nothing was repeated by the SDK");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_server_that_is_not_there() {
+    let nobody = Ses::new(&account("http://127.0.0.1:1", sender())).await;
+    let carried = nobody.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
+    assert_eq!(meaning(&carried), "temporary", "{carried:?}");
+    assert!(nobody.check(1.0).await.is_err());
+    let nobody = carrier("smtp://127.0.0.1:1");
+    let carried = nobody.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
+    assert_eq!(meaning(&carried), "temporary", "{carried:?}");
+    assert!(nobody.check().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_smtp() {
+    use smtp_double::Fault::{DropAfter, DropBefore, Letter, Recipient, Sender};
+    let double = smtp_double::Smtp::start().await;
+    let carrier = carrier(&double.url());
+    let cases = [
+        (Recipient("550 5.1.1 no such user"), "permanent"),
+        (Recipient("450 4.2.1 come back later"), "temporary"),
+        (Letter("554 5.7.1 this is spam"), "permanent"),
+        (Letter("451 4.3.0 come back later"), "temporary"),
+        (Sender("550 5.7.1 you may not send"), "temporary"),
+        (Recipient("530 5.7.0 sign in first"), "temporary"),
+        (DropBefore, "temporary"),
+        (DropAfter, "uncertain"),
+    ];
+    for (fault, expected) in cases {
+        double.fail([fault]);
+        let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
+        assert_eq!(meaning(&carried), expected, "{fault:?}: {carried:?}");
+    }
+    let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
+    assert_eq!(meaning(&carried), "taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_is_asked_whether_it_may_send_as_fast() {
+    let double = ses_double::Ses::start(Duration::ZERO);
+    let carrier = Ses::new(&account(double.url(), sender())).await;
+    assert!(carrier.check(50.0).await.is_ok());
+    double.allow(14.0);
+    assert!(carrier.check(50.0).await.expect_err("too fast").contains("14"));
+}

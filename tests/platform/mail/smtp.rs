@@ -1,0 +1,192 @@
+//! SMTP.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use orientation::config::SmtpConfig;
+use orientation::kernel::{Secret, SystemClock};
+use orientation::platform::mail::{Carrier, Smtp};
+
+use super::{Arrived, Post, contract, letter, mail, sender};
+use crate::smtp_double;
+
+pub fn carrier(url: &str) -> Smtp {
+    let config = SmtpConfig { sender: sender(), url: Secret::new(url.into()) };
+    Smtp::new(&config, Arc::new(SystemClock)).expect("a good address")
+}
+
+struct Double {
+    server: smtp_double::Smtp,
+    carrier: Arc<Smtp>,
+}
+
+impl Double {
+    async fn new() -> Self {
+        let server = smtp_double::Smtp::start().await;
+        let carrier = Arc::new(carrier(&server.url()));
+        Self { server, carrier }
+    }
+}
+
+#[async_trait]
+impl Post for Double {
+    fn carrier(&self) -> Arc<dyn Carrier> {
+        self.carrier.clone()
+    }
+
+    async fn arrived(&self) -> Vec<Arrived> {
+        let arrived = |taken: &smtp_double::Taken| {
+            assert_eq!(taken.to.len(), 1, "one recipient each");
+            let message = Part::read(&taken.message);
+            let (mut text, mut html, mut files) = (String::new(), String::new(), vec![]);
+            for part in message.leaves() {
+                let kind = part.header("content-type").split(';').next().unwrap_or_default().to_owned();
+                match kind.as_str() {
+                    "text/plain" => {
+                        text = String::from_utf8(part.content()).expect("text").replace("\r\n", "\n")
+                    }
+                    "text/html" => html = String::from_utf8(part.content()).expect("text"),
+                    _ => {
+                        files.push((part.parameter("content-disposition", "filename"), kind, part.content()))
+                    }
+                }
+            }
+            Arrived { to: taken.to[0].clone(), subject: words(&message.header("subject")), text, html, files }
+        };
+        self.server.taken().iter().map(arrived).collect()
+    }
+}
+
+/// A part of a message, or all of it.
+struct Part {
+    header: Vec<(String, String)>,
+    body: String,
+}
+
+impl Part {
+    fn read(text: &str) -> Self {
+        let (header, body) = text.split_once("\r\n\r\n").expect("a header and a body");
+        let unfolded = header.replace("\r\n ", " ").replace("\r\n\t", " ");
+        let line =
+            |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        Self { header: unfolded.lines().filter_map(line).collect(), body: body.to_owned() }
+    }
+
+    fn header(&self, name: &str) -> String {
+        self.header.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    fn parameter(&self, header: &str, name: &str) -> String {
+        let value = self.header(header);
+        let found = value
+            .split(';')
+            .find_map(|part| part.trim().strip_prefix(&format!("{name}=")).map(str::to_owned));
+        found.unwrap_or_default().trim_matches('"').to_owned()
+    }
+
+    /// The parts that hold no others.
+    fn leaves(&self) -> Vec<Part> {
+        let boundary = self.parameter("content-type", "boundary");
+        if boundary.is_empty() {
+            return vec![Self { header: self.header.clone(), body: self.body.clone() }];
+        }
+        let marker = format!("--{boundary}");
+        let parts = self.body.split(&marker).skip(1).filter(|part| !part.starts_with("--"));
+        parts
+            .flat_map(|part| Part::read(part.trim_start_matches("\r\n").trim_end_matches("\r\n")).leaves())
+            .collect()
+    }
+
+    fn content(&self) -> Vec<u8> {
+        match self.header("content-transfer-encoding").as_str() {
+            "base64" => {
+                let text: String = self.body.split_whitespace().collect();
+                STANDARD.decode(text).expect("base64")
+            }
+            "quoted-printable" => quoted_printable(&self.body.replace("=\r\n", "")),
+            _ => self.body.clone().into_bytes(),
+        }
+    }
+}
+
+fn quoted_printable(text: &str) -> Vec<u8> {
+    let mut parts = text.split('=');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).expect("two digits"));
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    bytes
+}
+
+/// Encoded words in base64 (RFC 2047); white space between two of them is none.
+fn words(header: &str) -> String {
+    let decoded = |word: &str| {
+        let word = word.strip_prefix("=?utf-8?b?")?.strip_suffix("?=")?;
+        Some(STANDARD.decode(word).expect("base64"))
+    };
+    let (mut bytes, mut after_encoded) = (vec![], None);
+    for word in header.split(' ') {
+        let encoded = decoded(word);
+        let both_encoded = after_encoded == Some(true) && encoded.is_some();
+        if after_encoded.replace(encoded.is_some()).is_some() && !both_encoded {
+            bytes.push(b' ');
+        }
+        bytes.extend(encoded.unwrap_or_else(|| word.as_bytes().to_vec()));
+    }
+    String::from_utf8(bytes).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_letters_as_they_are() {
+    let double = Double::new().await;
+    contract::holds(&double).await;
+    assert!(!double.carrier().repeats_safely());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_used_again_and_one_that_the_server_has_closed_is_not_missed() {
+    let double = Double::new().await;
+    for n in 0..3 {
+        double
+            .carrier
+            .carry(&mail(&format!("hello:{n}"), "ana@example.org"), &letter())
+            .await
+            .expect("taken");
+    }
+    assert_eq!(double.server.connections(), 1);
+    double.server.fail([smtp_double::Fault::DropAfter]);
+    double.carrier.carry(&mail("hello:4", "ana@example.org"), &letter()).await.expect_err("no answer");
+    double.carrier.carry(&mail("hello:5", "ana@example.org"), &letter()).await.expect("taken");
+    assert_eq!((double.server.connections(), double.server.taken().len()), (2, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_was_cut_short_leaves_no_connection_that_another_one_would_take_up() {
+    let double = Double::new().await;
+    for n in 0..20 {
+        let (mail, letter) = (mail(&format!("cut:{n}"), "cut@example.org"), letter());
+        let cut = std::time::Duration::from_micros(200 * n);
+        // Whether it gets through in this time doesn't matter.
+        let _ = tokio::time::timeout(cut, double.carrier.carry(&mail, &letter)).await;
+        double
+            .carrier
+            .carry(&super::mail(&format!("next:{n}"), &format!("next{n}@example.org")), &letter)
+            .await
+            .expect("taken");
+    }
+    let next = double.arrived().await.into_iter().filter(|letter| letter.to.starts_with("next")).count();
+    assert_eq!(next, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_is_told_with_a_name() {
+    let double = Double::new().await;
+    double.carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await.expect("taken");
+    let message = Part::read(&double.server.taken()[0].message);
+    assert!(message.header("from").contains("=?utf-8?b?"), "{}", message.header("from"));
+    assert_eq!(message.header("x-mail-id"), "hello:1");
+    assert_eq!(double.carrier.check().await.expect("it answers").len(), 1);
+}
