@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{Failed, run};
 use crate::config::{Config, KEYS, MailConfig};
+use crate::platform::mail;
 use crate::platform::signals::Redis;
 use crate::platform::store::Access;
 
@@ -89,11 +90,12 @@ async fn signals(config: &Config) -> Found {
 }
 
 async fn mail(config: &Config) -> Found {
-    match &config.mail {
-        MailConfig::Outbox => Ok("the outbox, at /outbox".to_owned()),
-        MailConfig::Ses(ses) => Ok(format!("AWS SES in {}, from {}", ses.region, ses.sender.address)),
-        MailConfig::Smtp(smtp) => Ok(format!("SMTP, from {}", smtp.sender.address)),
-    }
+    let part = match &config.mail {
+        MailConfig::Outbox => return Ok("the outbox, at /outbox".to_owned()),
+        MailConfig::Ses(ses) => format!("AWS SES in {}, from {}", ses.region, ses.sender.address),
+        MailConfig::Smtp(smtp) => format!("SMTP, from {}", smtp.sender.address),
+    };
+    Ok(format!("{part}: {}", mail::check(&config.mail).await?.join("; ")))
 }
 
 async fn payments(config: &Config) -> Found {

@@ -106,8 +106,8 @@ pub(super) const MAILS: Described =
 pub(super) const CARRIES: Described = counter(
     "orientation_mail_carries_total",
     &["outcome"],
-    "Letters handed to the carrier: `taken`, `temporary` (throttled, not reached: comes back) or `permanent` (refused \
-     for good).",
+    "Letters handed to the carrier: `taken`, `temporary` (not reached: comes back), `throttled` (too fast: comes back), \
+     `uncertain` (no answer: comes back, and may go twice) or `permanent` (refused for good).",
 );
 pub(super) const CARRY_SECONDS: Described =
     histogram("orientation_mail_carry_duration_seconds", &[], "How long the carrier took to answer.");
