@@ -14,39 +14,42 @@ import bad_input
 from service import Service, artefacts
 
 HERE = pathlib.Path(__file__).parent
-ROLES = ("stranger", "newcomer", "submitted", "registered", "leader")
+ROLES = ("stranger", "newcomer", "submitted", "registered", "leader", "administrator")
+# What nobody here can have accepted: only SNS's own signature is believed, and only where letters leave by SES.
+NEVER_ACCEPTED = ("receiveSesNotification",)
 SEED = "3"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "30")
 # Roles at once: the service and two of them keep two cores busy.
 AT_ONCE = 2
 
 
-def start(role, url, folder):
+def start(role, service, folder):
     """Schemathesis in one role; what it says goes to a file."""
     # Names of its own: the service refuses keys of ours that it doesn't know.
     environment = os.environ | {
         "FUZZ_ROLE": role,
-        "FUZZ_URL": url,
+        "FUZZ_URL": service.url,
+        "FUZZ_STORE": service.store,
         "FUZZ_REPORT": str(folder / f"{role}.json"),
         "SCHEMATHESIS_HOOKS": "hooks",
         "PYTHONPATH": str(HERE),
     }
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"),
-        "run", f"{url}/openapi.json", "--seed", SEED, "--max-examples", EXAMPLES, "--no-color",
+        "run", f"{service.url}/openapi.json", "--seed", SEED, "--max-examples", EXAMPLES, "--no-color",
         "--report", "junit", "--report-junit-path", str(folder / f"{role}.xml"),
     ]  # fmt: skip
     said = open(folder / f"{role}.txt", "w")
     return subprocess.Popen(command, env=environment, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
 
 
-def run_all(url, folder):
+def run_all(service, folder):
     """The roles that failed."""
     waiting, running, failed = list(ROLES), {}, []
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             role = waiting.pop(0)
-            running[role] = (start(role, url, folder), time.monotonic())
+            running[role] = (start(role, service, folder), time.monotonic())
         for role, (process, began) in list(running.items()):
             if process.poll() is not None:
                 del running[role]
@@ -93,7 +96,7 @@ def main():
     try:
         names = operations(service.url)
         bad_input.run(service.url)
-        failed = run_all(service.url, folder)
+        failed = run_all(service, folder)
     finally:
         log = service.stop()
     rows, statuses = accepted(names, folder)
@@ -104,7 +107,8 @@ def main():
     faults = []
     for role in failed:
         faults.append(f"{role}: an answer does not conform\n{(folder / f'{role}.txt').read_text()}")
-    faults += [f"{name} was never accepted" for name, row in rows.items() if not sum(row.values())]
+    expected = [name for name in rows if name not in NEVER_ACCEPTED]
+    faults += [f"{name} was never accepted" for name in expected if not sum(rows[name].values())]
     faults += [f"{name} answered {s}" for name, counts in statuses.items() for s in counts if s[0] == "5"]
     faults += [f"{service.log.name}: a handler panicked"] if "panicked" in log else []
     for fault in faults:

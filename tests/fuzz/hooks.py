@@ -13,9 +13,9 @@ import unicodedata
 
 import schemathesis
 
-from service import COOKIE, FORM, PASSWORD, People, event, signature
+from service import ADMINISTRATOR, COOKIE, FORM, PASSWORD, People, event, signature, suppress
 
-ROLES = ("stranger", "newcomer", "submitted", "registered", "leader")
+ROLES = ("stranger", "newcomer", "submitted", "registered", "leader", "administrator")
 ROLE = os.environ["FUZZ_ROLE"]
 SESSION_ENDS = ("signOut",)
 
@@ -38,13 +38,18 @@ class Me:
     """The account of this role, with what it has."""
 
     def __init__(self):
-        self.account = None if ROLE == "stranger" else people.account("leader" if ROLE == "leader" else "student")
+        self.account = self.own_account()
         self.cookie = None
         self.order = None
         if ROLE in ("submitted", "registered"):
             self.order = people.register(self.session(), student_id())
         if ROLE == "registered":
             people.pay(self.order)
+
+    def own_account(self):
+        if ROLE == "administrator":
+            return {"email": ADMINISTRATOR, "password": PASSWORD}
+        return None if ROLE == "stranger" else people.account("leader" if ROLE == "leader" else "student")
 
     def session(self):
         """The cookie of a session that lives."""
@@ -136,6 +141,8 @@ def before_call(context, case, kwargs):
     if "orderId" in (case.path_parameters or {}):
         orders = [order["id"] for order in (me.order, foreign_order) if order]
         case.path_parameters["orderId"] = chance.choice(orders + [case.path_parameters["orderId"]])
+    if "suppressionId" in (case.path_parameters or {}) and ROLE == "administrator" and chance.random() < 0.6:
+        case.path_parameters["suppressionId"] = suppress(next(people.numbers))
     if operation(case) == "receiveStripeEvent":
         if chance.random() < 0.4:
             case.body = real_event()

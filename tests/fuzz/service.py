@@ -1,5 +1,6 @@
 """The service as it is shipped, on a folder and a port of its own, and people who use it."""
 
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -8,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -17,6 +19,7 @@ import requests
 SECRET = "whsec_fuzzed_and_used_nowhere_else"
 COOKIE = "orientation_session"
 PASSWORD = "seven tall herons wade at dawn"
+ADMINISTRATOR = "administrator@example.org"
 
 # A form that the shipped event.toml takes.
 FORM = {
@@ -50,6 +53,7 @@ class Service:
             "ORIENTATION_LOG": "warn",
             "STRIPE_WEBHOOK_SECRETS": SECRET,
         }
+        self.store = os.path.join(self.folder, "orientation.db")
         self.log = open(log, "w+")
         self.process = subprocess.Popen(
             [os.environ["ORIENTATION_PROGRAM"]], env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True
@@ -57,6 +61,8 @@ class Service:
         self.url = self.process.stdout.readline().strip().rstrip("/")
         if not self.url:
             raise SystemExit(f"The service did not start: {log} says why.")
+        create = [os.environ["ORIENTATION_PROGRAM"], "admin", "create", "--email", ADMINISTRATOR]
+        subprocess.run(create, env=environment, input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
 
     def stop(self):
         """Ends the service and returns what it logged."""
@@ -134,6 +140,21 @@ class People:
         headers = {"Content-Type": "application/json", "Stripe-Signature": signature(body)}
         answer = self.http.post(f"{self.url}/v1/webhooks/stripe", data=body, headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
+
+
+def suppress(number):
+    """An entry on the suppression list. By the interface only SNS puts one there, and its key isn't ours."""
+    address = f"bounced-{number}@example.org"
+    entry = {
+        "id": f"019f0000-0000-7000-8000-{number:012}",
+        "address": address,
+        "addressKey": address,
+        "cause": "bounce",
+        "createdAt": "2026-09-01T07:00:00.000Z",
+    }
+    with contextlib.closing(sqlite3.connect(os.environ["FUZZ_STORE"], timeout=60)) as store, store:
+        store.execute("INSERT INTO suppressions (id, doc) VALUES (?, ?)", (entry["id"], json.dumps(entry)))
+    return entry["id"]
 
 
 class NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):
