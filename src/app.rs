@@ -273,12 +273,20 @@ fn serve_metrics(page: Option<MetricsPage>) -> Option<AbortOnDropHandle<()>> {
     page.map(|page| AbortOnDropHandle::new(tokio::spawn(page.serve())))
 }
 
+/// The store that is configured, made and migrated.
 async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleError> {
-    make_folder(&config.data)
-        .map_err(|error| AssembleError::Folder { folder: config.data.display().to_string(), error })?;
-    let store = Store::sqlite(&config.data.join("orientation.db"), access)?;
+    let store = match &config.mongodb {
+        Some(address) => Store::mongo(address.expose(), access).await?,
+        None => open_file(config, access)?,
+    };
     store.prepare(&schemas()).await?;
     Ok(store)
+}
+
+fn open_file(config: &Config, access: Access) -> Result<Store, AssembleError> {
+    make_folder(&config.data)
+        .map_err(|error| AssembleError::Folder { folder: config.data.display().to_string(), error })?;
+    Ok(Store::sqlite(&config.data.join("orientation.db"), access)?)
 }
 
 /// What carries signals. Names at Redis begin with the store's, so that several faculties may share one.

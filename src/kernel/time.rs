@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A point in time in whole milliseconds since 1970-01-01 UTC: as fine as every store keeps it.
 ///
-/// Written as RFC 3339 text of fixed width (`2026-09-01T07:00:00.000Z`), which sorts as time does.
+/// Written as RFC 3339 text of fixed width (`2026-09-01T07:00:00.000Z`), which sorts as time does; in formats that
+/// are not for people (BSON) as a native date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -73,14 +74,37 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.rfc3339())
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&self.rfc3339());
+        }
+        bson::DateTime::from_millis(self.0).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc().into()).map_err(de::Error::custom)
+        // Not by `is_human_readable`: inside `flatten` and tagged enums serde's buffer always says that it is.
+        deserializer.deserialize_any(TextOrDate)
+    }
+}
+
+/// Reads whichever form is there.
+struct TextOrDate;
+
+impl<'de> de::Visitor<'de> for TextOrDate {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time as RFC 3339 text or as a native date")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        DateTime::parse_from_rfc3339(text).map(|time| time.to_utc().into()).map_err(E::custom)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, date: A) -> Result<Timestamp, A::Error> {
+        let date = bson::DateTime::deserialize(de::value::MapAccessDeserializer::new(date))?;
+        Ok(Timestamp::from_millis(date.timestamp_millis()))
     }
 }
 
@@ -133,6 +157,30 @@ mod tests {
             assert_eq!(text.len(), 26, "{text}");
             assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), time);
         }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Visit {
+        at: Timestamp,
+        until: Option<Timestamp>,
+        #[serde(flatten)]
+        inner: Inner,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Inner {
+        times: Vec<Timestamp>,
+    }
+
+    #[test]
+    fn bson_holds_native_dates_at_every_depth_and_gives_the_same_times_back() {
+        let time = Timestamp::from_millis(1_788_246_000_123);
+        let visit = Visit { at: time, until: Some(time), inner: Inner { times: vec![time] } };
+        let bytes = bson::serialize_to_vec(&visit).unwrap();
+        assert_eq!(bson::deserialize_from_slice::<Visit>(&bytes).unwrap(), visit);
+        let stored: bson::Document = bson::deserialize_from_slice(&bytes).unwrap();
+        let date = bson::DateTime::from_millis(time.as_millis());
+        assert_eq!(stored, bson::doc! { "at": date, "until": date, "times": [date] });
     }
 
     #[test]

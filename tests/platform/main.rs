@@ -3,6 +3,9 @@
 mod gateway;
 mod jobs;
 mod mail;
+#[path = "../doubles/proxy.rs"]
+#[allow(dead_code, reason = "each test binary uses another part of it")]
+mod proxy;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signals;

@@ -4,11 +4,20 @@
 use async_trait::async_trait;
 
 use super::error::Result;
-use super::{Filter, Query, Schema, Stats};
+use super::{Filter, Format, Query, Schema, Stats};
 
-/// A database. The verbs mean what [`Store`](super::Store) says of them; a document is its JSON text in UTF-8.
+/// A database. The verbs mean what [`Store`](super::Store) says of them; a document is its bytes in the database's
+/// format.
 #[async_trait]
 pub(super) trait Backend: Send + Sync {
+    fn format(&self) -> Format;
+
+    /// See [`Store::name`](super::Store::name).
+    fn name(&self) -> &str;
+
+    /// Whether transactions that write the same document collide, so that they had better stand in line.
+    fn collides(&self) -> bool;
+
     async fn prepare(&self, schemas: &[Schema]) -> Result<()>;
     async fn get(&self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>>;
     async fn find(&self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>>;

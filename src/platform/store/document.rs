@@ -1,4 +1,4 @@
-//! What is kept: documents, their indexes and their versions.
+//! What is kept: documents, their indexes and their versions, and the bytes that a database keeps of them.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -56,6 +56,28 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Why it is not there.
+    pub(super) fn unmakeable(&self) -> StoreError {
+        StoreError::Unusable(format!(
+            "the unique index `{}` can't be made: stored documents already have the same key",
+            self.name
+        ))
+    }
+}
+
+/// How a database keeps documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON text in UTF-8; times are text.
+    Json,
+    /// BSON; times are dates.
+    Bson,
+}
+
+/// A document in one format, written again in another: see [`Schema::rewrite`].
+pub(super) type Rewrite = fn(&[u8], Format, Format) -> Result<Vec<u8>>;
+
 /// A document's declaration as a value, for [`Store::prepare`](super::Store::prepare).
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
@@ -67,11 +89,20 @@ pub struct Schema {
     pub migrations: &'static [Migration],
     /// See [`Document::INDEXES`].
     pub indexes: &'static [Index],
+    /// Writes a stored document of this version in another format. Only its own type knows which of its texts are
+    /// times.
+    pub(super) rewrite: Rewrite,
 }
 
 /// The declaration of `D`.
 pub const fn schema<D: Document>() -> Schema {
-    Schema { collection: D::COLLECTION, version: D::VERSION, migrations: D::MIGRATIONS, indexes: D::INDEXES }
+    Schema {
+        collection: D::COLLECTION,
+        version: D::VERSION,
+        migrations: D::MIGRATIONS,
+        indexes: D::INDEXES,
+        rewrite: |bytes, from, to| encode(&decode::<D>(bytes, from)?, to),
+    }
 }
 
 impl Schema {
@@ -104,23 +135,35 @@ impl Schema {
 }
 
 /// The document as it is stored.
-pub(super) fn encode<D: Document>(document: &D) -> Result<Vec<u8>> {
-    serde_json::to_vec(document).map_err(|error| unreadable::<D>("written", &error))
+pub(super) fn encode<D: Document>(document: &D, format: Format) -> Result<Vec<u8>> {
+    match format {
+        Format::Json => {
+            serde_json::to_vec(document).map_err(|error| unreadable::<D>("written", &place(&error)))
+        }
+        Format::Bson => bson::serialize_to_vec(document).map_err(|_| unreadable::<D>("written", "as BSON")),
+    }
 }
 
 /// The stored document.
-pub(super) fn decode<D: Document>(bytes: &[u8]) -> Result<D> {
-    serde_json::from_slice(bytes).map_err(|error| unreadable::<D>("read", &error))
+pub(super) fn decode<D: Document>(bytes: &[u8], format: Format) -> Result<D> {
+    match format {
+        Format::Json => {
+            serde_json::from_slice(bytes).map_err(|error| unreadable::<D>("read", &place(&error)))
+        }
+        Format::Bson => bson::deserialize_from_slice(bytes).map_err(|_| unreadable::<D>("read", "as BSON")),
+    }
+}
+
+fn place(error: &serde_json::Error) -> String {
+    format!("{:?} error at column {}", error.classify(), error.column())
 }
 
 /// serde's own sentence quotes values, and those may be personal: the place has to do.
-fn unreadable<D: Document>(verb: &str, error: &serde_json::Error) -> StoreError {
+fn unreadable<D: Document>(verb: &str, place: &str) -> StoreError {
     StoreError::Failed(format!(
-        "a document of `{}` can't be {verb} as version {} ({:?} error at column {})",
+        "a document of `{}` can't be {verb} as version {} ({place})",
         D::COLLECTION,
-        D::VERSION,
-        error.classify(),
-        error.column()
+        D::VERSION
     ))
 }
 
@@ -131,7 +174,13 @@ mod tests {
     const SAME: Migration = |document| document;
 
     fn at_version(version: u32, migrations: &'static [Migration]) -> Schema {
-        Schema { collection: "things", version, migrations, indexes: &[] }
+        Schema {
+            collection: "things",
+            version,
+            migrations,
+            indexes: &[],
+            rewrite: |bytes, _, _| Ok(bytes.to_vec()),
+        }
     }
 
     #[test]

@@ -22,12 +22,14 @@
 //! - An outcome, a refusal too, is told only once all that it was based on is safe on the disk.
 //! - A rule over several documents writes to the one that guards it: a snapshot alone does not hold it.
 //!
-//! Beneath stands one adapter per database (`sqlite`), behind the `backend` port, which knows bytes and no
+//! Beneath stands one adapter per database (`sqlite`, `mongo`), behind the `backend` port, which knows bytes and no
 //! documents. `tests/platform/store` is the contract that every adapter keeps.
 
 mod backend;
 mod document;
 mod error;
+mod lines;
+mod mongo;
 mod query;
 mod sqlite;
 mod stats;
@@ -43,11 +45,11 @@ use std::time::Duration;
 use futures_util::{Stream, TryStreamExt, stream};
 
 use backend::Backend;
-pub use document::{Document, Index, Migration, Schema, schema};
+pub use document::{Document, Format, Index, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
+use lines::Lines;
 pub use query::{Dir, Filter, Query, Value};
-pub use sqlite::Access;
 pub use stats::Stats;
 pub use tx::Tx;
 
@@ -58,6 +60,15 @@ const WORK_LIMIT: Duration = Duration::from_secs(5);
 /// How many documents [`Store::stream`] reads at a time.
 const STREAM_PAGE: u32 = 500;
 
+/// What a process opens the database for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To serve requests and to work on jobs. On SQLite one process at a time; on MongoDB any number.
+    Serving,
+    /// To do one thing beside those that serve: `admin`, `check`. It migrates nothing while one serves.
+    Beside,
+}
+
 /// The database, as services hold it. Clones are cheap and mean the same database.
 #[derive(Clone)]
 pub struct Store {
@@ -65,6 +76,7 @@ pub struct Store {
     after_commit: Arc<OnceLock<Hook>>,
     work_limit: Duration,
     reruns: Arc<stats::Counter>,
+    lines: Arc<Lines>,
 }
 
 type Hook = Box<dyn Fn(&[&'static str]) + Send + Sync>;
@@ -78,8 +90,28 @@ impl Store {
         Ok(Self::over(Arc::new(sqlite::Sqlite::open(path, access)?)))
     }
 
+    /// Connects to the MongoDB at `uri` (`mongodb://…` or `mongodb+srv://…`); the database is the one that its path
+    /// names, or `orientation`.
+    ///
+    /// Fails with a sentence for the operator, which never shows the address's password, when the address can't be
+    /// read, no server answers within some seconds, or the server has no transactions.
+    pub async fn mongo(uri: &str, access: Access) -> Result<Self> {
+        Ok(Self::over(Arc::new(mongo::Mongo::open(uri, access).await?)))
+    }
+
     fn over(backend: Arc<dyn Backend>) -> Self {
-        Self { backend, after_commit: Arc::default(), work_limit: WORK_LIMIT, reruns: Arc::default() }
+        Self {
+            backend,
+            after_commit: Arc::default(),
+            work_limit: WORK_LIMIT,
+            reruns: Arc::default(),
+            lines: Arc::default(),
+        }
+    }
+
+    /// The database's name, or of a file its name without extension: what is shared beside the store bears it.
+    pub fn name(&self) -> &str {
+        self.backend.name()
     }
 
     /// The same store with another limit on how long the work inside a transaction may run (otherwise five
@@ -89,10 +121,12 @@ impl Store {
         self
     }
 
-    /// Makes the collections and indexes of these documents and brings what is stored up to their versions, all
-    /// in one transaction. Done at each start; where nothing has changed it changes nothing.
+    /// Makes the collections and indexes of these documents and brings what is stored up to their versions. Done at
+    /// each start, by one process at a time; where nothing has changed it changes nothing. A migration that fails
+    /// leaves everything as it was.
     ///
-    /// Fails with [`StoreError::Unusable`] when a collection was written by a newer program.
+    /// Fails with [`StoreError::Unusable`] when a collection was written by a newer program, or would have to be
+    /// migrated while others serve.
     pub async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
         for schema in schemas {
             schema.check()?;
@@ -109,18 +143,23 @@ impl Store {
 
     /// What the store has done since it was opened, for metrics.
     pub fn stats(&self) -> Stats {
-        Stats { conflicts: self.reruns.get(), ..self.backend.stats() }
+        let stats = self.backend.stats();
+        Stats { conflicts: self.reruns.get(), queue: stats.queue + self.lines.waiting.get(), ..stats }
     }
 
     /// The document with this id.
     pub async fn get<D: Document>(&self, id: &str) -> Result<Option<D>> {
-        self.backend.get(D::COLLECTION, id).await?.map(|bytes| document::decode(&bytes)).transpose()
+        self.backend
+            .get(D::COLLECTION, id)
+            .await?
+            .map(|bytes| document::decode(&bytes, self.backend.format()))
+            .transpose()
     }
 
     /// The documents that the query asks for, in its order, as many as its limit lets through.
     pub async fn find<D: Document>(&self, query: Query) -> Result<Vec<D>> {
         let found = self.backend.find(D::COLLECTION, query).await?;
-        found.iter().map(|bytes| document::decode(bytes)).collect()
+        found.iter().map(|bytes| document::decode(bytes, self.backend.format())).collect()
     }
 
     /// How many documents match.

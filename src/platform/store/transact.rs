@@ -1,10 +1,13 @@
 //! How a transaction is run: begun, worked in, ended, and run again when it collides.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::error::Result;
 use super::tx::{Running, Tx};
 use super::{Store, StoreError};
+use crate::kernel::faults::guarded;
 
 /// How long a transaction that collides is run again before its caller is told that the store is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,6 +21,13 @@ tokio::task_local! { static IN_TRANSACTION: (); }
 enum Run<T, E> {
     Told(Result<T, E>),
     Collided,
+}
+
+fn refuse_nested() -> Result<()> {
+    match IN_TRANSACTION.try_with(|()| ()) {
+        Ok(()) => Err(StoreError::Nested),
+        Err(_) => Ok(()),
+    }
 }
 
 impl Store {
@@ -35,10 +45,36 @@ impl Store {
         T: Send,
         E: From<StoreError> + Send,
     {
-        if IN_TRANSACTION.try_with(|()| ()).is_ok() {
-            return Err(StoreError::Nested.into());
+        self.transact_until(Instant::now() + PATIENCE, work).await
+    }
+
+    /// The same for work that writes a document which many want to write at once, named by `guard`. Where such
+    /// transactions would collide, those of one process stand in line instead, ten seconds at most
+    /// ([`StoreError::Busy`]); on SQLite they stand in line anyway.
+    pub async fn transact_at<T, E, F, Fut>(&self, guard: &str, work: F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
+        if !self.backend.collides() || !guarded("store-line") {
+            return self.transact(work).await;
         }
+        refuse_nested()?;
         let give_up = Instant::now() + PATIENCE;
+        let _turn = self.lines.turn(guard, give_up).await?;
+        self.transact_until(give_up, work).await
+    }
+
+    async fn transact_until<T, E, F, Fut>(&self, give_up: Instant, work: F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
+        refuse_nested()?;
         let mut longest = Duration::from_millis(2);
         loop {
             if let Run::Told(outcome) = self.run(&work).await? {
@@ -53,18 +89,6 @@ impl Store {
         }
     }
 
-    /// The same for work that writes a document which many want to write at once, named by `guard`. Where such
-    /// transactions would collide they stand in line instead; on SQLite they stand in line anyway.
-    pub async fn transact_at<T, E, F, Fut>(&self, _guard: &str, work: F) -> Result<T, E>
-    where
-        F: Fn(Tx) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T, E>> + Send,
-        T: Send,
-        E: From<StoreError> + Send,
-    {
-        self.transact(work).await
-    }
-
     /// Runs the work once. This frame owns the transaction and `Tx` only points at it: when the caller hangs up
     /// or panics, it is undone from here. A failure of the database is told as such, whatever the work made of it.
     async fn run<T, E, F, Fut>(&self, work: &F) -> Result<Run<T, E>>
@@ -73,7 +97,7 @@ impl Store {
         Fut: Future<Output = Result<T, E>>,
     {
         let running = Running::new(self.backend.begin().await?);
-        let work = IN_TRANSACTION.scope((), work(running.handle()));
+        let work = IN_TRANSACTION.scope((), work(running.handle(self.backend.format())));
         let Ok(outcome) = tokio::time::timeout(self.work_limit, work).await else {
             return Err(StoreError::TooSlow);
         };

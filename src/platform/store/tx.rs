@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::backend::BackendTx;
-use super::document::{decode, encode};
+use super::document::{Format, decode, encode};
 use super::error::Result;
 use super::{Document, Filter, Query, StoreError};
 
@@ -13,6 +13,7 @@ use super::{Document, Filter, Query, StoreError};
 /// than the work runs is of no use: its verbs say [`StoreError::TxAborted`].
 pub struct Tx {
     inner: Weak<Mutex<Inner>>,
+    format: Format,
 }
 
 impl Tx {
@@ -20,14 +21,14 @@ impl Tx {
     pub async fn get<D: Document>(&self, id: &str) -> Result<Option<D>> {
         let mut step = self.step().await?;
         let found = step.backend()?.get(D::COLLECTION, id).await;
-        step.settle(found.and_then(|found| found.map(|bytes| decode(&bytes)).transpose()))
+        step.settle(found.and_then(|found| found.map(|bytes| decode(&bytes, self.format)).transpose()))
     }
 
     /// The documents that the query asks for.
     pub async fn find<D: Document>(&self, query: Query) -> Result<Vec<D>> {
         let mut step = self.step().await?;
         let found = step.backend()?.find(D::COLLECTION, query).await;
-        step.settle(found.and_then(|found| found.iter().map(|bytes| decode(bytes)).collect()))
+        step.settle(found.and_then(|found| found.iter().map(|bytes| decode(bytes, self.format)).collect()))
     }
 
     /// How many documents match. It reads them all: keep a number in a document where many ask for it.
@@ -39,7 +40,7 @@ impl Tx {
 
     /// Adds a new document. [`StoreError::Duplicate`] if its id or a unique index is taken.
     pub async fn insert<D: Document>(&self, document: &D) -> Result<()> {
-        let bytes = encode(document)?;
+        let bytes = encode(document, self.format)?;
         let mut step = self.step().await?;
         let done = step.backend()?.insert(D::COLLECTION, document.id(), bytes).await;
         step.settle(done)
@@ -48,7 +49,7 @@ impl Tx {
     /// Writes a document in place of the one with its id, or adds it. [`StoreError::Duplicate`] if a unique
     /// index is taken by another.
     pub async fn put<D: Document>(&self, document: &D) -> Result<()> {
-        let bytes = encode(document)?;
+        let bytes = encode(document, self.format)?;
         let mut step = self.step().await?;
         let done = step.backend()?.put(D::COLLECTION, document.id(), bytes).await;
         step.settle(done)
@@ -93,8 +94,8 @@ impl Running {
         Self(Arc::new(Mutex::new(Inner { backend: Some(backend), failure: None, notes: Vec::new() })))
     }
 
-    pub fn handle(&self) -> Tx {
-        Tx { inner: Arc::downgrade(&self.0) }
+    pub fn handle(&self, format: Format) -> Tx {
+        Tx { inner: Arc::downgrade(&self.0), format }
     }
 
     /// Takes the transaction back; waits for a verb that an escaped handle has under way.

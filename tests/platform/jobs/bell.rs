@@ -16,8 +16,6 @@ use orientation::platform::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 
-use tempfile::TempDir;
-
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Does {
     Ring,
@@ -110,7 +108,8 @@ impl Drop for Swing<'_> {
 /// A store with its bells, a clock that the test moves, and any number of workers.
 pub struct Tower {
     pub store: Store,
-    _folder: TempDir,
+    /// What ends with the test: a folder, a database.
+    _place: Box<dyn Send>,
     pub clock: Arc<ManualClock>,
     pub signals: Arc<InProcess>,
     pub ringer: Arc<Ringer>,
@@ -119,7 +118,9 @@ pub struct Tower {
 }
 
 impl Tower {
-    pub async fn on((store, folder): (Store, TempDir)) -> Self {
+    /// On a store, which lives as long as its place.
+    pub async fn on<P: Send + 'static>(store: impl Future<Output = (Store, P)>) -> Self {
+        let (store, place) = store.await;
         store.prepare(&schemas()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
         let (tell, heard) = mpsc::unbounded_channel();
@@ -132,7 +133,7 @@ impl Tower {
         Self {
             jobs: Jobs::new(store.clone(), clock.clone()),
             store,
-            _folder: folder,
+            _place: Box::new(place),
             clock,
             signals: Arc::new(InProcess::new(0.0)),
             ringer: Arc::new(ringer),

@@ -2,4 +2,5 @@
 //! above it.
 
 mod bell;
+mod mongo;
 mod sqlite;

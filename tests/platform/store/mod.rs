@@ -4,5 +4,6 @@
 //! adapter's `fresh()` above it, so that every rule is a test with a name per adapter. What only one adapter can
 //! be asked stands beside its `fresh()`.
 
+pub mod mongo;
 mod sqlite;
 mod things;

@@ -23,16 +23,7 @@ use self::readers::{Points, Scans};
 use self::writer::Writers;
 use super::backend::{Backend, BackendTx};
 use super::error::Result;
-use super::{Filter, Query, Schema, Stats};
-
-/// What a process opens the file for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// To serve requests and to work on jobs: one process at a time.
-    Serving,
-    /// To do one thing beside the process that serves: `admin`, `check`. It migrates nothing while one serves.
-    Beside,
-}
+use super::{Access, Filter, Format, Query, Schema, Stats};
 
 /// How long one that starts to serve waits for another to let go of the file: one that is just ending, or that
 /// prepares it beside nobody.
@@ -43,6 +34,7 @@ pub(super) struct Sqlite {
     writers: Writers,
     points: Points,
     scans: Scans,
+    name: String,
 }
 
 impl Sqlite {
@@ -53,12 +45,25 @@ impl Sqlite {
             Access::Beside => None,
         };
         let writers = Writers::start(connect(path, WRITING)?, lock, path)?;
-        Ok(Self { writers, points: Points::open(path)?, scans: Scans::open(path)? })
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { writers, points: Points::open(path)?, scans: Scans::open(path)?, name })
     }
 }
 
 #[async_trait]
 impl Backend for Sqlite {
+    fn format(&self) -> Format {
+        Format::Json
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn collides(&self) -> bool {
+        false
+    }
+
     async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
         self.writers.prepare(schemas).await
     }

@@ -91,10 +91,7 @@ fn definition(collection: &str, index: &Index) -> String {
 
 fn unmakeable(index: &Index, error: StoreError) -> StoreError {
     match error {
-        StoreError::Duplicate { .. } => StoreError::Unusable(format!(
-            "the unique index `{}` can't be made: stored documents already have the same key",
-            index.name
-        )),
+        StoreError::Duplicate { .. } => index.unmakeable(),
         other => other,
     }
 }
@@ -136,6 +133,7 @@ mod tests {
         version: 1,
         migrations: &[],
         indexes: &[Index::unique("order", &["a.b", "group"]), Index::on("by_rank", &["rank"])],
+        rewrite: |document, _, _| Ok(document.to_vec()),
     };
 
     fn schema_changes(conn: &Connection) -> i64 {

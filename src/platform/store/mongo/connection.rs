@@ -1,0 +1,153 @@
+//! How the driver is set up, and how long it may take.
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use bson::doc;
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+};
+use mongodb::{Client, Database};
+use tokio::time::timeout;
+
+use super::super::StoreError;
+use super::super::error::Result;
+use super::error::{failed, reason};
+
+/// The database that an address without a path means.
+const DATABASE: &str = "orientation";
+
+/// How long a call looks for a server that it can go to. An election takes some seconds; while nobody answers,
+/// requests fail after this and can be told to come back.
+const SELECTION: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How often each server is looked at, so that one that has gone silent is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The longest that one call may take: half of what a request has.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Connections of this process. A transaction needs one while a verb of it is under way.
+const CONNECTIONS: u32 = 64;
+
+/// Connections that may be made at the same time: more than the driver's two, so that a rush after an outage finds
+/// some soon.
+const CONNECTING: u32 = 8;
+
+/// What was written is on the disks of most servers.
+pub(super) fn durable() -> WriteConcern {
+    WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
+}
+
+/// A client and the database that the address means, once a server that has transactions has answered.
+pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
+    let options = options(uri).await?;
+    let hosts = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let name = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
+    let client = Client::with_options(options).map_err(|error| unusable(&hosts, &reason(&error)))?;
+    let db = client.database(&name);
+    let hello = timeout(CALL, db.run_command(doc! { "hello": 1 }).into_future())
+        .await
+        .map_err(|_elapsed| unusable(&hosts, &no_answer()))?
+        .map_err(|error| unusable(&hosts, &reason(&error)))?;
+    let has_transactions =
+        hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|it| it == "isdbgrid");
+    match has_transactions {
+        true => Ok((client, db)),
+        false => Err(standing_alone(&hosts)),
+    }
+}
+
+/// What the address says, and what we know better.
+async fn options(uri: &str) -> Result<ClientOptions> {
+    let parsed = timeout(CALL, ClientOptions::parse(uri).into_future()).await;
+    // The driver's own sentence quotes the address, and a password stands in it.
+    let mut options = parsed.ok().and_then(std::result::Result::ok).ok_or_else(unreadable)?;
+    options.app_name.get_or_insert_with(|| "orientation".to_owned());
+    options.server_selection_timeout = Some(SELECTION);
+    options.connect_timeout = Some(CONNECT);
+    options.heartbeat_freq = Some(HEARTBEAT);
+    options.max_pool_size.get_or_insert(CONNECTIONS);
+    options.max_connecting.get_or_insert(CONNECTING);
+    options.retry_writes = Some(true);
+    options.retry_reads = Some(true);
+    options.write_concern = Some(durable());
+    options.read_concern = Some(ReadConcern::majority());
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    Ok(options)
+}
+
+fn unreadable() -> StoreError {
+    StoreError::Unusable(
+        "the address of MongoDB can't be read, or its name can't be looked up: it has the form \
+         mongodb://user:password@host:27017/orientation or mongodb+srv://user:password@cluster/orientation, with \
+         : / ? # [ ] @ and % in user and password written as %3A and so on"
+            .into(),
+    )
+}
+
+fn unusable(hosts: &str, why: &str) -> StoreError {
+    StoreError::Unusable(format!("the MongoDB at {hosts} can't be used: {why}"))
+}
+
+fn standing_alone(hosts: &str) -> StoreError {
+    StoreError::Unusable(format!(
+        "the MongoDB at {hosts} stands alone, and has no transactions: make it a replica set, which may have one \
+         member (start mongod with --replSet rs0, then run rs.initiate() once in mongosh)"
+    ))
+}
+
+fn no_answer() -> String {
+    format!("it did not answer within {} s", CALL.as_secs())
+}
+
+/// What a call of the driver ends in. It ends after ten seconds, even if the server has gone silent.
+pub(super) async fn bounded<T>(
+    call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
+) -> Result<T> {
+    match timeout(CALL, call.into_future()).await {
+        Ok(ended) => ended.map_err(failed),
+        Err(_elapsed) => Err(StoreError::Failed(format!("MongoDB: {}", no_answer()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::options::{ConnectionString, HostInfo};
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_looked_up_is_understood() {
+        let address = "mongodb+srv://ana:s%3Acret@cluster0.example.mongodb.net/week?authSource=admin";
+        let parsed = ConnectionString::parse(address).unwrap();
+        assert_eq!(parsed.host_info, HostInfo::DnsRecord("cluster0.example.mongodb.net".into()));
+        assert_eq!(parsed.default_database.as_deref(), Some("week"));
+        assert_eq!(parsed.tls, Some(mongodb::options::Tls::Enabled(mongodb::options::TlsOptions::default())));
+        assert_eq!(parsed.credential.unwrap().password.as_deref(), Some("s:cret"));
+    }
+
+    #[tokio::test]
+    async fn what_holds_the_promises_can_not_be_turned_off_in_the_address() {
+        let address = "mongodb://h/?w=0&journal=false&retryWrites=false&readPreference=secondary&readConcernLevel=local";
+        let options = options(address).await.unwrap();
+        assert_eq!(options.write_concern, Some(durable()));
+        assert_eq!(options.read_concern, Some(ReadConcern::majority()));
+        assert_eq!(options.retry_writes, Some(true));
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        assert_eq!(options.selection_criteria, Some(primary));
+    }
+
+    #[tokio::test]
+    async fn a_bad_address_is_refused_without_being_shown() {
+        for address in
+            ["ana:s3cret@host", "mongodb://ana:s3cret:x@host", "mongodb://ana:s3cret@host/?s3cret=1"]
+        {
+            let refused = options(address).await.unwrap_err().to_string();
+            assert!(refused.contains("mongodb://") && !refused.contains("s3cret"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the driver's errors mean.
+
+use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
+
+use super::super::StoreError;
+
+/// A unique key is taken.
+const DUPLICATE_KEY: i32 = 11000;
+
+/// The store's word for an error of the driver.
+pub(super) fn failed(error: Error) -> StoreError {
+    if let Some(message) = duplicate(&error) {
+        return StoreError::Duplicate { index: violated(message).into() };
+    }
+    if collided(&error) {
+        return StoreError::Conflict;
+    }
+    StoreError::Failed(format!("MongoDB: {}", reason(&error)))
+}
+
+/// Whether the transaction may succeed if it runs again: another wrote the same, or the connection was lost. Whoever
+/// has looked for a server in vain has waited for long enough.
+fn collided(error: &Error) -> bool {
+    error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+        && !matches!(*error.kind, ErrorKind::ServerSelection { .. })
+}
+
+/// What the server says about a taken key. It names the key: not to be shown.
+fn duplicate(error: &Error) -> Option<&str> {
+    match error.kind.as_ref() {
+        ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
+            Some(&write.message)
+        }
+        ErrorKind::Command(command) if command.code == DUPLICATE_KEY => Some(&command.message),
+        _ => None,
+    }
+}
+
+/// The index in "E11000 duplicate key error collection: db.jobs index: jobs_waiting dup key: { … }".
+fn violated(message: &str) -> &str {
+    match message.split("index: ").nth(1).and_then(|rest| rest.split_whitespace().next()) {
+        Some("_id_") => "id",
+        Some(index) => index,
+        None => "unknown",
+    }
+}
+
+/// Why, in words that never hold what is in a document: the server's own do.
+pub(super) fn reason(error: &Error) -> String {
+    match error.kind.as_ref() {
+        ErrorKind::Authentication { .. } => "it refuses the user or the password".into(),
+        ErrorKind::ServerSelection { message, .. } | ErrorKind::DnsResolve { message, .. } => message.clone(),
+        ErrorKind::Io(error) => error.to_string(),
+        ErrorKind::ConnectionPoolCleared { .. } => "its connections were lost".into(),
+        ErrorKind::IncompatibleServer { message, .. } | ErrorKind::InvalidTlsConfig { message, .. } => {
+            message.clone()
+        }
+        ErrorKind::SessionsNotSupported => "it has no sessions".into(),
+        ErrorKind::Command(command) => told(command.code, &command.code_name),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => {
+            told(write.code, write.code_name.as_deref().unwrap_or_default())
+        }
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => told(concern.code, &concern.code_name),
+        _ => "the driver could not carry out the call".into(),
+    }
+}
+
+fn told(code: i32, name: &str) -> String {
+    format!("it answered with error {code} {name}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_read_off_the_servers_sentence() {
+        let sentence =
+            |index| format!("E11000 duplicate key error collection: a.b index: {index} dup key: {{ x: 1 }}");
+        assert_eq!(violated(&sentence("jobs_waiting")), "jobs_waiting");
+        assert_eq!(violated(&sentence("_id_")), "id");
+        assert_eq!(violated("something else"), "unknown");
+    }
+}

@@ -1,0 +1,122 @@
+//! Documents brought from version to version.
+//!
+//! First in memory: what can't be migrated is found before anything is changed. Then a page at a time, each page and
+//! how far it goes in one transaction, so that a migration that was cut off goes on where it stopped.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bson::{Document, RawDocumentBuf, doc};
+use futures_util::TryStreamExt;
+use mongodb::options::ReadConcern;
+use mongodb::{Client, Collection, Database};
+
+use super::super::error::Result;
+use super::super::{Format, Schema, StoreError};
+use super::bytes::{inward, json};
+use super::connection::{bounded, durable};
+use super::prepare::{Version, versions};
+
+/// Documents that are read at a time.
+const PAGE: i64 = 200;
+
+/// Takes every document through the steps, and keeps nothing.
+pub(super) async fn rehearse(db: &Database, schema: &Schema, version: &Version) -> Result<()> {
+    let mut last = stopped_at(db, schema).await?;
+    loop {
+        let page = page_after(db, schema, &last).await?;
+        let Some((id, _)) = page.last() else { return Ok(()) };
+        last.clone_from(id);
+        for (_, document) in &page {
+            migrated(document, schema, version.number)?;
+        }
+    }
+}
+
+/// Takes every document through the steps.
+pub(super) async fn migrate(
+    client: &Client,
+    db: &Database,
+    schema: &Schema,
+    version: &Version,
+) -> Result<()> {
+    let mut last = stopped_at(db, schema).await?;
+    loop {
+        let page = page_after(db, schema, &last).await?;
+        let Some((id, _)) = page.last() else { break };
+        write_page(client, db, schema, version.number, &page, &last).await?;
+        last.clone_from(id);
+    }
+    let done = doc! { "$set": { "version": i64::from(schema.version) }, "$unset": { "migration": 1 } };
+    bounded(versions(db).update_one(doc! { "_id": schema.collection }, done)).await.map(drop)
+}
+
+/// The id of the last document that an earlier start has migrated; empty if none has.
+async fn stopped_at(db: &Database, schema: &Schema) -> Result<String> {
+    let stored = bounded(versions(db).find_one(doc! { "_id": schema.collection })).await?.unwrap_or_default();
+    let after = stored.get_document("migration").ok().and_then(|begun| begun.get_str("after").ok());
+    Ok(after.unwrap_or_default().to_owned())
+}
+
+async fn page_after(db: &Database, schema: &Schema, id: &str) -> Result<Vec<(String, RawDocumentBuf)>> {
+    let collection: Collection<RawDocumentBuf> = db.collection(schema.collection);
+    let page = collection.find(doc! { "_id": { "$gt": id } }).sort(doc! { "_id": 1 }).limit(PAGE);
+    let page: Vec<RawDocumentBuf> = bounded(async { page.await?.try_collect().await }).await?;
+    let with_id = |document: RawDocumentBuf| Some((document.get_str("_id").ok()?.to_owned(), document));
+    page.into_iter().map(|document| with_id(document).ok_or_else(|| unreadable(schema))).collect()
+}
+
+/// The document in the version of this program.
+fn migrated(document: &RawDocumentBuf, schema: &Schema, stored: u32) -> Result<RawDocumentBuf> {
+    let mut old = json(document)?;
+    let id = old.as_object_mut().and_then(|old| old.shift_remove("_id")).ok_or_else(|| unreadable(schema))?;
+    old["id"] = id;
+    let steps = schema.steps_from(stored)?;
+    let new = catch_unwind(AssertUnwindSafe(|| steps.iter().fold(old, |document, step| step(document))))
+        .map_err(|_| StoreError::Unusable("a migration panicked".into()))?;
+    let new = serde_json::to_vec(&new).map_err(|_| unreadable(schema))?;
+    inward(&(schema.rewrite)(&new, Format::Json, Format::Bson)?)
+}
+
+fn unreadable(schema: &Schema) -> StoreError {
+    StoreError::Unusable(format!(
+        "a document of `{}` is not of the kind that this program writes",
+        schema.collection
+    ))
+}
+
+/// Writes a page and how far it goes, unless another process has done so.
+async fn write_page(
+    client: &Client,
+    db: &Database,
+    schema: &Schema,
+    stored: u32,
+    page: &[(String, RawDocumentBuf)],
+    after: &str,
+) -> Result<()> {
+    let collection: Collection<RawDocumentBuf> = db.collection(schema.collection);
+    let mut session = bounded(client.start_session()).await?;
+    let begun = session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(durable());
+    bounded(begun).await?;
+    for (id, document) in page {
+        let new = migrated(document, schema, stored)?;
+        bounded(collection.replace_one(doc! { "_id": id }, new).session(&mut session)).await?;
+    }
+    let last = page.last().map_or(after, |(id, _)| id);
+    let progress = doc! { "$set": { "migration": { "to": i64::from(schema.version), "after": last } } };
+    let marked =
+        bounded(versions(db).update_one(still_at(schema, after), progress).session(&mut session)).await?;
+    if marked.matched_count == 0 {
+        return Err(StoreError::Unusable(
+            "another process migrates the database: start this one again".into(),
+        ));
+    }
+    bounded(session.commit_transaction()).await
+}
+
+/// The collection's version, as long as its migration stands behind the document `after`.
+fn still_at(schema: &Schema, after: &str) -> Document {
+    match after {
+        "" => doc! { "_id": schema.collection, "migration": { "$exists": false } },
+        after => doc! { "_id": schema.collection, "migration.after": after },
+    }
+}

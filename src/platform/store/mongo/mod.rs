@@ -1,0 +1,125 @@
+//! MongoDB as the store: a replica set or a sharded cluster that any number of processes share.
+//!
+//! A collection is a collection; the document's `id` is its `_id`, and times are dates, so that it reads well in
+//! MongoDB's own tools. Writes are multi-document transactions on a snapshot, acknowledged by a majority and
+//! journalled. Two that write the same document collide, and [`Store::transact`](super::Store::transact) runs the
+//! one that lost again.
+//!
+//! Every call has an end: when the server is away it fails within seconds, and when it is back it works again.
+//!
+//! Beside the documents stand `_versions` (see [`prepare`]), `_locks` (who prepares now) and `_processes` (who serves
+//! now; see [`presence`]).
+
+mod bytes;
+mod connection;
+mod error;
+mod filter;
+mod heartbeat;
+mod indexes;
+mod lock;
+mod migrate;
+mod prepare;
+mod presence;
+mod read;
+mod transaction;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bson::{RawDocumentBuf, doc};
+use mongodb::{Client, Database};
+
+use self::connection::bounded;
+use self::heartbeat::Heartbeat;
+use self::transaction::MongoTx;
+use super::backend::{Backend, BackendTx};
+use super::error::Result;
+use super::stats::Counter;
+use super::{Access, Filter, Format, Query, Schema, Stats};
+
+/// A database of MongoDB.
+pub(super) struct Mongo {
+    client: Client,
+    db: Database,
+    access: Access,
+    /// There once this process serves.
+    presence: OnceLock<Heartbeat>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    commits: Counter,
+    rollbacks: Counter,
+    commit_micros: Counter,
+}
+
+impl Mongo {
+    /// Connects; waits some seconds for the server to answer.
+    pub async fn open(uri: &str, access: Access) -> Result<Self> {
+        let (client, db) = connection::open(uri).await?;
+        Ok(Self { client, db, access, presence: OnceLock::new(), counters: Arc::default() })
+    }
+}
+
+#[async_trait]
+impl Backend for Mongo {
+    fn format(&self) -> Format {
+        Format::Bson
+    }
+
+    fn name(&self) -> &str {
+        self.db.name()
+    }
+
+    fn collides(&self) -> bool {
+        true
+    }
+
+    async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
+        prepare::prepare(&self.client, &self.db, schemas, self.access, &self.presence).await
+    }
+
+    async fn get(&self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
+        let found =
+            bounded(self.db.collection::<RawDocumentBuf>(collection).find_one(doc! { "_id": id })).await?;
+        found.as_deref().map(bytes::outward).transpose()
+    }
+
+    async fn find(&self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
+        read::find(&self.db, collection, &query).await
+    }
+
+    async fn count(&self, collection: &'static str, filter: Filter) -> Result<u64> {
+        read::count(&self.db, collection, &filter).await
+    }
+
+    async fn tally(
+        &self,
+        collection: &'static str,
+        field: &'static str,
+        filter: Filter,
+    ) -> Result<Vec<(String, u64)>> {
+        read::tally(&self.db, collection, field, filter).await
+    }
+
+    async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64> {
+        read::sum(&self.db, collection, field, &filter).await
+    }
+
+    async fn begin(&self) -> Result<Box<dyn BackendTx>> {
+        Ok(Box::new(MongoTx::begin(&self.client, &self.db, Arc::clone(&self.counters)).await?))
+    }
+
+    fn stats(&self) -> Stats {
+        let commits = self.counters.commits.get();
+        Stats {
+            transactions: commits,
+            commits,
+            rollbacks: self.counters.rollbacks.get(),
+            committing: Duration::from_micros(self.counters.commit_micros.get()),
+            ..Stats::default()
+        }
+    }
+}

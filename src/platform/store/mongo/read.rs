@@ -1,0 +1,134 @@
+//! Reads, outside of transactions on a snapshot of their own: none sees half of a transaction.
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use futures_util::TryStreamExt;
+use mongodb::action::Find;
+use mongodb::options::ReadConcern;
+use mongodb::{ClientSession, Collection, Database};
+
+use super::super::error::Result;
+use super::super::{Filter, Query, StoreError};
+use super::bytes::outward;
+use super::connection::bounded;
+use super::filter::{condition, name, order};
+
+/// Documents of a batch: all of a page in one answer.
+const BATCH: u32 = 10_000;
+
+fn asked<'a>(collection: &'a Collection<RawDocumentBuf>, query: &Query) -> Find<'a, RawDocumentBuf> {
+    collection
+        .find(condition(&query.filter))
+        .sort(order(query))
+        .limit(query.limit.into())
+        .batch_size(query.limit.min(BATCH))
+}
+
+fn all_outward(found: &[RawDocumentBuf]) -> Result<Vec<Vec<u8>>> {
+    found.iter().map(|document| outward(document)).collect()
+}
+
+pub(super) async fn find(db: &Database, collection: &str, query: &Query) -> Result<Vec<Vec<u8>>> {
+    // To MongoDB no limit, to us nothing.
+    if query.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let collection = db.collection(collection);
+    let found = async {
+        asked(&collection, query).read_concern(ReadConcern::snapshot()).await?.try_collect::<Vec<_>>().await
+    };
+    all_outward(&bounded(found).await?)
+}
+
+/// [`find`] within a transaction.
+pub(super) async fn find_in(
+    session: &mut ClientSession,
+    db: &Database,
+    collection: &str,
+    query: &Query,
+) -> Result<Vec<Vec<u8>>> {
+    if query.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let collection = db.collection(collection);
+    let found = async {
+        let mut cursor = asked(&collection, query).session(&mut *session).await?;
+        cursor.stream(session).try_collect::<Vec<_>>().await
+    };
+    all_outward(&bounded(found).await?)
+}
+
+pub(super) async fn count(db: &Database, collection: &str, filter: &Filter) -> Result<u64> {
+    let collection = db.collection::<RawDocumentBuf>(collection);
+    bounded(collection.count_documents(condition(filter)).read_concern(ReadConcern::snapshot())).await
+}
+
+/// [`count`] within a transaction.
+pub(super) async fn count_in(
+    session: &mut ClientSession,
+    db: &Database,
+    collection: &str,
+    filter: &Filter,
+) -> Result<u64> {
+    let collection = db.collection::<RawDocumentBuf>(collection);
+    bounded(collection.count_documents(condition(filter)).session(session)).await
+}
+
+pub(super) async fn tally(
+    db: &Database,
+    collection: &str,
+    field: &'static str,
+    filter: Filter,
+) -> Result<Vec<(String, u64)>> {
+    let there = filter.and(Filter::Exists(field));
+    let steps = [
+        doc! { "$match": condition(&there) },
+        doc! { "$group": { "_id": format!("${}", name(field)), "documents": { "$sum": 1_i64 } } },
+        doc! { "$sort": { "_id": 1 } },
+    ];
+    let rows = aggregate(db, collection, steps).await?;
+    let row = |row: &Document| {
+        Some((row.get_str("_id").ok()?.to_owned(), whole(row.get("documents")?)?.cast_unsigned()))
+    };
+    rows.iter().map(|one| row(one).ok_or_else(|| odd(field))).collect()
+}
+
+pub(super) async fn sum(
+    db: &Database,
+    collection: &str,
+    field: &'static str,
+    filter: &Filter,
+) -> Result<i64> {
+    let steps = [
+        doc! { "$match": condition(filter) },
+        doc! { "$group": { "_id": null, "sum": { "$sum": format!("${}", name(field)) } } },
+    ];
+    match aggregate(db, collection, steps).await?.first() {
+        None => Ok(0),
+        Some(row) => row.get("sum").and_then(whole).ok_or_else(|| odd(field)),
+    }
+}
+
+async fn aggregate<const N: usize>(
+    db: &Database,
+    collection: &str,
+    steps: [Document; N],
+) -> Result<Vec<Document>> {
+    let collection = db.collection::<Document>(collection);
+    let rows = async {
+        collection.aggregate(steps).read_concern(ReadConcern::snapshot()).await?.try_collect::<Vec<_>>().await
+    };
+    bounded(rows).await
+}
+
+/// MongoDB takes the smallest type that holds a number.
+fn whole(number: &Bson) -> Option<i64> {
+    match number {
+        Bson::Int32(number) => Some((*number).into()),
+        Bson::Int64(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn odd(field: &str) -> StoreError {
+    StoreError::Failed(format!("`{field}` holds something else than it is asked for"))
+}
