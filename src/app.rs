@@ -40,6 +40,9 @@ use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
 use crate::platform::store::{Access, Schema, Store, StoreError};
 
+/// The embedded store's file in its folder.
+pub(crate) const STORE_FILE: &str = "orientation.db";
+
 /// How long requests and jobs that are under way may go on after the word to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -286,7 +289,7 @@ async fn open_store(config: &Config, access: Access) -> Result<Store, AssembleEr
 fn open_file(config: &Config, access: Access) -> Result<Store, AssembleError> {
     make_folder(&config.data)
         .map_err(|error| AssembleError::Folder { folder: config.data.display().to_string(), error })?;
-    Ok(Store::sqlite(&config.data.join("orientation.db"), access)?)
+    Ok(Store::sqlite(&config.data.join(STORE_FILE), access)?)
 }
 
 /// What carries signals. Names at Redis begin with the store's, so that several faculties may share one.
@@ -324,7 +327,7 @@ fn open_gateway(sandbox: &Arc<Sandbox>) -> Arc<dyn Gateway> {
 }
 
 /// Makes the folder if it isn't there, for this user alone: keys and forms lie in it.
-fn make_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -332,7 +335,7 @@ fn make_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// All documents there are.
-fn schemas() -> Vec<Schema> {
+pub(crate) fn schemas() -> Vec<Schema> {
     [
         accounts::schemas(),
         jobs::schemas(),

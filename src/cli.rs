@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod copy;
 mod demo;
 mod health;
 mod openapi;
@@ -54,6 +55,18 @@ enum Command {
     Admin(AdminCommand),
     /// Send students through the whole way and tell what happened
     Demo(DemoOptions),
+    /// Copy a whole store into an empty one, of the same kind or not, while nobody serves from either
+    ///
+    /// A store is a folder or a file of SQLite, or an address of MongoDB. An address with a password is better given by
+    /// the environment than on the command line, where others on the machine see it.
+    Copy {
+        /// What to copy [default: the folder in ORIENTATION_DATA]
+        #[arg(long, value_name = "STORE")]
+        from: Option<String>,
+        /// Where to [default: the address in ORIENTATION_MONGODB_URI]
+        #[arg(long, value_name = "STORE")]
+        to: Option<String>,
+    },
     /// Say what is configured, which part serves what, and try each; fail if a key is bad or a part can't be used
     Check,
     /// Ask the service that runs here whether it is ready; fail if it isn't. For health checks of containers
@@ -133,6 +146,7 @@ async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Openapi { check, to }) => openapi::write(&to, check).await,
         Some(Command::Admin(AdminCommand::Create { email, link })) => admin::create(&email, link).await,
         Some(Command::Demo(options)) => demo::run(options).await,
+        Some(Command::Copy { from, to }) => copy::run(from, to).await,
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
     }

@@ -1,6 +1,8 @@
 //! The port that a database's adapter implements. It knows bytes and names, no documents, so that it can be
 //! used as a trait object.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::error::Result;
@@ -32,6 +34,21 @@ pub(super) trait Backend: Send + Sync {
 
     /// Begins a transaction; waits for its turn where the database has one writer.
     async fn begin(&self) -> Result<Box<dyn BackendTx>>;
+
+    /// The collections that were ever prepared, with the version of what they hold.
+    async fn versions(&self) -> Result<BTreeMap<String, u32>>;
+
+    /// Whether it holds no document at all.
+    async fn is_empty(&self) -> Result<bool>;
+
+    /// Whether others serve from it now.
+    async fn is_served(&self) -> Result<bool>;
+
+    /// Whether a copy into it was begun and not ended: see [`Store::copy_to`](super::Store::copy_to).
+    async fn is_unfinished(&self) -> Result<bool>;
+
+    /// Notes that a copy into it is begun, or has ended.
+    async fn set_unfinished(&self, unfinished: bool) -> Result<()>;
 
     /// The counters that the adapter keeps.
     fn stats(&self) -> Stats;

@@ -76,7 +76,7 @@ pub enum Format {
 }
 
 /// A document in one format, written again in another: see [`Schema::rewrite`].
-pub(super) type Rewrite = fn(&[u8], Format, Format) -> Result<Vec<u8>>;
+pub type Rewrite = fn(&[u8], Format, Format) -> Result<Vec<u8>>;
 
 /// A document's declaration as a value, for [`Store::prepare`](super::Store::prepare).
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ pub struct Schema {
     pub indexes: &'static [Index],
     /// Writes a stored document of this version in another format. Only its own type knows which of its texts are
     /// times.
-    pub(super) rewrite: Rewrite,
+    pub rewrite: Rewrite,
 }
 
 /// The declaration of `D`.

@@ -46,15 +46,18 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    fn after(millis: u64) -> Instant {
+        Instant::now() + Duration::from_millis(millis)
+    }
+
+    #[tokio::test]
     async fn whoever_waits_too_long_is_told_so_and_other_guards_are_free() {
         let lines = Lines::default();
-        let soon = || Instant::now() + Duration::from_secs(10);
-        let first = lines.turn("places", soon()).await.unwrap();
-        assert_eq!(lines.turn("places", soon()).await.unwrap_err(), StoreError::Busy);
-        lines.turn("other places", soon()).await.unwrap();
+        let first = lines.turn("places", after(0)).await.unwrap();
+        assert_eq!(lines.turn("places", after(20)).await.unwrap_err(), StoreError::Busy);
+        lines.turn("other places", after(20)).await.unwrap();
         drop(first);
-        lines.turn("places", soon()).await.unwrap();
+        lines.turn("places", after(20)).await.unwrap();
         assert_eq!(lines.waiting.get(), 0);
     }
 
@@ -62,7 +65,7 @@ mod tests {
     async fn lines_that_nobody_stands_in_are_cleared_away() {
         let lines = Lines::default();
         for guard in 0..100 {
-            lines.turn(&guard.to_string(), Instant::now() + Duration::from_secs(10)).await.unwrap();
+            lines.turn(&guard.to_string(), after(20)).await.unwrap();
         }
         assert_eq!(lines.by_guard.lock().unwrap().len(), 1);
     }

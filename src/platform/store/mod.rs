@@ -26,8 +26,10 @@
 //! documents. `tests/platform/store` is the contract that every adapter keeps.
 
 mod backend;
+mod copy;
 mod document;
 mod error;
+mod json;
 mod lines;
 mod mongo;
 mod query;
@@ -45,6 +47,7 @@ use std::time::Duration;
 use futures_util::{Stream, TryStreamExt, stream};
 
 use backend::Backend;
+pub use copy::Copied;
 pub use document::{Document, Format, Index, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
@@ -130,6 +133,9 @@ impl Store {
     pub async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
         for schema in schemas {
             schema.check()?;
+        }
+        if self.backend.is_unfinished().await? {
+            return Err(copy::unfinished());
         }
         self.backend.prepare(schemas).await
     }

@@ -11,8 +11,8 @@ use mongodb::options::ReadConcern;
 use mongodb::{Client, Collection, Database};
 
 use super::super::error::Result;
-use super::super::{Format, Schema, StoreError};
-use super::bytes::{inward, json};
+use super::super::{Format, Schema, StoreError, json};
+use super::bytes::{inward, outward};
 use super::connection::{bounded, durable};
 use super::prepare::{Version, versions};
 
@@ -67,9 +67,7 @@ async fn page_after(db: &Database, schema: &Schema, id: &str) -> Result<Vec<(Str
 
 /// The document in the version of this program.
 fn migrated(document: &RawDocumentBuf, schema: &Schema, stored: u32) -> Result<RawDocumentBuf> {
-    let mut old = json(document)?;
-    let id = old.as_object_mut().and_then(|old| old.shift_remove("_id")).ok_or_else(|| unreadable(schema))?;
-    old["id"] = id;
+    let old = json::value(&outward(document)?, Format::Bson)?;
     let steps = schema.steps_from(stored)?;
     let new = catch_unwind(AssertUnwindSafe(|| steps.iter().fold(old, |document, step| step(document))))
         .map_err(|_| StoreError::Unusable("a migration panicked".into()))?;

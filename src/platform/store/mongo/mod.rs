@@ -7,8 +7,8 @@
 //!
 //! Every call has an end: when the server is away it fails within seconds, and when it is back it works again.
 //!
-//! Beside the documents stand `_versions` (see [`prepare`]), `_locks` (who prepares now) and `_processes` (who serves
-//! now; see [`presence`]).
+//! Beside the documents stand `_versions` (see [`prepare`]), `_locks` (who prepares now), `_processes` (who serves now;
+//! see [`presence`]) and `_copies` (whether a copy into the database is under way).
 
 mod bytes;
 mod connection;
@@ -23,12 +23,13 @@ mod presence;
 mod read;
 mod transaction;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bson::{RawDocumentBuf, doc};
-use mongodb::{Client, Database};
+use bson::{Document, RawDocumentBuf, doc};
+use mongodb::{Client, Collection, Database};
 
 use self::connection::bounded;
 use self::heartbeat::Heartbeat;
@@ -61,6 +62,17 @@ impl Mongo {
         let (client, db) = connection::open(uri).await?;
         Ok(Self { client, db, access, presence: OnceLock::new(), counters: Arc::default() })
     }
+}
+
+impl Mongo {
+    fn copies(&self) -> Collection<Document> {
+        self.db.collection("_copies")
+    }
+}
+
+/// There while a copy into the database is under way.
+fn unfinished() -> Document {
+    doc! { "_id": "unfinished" }
 }
 
 #[async_trait]
@@ -110,6 +122,37 @@ impl Backend for Mongo {
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {
         Ok(Box::new(MongoTx::begin(&self.client, &self.db, Arc::clone(&self.counters)).await?))
+    }
+
+    async fn versions(&self) -> Result<BTreeMap<String, u32>> {
+        let stored = prepare::stored_versions(&self.db).await?;
+        Ok(stored.into_iter().map(|(collection, version)| (collection, version.number)).collect())
+    }
+
+    async fn is_empty(&self) -> Result<bool> {
+        for name in bounded(self.db.list_collection_names()).await? {
+            let ours = name.starts_with('_') || name.starts_with("system.");
+            let collection = self.db.collection::<RawDocumentBuf>(&name);
+            if !ours && bounded(collection.find_one(doc! {})).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn is_served(&self) -> Result<bool> {
+        presence::others_serve(&self.db, self.presence.get()).await
+    }
+
+    async fn is_unfinished(&self) -> Result<bool> {
+        Ok(bounded(self.copies().find_one(unfinished())).await?.is_some())
+    }
+
+    async fn set_unfinished(&self, is_unfinished: bool) -> Result<()> {
+        match is_unfinished {
+            true => bounded(self.copies().insert_one(unfinished())).await.map(drop),
+            false => bounded(self.copies().delete_one(unfinished())).await.map(drop),
+        }
     }
 
     fn stats(&self) -> Stats {

@@ -5,6 +5,7 @@
 //! batch that is committed as one: see [`writer`]. Other connections read beside it: see [`readers`].
 
 mod connection;
+mod copies;
 mod lock;
 mod prepare;
 mod readers;
@@ -12,6 +13,7 @@ mod sql;
 mod transaction;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,6 +97,27 @@ impl Backend for Sqlite {
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {
         Ok(Box::new(self.writers.begin().await?))
+    }
+
+    async fn versions(&self) -> Result<BTreeMap<String, u32>> {
+        self.scans.read(copies::versions).await
+    }
+
+    async fn is_empty(&self) -> Result<bool> {
+        self.scans.read(copies::is_empty).await
+    }
+
+    /// Whoever serves has the lock, so that nobody else does.
+    async fn is_served(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn is_unfinished(&self) -> Result<bool> {
+        self.scans.read(copies::is_unfinished).await
+    }
+
+    async fn set_unfinished(&self, unfinished: bool) -> Result<()> {
+        self.writers.run_alone(copies::marking(unfinished)).await
     }
 
     fn stats(&self) -> Stats {

@@ -89,6 +89,18 @@ impl Writers {
             .map_err(|error| StoreError::Failed(format!("the preparation ended early: {error}")))?
     }
 
+    /// Runs a statement in a batch of its own.
+    pub async fn run_alone(&self, statement: String) -> Result<()> {
+        let mut writer = self.turn().await;
+        writer.commit_batch().tell();
+        writer.open_batch().await?;
+        if let Err(error) = writer.run(&statement) {
+            writer.abandon_batch();
+            return Err(error);
+        }
+        writer.commit_batch().outcome
+    }
+
     async fn turn(&self) -> OwnedMutexGuard<Writer> {
         let _in_line = self.counters.queue.hold();
         Arc::clone(&self.line).lock_owned().await

@@ -3,6 +3,7 @@
 #[path = "../contract/mod.rs"]
 mod contract;
 
+mod copies;
 mod native;
 mod outages;
 mod starts;

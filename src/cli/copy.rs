@@ -1,0 +1,124 @@
+//! `orientation copy`: a whole store into an empty one, compared at the end.
+
+use std::path::{Path, PathBuf};
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failed, run};
+use crate::app::{STORE_FILE, make_folder, schemas};
+use crate::kernel::Secret;
+use crate::platform::store::{Access, Copied, Store};
+
+/// Digits of a checksum that are shown: enough to tell two apart.
+const DIGITS: usize = 16;
+
+/// Where a store is.
+enum Place {
+    File(PathBuf),
+    Mongo(Secret<String>),
+}
+
+/// Copies one store into another and prints what was copied.
+///
+/// # Errors
+/// If a store can't be opened or is served, the target isn't empty, or the two differ at the end.
+pub(super) async fn run(from: Option<String>, to: Option<String>) -> Result<(), Failed> {
+    let source = open_source(source(from)?).await?;
+    let target = open_target(target(to)?).await?;
+    let schemas = schemas();
+    let documents = source.documents(&schemas).await.map_err(Failed::because)?;
+    let bar = ProgressBar::new(documents).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} documents, {per_sec}, {eta} left")
+            .expect("the template is right"),
+    );
+    let copied = source.copy_to(&target, &schemas, |done| bar.set_position(done)).await;
+    bar.finish_and_clear();
+    let copied = copied.map_err(Failed::because)?;
+    println!("{}", table(&copied));
+    println!("{documents} documents are copied; number and checksum of every collection agree.");
+    Ok(())
+}
+
+fn table(copied: &[Copied]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["collection", "documents", "checksum"]);
+    for one in copied {
+        table.add_row([one.collection, &one.documents.to_string(), &one.checksum[..DIGITS]]);
+    }
+    if let Some(documents) = table.column_mut(1) {
+        documents.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn source(from: Option<String>) -> Result<Place, Failed> {
+    match from {
+        Some(from) => Ok(place(from)),
+        None => Ok(Place::File(run::configuration()?.data.join(STORE_FILE))),
+    }
+}
+
+fn target(to: Option<String>) -> Result<Place, Failed> {
+    let missing = || Failed("where to? Give --to, or set ORIENTATION_MONGODB_URI".into());
+    match to {
+        Some(to) => Ok(place(to)),
+        None => run::configuration()?.mongodb.map(Place::Mongo).ok_or_else(missing),
+    }
+}
+
+/// An address, a file that ends in `.db`, or else a folder.
+fn place(written: String) -> Place {
+    if written.starts_with("mongodb://") || written.starts_with("mongodb+srv://") {
+        return Place::Mongo(Secret::new(written));
+    }
+    let path = PathBuf::from(written);
+    match path.extension() {
+        Some(extension) if extension == "db" => Place::File(path),
+        _ => Place::File(path.join(STORE_FILE)),
+    }
+}
+
+async fn open_source(place: Place) -> Result<Store, Failed> {
+    match place {
+        Place::File(path) if !path.exists() => {
+            Err(Failed(format!("there is no store at {}", path.display())))
+        }
+        other => open(other).await,
+    }
+}
+
+async fn open_target(place: Place) -> Result<Store, Failed> {
+    if let Place::File(path) = &place {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        make_folder(folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
+    }
+    open(place).await
+}
+
+/// A file is taken as if to serve from it: nobody else may meanwhile.
+async fn open(place: Place) -> Result<Store, Failed> {
+    match place {
+        Place::File(path) => Store::sqlite(&path, Access::Serving),
+        Place::Mongo(address) => Store::mongo(address.expose(), Access::Beside).await,
+    }
+    .map_err(Failed::because)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_an_address_a_file_or_a_folder() {
+        let file = |written: &str| match place(written.to_owned()) {
+            Place::File(path) => path,
+            Place::Mongo(_) => panic!("{written}"),
+        };
+        assert_eq!(file("data"), Path::new("data").join("orientation.db"));
+        assert_eq!(file("backup/monday.db"), Path::new("backup/monday.db"));
+        for address in ["mongodb://127.0.0.1/x", "mongodb+srv://cluster0.example.net/x"] {
+            assert!(matches!(place(address.to_owned()), Place::Mongo(_)), "{address}");
+        }
+    }
+}

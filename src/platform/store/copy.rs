@@ -1,0 +1,201 @@
+//! All documents of one database into another, of the same kind or not: for a faculty that outgrew its one machine.
+//!
+//! Each document is read as its own type and written again, since only that knows which texts are times. Whether
+//! nothing was lost on the way is then shown by what stands in the databases: the number of documents and a checksum
+//! over them, as JSON in the order of their ids.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::error::Result;
+use super::{Filter, Format, Query, Schema, Store, StoreError, json};
+
+/// Documents that are copied at a time, in one transaction.
+const PAGE: u32 = 200;
+
+/// What was copied of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Its name.
+    pub collection: &'static str,
+    /// Its documents.
+    pub documents: u64,
+    /// SHA-256 over them, the same in both databases, as lower-case hexadecimal digits.
+    pub checksum: String,
+}
+
+impl Store {
+    /// How many documents the collections hold together.
+    pub async fn documents(&self, schemas: &[Schema]) -> Result<u64> {
+        let mut documents = 0;
+        for schema in schemas {
+            documents += self.backend.count(schema.collection, Filter::All).await?;
+        }
+        Ok(documents)
+    }
+
+    /// Copies everything into `target`, which is empty, while nobody serves from either. `tell` hears after each page
+    /// how many documents are copied. Until all is there and compared, the target can't be prepared.
+    ///
+    /// Fails with [`StoreError::Unusable`] when this database is served, is of another version or holds what the
+    /// schemas don't name, when the target isn't empty, or when the two differ at the end.
+    pub async fn copy_to(
+        &self,
+        target: &Self,
+        schemas: &[Schema],
+        tell: impl Fn(u64) + Send + Sync,
+    ) -> Result<Vec<Copied>> {
+        self.can_be_copied(schemas).await?;
+        target.can_be_filled().await?;
+        target.backend.set_unfinished(true).await?;
+        target.backend.prepare(schemas).await?;
+        let (mut all, mut done) = (Vec::new(), 0);
+        for schema in schemas {
+            let mut copied = Sum::default();
+            let mut query = Some(first_page());
+            while let Some(asked) = query {
+                let page = self.page(schema, asked, &mut copied).await?;
+                target.write(schema, self.backend.format(), &page.documents).await?;
+                done += page.documents.len() as u64;
+                tell(done);
+                query = page.next;
+            }
+            all.push(copied.end(schema));
+        }
+        for (schema, copied) in schemas.iter().zip(&all) {
+            if target.checked(schema).await? != *copied {
+                return Err(differs(schema));
+            }
+        }
+        if self.backend.is_served().await? {
+            return Err(served());
+        }
+        target.backend.set_unfinished(false).await?;
+        Ok(all)
+    }
+
+    async fn can_be_copied(&self, schemas: &[Schema]) -> Result<()> {
+        if self.backend.is_unfinished().await? {
+            return Err(unfinished());
+        }
+        if self.backend.is_served().await? {
+            return Err(served());
+        }
+        let known: BTreeMap<_, _> =
+            schemas.iter().map(|schema| (schema.collection, schema.version)).collect();
+        for (collection, stored) in self.backend.versions().await? {
+            if known.get(collection.as_str()) != Some(&stored) {
+                return Err(StoreError::Unusable(format!(
+                    "the source holds `{collection}` in version {stored}, which is not what this program writes: start \
+                     the service of this version on it once, or copy with the program that wrote it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn can_be_filled(&self) -> Result<()> {
+        if self.backend.is_unfinished().await? {
+            return Err(unfinished());
+        }
+        match self.backend.is_empty().await? {
+            true => Ok(()),
+            false => Err(StoreError::Unusable(
+                "the target is not empty: name a database that holds nothing".into(),
+            )),
+        }
+    }
+
+    /// Reads a page and adds it to the sum.
+    async fn page(&self, schema: &Schema, query: Query, sum: &mut Sum) -> Result<Page> {
+        let documents = self.backend.find(schema.collection, query).await?;
+        let mut last = None;
+        for document in &documents {
+            last = Some(sum.add(document, self.backend.format())?);
+        }
+        let full = documents.len() == PAGE as usize;
+        let next = last.filter(|_| full).map(|id| first_page().after(vec![id.into()]));
+        Ok(Page { documents, next })
+    }
+
+    /// Adds documents of a database that keeps them in `format`.
+    async fn write(&self, schema: &Schema, format: Format, documents: &[Vec<u8>]) -> Result<()> {
+        let mut tx = self.backend.begin().await?;
+        for document in documents {
+            let id = id_of(&json::value(document, format)?)?;
+            let rewritten = (schema.rewrite)(document, format, self.backend.format())?;
+            tx.insert(schema.collection, &id, rewritten).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn checked(&self, schema: &Schema) -> Result<Copied> {
+        let mut sum = Sum::default();
+        let mut query = Some(first_page());
+        while let Some(asked) = query {
+            query = self.page(schema, asked, &mut sum).await?.next;
+        }
+        Ok(sum.end(schema))
+    }
+}
+
+struct Page {
+    documents: Vec<Vec<u8>>,
+    /// What comes behind it.
+    next: Option<Query>,
+}
+
+fn first_page() -> Query {
+    Query::new(Filter::All).limit(PAGE)
+}
+
+/// Number and checksum of documents.
+#[derive(Default)]
+struct Sum {
+    documents: u64,
+    hash: Sha256,
+}
+
+impl Sum {
+    /// Adds one, whatever the order of its fields; returns its id.
+    fn add(&mut self, document: &[u8], format: Format) -> Result<String> {
+        let mut document = json::value(document, format)?;
+        document.sort_all_objects();
+        self.hash.update(document.to_string());
+        self.hash.update("\n");
+        self.documents += 1;
+        id_of(&document)
+    }
+
+    fn end(self, schema: &Schema) -> Copied {
+        let hash = self.hash.finalize();
+        let checksum = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Copied { collection: schema.collection, documents: self.documents, checksum }
+    }
+}
+
+fn id_of(document: &serde_json::Value) -> Result<String> {
+    let id = document["id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| StoreError::Failed("a stored document has no id".into()))
+}
+
+pub(super) fn unfinished() -> StoreError {
+    StoreError::Unusable(
+        "a copy into this database was begun and not ended, so that something may be missing: remove the database and \
+         copy again"
+            .into(),
+    )
+}
+
+fn served() -> StoreError {
+    StoreError::Unusable("processes serve from the source: stop them first, and copy again".into())
+}
+
+fn differs(schema: &Schema) -> StoreError {
+    StoreError::Unusable(format!(
+        "`{}` in the target is not what stands in the source: something wrote to one of them meanwhile, or a document \
+         holds a field that this program doesn't know",
+        schema.collection
+    ))
+}
