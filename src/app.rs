@@ -109,7 +109,7 @@ impl App {
     ) -> Result<Self, AssembleError> {
         let store = open_store(&config, access).await?;
         let keys = Arc::new(Keys::load(&store, &*ids, clock.now(), &config.keys).await?);
-        let signals = Metered::over(open_signals(&config, &keys).await?);
+        let signals = Metered::over(open_signals(&config, &store, &keys).await?);
         let metrics = Arc::new(Metrics::new(store.clone(), signals.clone(), clock.clone()));
         let metrics_page = open_metrics_page(&config, access, &metrics).await?;
         let letter_frame = LetterFrame::new(&config);
@@ -293,11 +293,16 @@ fn open_file(config: &Config, access: Access) -> Result<Store, AssembleError> {
 }
 
 /// What carries signals. Names at Redis begin with the store's, so that several faculties may share one.
-async fn open_signals(config: &Config, keys: &Keys) -> Result<Arc<dyn Signals>, AssembleError> {
+async fn open_signals(
+    config: &Config,
+    store: &Store,
+    keys: &Keys,
+) -> Result<Arc<dyn Signals>, AssembleError> {
     let Some(url) = &config.redis else { return Ok(Arc::new(InProcess::new(config.limits))) };
     // The same in all processes, and nobody is ever told.
     let pepper = Secret::new(keys.seal("signals", "limits"));
-    Ok(Arc::new(Redis::connect(url, "orientation:orientation:", config.limits, pepper).await?))
+    let prefix = format!("orientation:{}:", store.name());
+    Ok(Arc::new(Redis::connect(url, &prefix, config.limits, pepper).await?))
 }
 
 /// What takes letters away.

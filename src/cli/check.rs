@@ -11,7 +11,7 @@ use super::{Failed, run};
 use crate::config::{Config, KEYS, MailConfig};
 use crate::platform::mail;
 use crate::platform::signals::Redis;
-use crate::platform::store::Access;
+use crate::platform::store::{Access, Store};
 
 /// A part that doesn't answer within this time can't be used either.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -73,6 +73,10 @@ async fn in_time(trying: impl Future<Output = Found>) -> Found {
 }
 
 async fn store(config: &Config) -> Found {
+    if let Some(address) = &config.mongodb {
+        let store = Store::mongo(address.expose(), Access::Beside).await.map_err(|error| error.to_string())?;
+        return Ok(format!("MongoDB, database {}: answers, and has transactions", store.name()));
+    }
     let folder = config.data.display();
     if !config.data.join("orientation.db").exists() {
         return Ok(format!("SQLite in {folder}: made at the first start"));
