@@ -60,3 +60,26 @@ impl Health {
         Ok(Readiness { oldest_due, signals: self.signals.state() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Secret, SystemClock};
+    use crate::platform::jobs;
+    use crate::platform::signals::Redis;
+    use crate::platform::store::{Access, Store};
+
+    #[tokio::test]
+    async fn a_service_whose_redis_is_away_is_ready_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap();
+        store.prepare(&jobs::schemas()).await.unwrap();
+        // Nobody listens on the port of `tcpmux`.
+        let nobody = Secret::new("redis://127.0.0.1:1".to_owned());
+        let signals = Redis::connect(&nobody, "test:", 1.0, Secret::new(String::new())).await.unwrap();
+        let health = Health::new(Jobs::new(store, Arc::new(SystemClock)), Arc::new(signals));
+        let ready = health.readiness().await.unwrap();
+        assert!(matches!(ready.signals, SignalsState::Away { .. }), "{ready:?}");
+        assert_eq!(ready.oldest_due, Duration::ZERO);
+    }
+}
