@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::super::StoreError;
 use super::super::error::Result;
 use super::error::{failed, reason};
+use crate::platform::tls::choose_cryptography;
 
 /// The database that an address without a path means.
 const DATABASE: &str = "orientation";
@@ -63,6 +64,7 @@ pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
 
 /// What the address says, and what we know better.
 async fn options(uri: &str) -> Result<ClientOptions> {
+    choose_cryptography();
     let parsed = timeout(CALL, ClientOptions::parse(uri).into_future()).await;
     // The driver's own sentence quotes the address, and a password stands in it.
     let mut options = parsed.ok().and_then(std::result::Result::ok).ok_or_else(unreadable)?;
