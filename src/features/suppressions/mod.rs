@@ -13,7 +13,7 @@ mod subscribers;
 
 pub use controller::SuppressionsController;
 pub use model::SnsNotification;
-pub use service::{LiftError, ReceiveError, Received, Suppressions};
+pub use service::{LiftError, ReceiveError, Suppressions};
 pub use subscribers::{NotificationSweeps, SweepNotifications};
 
 use crate::platform::store::{Schema, schema};

@@ -13,15 +13,10 @@ use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
 const MOST: u32 = 100;
 /// Longer than a notification could be believed again.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How often a message is taken in while others put its addresses on the list.
+const TRIES: u32 = 5;
 /// Removed in one transaction.
 const BATCH: u32 = 500;
-
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received {
-    /// It took effect, had done so before, or is about nothing that ends letters.
-    Taken,
-}
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +65,12 @@ impl Suppressions {
         Self { store, clock, ids, sns }
     }
 
-    /// Takes in a message of SNS, as it came.
+    /// Takes in a message of SNS, as it came. One that has come before, or is about nothing that ends letters, changes
+    /// nothing.
     ///
     /// # Errors
     /// [`ReceiveError`], if it is not believed or can't be taken now.
-    pub async fn receive(&self, body: &[u8]) -> Result<Received, ReceiveError> {
+    pub async fn receive(&self, body: &[u8]) -> Result<(), ReceiveError> {
         let sns = self.sns.as_ref().ok_or(ReceiveError::NotConfigured)?;
         let now = self.clock.now();
         let message = sns.read(body, now).await?;
@@ -85,7 +81,7 @@ impl Suppressions {
                 tracing::warn!(topic = message.topic, "SNS will tell nothing more of letters that come back");
             }
         }
-        Ok(Received::Taken)
+        Ok(())
     }
 
     /// Once per message, however often it comes.
@@ -124,13 +120,14 @@ impl Suppressions {
             verdict.addresses.iter().map(listed).collect::<Vec<_>>()
         };
         let entries = verdict.as_ref().map(entry).unwrap_or_default();
-        loop {
+        for _ in 0..TRIES {
             match self.store.transact(async |tx| record(&tx, &taken, &entries).await).await {
                 Err(StoreError::Duplicate { index }) if index == Suppression::BY_ADDRESS => {}
                 Err(StoreError::Duplicate { .. }) => return Ok(()),
                 settled => return settled,
             }
         }
+        Err(StoreError::Busy)
     }
 
     /// Up to `limit` (at most 100) addresses, the latest first, those after the entry `after`; and whether there are

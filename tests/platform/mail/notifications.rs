@@ -40,7 +40,7 @@ impl Desk {
     }
 
     async fn receive(&self, body: &str) -> Result<(), ReceiveError> {
-        self.suppressions.receive(body.as_bytes()).await.map(|_| ())
+        self.suppressions.receive(body.as_bytes()).await
     }
 
     /// What `body` is refused for.
