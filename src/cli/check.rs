@@ -74,7 +74,8 @@ async fn in_time(trying: impl Future<Output = Found>) -> Found {
 
 async fn store(config: &Config) -> Found {
     if let Some(address) = &config.mongodb {
-        let store = Store::mongo(address.expose(), Access::Beside).await.map_err(|error| error.to_string())?;
+        let store =
+            Store::mongo(address.expose(), Access::Beside).await.map_err(|error| error.to_string())?;
         return Ok(format!("MongoDB, database {}: answers, and has transactions", store.name()));
     }
     let folder = config.data.display();
