@@ -8,9 +8,14 @@ mod acknowledged;
 mod audit;
 mod beside;
 mod configuration;
+#[path = "../doubles/mod.rs"]
+mod doubles;
 mod endings;
 mod kills;
+mod letters;
 mod points;
 mod program;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod students;
 mod way;
