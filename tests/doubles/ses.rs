@@ -99,6 +99,11 @@ impl Ses {
         lock(&self.state).taken.clone()
     }
 
+    /// How many letters to this address were taken.
+    pub fn taken_to(&self, email: &str) -> usize {
+        lock(&self.state).taken.iter().filter(|taken| taken.to.eq_ignore_ascii_case(email)).count()
+    }
+
     /// How often each mail was taken.
     pub fn times(&self) -> BTreeMap<String, usize> {
         let mut times = BTreeMap::new();
