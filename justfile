@@ -30,7 +30,7 @@ review:
 
 # Measure speed and size beside bare programs, in one run, as a table
 bench *ARGS:
-    cargo bench --bench speed -- {{ARGS}}
+    ./scripts/bench {{ARGS}}
 
 # Licences and advisories of all dependencies
 deny:

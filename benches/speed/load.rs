@@ -30,6 +30,8 @@ pub struct Outcome {
 /// An answer.
 pub struct Answer {
     pub status: u16,
+    /// `name=value` of the cookie that it sets.
+    pub cookie: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -105,6 +107,11 @@ impl Load {
 }
 
 impl Outcome {
+    /// What took this long each, all together `took`.
+    pub fn of(times: Vec<Duration>, took: Duration) -> Self {
+        Self { times, took, refused: 0 }
+    }
+
     /// This and another round of the same.
     pub fn add(&mut self, other: Self) {
         self.times.extend(other.times);
@@ -116,14 +123,17 @@ impl Outcome {
         self.times.len() as f64 / self.took.as_secs_f64()
     }
 
-    /// Requests a second, p50 and p99.
-    pub fn told(&self) -> String {
+    /// The time within which this part of a hundred was answered, in milliseconds.
+    pub fn within(&self, part: usize) -> f64 {
         let mut times = self.times.clone();
         times.sort();
-        let at = |part: usize| {
-            times.get(times.len() * part / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
-        };
-        format!("{:>7.0} a second, p50 {:.2} ms, p99 {:.2} ms", self.a_second(), at(50), at(99))
+        times.get(times.len() * part / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
+    }
+
+    /// Requests a second, p50 and p99.
+    pub fn told(&self) -> String {
+        let (rate, p50, p99) = (self.a_second(), self.within(50), self.within(99));
+        format!("{rate:>7.0} a second, p50 {p50:.2} ms, p99 {p99:.2} ms")
     }
 
     /// The rate as a part of a peer's.
@@ -163,16 +173,18 @@ impl Connection {
         let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let text = std::str::from_utf8(&bytes[..head]).expect("headers are ASCII");
         let status = text.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
-        let length = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
+        let header = |wanted: &str| {
+            let pairs = text.lines().filter_map(|line| line.split_once(':'));
+            pairs.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim()).next()
+        };
+        let length = header("content-length").and_then(|value| value.parse::<usize>().ok());
+        let cookie = header("set-cookie").and_then(|value| value.split(';').next()).map(str::to_owned);
         let end = head + length.unwrap_or(0);
         if bytes.len() < end {
             return None;
         }
         let body = bytes[head..end].to_vec();
         self.read.drain(..end);
-        Some(Answer { status, body })
+        Some(Answer { status, cookie, body })
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here passes or fails: figures differ from machine to machine, ratios in one run less so. Load comes from this
 //! process, on the same machine, and takes its share of the cores.
 
+mod beside;
 mod load;
 mod peers;
 mod program;
@@ -45,6 +46,9 @@ fn main() {
         }
         if wanted("students") {
             students(&mut table);
+        }
+        if wanted("beside") {
+            beside::measure(&mut table).await;
         }
         println!("{table}");
     });

@@ -32,7 +32,8 @@ impl Program {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
-        let address = line.trim().trim_start_matches("http://").trim_end_matches('/');
+        // The peer says "listening on http://…".
+        let address = line.trim().rsplit("http://").next().unwrap_or_default().trim_end_matches('/');
         Self { address: address.parse().expect("the address that it listens on"), child }
     }
 

@@ -8,7 +8,7 @@ use orientation::features::accounts::{
 };
 use orientation::http::Role;
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
-use orientation::platform::store::{Access, Store, StoreError};
+use orientation::platform::store::{Access, Document, Store, StoreError};
 use serde_json::json;
 
 use crate::load;
@@ -29,7 +29,19 @@ pub fn folder() -> PathBuf {
 
 /// So many students who are signed in; their cookies.
 pub async fn students(folder: &Path, count: usize) -> Vec<String> {
-    let store = store(folder).await;
+    let everybody = signed_in(&store(folder).await, count).await;
+    everybody.into_iter().map(|student| student.cookie).collect()
+}
+
+/// A student who is signed in.
+pub struct SignedIn {
+    pub account: String,
+    pub session: String,
+    pub cookie: String,
+}
+
+/// Makes so many of them in a new store.
+pub async fn signed_in(store: &Store, count: usize) -> Vec<SignedIn> {
     let hash = hash().await;
     let now = SystemClock.now();
     let everybody: Vec<_> = (0..count)
@@ -52,7 +64,12 @@ pub async fn students(folder: &Path, count: usize) -> Vec<String> {
             .await;
         stored.expect("a new store");
     }
-    everybody.into_iter().map(|(_, _, cookie)| cookie).collect()
+    let told = |(account, session, cookie): (Account, Session, String)| SignedIn {
+        account: account.id,
+        session: session.id().to_owned(),
+        cookie,
+    };
+    everybody.into_iter().map(told).collect()
 }
 
 /// The n-th student's registration.
@@ -72,7 +89,11 @@ pub fn registration(n: usize, cookie: &str) -> Option<Vec<u8>> {
 
 /// Sign-ins of accounts that are there.
 pub async fn sign_ins(folder: &Path) -> Vec<Vec<u8>> {
-    let store = store(folder).await;
+    sign_ins_in(&store(folder).await).await
+}
+
+/// The same in a store that is prepared.
+pub async fn sign_ins_in(store: &Store) -> Vec<Vec<u8>> {
     let hash = hash().await;
     let accounts: Vec<_> = (0..SIGNERS).map(|n| account(n, &hash)).collect();
     let stored: Result<(), StoreError> = store
@@ -90,7 +111,11 @@ pub async fn sign_ins(folder: &Path) -> Vec<Vec<u8>> {
 
 async fn store(folder: &Path) -> Store {
     std::fs::create_dir_all(folder).expect("a folder for the data");
-    let store = Store::sqlite(&folder.join("orientation.db"), Access::Serving).expect("a new store");
+    prepared(Store::sqlite(&folder.join("orientation.db"), Access::Serving).expect("a new store")).await
+}
+
+/// The new store, ready for accounts.
+pub async fn prepared(store: Store) -> Store {
     store.prepare(&accounts::schemas()).await.expect("a new store");
     store
 }

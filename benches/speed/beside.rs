@@ -1,0 +1,205 @@
+//! Beside the program that does the same on Express and mongoose (`benches/peer`), on the same MongoDB: sign-ins, and a
+//! read that looks at the session; and beside a bare loop of that read's two look-ups, which shows what the server and the
+//! driver give at most.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::{RawDocumentBuf, doc};
+use mongodb::{Client, Collection};
+use orientation::features::accounts::{Account, Session};
+use orientation::platform::store::{Access, Document, Store};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::load::{self, Load, Outcome};
+use crate::peers;
+use crate::program::Program;
+use crate::seed::{self, SignedIn};
+use crate::table::Table;
+
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+const ROUNDS: u32 = 3;
+/// How long each is asked in one round.
+const RUN: Duration = Duration::from_secs(3);
+/// Students who are signed in.
+const STUDENTS: usize = 500;
+/// What `benches/peer/seed.js` makes.
+const PEERS_STUDENTS: usize = 500;
+
+/// Both programs, on databases of their own.
+struct Both {
+    ours: Program,
+    peer: Program,
+    students: Arc<Vec<SignedIn>>,
+    sign_ins: Vec<Vec<u8>>,
+    /// Of somebody who is signed in at the peer.
+    cookie: String,
+    database: String,
+}
+
+pub async fn measure(table: &mut Table) {
+    let both = Both::start().await;
+    for connections in CONNECTIONS {
+        both.session_reads(table, connections).await;
+    }
+    for connections in CONNECTIONS {
+        both.sign_ins(table, connections).await;
+    }
+    let (ours, theirs) = (both.ours.megabytes(), both.peer.megabytes());
+    let part = ours as f64 / theirs as f64 * 100.0;
+    table.row("memory of the peer after it", format!("{theirs} MB"), "");
+    table.row("memory of ours after it", format!("{ours} MB  {part:.0} %"), "20 %");
+    mongo(&both.database).await.database(&both.database).drop().await.expect("dropped");
+}
+
+impl Both {
+    async fn start() -> Self {
+        let database = format!("orientation-bench-{}", std::process::id());
+        let ours = address(&database);
+        let store =
+            seed::prepared(Store::mongo(&ours, Access::Serving).await.expect("the server is there")).await;
+        let students = Arc::new(seed::signed_in(&store, STUDENTS).await);
+        let sign_ins = seed::sign_ins_in(&store).await;
+        drop(store);
+        let environment = [("ORIENTATION_MONGODB_URI", ours.as_str()), ("ORIENTATION_LIMITS", "0")];
+        let ours = Program::start(&seed::folder(), &environment);
+        let peer = peer();
+        let cookie = signed_in_at(&peer).await;
+        Self { ours, peer, students, sign_ins, cookie, database }
+    }
+
+    /// `GET /v1/me` beside the peer's `GET /me`, and beside the two look-ups alone.
+    async fn session_reads(&self, table: &mut Table, connections: usize) {
+        let (mut ours, mut peer, mut bare) = (Outcome::default(), Outcome::default(), Outcome::default());
+        let theirs = load::get("/me", Some(&self.cookie));
+        for _ in 0..ROUNDS {
+            let students = self.students.clone();
+            let read = move |n: usize| Some(load::get("/v1/me", Some(&students[n % students.len()].cookie)));
+            peer.add(Load::same(theirs.clone()).run(self.peer.address, connections, RUN).await);
+            ours.add(Load::each(read).run(self.ours.address, connections, RUN).await);
+            bare.add(self.two_look_ups(connections).await);
+        }
+        assert_eq!((ours.refused, peer.refused), (0, 0), "everybody is signed in");
+        let name = |what: &str| format!("{what}, {connections} connections");
+        let p99 = ours.within(99) / peer.within(99) * 100.0;
+        table.row(&name("GET /me of the peer"), peer.told(), "");
+        table.row(&name("the two look-ups through the driver"), bare.told(), "");
+        table.row(
+            &name("GET /v1/me"),
+            format!(
+                "{}  {} of the peer, its p99 {p99:.0} %; {} of the look-ups",
+                ours.told(),
+                ours.beside(&peer),
+                ours.beside(&bare)
+            ),
+            "500 % and 20 %, or 50 % of the look-ups",
+        );
+    }
+
+    /// Sessions and their accounts, in a loop, by as many tasks as there would be connections.
+    async fn two_look_ups(&self, tasks: usize) -> Outcome {
+        let (students, database) = (self.students.clone(), self.database.clone());
+        // On threads of its own, as many as the service has.
+        let looking = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().expect("a runtime").block_on(look_up(database, students, tasks))
+        });
+        tokio::task::spawn_blocking(|| looking.join().expect("no panic")).await.expect("no panic")
+    }
+
+    /// Sign-ins beside the peer's, and beside a bare loop of the hash.
+    async fn sign_ins(&self, table: &mut Table, connections: usize) {
+        let (mut hashes, mut ours, mut peer) = (0.0, Outcome::default(), Outcome::default());
+        for _ in 0..ROUNDS {
+            let bodies = self.sign_ins.clone();
+            let own = Load::each(move |n| Some(bodies[n % bodies.len()].clone()));
+            let theirs = Load::each(|n| Some(peers_sign_in(n)));
+            hashes += peers::hashes_a_second(RUN) / f64::from(ROUNDS);
+            peer.add(theirs.run(self.peer.address, connections, RUN).await);
+            ours.add(own.run(self.ours.address, connections, RUN).await);
+        }
+        assert_eq!((ours.refused, peer.refused), (0, 0), "every sign-in is answered 200");
+        let name = |what: &str| format!("{what}, {connections} connections");
+        let part = ours.a_second() / hashes * 100.0;
+        table.row(&name("sign-ins of the peer"), peer.told(), "");
+        table.row("a bare loop of the hash, all cores", format!("{hashes:.1} a second"), "");
+        table.row(
+            &name("sign-ins on MongoDB"),
+            format!("{}  {} of the peer; {part:.0} % of the hashes", ours.told(), ours.beside(&peer)),
+            if connections == 1 { "" } else { "95 % of the hashes" },
+        );
+    }
+}
+
+async fn look_up(database: String, students: Arc<Vec<SignedIn>>, tasks: usize) -> Outcome {
+    let database = mongo(&database).await.database(&database);
+    let sessions: Collection<RawDocumentBuf> = database.collection(Session::COLLECTION);
+    let accounts: Collection<RawDocumentBuf> = database.collection(Account::COLLECTION);
+    let began = Instant::now();
+    let mut loops = JoinSet::new();
+    for task in 0..tasks {
+        let (students, sessions, accounts) = (students.clone(), sessions.clone(), accounts.clone());
+        loops.spawn(async move {
+            let mut times = vec![];
+            for student in students.iter().cycle().skip(task) {
+                let asked = Instant::now();
+                let session = sessions.find_one(doc! { "_id": &student.session }).await.expect("readable");
+                let account = accounts.find_one(doc! { "_id": &student.account }).await.expect("readable");
+                assert!(session.is_some() && account.is_some(), "they were put there");
+                times.push(asked.elapsed());
+                if began.elapsed() >= RUN {
+                    break;
+                }
+            }
+            times
+        });
+    }
+    let times = loops.join_all().await;
+    Outcome::of(times.concat(), began.elapsed())
+}
+
+async fn mongo(database: &str) -> Client {
+    Client::with_uri_str(address(database)).await.expect("the server's address")
+}
+
+/// The address of a database on the server of `scripts/servers`.
+#[expect(clippy::disallowed_methods, reason = "how scripts/bench tells where the server is")]
+fn address(database: &str) -> String {
+    let server = std::env::var("ORIENTATION_TEST_MONGODB").expect("`just bench` starts a MongoDB");
+    let mut address = url::Url::parse(&server).expect("an address");
+    address.set_path(database);
+    address.into()
+}
+
+/// The peer with its students, on a database of its own.
+fn peer() -> Program {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peer");
+    let database = address(&format!("peer-bench-{}", std::process::id()));
+    let node = |file: &str| {
+        let mut command = Command::new("node");
+        command.current_dir(&folder).arg(file).env("NODE_ENV", "production").env("MONGO_URI", &database);
+        command
+    };
+    let seeded = node("seed.js").stdout(Stdio::null()).status().expect("node is there");
+    assert!(seeded.success(), "the peer's students are there");
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let mut server = node("server.js");
+    server.env("PORT", port.to_string());
+    Program::listening(server)
+}
+
+fn peers_sign_in(n: usize) -> Vec<u8> {
+    let email = format!("student{}@example.org", n % PEERS_STUDENTS + 1);
+    load::post("/login", None, &json!({ "email": email, "password": "Passw0rd!" }).to_string())
+}
+
+/// The cookie of somebody who signs in at the peer.
+async fn signed_in_at(peer: &Program) -> String {
+    let answer = load::once(peer.address, &peers_sign_in(0)).await;
+    assert_eq!(answer.status, 200, "the peer lets its students in");
+    answer.cookie.expect("a session")
+}
