@@ -11,6 +11,7 @@ mod configuration;
 #[path = "../doubles/mod.rs"]
 mod doubles;
 mod endings;
+mod fleet;
 mod kills;
 mod letters;
 mod points;

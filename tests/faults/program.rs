@@ -131,6 +131,12 @@ impl Program {
     }
 }
 
+/// Jobs that are due or run.
+pub async fn due(store: &Store) -> Vec<Job> {
+    let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", SystemClock.now().into()));
+    jobs(store, Filter::Or(vec![due, Filter::eq("state", "running")])).await
+}
+
 /// A new, empty folder, removed with all that is in it when the test ends.
 pub fn new_folder() -> TempDir {
     tempfile::tempdir().expect("there is room for it")
@@ -199,7 +205,7 @@ pub async fn neglected(store: &Store) -> Vec<String> {
 }
 
 /// A port that stays free while the program is dead: below those from which the system serves clients.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 11_000).expect("below 11,000");
     loop {

@@ -44,7 +44,6 @@ pub(super) struct Mongo {
     client: Client,
     db: Database,
     access: Access,
-    is_test_server: bool,
     /// There once this process serves.
     presence: OnceLock<Heartbeat>,
     counters: Arc<Counters>,
@@ -60,8 +59,8 @@ struct Counters {
 impl Mongo {
     /// Connects; waits some seconds for the server to answer.
     pub async fn open(uri: &str, access: Access) -> Result<Self> {
-        let (client, db, is_test_server) = connection::open(uri).await?;
-        Ok(Self { client, db, access, is_test_server, presence: OnceLock::new(), counters: Arc::default() })
+        let (client, db) = connection::open(uri).await?;
+        Ok(Self { client, db, access, presence: OnceLock::new(), counters: Arc::default() })
     }
 }
 
@@ -122,8 +121,7 @@ impl Backend for Mongo {
     }
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {
-        let counters = Arc::clone(&self.counters);
-        Ok(Box::new(MongoTx::begin(&self.client, &self.db, counters, self.is_test_server).await?))
+        Ok(Box::new(MongoTx::begin(&self.client, &self.db, Arc::clone(&self.counters)).await?))
     }
 
     async fn versions(&self) -> Result<BTreeMap<String, u32>> {

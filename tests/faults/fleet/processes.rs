@@ -1,0 +1,128 @@
+//! The processes of the fleet, the Redis that they share, and the network between them and MongoDB.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::doubles::proxy::Proxy;
+use crate::program::{PATIENCE, client, command, free_port};
+
+/// One process of the program, which lives and dies; MongoDB is reached through a network of its own.
+pub struct Process {
+    /// Such as `serve 1`.
+    pub name: String,
+    pub network: Proxy,
+    /// Where it serves, if it does.
+    pub port: Option<u16>,
+    command: Command,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// `serve` on this port, or `work` where there is none, with this environment and logging to `folder`.
+    pub async fn new(
+        name: &str,
+        port: Option<u16>,
+        folder: &Path,
+        mongodb: &str,
+        environment: &[(&str, String)],
+    ) -> Self {
+        let (network, mongodb) = Proxy::before_url(mongodb).await;
+        let mut command = command(&folder.join(name));
+        command.arg(if port.is_some() { "serve" } else { "work" });
+        command.env("ORIENTATION_LISTEN", format!("127.0.0.1:{}", port.unwrap_or_default()));
+        command.env("ORIENTATION_MONGODB_URI", mongodb).envs(environment.iter().cloned());
+        let log = OpenOptions::new().create(true).append(true).open(folder.join(format!("{name}.log")));
+        command.stdout(Stdio::null()).stderr(log.expect("the folder is ours"));
+        Self { name: name.to_owned(), network, port, command, child: None }
+    }
+
+    /// Starts it, and waits until it serves, if that is what it does.
+    pub async fn start(&mut self) {
+        self.child = Some(self.command.spawn().expect("the program is built"));
+        if let Some(port) = self.port {
+            timeout(PATIENCE, listens(port)).await.unwrap_or_else(|_| panic!("{} doesn't serve", self.name));
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        let mut child = self.child.take().expect("it lives");
+        child.kill().await.expect("it is our child");
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        let mut child = self.child.take().expect("it lives");
+        let id = child.id().expect("it lives").to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.expect("every system has kill").success());
+        let ended = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("it is our child");
+        assert!(ended.success(), "{}: {ended}", self.name);
+    }
+
+    /// Fails if it has died by itself.
+    pub fn assert_lives(&mut self) {
+        let child = self.child.as_mut().expect("it lives");
+        assert_eq!(child.try_wait().expect("it is our child"), None, "{} died by itself", self.name);
+    }
+
+    /// Waits until it says that it is ready, and answers somebody who is signed in.
+    pub async fn answers(&self, cookie: &str) {
+        let url = format!("http://127.0.0.1:{}", self.port.expect("it serves"));
+        for path in ["/health/ready", "/v1/me"] {
+            let ask = || client().get(format!("{url}{path}")).header("cookie", cookie).send();
+            while !ask().await.is_ok_and(|answer| answer.status().is_success()) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// A Redis of the fleet's own, which keeps nothing.
+pub struct Redis {
+    port: u16,
+    child: Child,
+}
+
+impl Redis {
+    pub async fn start() -> Self {
+        Self::start_on(free_port()).await
+    }
+
+    async fn start_on(port: u16) -> Self {
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"])
+            .arg(port.to_string());
+        let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn();
+        let child = child.expect("redis-server is installed (apt-get install redis-server)");
+        timeout(PATIENCE, listens(port)).await.expect("it takes connections");
+        Self { port, child }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("it is our child");
+    }
+
+    /// Starts it again where it was.
+    pub async fn restart(&mut self) {
+        *self = Self::start_on(self.port).await;
+    }
+}
+
+async fn listens(port: u16) {
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! How students' requests get to the fleet: through the balancer, again when a connection was lost, and after a 503
+//! when it said.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::doubles::ses::Ses;
+use crate::way::{Road, answer};
+
+/// Before somebody whose connection was lost asks again.
+const AFTER_A_LOSS: Duration = Duration::from_millis(100);
+
+/// Whether faults are under way just now.
+#[derive(Default)]
+pub struct Faults {
+    /// Goes up whenever one begins or ends.
+    turns: AtomicU64,
+    under_way: AtomicUsize,
+}
+
+impl Faults {
+    pub fn begin(&self) {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        self.turns.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end(&self) {
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The same number at two times without faults means that there was none in between.
+    fn quiet(&self) -> Option<u64> {
+        let turns = self.turns.load(Ordering::SeqCst);
+        (self.under_way.load(Ordering::SeqCst) == 0).then_some(turns)
+    }
+}
+
+/// What became of requests.
+#[derive(Clone, Copy, Default)]
+pub struct Seen {
+    pub answered: usize,
+    /// 503 with a time to come again.
+    pub come_again: usize,
+    /// Connections that ended before the answer was whole.
+    pub lost: usize,
+    pub slowest: Duration,
+}
+
+/// The road to the fleet.
+pub struct ToTheFleet {
+    pub url: String,
+    pub ses: Arc<Ses>,
+    pub faults: Arc<Faults>,
+    seen: Mutex<Seen>,
+    /// Requests that came again when they had been told to, with no fault about, and were sent away again.
+    lies: Mutex<Vec<String>>,
+}
+
+impl ToTheFleet {
+    pub fn new(url: String, ses: Arc<Ses>, faults: Arc<Faults>) -> Self {
+        Self { url, ses, faults, seen: Mutex::default(), lies: Mutex::default() }
+    }
+
+    /// What became of requests since this was last asked.
+    pub fn take_seen(&self) -> Seen {
+        std::mem::take(&mut self.seen.lock().expect("nobody panics inside"))
+    }
+
+    pub fn lies(&self) -> Vec<String> {
+        self.lies.lock().expect("nobody panics inside").clone()
+    }
+
+    fn note(&self, began: Instant, count: impl FnOnce(&mut Seen)) {
+        let mut seen = self.seen.lock().expect("nobody panics inside");
+        seen.slowest = seen.slowest.max(began.elapsed());
+        count(&mut seen);
+    }
+}
+
+#[async_trait]
+impl Road for ToTheFleet {
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)> {
+        let mut told_to_come = false;
+        loop {
+            let (began, quiet) = (Instant::now(), self.faults.quiet());
+            match answer(request.try_clone().expect("no stream")).await {
+                Ok((status, headers, problem)) if status.is_server_error() => {
+                    let after = come_again(status, &headers, &problem);
+                    self.note(began, |seen| seen.come_again += 1);
+                    if told_to_come && quiet.is_some() && quiet == self.faults.quiet() {
+                        self.lies.lock().expect("nobody panics inside").push(format!("{status} {problem}"));
+                    }
+                    told_to_come = true;
+                    sleep(after).await;
+                }
+                Ok((status, _, value)) => {
+                    self.note(began, |seen| seen.answered += 1);
+                    return Some((status, value));
+                }
+                Err(_) => {
+                    self.note(began, |seen| seen.lost += 1);
+                    sleep(AFTER_A_LOSS).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn has_ticket(&self, email: &str) -> Option<bool> {
+        // Nobody gets another letter on this way.
+        Some(self.ses.taken_to(email) > 0)
+    }
+}
+
+/// After how long to come again. An answer of 5xx that doesn't say so is a fault.
+fn come_again(status: StatusCode, headers: &HeaderMap, problem: &Value) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match (status, seconds) {
+        (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => Duration::from_secs(seconds),
+        _ => panic!("{status} without a time to come again: {problem}"),
+    }
+}
