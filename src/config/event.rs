@@ -93,6 +93,21 @@ pub struct Product {
     pub name: String,
     /// What one costs.
     pub price: Money,
+    /// The id of this price at Stripe, if it is kept there; otherwise name and price are sent with each checkout.
+    pub stripe_price: Option<String>,
+    /// A lower price for those who are early.
+    pub early_bird: Option<EarlyBird>,
+}
+
+/// A lower price for those who are early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlyBird {
+    /// The id of the coupon at Stripe.
+    pub coupon: String,
+    /// What is left to pay with it.
+    pub price: Money,
+    /// It counts before this time.
+    pub until: Timestamp,
 }
 
 impl Product {
@@ -203,6 +218,16 @@ struct WrittenProduct {
     id: Spanned<String>,
     name: Spanned<String>,
     price: Spanned<String>,
+    stripe_price: Option<Spanned<String>>,
+    early_bird: Option<WrittenEarlyBird>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenEarlyBird {
+    coupon: Spanned<String>,
+    price: Spanned<String>,
+    until: Spanned<Datetime>,
 }
 
 #[derive(Deserialize)]
@@ -242,7 +267,7 @@ impl Check<'_> {
             dietary: self.choices("form.dietary", &form.dietary),
             moving_months: self.choices("form.moving_months", &form.moving_months),
             groups: self.groups(&written.groups),
-            products: self.products(&written.products),
+            products: self.products(time_zone, &written.products),
             contact: contact?,
             postal_address,
             how_to_find_us,
@@ -351,17 +376,17 @@ impl Check<'_> {
         written.get_ref().iter().map(&mut group).collect()
     }
 
-    fn products(&mut self, written: &Spanned<Vec<WrittenProduct>>) -> Vec<Product> {
+    fn products(&mut self, zone: Option<Tz>, written: &Spanned<Vec<WrittenProduct>>) -> Vec<Product> {
         let all = written.get_ref();
         self.bounded("products", written, 1);
         self.unique("products.id", all.iter().map(|product| &product.id));
         if !all.iter().any(|product| product.id.get_ref() == Product::ORIENTATION) {
             self.fault("products", written.span(), "no product has the id \"orientation\"");
         }
-        all.iter().filter_map(|one| self.product(one)).collect()
+        all.iter().filter_map(|one| self.product(zone, one)).collect()
     }
 
-    fn product(&mut self, written: &WrittenProduct) -> Option<Product> {
+    fn product(&mut self, zone: Option<Tz>, written: &WrittenProduct) -> Option<Product> {
         let id = written.id.get_ref();
         let of_id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !(1..=32).contains(&id.len()) || !id.bytes().all(of_id) {
@@ -369,24 +394,50 @@ impl Check<'_> {
             self.fault("products.id", written.id.span(), wanted);
         }
         let name = self.line("products.name", &written.name, NAME_LENGTH);
-        let price = written.price.get_ref().parse::<Money>();
-        match price {
-            Ok(price) if (1..=HIGHEST_PRICE).contains(&price.amount) => {
-                Some(Product { id: id.clone(), name, price })
-            }
+        let price = self.price("products.price", &written.price);
+        let stripe_price = written.stripe_price.as_ref();
+        let stripe_price = stripe_price.and_then(|one| self.id_at_stripe("products.stripe_price", one));
+        let early = written.early_bird.as_ref().map(|one| self.early_bird(zone?, price?, one));
+        let early_bird = early.flatten();
+        Some(Product { id: id.clone(), name, price: price?, stripe_price, early_bird })
+    }
+
+    fn price(&mut self, key: &str, written: &Spanned<String>) -> Option<Money> {
+        match written.get_ref().parse::<Money>() {
+            Ok(price) if (1..=HIGHEST_PRICE).contains(&price.amount) => Some(price),
             Ok(_) => {
-                self.fault(
-                    "products.price",
-                    written.price.span(),
-                    "it is nothing, or more than Stripe takes",
-                );
+                self.fault(key, written.span(), "it is nothing, or more than Stripe takes");
                 None
             }
             Err(bad) => {
-                self.fault("products.price", written.price.span(), bad.to_string());
+                self.fault(key, written.span(), bad.to_string());
                 None
             }
         }
+    }
+
+    fn early_bird(&mut self, zone: Tz, full: Money, written: &WrittenEarlyBird) -> Option<EarlyBird> {
+        let coupon = self.id_at_stripe("products.early_bird.coupon", &written.coupon);
+        let price = self.price("products.early_bird.price", &written.price);
+        let until = self.local_time("products.early_bird.until", zone, &written.until);
+        let early = EarlyBird { coupon: coupon?, price: price?, until: until? };
+        if early.price.currency != full.currency || early.price.amount >= full.amount {
+            let wanted = "it is not less than the product's own price, in the same currency";
+            self.fault("products.early_bird.price", written.price.span(), wanted);
+        }
+        Some(early)
+    }
+
+    /// What Stripe names something by: it goes to Stripe as it stands here.
+    fn id_at_stripe(&mut self, key: &str, written: &Spanned<String>) -> Option<String> {
+        let id = written.get_ref();
+        let of_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if (1..=64).contains(&id.len()) && id.bytes().all(of_id) {
+            return Some(id.clone());
+        }
+        let wanted = "it is not 1 to 64 letters a to z, digits, hyphens and underscores";
+        self.fault(key, written.span(), wanted);
+        None
     }
 
     fn bounded<T>(&mut self, key: &str, written: &Spanned<Vec<T>>, fewest: usize) {
@@ -471,6 +522,7 @@ mod tests {
             ("\"Vegan\"", "\"vegetarian\"", "form.dietary"),
             ("name = \"Beta\"", "name = \"ALPHA\"", "groups.name"),
             ("id = \"retreat\"", "id = \"Re treat\"", "products.id"),
+            ("price = \"CAD 95.00\"", "stripe_price = \"\"\nprice = \"CAD 95.00\"", "products.stripe_price"),
             ("symbol = \"ο\"", "symbol = \"\"", "groups.symbol"),
         ] {
             let faults = wrong(from, to);
@@ -478,6 +530,31 @@ mod tests {
             assert!(faults[0].1.starts_with(key), "{to}: {faults:?}");
             let last_of_to = to.lines().next().unwrap();
             assert!(faults[0].0.contains(last_of_to), "{to}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn an_early_bird_pays_less_and_until_a_time_that_there_is() {
+        let with = |coupon: &str, price: &str, until: &str| {
+            format!(
+                "price = \"CAD 95.00\"\nearly_bird = {{ coupon = \"{coupon}\", price = \"{price}\", until = {until} }}"
+            )
+        };
+        let good = with("EARLY-2027", "CAD 80.00", "2027-06-01T00:00:00");
+        let event = Event::parse(&SHIPPED.replace("price = \"CAD 95.00\"", &good)).unwrap();
+        let early = event.product("retreat").unwrap().early_bird.clone().unwrap();
+        assert_eq!((early.coupon.as_str(), early.price.amount), ("EARLY-2027", 8_000));
+        assert_eq!(early.until.rfc3339(), "2027-06-01T04:00:00.000Z");
+        for (bad, key) in [
+            (with("a b", "CAD 80.00", "2027-06-01T00:00:00"), "coupon"),
+            (with("EARLY", "CAD 95.00", "2027-06-01T00:00:00"), "price"),
+            (with("EARLY", "USD 80.00", "2027-06-01T00:00:00"), "price"),
+            (with("EARLY", "80", "2027-06-01T00:00:00"), "price"),
+            (with("EARLY", "CAD 80.00", "2027-03-14T02:30:00"), "until"),
+        ] {
+            let faults = wrong("price = \"CAD 95.00\"", &bad);
+            assert_eq!(faults.len(), 1, "{bad}: {faults:?}");
+            assert!(faults[0].1.starts_with(&format!("products.early_bird.{key}")), "{bad}: {faults:?}");
         }
     }
 

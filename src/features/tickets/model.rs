@@ -51,7 +51,13 @@ mod tests {
 
     fn ticket(state: OrderState) -> Ticket {
         let price = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
-        let product = Product { id: "orientation".into(), name: "Orientation ticket".into(), price };
+        let product = Product {
+            id: "orientation".into(),
+            name: "Orientation ticket".into(),
+            price,
+            stripe_price: None,
+            early_bird: None,
+        };
         let (now, email) = (Timestamp::from_millis(0), EmailAddress::parse("ana@example.org").unwrap());
         let order = Order { state, ..Order::open("o".into(), "a", &product, email, now) };
         let (token, legal_name) = ("OT1".into(), "Ana".into());
