@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// Crates that belong to one adapter, and where it stands.
-const ADAPTERS: [(&str, &[&str]); 9] = [
+const ADAPTERS: [(&str, &[&str]); 10] = [
     ("rusqlite", &["src/platform/store/sqlite/"]),
     ("mongodb", &["src/platform/store/mongo/"]),
     ("redis", &["src/platform/signals/redis/"]),
+    ("stripe", &["src/features/payments/gateway/"]),
     ("stripe_", &["src/features/payments/gateway/"]),
     // The cryptography of AWS's (`aws_lc_rs`) checks what SNS has signed.
     ("aws_", &["src/platform/mail/ses/", "src/platform/mail/sns/"]),
