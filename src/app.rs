@@ -19,8 +19,9 @@ use crate::features::event::EventController;
 use crate::features::health::{Health, HealthController};
 use crate::features::outbox::{self, Outbox};
 use crate::features::payments::{
-    self, BadSecrets, Fulfilment, Gateway, OpenCheckouts, Payments, PaymentsController, Sandbox,
-    SandboxDeliveries, SandboxSweeps, Source, SweepSandbox, Webhook,
+    self, BadAccount, BadSecrets, EventSweeps, Fulfilment, Gateway, OpenCheckouts, Payments,
+    PaymentsController, ReconcilePayments, Reconciliations, Sandbox, SandboxDeliveries, SandboxSweeps,
+    Source, Stripe, SweepEvents, SweepSandbox, Webhook,
 };
 use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
 use crate::features::suppressions::{
@@ -52,8 +53,10 @@ pub struct App {
     pub store: Store,
     /// Accounts, for those who have no session yet: `admin create`.
     pub accounts: Arc<Accounts>,
+    /// Orders and their money, for those who have no session: `reconcile`, `check`.
+    pub payments: Arc<Payments>,
     api: Api,
-    sandbox: Arc<Sandbox>,
+    sandbox: Option<Arc<Sandbox>>,
     signals: Arc<dyn Signals>,
     workers: Workers,
     metrics: Arc<Metrics>,
@@ -71,6 +74,8 @@ pub enum AssembleError {
     Redis(#[from] RedisError),
     #[error("STRIPE_WEBHOOK_SECRETS: {0}")]
     Secrets(#[from] BadSecrets),
+    #[error("STRIPE_SECRET_KEY: {0}")]
+    Account(#[from] BadAccount),
     #[error("{0}")]
     Letters(#[from] TwoOfOneName),
     #[error("ORIENTATION_SMTP_URL: {0}")]
@@ -124,13 +129,13 @@ impl App {
             Passwords::on_all_cores(ids.clone()),
             config.pages_url().clone(),
         ));
-        let sandbox = Sandbox::start(store.clone(), clock.clone(), &*ids, &config).await?;
+        let (gateway, webhook, sandbox) = open_gateway(&config, &store, &clock, &*ids).await?;
         let payments = Arc::new(Payments::new(payments::Parts {
             store: store.clone(),
             clock: clock.clone(),
             signals: signals.clone(),
-            gateway: payments::Watched::over(open_gateway(&sandbox), metrics.gateway_calls.clone()),
-            webhook: Webhook::new(Source::Sandbox, sandbox.secrets())?,
+            gateway: payments::Watched::over(gateway, metrics.gateway_calls.clone()),
+            webhook,
             pages: config.pages_url().clone(),
             fulfilments: HashMap::from([(
                 Product::ORIENTATION.to_owned(),
@@ -170,17 +175,24 @@ impl App {
             topics(&config).map(|topics| Sns::new(topics, hosts)),
         ));
 
-        let subscribers = Subscribers::new()
+        let mut subscribers = Subscribers::new()
             .with(Arc::new(mailer))
             .with(Arc::new(AccountSweeps(accounts.clone())))
             .with(Arc::new(NotificationSweeps(suppressions.clone())))
             .with(Arc::new(OpenCheckouts(payments.clone())))
-            .with(Arc::new(SandboxDeliveries(sandbox.clone())))
-            .with(Arc::new(SandboxSweeps(sandbox.clone())));
-        let crons = Crons::new(config.event.time_zone)
+            .with(Arc::new(Reconciliations(payments.clone())))
+            .with(Arc::new(EventSweeps(payments.clone())));
+        let mut crons = Crons::new(config.event.time_zone)
             .with("accounts.sweep", "41 * * * *", |_| SweepAccounts {})
             .with("notifications.sweep", "52 4 * * *", |_| SweepNotifications {})
-            .with("sandbox.sweep", "* * * * *", |_| SweepSandbox {});
+            .with("payments.reconcile", "*/5 * * * *", |_| ReconcilePayments {})
+            .with("payments.sweep", "17 4 * * *", |_| SweepEvents {});
+        if let Some(sandbox) = &sandbox {
+            subscribers = subscribers
+                .with(Arc::new(SandboxDeliveries(sandbox.clone())))
+                .with(Arc::new(SandboxSweeps(sandbox.clone())));
+            crons = crons.with("sandbox.sweep", "* * * * *", |_| SweepSandbox {});
+        }
         let workers = Workers::new(store.clone(), signals.clone(), clock.clone(), ids, subscribers, crons)
             .counted_by(metrics.job_runs.clone());
 
@@ -194,14 +206,14 @@ impl App {
             HealthController::new(Arc::new(Health::new(Jobs::new(store.clone(), clock), signals.clone()))),
         );
         let mail_stays_here = matches!(config.mail, MailConfig::Outbox);
-        let first = FirstPage { outbox: mail_stays_here, sandbox: true };
+        let first = FirstPage { outbox: mail_stays_here, sandbox: sandbox.is_some() };
         let readers = match config.rehearsal {
             true => outbox::Access::Administrators,
             false => outbox::Access::Anybody,
         };
         let route = pages::routes(Route::new(), page_frame.clone(), first);
         let route = accounts::routes(route, page_frame.clone(), accounts.clone());
-        let route = payments::routes(route, page_frame.clone(), payments, Some(sandbox.clone()));
+        let route = payments::routes(route, page_frame.clone(), payments.clone(), sandbox.clone());
         let route = match mail_stays_here {
             true => outbox::routes(route, page_frame.clone(), outbox, readers),
             false => route,
@@ -219,7 +231,7 @@ impl App {
         )
         .counted_by(&metrics.requests);
 
-        Ok(Self { store, accounts, api, sandbox, signals, workers, metrics, metrics_page })
+        Ok(Self { store, accounts, payments, api, sandbox, signals, workers, metrics, metrics_page })
     }
 
     /// The document that is served.
@@ -232,7 +244,9 @@ impl App {
         let _measuring = serve_metrics(self.metrics_page);
         let server = server.counted_by(self.metrics.connections.clone());
         wake_after_commit(&self.store, self.signals);
-        self.sandbox.listening_at(server.local_addr());
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.listening_at(server.local_addr());
+        }
         server.serve(self.api.into_endpoint(), stop).await;
     }
 
@@ -253,7 +267,9 @@ impl App {
     pub async fn run(self, server: Server, stop: impl Future<Output = ()>) {
         let _measuring = serve_metrics(self.metrics_page);
         let server = server.counted_by(self.metrics.connections.clone());
-        self.sandbox.listening_at(server.local_addr());
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.listening_at(server.local_addr());
+        }
         let working = self.workers.start();
         server.serve(self.api.into_endpoint(), stop).await;
         working.drain(PATIENCE).await;
@@ -326,9 +342,21 @@ fn topics(config: &Config) -> Option<Vec<String>> {
     }
 }
 
-/// Who takes the money.
-fn open_gateway(sandbox: &Arc<Sandbox>) -> Arc<dyn Gateway> {
-    sandbox.clone()
+/// Who takes the money, whose events are believed, and the sandbox if it is the one.
+async fn open_gateway(
+    config: &Config,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    ids: &dyn Ids,
+) -> Result<(Arc<dyn Gateway>, Webhook, Option<Arc<Sandbox>>), AssembleError> {
+    if let Some(account) = &config.stripe {
+        let webhook =
+            Webhook::new(Source::Stripe { live: account.live }, config.stripe_webhook_secrets.clone())?;
+        return Ok((Arc::new(Stripe::new(account)?), webhook, None));
+    }
+    let sandbox = Sandbox::start(store.clone(), clock.clone(), ids, config).await?;
+    let webhook = Webhook::new(Source::Sandbox, sandbox.secrets())?;
+    Ok((sandbox.clone(), webhook, Some(sandbox)))
 }
 
 /// Makes the folder if it isn't there, for this user alone: keys and forms lie in it.

@@ -6,6 +6,7 @@ mod copy;
 mod demo;
 mod health;
 mod openapi;
+mod reconcile;
 mod run;
 
 use std::path::PathBuf;
@@ -67,6 +68,10 @@ enum Command {
         #[arg(long, value_name = "STORE")]
         to: Option<String>,
     },
+    /// Ask the payment service for what never arrived, about every open order
+    ///
+    /// The service does so by itself every five minutes, for some orders at a time.
+    Reconcile,
     /// Say what is configured, which part serves what, and try each; fail if a key is bad or a part can't be used
     Check,
     /// Ask the service that runs here whether it is ready; fail if it isn't. For health checks of containers
@@ -147,6 +152,7 @@ async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Admin(AdminCommand::Create { email, link })) => admin::create(&email, link).await,
         Some(Command::Demo(options)) => demo::run(options).await,
         Some(Command::Copy { from, to }) => copy::run(from, to).await,
+        Some(Command::Reconcile) => reconcile::run().await,
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
     }

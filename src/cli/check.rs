@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{Failed, run};
 use crate::config::{Config, KEYS, MailConfig};
+use crate::features::payments::{Gateway, Stripe};
 use crate::platform::mail;
 use crate::platform::signals::Redis;
 use crate::platform::store::{Access, Store};
@@ -104,10 +105,12 @@ async fn mail(config: &Config) -> Found {
 }
 
 async fn payments(config: &Config) -> Found {
-    match &config.stripe {
-        None => Ok("the sandbox".to_owned()),
-        Some(stripe) if stripe.live => Ok("Stripe, with a live key: payments are real".to_owned()),
-        Some(_) => Ok("Stripe, with a test key: no money moves".to_owned()),
+    let Some(account) = &config.stripe else { return Ok("the sandbox".to_owned()) };
+    let stripe = Stripe::new(account).map_err(|error| error.to_string())?;
+    stripe.check().await.map_err(|error| error.to_string())?;
+    match account.live {
+        true => Ok("Stripe, with a live key that it lets in: payments are real".to_owned()),
+        false => Ok("Stripe, with a test key that it lets in: no money moves".to_owned()),
     }
 }
 

@@ -382,6 +382,7 @@ impl Inner {
             if succeeds {
                 object["payment_status"] = "paid".into();
             }
+            object["_refused"] = (!succeeds).into();
             object.clone()
         };
         let kind = if succeeds { "async_payment_succeeded" } else { "async_payment_failed" };
@@ -614,10 +615,7 @@ impl Inner {
         match parts[..] {
             ["POST", "", "v1", "checkout", "sessions"] => self.create_session(params),
             ["GET", "", "v1", "checkout", "sessions"] => self.list_sessions(params),
-            ["GET", "", "v1", "checkout", "sessions", id] => match self.state().sessions.get(id) {
-                Some(session) => Answer::ok(&shown(session)),
-                None => Answer::missing("checkout.session"),
-            },
+            ["GET", "", "v1", "checkout", "sessions", id] => self.retrieve(id, params),
             ["POST", "", "v1", "checkout", "sessions", id, "expire"] => match self.expire(id) {
                 Ok(()) => Answer::ok(&shown(&self.state().sessions[id])),
                 Err(why) if why.starts_with("No such") => Answer::missing("checkout.session"),
@@ -677,6 +675,27 @@ impl Inner {
         let answer = Answer::ok(&shown(&session));
         self.state().sessions.insert(id, session);
         answer
+    }
+
+    fn retrieve(&self, id: &str, params: &Params) -> Answer {
+        let state = self.state();
+        let Some(session) = state.sessions.get(id) else { return Answer::missing("checkout.session") };
+        let mut session = session.clone();
+        if params.values().any(|value| value == "payment_intent") && session["payment_intent"].is_string() {
+            session["payment_intent"] = json!({
+                "id": session["payment_intent"], "object": "payment_intent", "amount": session["amount_total"],
+                "amount_capturable": 0, "amount_received": 0,
+                "capture_method": "automatic_async", "confirmation_method": "automatic",
+                "created": session["created"], "currency": session["currency"], "livemode": false,
+                "metadata": session["_intent_metadata"], "payment_method_types": ["card"],
+                "status": match (session["payment_status"].as_str(), session["_refused"].as_bool()) {
+                    (Some("paid"), _) => "succeeded",
+                    (_, Some(true)) => "requires_payment_method",
+                    _ => "processing",
+                },
+            });
+        }
+        Answer::ok(&shown(&session))
     }
 
     /// What one item costs, and in which currency.

@@ -1,5 +1,7 @@
 //! What the platform promises, held by every adapter: one binary, since each links the world.
 
+#[path = "../doubles/mod.rs"]
+mod doubles;
 mod gateway;
 mod jobs;
 mod mail;
@@ -10,10 +12,6 @@ mod proxy;
 mod servers;
 mod signals;
 mod store;
-
-#[path = "../doubles/stripe.rs"]
-#[allow(dead_code, reason = "each test binary uses another part of it")]
-mod stripe;
 
 #[path = "../doubles/ses.rs"]
 #[allow(dead_code, reason = "each test binary uses another part of it")]

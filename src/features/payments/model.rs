@@ -5,14 +5,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::gateway::{Checkout, CheckoutRequest};
+use super::gateway::{Checkout, CheckoutRequest, Discount};
 use crate::config::Product;
 use crate::kernel::{EmailAddress, Money, Timestamp};
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Document, Index, Migration};
 
 /// How long a checkout can be paid: Stripe's default and most, 24 hours, less a minute in which the two clocks
 /// may differ and a first try may fail.
 pub const CHECKOUT_LIFETIME: Duration = Duration::from_secs(24 * 3600 - 60);
+
+/// How long the gateway's events are waited for before it is asked.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +60,11 @@ pub struct Attempt {
     /// `<order>:<number>`.
     pub idempotency_key: String,
     pub expires_at: Timestamp,
+    /// What is to come by it.
+    pub price: Money,
+    /// The gateway's coupon that makes it so much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<String>,
     /// The base of the addresses to which the checkout leads back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_to: Option<Url>,
@@ -97,9 +105,36 @@ pub struct Payment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
     pub received_at: Timestamp,
+    /// The gateway's id of the payment itself, by which refunds and disputes name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
     /// None: it settled the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flag: Option<PaymentFlag>,
+}
+
+/// What became of money after it came. Kept apart from the payments, since it may be told before them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Return {
+    /// As [`Payment::intent`].
+    pub intent: String,
+    /// How much of it was paid back, in minor units. It only goes up.
+    pub refunded: i64,
+    /// Somebody asked their bank for it.
+    pub disputed: bool,
+}
+
+/// A lower price for those who order early.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlyBird {
+    /// The gateway's id of the coupon.
+    pub coupon: String,
+    /// What is left to pay with it.
+    pub price: Money,
+    /// It counts for attempts made before.
+    pub until: Timestamp,
 }
 
 /// Something that is sold to an account.
@@ -113,13 +148,27 @@ pub struct Order {
     pub product: String,
     /// Its name when it was ordered.
     pub product_name: String,
+    /// What is asked now, or was paid.
     pub price: Money,
+    /// What it costs without a coupon.
+    pub full_price: Money,
+    /// The gateway's id of the price, where it keeps one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_bird: Option<EarlyBird>,
     /// Given to the gateway for its receipt.
     pub email: EmailAddress,
     pub state: OrderState,
     /// Never empty; the last is the one that counts.
     pub attempts: Vec<Attempt>,
     pub payments: Vec<Payment>,
+    /// The payments' own ids at the gateway.
+    pub intents: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returns: Vec<Return>,
+    /// If nothing is told until then, the gateway is asked.
+    pub ask_at: Timestamp,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Timestamp>,
@@ -127,27 +176,60 @@ pub struct Order {
 
 impl Document for Order {
     const COLLECTION: &'static str = "orders";
-    const INDEXES: &'static [Index] = &[Index::on("orders_by_account", &["account"])];
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[with_prices_of_attempts];
+    const INDEXES: &'static [Index] =
+        &[Index::on("orders_by_account", &["account"]), Index::on("orders_to_ask", &["state", "askAt"])];
     fn id(&self) -> &str {
         &self.id
     }
 }
 
-/// An event that took effect: its id stands for having been seen.
+/// Version 2: what is to come is fixed in the attempt, and the gateway is asked about what it didn't tell.
+fn with_prices_of_attempts(mut order: serde_json::Value) -> serde_json::Value {
+    let (price, made) = (order["price"].clone(), order["createdAt"].clone());
+    for attempt in order["attempts"].as_array_mut().into_iter().flatten() {
+        attempt["price"] = price.clone();
+    }
+    order["fullPrice"] = price;
+    order["askAt"] = made;
+    order["intents"] = serde_json::json!([]);
+    order
+}
+
+/// An event that was believed: its id stands for having been seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StripeEvent {
     /// The gateway's id of the event.
     pub id: String,
-    pub order: String,
+    /// Such as `checkout.session.completed`.
+    pub kind: String,
+    /// Left out where it is about none of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     pub received_at: Timestamp,
+}
+
+impl StripeEvent {
+    /// How long its id is kept: Stripe tells for three days by itself, and for thirty when somebody asks it to.
+    pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 }
 
 impl Document for StripeEvent {
     const COLLECTION: &'static str = "stripe_events";
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[with_kind];
+    const INDEXES: &'static [Index] = &[Index::on("stripe_events_by_age", &["receivedAt"])];
     fn id(&self) -> &str {
         &self.id
     }
+}
+
+/// Version 2: the kind of an event is kept; of the older ones it is not known.
+fn with_kind(mut event: serde_json::Value) -> serde_json::Value {
+    event["kind"] = "".into();
+    event
 }
 
 /// What the gateway tells about one checkout.
@@ -161,6 +243,21 @@ pub struct PaymentEvent {
     /// How far the checkout has come.
     pub reached: AttemptState,
     pub money: Option<Money>,
+    /// The gateway's id of the payment, once there is one.
+    pub intent: Option<String>,
+}
+
+/// What the gateway tells about money that came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReturnEvent {
+    pub id: String,
+    /// Our order, where the event names it; otherwise it is found by the payment.
+    pub order: Option<String>,
+    /// The payment, as [`Payment::intent`].
+    pub intent: String,
+    /// How much of it has been paid back altogether, in minor units.
+    pub refunded: i64,
+    pub disputed: bool,
 }
 
 /// What an event did to an order.
@@ -173,6 +270,8 @@ pub enum Outcome {
     Expired,
     /// Money was kept apart.
     Flagged(PaymentFlag),
+    /// Money went back, or is asked back.
+    Returned,
     /// The order stays as it is.
     Unchanged,
 }
@@ -207,37 +306,62 @@ pub enum Step<'a> {
 }
 
 impl Attempt {
-    fn new(order: &str, number: u32, return_to: Option<Url>, now: Timestamp) -> Self {
-        Self {
-            number,
-            idempotency_key: format!("{order}:{number}"),
-            expires_at: now.plus(CHECKOUT_LIFETIME),
-            return_to,
-            state: AttemptState::Live,
-            session: None,
-            url: None,
-            opened_at: None,
-            ended_at: None,
-        }
+    /// When it was made.
+    pub fn made_at(&self) -> Timestamp {
+        self.expires_at.minus(CHECKOUT_LIFETIME)
     }
 }
 
 impl Order {
     /// An order of `product` for `account`, with its first attempt.
     pub fn open(id: String, account: &str, product: &Product, email: EmailAddress, now: Timestamp) -> Self {
-        Self {
-            attempts: vec![Attempt::new(&id, 1, None, now)],
+        let early_bird = product.early_bird.as_ref().map(|early| EarlyBird {
+            coupon: early.coupon.clone(),
+            price: early.price,
+            until: early.until,
+        });
+        let mut order = Self {
             id,
             account: account.to_owned(),
             product: product.id.clone(),
             product_name: product.name.clone(),
             price: product.price,
+            full_price: product.price,
+            price_id: product.stripe_price.clone(),
+            early_bird,
             email,
             state: OrderState::Open,
+            attempts: vec![],
             payments: vec![],
+            intents: vec![],
+            returns: vec![],
+            ask_at: now.plus(PATIENCE),
             created_at: now,
             paid_at: None,
-        }
+        };
+        order.make_attempt(1, None, now);
+        order
+    }
+
+    /// Fixes what the gateway will be asked for. The price is that of this moment.
+    fn make_attempt(&mut self, number: u32, return_to: Option<Url>, now: Timestamp) {
+        let early = self.early_bird.as_ref().filter(|early| now < early.until);
+        let attempt = Attempt {
+            number,
+            idempotency_key: format!("{}:{number}", self.id),
+            expires_at: now.plus(CHECKOUT_LIFETIME),
+            price: early.map_or(self.full_price, |early| early.price),
+            coupon: early.map(|early| early.coupon.clone()),
+            return_to,
+            state: AttemptState::Live,
+            session: None,
+            url: None,
+            opened_at: None,
+            ended_at: None,
+        };
+        self.price = attempt.price;
+        self.attempts.push(attempt);
+        self.ask_at = now.plus(PATIENCE);
     }
 
     /// The attempt that counts: the last one.
@@ -284,8 +408,7 @@ impl Order {
     /// Makes the next attempt where the last has ended; otherwise nothing.
     pub fn try_again(&mut self, pages: &Url, now: Timestamp) {
         if self.step() == Ok(Step::Ended) {
-            let number = self.attempt().number + 1;
-            self.attempts.push(Attempt::new(&self.id, number, Some(pages.clone()), now));
+            self.make_attempt(self.attempt().number + 1, Some(pages.clone()), now);
             self.state = OrderState::Open;
         }
     }
@@ -295,7 +418,7 @@ impl Order {
     pub fn replace_refused(&mut self, number: u32, pages: &Url, now: Timestamp) {
         if matches!(self.step(), Ok(Step::Unopened(attempt)) if attempt.number == number) {
             self.attempts.pop();
-            self.attempts.push(Attempt::new(&self.id, number + 1, Some(pages.clone()), now));
+            self.make_attempt(number + 1, Some(pages.clone()), now);
         }
     }
 
@@ -304,9 +427,15 @@ impl Order {
         let attempt = self.attempts.iter_mut().find(|attempt| attempt.number == number);
         if let Some(attempt) = attempt.filter(|attempt| attempt.url.is_none()) {
             attempt.session = Some(checkout.session.clone());
-            attempt.url = Some(checkout.url.clone());
+            attempt.url = checkout.url.clone();
             attempt.opened_at = Some(now);
         }
+    }
+
+    /// The gateway was asked and had nothing new: the longer it has been like that, the later it is asked again.
+    pub fn ask_later(&mut self, now: Timestamp) {
+        let waited = now.since(self.attempt().made_at());
+        self.ask_at = now.plus(PATIENCE.max(waited / 4));
     }
 
     /// What the gateway is asked for `attempt`. The same every time.
@@ -320,7 +449,12 @@ impl Order {
             order: self.id.clone(),
             attempt: attempt.number,
             product_name: self.product_name.clone(),
-            price: self.price,
+            price: self.full_price,
+            price_id: self.price_id.clone(),
+            discount: attempt
+                .coupon
+                .as_ref()
+                .map(|coupon| Discount { coupon: coupon.clone(), due: attempt.price }),
             email: self.email.clone(),
             expires_at: attempt.expires_at,
             success_url: back("done"),
@@ -351,7 +485,8 @@ impl Order {
         attempt.state = event.reached;
         attempt.ended_at = (event.reached != AttemptState::Processing).then_some(now);
         if event.reached == AttemptState::Paid {
-            return Ok(self.keep(event, self.fault_of(event), now));
+            let asked = attempt.price;
+            return Ok(self.keep(event, self.fault_of(event, asked), now));
         }
         let counts = index + 1 == self.attempts.len() && self.awaits_money();
         Ok(if counts { self.follow_attempt() } else { Outcome::Unchanged })
@@ -369,8 +504,8 @@ impl Order {
         matches!(self.state, OrderState::Open | OrderState::Processing | OrderState::Expired)
     }
 
-    fn fault_of(&self, event: &PaymentEvent) -> Option<PaymentFlag> {
-        if event.money != Some(self.price) {
+    fn fault_of(&self, event: &PaymentEvent, asked: Money) -> Option<PaymentFlag> {
+        if event.money != Some(asked) {
             return Some(PaymentFlag::AmountDiffers);
         }
         (!self.awaits_money()).then_some(PaymentFlag::NotOwed)
@@ -385,14 +520,53 @@ impl Order {
             event: event.id.clone(),
             money: event.money,
             received_at: now,
+            intent: event.intent.clone(),
             flag,
         });
+        self.intents.extend(event.intent.clone());
         if let Some(flag) = flag {
             return Outcome::Flagged(flag);
         }
-        self.state = OrderState::Paid;
+        self.price = event.money.unwrap_or(self.price);
         self.paid_at = Some(now);
+        self.state = self.state_of_money();
         Outcome::Paid
+    }
+
+    /// Takes in that money went back or is asked back. It may be told before the money itself, twice, or in any
+    /// order: what is kept only goes up.
+    ///
+    /// # Errors
+    /// [`NotOurs`] if it is about another order.
+    pub fn give_back(&mut self, event: &ReturnEvent) -> Result<Outcome, NotOurs> {
+        if event.order.as_ref().is_some_and(|order| *order != self.id) {
+            return Err(NotOurs);
+        }
+        let before = (self.returns.clone(), self.state);
+        let position = self.returns.iter().position(|kept| kept.intent == event.intent);
+        let position = position.unwrap_or_else(|| {
+            self.returns.push(Return { intent: event.intent.clone(), refunded: 0, disputed: false });
+            self.returns.len() - 1
+        });
+        let kept = &mut self.returns[position];
+        kept.refunded = kept.refunded.max(event.refunded);
+        kept.disputed |= event.disputed;
+        if self.paid_at.is_some() {
+            self.state = self.state_of_money();
+        }
+        Ok(if before == (self.returns.clone(), self.state) { Outcome::Unchanged } else { Outcome::Returned })
+    }
+
+    /// Where an order stands whose money came, by what is left of it.
+    fn state_of_money(&self) -> OrderState {
+        let settling = self.payments.iter().find(|payment| payment.flag.is_none());
+        let intent = settling.and_then(|payment| payment.intent.as_ref());
+        match self.returns.iter().find(|kept| Some(&kept.intent) == intent) {
+            Some(kept) if kept.disputed => OrderState::Disputed,
+            Some(kept) if kept.refunded >= self.price.amount => OrderState::Refunded,
+            Some(kept) if kept.refunded > 0 => OrderState::PartiallyRefunded,
+            _ => OrderState::Paid,
+        }
     }
 
     fn follow_attempt(&mut self) -> Outcome {
@@ -427,7 +601,13 @@ mod tests {
 
     fn order() -> Order {
         let price = money(13_000, "CAD");
-        let product = Product { id: "orientation".into(), name: "Orientation ticket".into(), price };
+        let product = Product {
+            id: "orientation".into(),
+            name: "Orientation ticket".into(),
+            price,
+            stripe_price: None,
+            early_bird: None,
+        };
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let mut order = Order::open("o".into(), "a", &product, email, time(0));
         order.lead_back_to(&pages());
@@ -438,9 +618,12 @@ mod tests {
     fn checkout(session: &str) -> Checkout {
         Checkout {
             session: session.into(),
-            url: format!("https://pay.example/{session}"),
+            order: Some("o".into()),
+            attempt: None,
+            url: Some(format!("https://pay.example/{session}")),
             status: super::super::gateway::CheckoutStatus::Open,
             money: None,
+            intent: None,
         }
     }
 
@@ -452,6 +635,7 @@ mod tests {
             attempt: Some(attempt),
             reached,
             money: Some(money(13_000, "CAD")),
+            intent: Some(format!("pi_{attempt}")),
         }
     }
 
@@ -536,7 +720,8 @@ mod tests {
     #[test]
     fn a_checkout_that_nobody_kept_is_known_by_its_attempt() {
         let mut unheard = order();
-        unheard.attempts = vec![Attempt::new("o", 1, None, time(0))];
+        unheard.attempts.clear();
+        unheard.make_attempt(1, None, time(0));
         assert_eq!(settle(&mut unheard, 1, Paid), Outcome::Paid);
         assert_eq!(unheard.attempt().session.as_deref(), Some("cs_1"));
     }
@@ -597,6 +782,117 @@ mod tests {
         order.replace_refused(2, &pages(), time(4));
         let numbers: Vec<_> = order.attempts.iter().map(|attempt| attempt.number).collect();
         assert_eq!(numbers, [1, 3], "what was never opened leaves no row, and its key is not used again");
+    }
+
+    fn back(intent: &str, refunded: i64, disputed: bool) -> ReturnEvent {
+        let (id, intent) = (format!("evt_{intent}_{refunded}_{disputed}"), intent.to_owned());
+        ReturnEvent { id, order: Some("o".into()), intent, refunded, disputed }
+    }
+
+    #[test]
+    fn what_goes_back_is_told_in_any_order_and_ends_where_it_must() {
+        let some = |order: &mut Order| order.give_back(&back("pi_1", 500, false));
+        let all = |order: &mut Order| order.give_back(&back("pi_1", 13_000, false));
+        let dispute = |order: &mut Order| order.give_back(&back("pi_1", 0, true));
+        let paid = |order: &mut Order| order.settle(&event(1, Paid), time(9));
+        type Step = fn(&mut Order) -> Result<Outcome, NotOurs>;
+        let ways: [(&[Step], OrderState); 7] = [
+            (&[paid, some], OrderState::PartiallyRefunded),
+            (&[some, paid], OrderState::PartiallyRefunded),
+            (&[paid, some, all], OrderState::Refunded),
+            (&[all, paid, some], OrderState::Refunded),
+            (&[paid, dispute, all], OrderState::Disputed),
+            (&[dispute, paid], OrderState::Disputed),
+            (&[some], OrderState::Open),
+        ];
+        for (number, (steps, ends)) in ways.into_iter().enumerate() {
+            let mut order = order();
+            for step in steps {
+                step(&mut order).unwrap();
+            }
+            assert_eq!(order.state, ends, "{number}");
+        }
+        let mut order = order();
+        paid(&mut order).unwrap();
+        assert_eq!(some(&mut order), Ok(Outcome::Returned));
+        assert_eq!(some(&mut order), Ok(Outcome::Unchanged), "the same again");
+        let other = ReturnEvent { order: Some("p".into()), ..back("pi_1", 1, false) };
+        assert_eq!(order.give_back(&other), Err(NotOurs));
+    }
+
+    #[test]
+    fn a_second_payment_that_goes_back_leaves_the_order_paid() {
+        let mut order = order();
+        settle(&mut order, 1, Failed);
+        order.try_again(&pages(), time(3));
+        order.opened(2, &checkout("cs_2"), time(4));
+        settle(&mut order, 2, Paid);
+        settle(&mut order, 1, Paid);
+        assert_eq!(order.intents, ["pi_2", "pi_1"]);
+        assert_eq!(order.give_back(&back("pi_1", 13_000, false)), Ok(Outcome::Returned));
+        assert_eq!(order.state, OrderState::Paid);
+    }
+
+    #[test]
+    fn who_is_early_pays_less_and_what_was_asked_is_what_settles() {
+        let early = crate::config::EarlyBird {
+            coupon: "EARLY".into(),
+            price: money(11_000, "CAD"),
+            until: time(100),
+        };
+        let product = Product {
+            id: "orientation".into(),
+            name: "Orientation ticket".into(),
+            price: money(13_000, "CAD"),
+            stripe_price: Some("price_1".into()),
+            early_bird: Some(early),
+        };
+        let email = EmailAddress::parse("ana@example.org").unwrap();
+        let start = || Order::open("o".into(), "a", &product, email.clone(), time(0));
+        let first = start();
+        let request = first.request(first.attempt());
+        assert_eq!((request.due(), request.price), (money(11_000, "CAD"), money(13_000, "CAD")));
+        assert_eq!(request.price_id.as_deref(), Some("price_1"));
+        assert_eq!(first.price, money(11_000, "CAD"));
+
+        let pays = |amount| PaymentEvent { money: Some(money(amount, "CAD")), ..event(1, Paid) };
+        let mut early = start();
+        assert_eq!(early.settle(&pays(11_000), time(200)), Ok(Outcome::Paid), "the price of the attempt");
+        let mut wrong = start();
+        let flagged = Outcome::Flagged(PaymentFlag::AmountDiffers);
+        assert_eq!(wrong.settle(&pays(13_000), time(9)), Ok(flagged));
+
+        let mut late = start();
+        settle(&mut late, 1, Failed);
+        late.try_again(&pages(), time(100));
+        assert_eq!((late.price, &late.attempt().coupon), (money(13_000, "CAD"), &None));
+        assert_eq!(late.request(late.attempt()).discount, None);
+        assert_eq!(late.settle(&pays(11_000), time(201)), Ok(Outcome::Paid));
+        assert_eq!(late.price, money(11_000, "CAD"), "what was paid");
+    }
+
+    #[test]
+    fn the_longer_nothing_happens_the_later_the_gateway_is_asked() {
+        let mut order = order();
+        assert_eq!(order.ask_at, time(300));
+        order.ask_later(time(300));
+        assert_eq!(order.ask_at, time(600));
+        order.ask_later(time(40_000));
+        assert_eq!(order.ask_at, time(50_000));
+    }
+
+    #[test]
+    fn an_order_of_the_first_version_gets_what_it_lacks() {
+        let mut old = serde_json::to_value(order()).unwrap();
+        for field in ["fullPrice", "askAt", "intents"] {
+            old.as_object_mut().unwrap().remove(field);
+        }
+        old["attempts"][0].as_object_mut().unwrap().remove("price");
+        let expected = Order { ask_at: time(0), ..order() };
+        let new = with_prices_of_attempts(old);
+        assert_eq!(serde_json::from_value::<Order>(new).unwrap(), expected);
+        let event = with_kind(serde_json::json!({ "id": "e", "order": "o", "receivedAt": time(0) }));
+        assert_eq!(serde_json::from_value::<StripeEvent>(event).unwrap().kind, "");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Jobs: finish openings that died, deliver what the sandbox tells, sweep its checkouts.
+//! Jobs: finish openings that died, ask for what never arrived, deliver what the sandbox tells, sweep.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::gateway::{Sandbox, SandboxEvent};
+use super::reconciliation::{ReconcileError, Scope};
 use super::service::{OpenCheckoutError, Payments};
 use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
 
@@ -100,6 +101,67 @@ impl Subscriber for SandboxSweeps {
     type Payload = SweepSandbox;
 
     async fn handle(&self, _: SweepSandbox, _: Run) -> Result<(), JobError> {
+        Ok(self.0.sweep().await?)
+    }
+}
+
+/// Asks the gateway for what never arrived. Comes every five minutes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReconcilePayments {}
+
+impl Payload for ReconcilePayments {
+    const KIND: &'static str = "payments.reconcile";
+    fn key(&self) -> Option<String> {
+        Some("all".into())
+    }
+}
+
+/// Handles [`ReconcilePayments`].
+pub struct Reconciliations(pub Arc<Payments>);
+
+#[async_trait]
+impl Subscriber for Reconciliations {
+    type Payload = ReconcilePayments;
+    const CONCURRENCY: usize = 1;
+
+    async fn handle(&self, _: ReconcilePayments, _: Run) -> Result<(), JobError> {
+        match self.0.reconcile(Scope::Due).await {
+            Ok(result) if result.findings.is_empty() => Ok(()),
+            Ok(result) => {
+                let (asked, findings) = (result.asked, result.findings.len());
+                tracing::warn!(asked, findings, "the gateway knew what it had not told");
+                Ok(())
+            }
+            // The next run is never far.
+            Err(ReconcileError::Gateway(error)) => {
+                tracing::warn!(%error, "the gateway can't be asked for what never arrived");
+                Ok(())
+            }
+            Err(ReconcileError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Forgets events of which nobody will be told again. Comes once a day.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SweepEvents {}
+
+impl Payload for SweepEvents {
+    const KIND: &'static str = "payments.sweep";
+    fn key(&self) -> Option<String> {
+        Some("all".into())
+    }
+}
+
+/// Handles [`SweepEvents`].
+pub struct EventSweeps(pub Arc<Payments>);
+
+#[async_trait]
+impl Subscriber for EventSweeps {
+    type Payload = SweepEvents;
+    const CONCURRENCY: usize = 1;
+
+    async fn handle(&self, _: SweepEvents, _: Run) -> Result<(), JobError> {
         Ok(self.0.sweep().await?)
     }
 }

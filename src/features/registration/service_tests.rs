@@ -8,7 +8,8 @@ use super::*;
 use crate::config::Config;
 use crate::features::accounts::{self, Names, SignUp};
 use crate::features::payments::{
-    self, Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, OrderState, Source, Webhook,
+    self, Checkout, CheckoutPage, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, OrderState, Refund,
+    RefundRequest, Source, Webhook,
 };
 use crate::http::Role;
 use crate::kernel::{EmailAddress, ManualClock, RandomIds, Secret};
@@ -33,7 +34,15 @@ impl Gateway for Counter {
         }
         let session = format!("cs_{}", request.order);
         let url = format!("http://127.0.0.1:3000/sandbox/checkout/{session}");
-        Ok(Checkout { session, url, status: CheckoutStatus::Open, money: None })
+        Ok(Checkout {
+            session,
+            order: Some(request.order.clone()),
+            attempt: Some(request.attempt),
+            url: Some(url),
+            status: CheckoutStatus::Open,
+            money: Some(request.due()),
+            intent: None,
+        })
     }
 
     async fn retrieve(&self, _: &str) -> Result<Option<Checkout>, GatewayError> {
@@ -41,6 +50,18 @@ impl Gateway for Counter {
     }
 
     async fn expire(&self, _: &str) -> Result<(), GatewayError> {
+        Ok(())
+    }
+
+    async fn refund(&self, _: &RefundRequest) -> Result<Refund, GatewayError> {
+        Err(GatewayError::Refused("nothing is paid back here".into()))
+    }
+
+    async fn list(&self, _: Timestamp, _: Option<&str>) -> Result<CheckoutPage, GatewayError> {
+        Ok(CheckoutPage { items: vec![], next: None })
+    }
+
+    async fn check(&self) -> Result<(), GatewayError> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::stripe::{Fault, SECRET_KEY, Stripe};
+use crate::doubles::stripe::{Fault, SECRET_KEY, Stripe};
 
 /// Asks for a checkout that costs so much, under this key.
 async fn open(stripe: &Stripe, key: &str, amount: &str) -> Result<(u16, Value), reqwest::Error> {

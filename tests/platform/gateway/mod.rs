@@ -1,3 +1,65 @@
-//! What a gateway promises.
+//! What a gateway promises, on the sandbox and on Stripe (its double): `contract.rs` is compiled once for each, with
+//! that gateway's `Till` above it. Beside it what only a network brings, and what the gateway forgets to tell.
 
 mod double;
+mod failures;
+mod reconciliation;
+mod sandbox;
+mod stripe;
+mod stripe_mock;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orientation::config::StripeConfig;
+use orientation::features::payments::{CheckoutRequest, Patience, Stripe};
+use orientation::kernel::{Clock, EmailAddress, ManualClock, Money, Secret, Timestamp};
+
+use crate::doubles::stripe::SECRET_KEY;
+
+const NOON: i64 = 1_788_246_000_000;
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::from_millis(NOON)))
+}
+
+fn cad(amount: i64) -> Money {
+    Money { amount, currency: "CAD".to_owned().try_into().expect("a currency") }
+}
+
+/// A checkout of CAD 130.00 that can be paid for a day.
+fn request(key: &str, clock: &ManualClock) -> CheckoutRequest {
+    CheckoutRequest {
+        idempotency_key: key.into(),
+        order: format!("order-{key}"),
+        attempt: 1,
+        product_name: "Orientation ticket".into(),
+        price: cad(13_000),
+        price_id: None,
+        discount: None,
+        email: EmailAddress::parse("ana@example.org").expect("an address"),
+        expires_at: clock.now().plus(Duration::from_secs(24 * 3600 - 60)),
+        success_url: "http://127.0.0.1:3000/checkout/done".into(),
+        cancel_url: "http://127.0.0.1:3000/checkout/back".into(),
+    }
+}
+
+/// The adapter, for an API at this address.
+fn stripe_at(url: &str, key: &str) -> Stripe {
+    let account = StripeConfig {
+        secret_key: Secret::new(key.to_owned()),
+        live: false,
+        api_base: Some(url.parse().expect("an address")),
+    };
+    Stripe::new(&account).expect("it can be sent")
+}
+
+/// The same with little patience, before a double.
+fn impatient(double: &crate::doubles::stripe::Stripe) -> Stripe {
+    let patience = Patience {
+        each: Duration::from_millis(500),
+        all: Duration::from_secs(3),
+        pause: Duration::from_millis(20),
+    };
+    stripe_at(double.url(), SECRET_KEY).with_patience(patience)
+}

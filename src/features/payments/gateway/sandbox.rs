@@ -14,12 +14,14 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::webhook::sign;
-use super::{Checkout, CheckoutRequest, CheckoutStatus, Gateway, GatewayError};
+use super::{
+    Checkout, CheckoutPage, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, Refund, RefundRequest,
+};
 use crate::config::{Config, SANDBOX_SECRET};
 use crate::features::payments::subscribers::DeliverSandboxEvent;
 use crate::kernel::{Clock, Ids, Money, Secret, Timestamp, faults};
 use crate::platform::jobs::Job;
-use crate::platform::store::{Document, Filter, Index, Query, Store, StoreError, Tx};
+use crate::platform::store::{Dir, Document, Filter, Index, Query, Store, StoreError, Tx};
 
 /// As Stripe has it: a checkout can be paid for 30 minutes at least and 24 hours at most.
 const LIFETIME: (Duration, Duration) = (Duration::from_secs(30 * 60), Duration::from_secs(24 * 3600));
@@ -66,6 +68,9 @@ pub struct SandboxCheckout {
     /// The button that completed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub press: Option<Press>,
+    /// How much of what was paid has been paid back, in minor units.
+    #[serde(default)]
+    pub refunded: i64,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -73,7 +78,28 @@ pub struct SandboxCheckout {
 
 impl Document for SandboxCheckout {
     const COLLECTION: &'static str = "sandbox_checkouts";
-    const INDEXES: &'static [Index] = &[Index::on("sandbox_checkouts_to_end", &["status", "expiresAt"])];
+    const INDEXES: &'static [Index] = &[
+        Index::on("sandbox_checkouts_to_end", &["status", "expiresAt"]),
+        Index::on("sandbox_checkouts_by_age", &["createdAt"]),
+    ];
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Money that the sandbox paid back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxRefund {
+    /// `re_sandbox_…`, made from the idempotency key.
+    id: String,
+    #[serde(flatten)]
+    request: RefundRequest,
+    created_at: Timestamp,
+}
+
+impl Document for SandboxRefund {
+    const COLLECTION: &'static str = "sandbox_refunds";
     fn id(&self) -> &str {
         &self.id
     }
@@ -103,16 +129,19 @@ pub enum SandboxEvent {
     AsyncPaymentSucceeded,
     AsyncPaymentFailed,
     Expired,
+    /// Some of the money, or all of it, went back.
+    Refunded,
 }
 
 impl SandboxEvent {
-    /// As in Stripe's `checkout.session.…`.
+    /// As in Stripe's `checkout.session.…` and `charge.…`.
     fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
             Self::AsyncPaymentSucceeded => "async_payment_succeeded",
             Self::AsyncPaymentFailed => "async_payment_failed",
             Self::Expired => "expired",
+            Self::Refunded => "refunded",
         }
     }
 }
@@ -128,6 +157,7 @@ impl SandboxCheckout {
             request: request.clone(),
             status: SandboxStatus::Open,
             press: None,
+            refunded: 0,
             created_at: now,
             ended_at: None,
         }
@@ -171,6 +201,19 @@ impl SandboxCheckout {
         Ok(())
     }
 
+    /// Pays back `amount` minor units.
+    ///
+    /// # Errors
+    /// [`Over`] if less than that is left.
+    fn give_back(&mut self, amount: i64, now: Timestamp) -> Result<(), Over> {
+        let left = self.request.due().amount - self.refunded;
+        if self.standing(now) != CheckoutStatus::Paid || !(1..=left).contains(&amount) {
+            return Err(Over);
+        }
+        self.refunded += amount;
+        Ok(())
+    }
+
     fn standing(&self, now: Timestamp) -> CheckoutStatus {
         let answered = self.ended_at.is_some_and(|ended| now >= ended.plus(BANK_THINKS));
         match (self.status, self.press) {
@@ -178,39 +221,77 @@ impl SandboxCheckout {
             (SandboxStatus::Open, _) => CheckoutStatus::Open,
             (SandboxStatus::Complete, Some(Press::Pay)) => CheckoutStatus::Paid,
             (SandboxStatus::Complete, Some(Press::LaterSucceeds)) if answered => CheckoutStatus::Paid,
+            (SandboxStatus::Complete, Some(Press::LaterFails)) if answered => CheckoutStatus::Failed,
             (SandboxStatus::Complete, _) => CheckoutStatus::Unpaid,
         }
     }
 
     /// The event as Stripe writes it. The same every time, so that it can be sent again.
     fn event(&self, event: SandboxEvent) -> Value {
-        let paid = match event {
-            SandboxEvent::Completed => self.press == Some(Press::Pay),
-            SandboxEvent::AsyncPaymentSucceeded => true,
-            SandboxEvent::AsyncPaymentFailed | SandboxEvent::Expired => false,
+        let session = |event: &str, paid| (format!("checkout.session.{event}"), self.session(paid));
+        let (kind, object) = match event {
+            SandboxEvent::Completed => session("completed", self.press == Some(Press::Pay)),
+            SandboxEvent::AsyncPaymentSucceeded => session("async_payment_succeeded", true),
+            SandboxEvent::AsyncPaymentFailed => session("async_payment_failed", false),
+            SandboxEvent::Expired => session("expired", false),
+            SandboxEvent::Refunded => ("charge.refunded".to_owned(), self.charge()),
         };
         json!({
-            "id": format!("evt_sandbox_{}_{}", event.name(), self.id.trim_start_matches(SESSION_PREFIX)),
+            "id": format!("evt_sandbox_{}", self.name_of(event)),
             "object": "event",
             "api_version": API_VERSION,
             "created": self.ended_at.unwrap_or(self.created_at).as_secs(),
             "livemode": false,
             "pending_webhooks": 1,
             "request": { "id": null, "idempotency_key": null },
-            "type": format!("checkout.session.{}", event.name()),
-            "data": { "object": self.session(paid) },
+            "type": kind,
+            "data": { "object": object },
+        })
+    }
+
+    /// What tells this event from all others. All happen once, but refunds.
+    fn name_of(&self, event: SandboxEvent) -> String {
+        let name = format!("{}_{}", event.name(), self.id.trim_start_matches(SESSION_PREFIX));
+        if event == SandboxEvent::Refunded { format!("{name}_{}", self.refunded) } else { name }
+    }
+
+    /// The payment's id, once there is one.
+    fn intent(&self) -> Option<String> {
+        self.press.map(|_| self.id.replace(SESSION_PREFIX, INTENT_PREFIX))
+    }
+
+    fn metadata(&self) -> Value {
+        json!({ "orderId": self.request.order, "attempt": self.request.attempt.to_string() })
+    }
+
+    fn charge(&self) -> Value {
+        let Money { amount, currency } = self.request.due();
+        json!({
+            "id": self.id.replace(SESSION_PREFIX, "ch_sandbox_"),
+            "object": "charge",
+            "amount": amount,
+            "amount_refunded": self.refunded,
+            "currency": currency.as_str().to_lowercase(),
+            "livemode": false,
+            "metadata": self.metadata(),
+            "paid": true,
+            "payment_intent": self.intent(),
+            "refunded": self.refunded == amount,
         })
     }
 
     fn session(&self, paid: bool) -> Value {
         let request = &self.request;
-        let Money { amount, currency } = request.price;
-        let intent = self.press.map(|_| self.id.replace(SESSION_PREFIX, "pi_sandbox_"));
+        let Money { amount, currency } = request.due();
+        let coupon = request
+            .discount
+            .iter()
+            .map(|discount| json!({ "coupon": discount.coupon, "promotion_code": null }));
         let mut session = json!({
             "id": self.id,
             "object": "checkout.session",
             "adaptive_pricing": { "enabled": false },
-            "amount_subtotal": amount,
+            "amount_subtotal": request.price.amount,
             "amount_total": amount,
             "automatic_tax": { "enabled": false, "liability": null, "provider": null, "status": null },
             "cancel_url": request.cancel_url,
@@ -224,12 +305,12 @@ impl SandboxCheckout {
             },
             "customer_creation": "if_required",
             "customer_email": request.email,
-            "discounts": [],
+            "discounts": coupon.collect::<Vec<_>>(),
             "expires_at": request.expires_at.as_secs(),
             "livemode": false,
-            "metadata": { "orderId": request.order, "attempt": request.attempt.to_string() },
+            "metadata": self.metadata(),
             "mode": "payment",
-            "payment_intent": intent,
+            "payment_intent": self.intent(),
             "payment_method_collection": "if_required",
             "payment_method_options": {},
             "payment_method_types": ["card"],
@@ -242,7 +323,9 @@ impl SandboxCheckout {
                 SandboxStatus::Expired => "expired",
             },
             "success_url": request.success_url,
-            "total_details": { "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 },
+            "total_details": {
+                "amount_discount": request.price.amount - amount, "amount_shipping": 0, "amount_tax": 0,
+            },
             "ui_mode": "hosted_page",
         });
         for field in WITHOUT_VALUE {
@@ -276,11 +359,18 @@ const WITHOUT_VALUE: &[&str] = &[
 ];
 
 const SESSION_PREFIX: &str = "cs_test_sandbox_";
+const INTENT_PREFIX: &str = "pi_sandbox_";
+const REFUND_PREFIX: &str = "re_sandbox_";
 
-fn session_id(idempotency_key: &str) -> String {
+/// An id made from an idempotency key: the same key, the same object.
+fn id_of(prefix: &str, idempotency_key: &str) -> String {
     let digest = Sha256::digest(idempotency_key.as_bytes());
     let name: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
-    format!("{SESSION_PREFIX}{name}")
+    format!("{prefix}{name}")
+}
+
+fn session_id(idempotency_key: &str) -> String {
+    id_of(SESSION_PREFIX, idempotency_key)
 }
 
 /// Why a button did nothing.
@@ -381,7 +471,7 @@ impl Sandbox {
                 tx.put(&checkout).await?;
                 for (event, at) in events {
                     let at = if event == SandboxEvent::Completed { at.plus(TELL_AFTER) } else { at };
-                    tell(&tx, session, event, now, at).await?;
+                    tell(&tx, &checkout, event, now, at).await?;
                 }
                 Ok(checkout)
             })
@@ -456,7 +546,7 @@ impl Sandbox {
         loop {
             let now = self.clock.now();
             let over = Filter::eq("status", "open").and(Filter::Le("expiresAt", now.into()));
-            let over = Query::new(over).sort("expiresAt", crate::platform::store::Dir::Asc).limit(PAGE);
+            let over = Query::new(over).sort("expiresAt", Dir::Asc).limit(PAGE);
             let over = self.store.find::<SandboxCheckout>(over).await?;
             for checkout in &over {
                 self.end(&checkout.id, now).await?;
@@ -478,22 +568,31 @@ impl Sandbox {
                     return Ok(false);
                 }
                 tx.put(&checkout).await?;
-                tell(&tx, session, SandboxEvent::Expired, now, now).await?;
+                tell(&tx, &checkout, SandboxEvent::Expired, now, now).await?;
                 Ok(true)
             })
             .await
     }
 
     fn opened(&self, checkout: &SandboxCheckout) -> Checkout {
+        let base = self.public_url.as_str().trim_end_matches('/');
         Checkout {
             session: checkout.id.clone(),
-            url: format!(
-                "{}/sandbox/checkout/{}",
-                self.public_url.as_str().trim_end_matches('/'),
-                checkout.id
-            ),
+            order: Some(checkout.request.order.clone()),
+            attempt: Some(checkout.request.attempt),
+            url: Some(format!("{base}/sandbox/checkout/{}", checkout.id)),
             status: checkout.standing(self.clock.now()),
-            money: Some(checkout.request.price),
+            money: Some(checkout.request.due()),
+            intent: checkout.intent(),
+        }
+    }
+
+    async fn refunded_before(&self, refund: &SandboxRefund) -> Result<Refund, GatewayError> {
+        match self.store.get::<SandboxRefund>(&refund.id).await {
+            Ok(Some(kept)) if kept.request == refund.request => Ok(Refund { id: kept.id }),
+            Ok(Some(_)) => Err(GatewayError::Refused("the key was used with other parameters".into())),
+            Ok(None) => Err(GatewayError::Unavailable("the refund is there and can't be read".into())),
+            Err(error) => Err(GatewayError::Unavailable(error.to_string())),
         }
     }
 
@@ -540,18 +639,66 @@ impl Gateway for Sandbox {
             Err(error) => Err(GatewayError::Unavailable(error.to_string())),
         }
     }
+
+    async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError> {
+        let now = self.clock.now();
+        let session = request.intent.replace(INTENT_PREFIX, SESSION_PREFIX);
+        let id = id_of(REFUND_PREFIX, &request.idempotency_key);
+        let refund = SandboxRefund { id, request: request.clone(), created_at: now };
+        let made = self
+            .store
+            .transact(async |tx| {
+                tx.insert(&refund).await?;
+                let checkout = tx.get::<SandboxCheckout>(&session).await?;
+                let mut checkout = checkout.ok_or(PressError::Unknown)?;
+                if checkout.give_back(refund.request.amount.amount, now).is_err() {
+                    return Err(PressError::Over(Box::new(checkout)));
+                }
+                tx.put(&checkout).await?;
+                tell(&tx, &checkout, SandboxEvent::Refunded, now, now).await?;
+                Ok(())
+            })
+            .await;
+        match made {
+            Ok(()) => Ok(Refund { id: refund.id }),
+            Err(PressError::Unknown) => Err(GatewayError::Refused("there is no such payment".into())),
+            Err(PressError::Over(_)) => Err(GatewayError::Refused("there is not so much left".into())),
+            Err(PressError::Store(StoreError::Duplicate { .. })) => self.refunded_before(&refund).await,
+            Err(PressError::Store(error)) => Err(GatewayError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
+        const PAGE: u32 = 100;
+        let away = |error: StoreError| GatewayError::Unavailable(error.to_string());
+        let made_since = Filter::range("createdAt", Some(since.into()), None);
+        let mut query = Query::new(made_since).sort("createdAt", Dir::Desc).limit(PAGE + 1);
+        if let Some(after) = after {
+            let last = self.store.get::<SandboxCheckout>(after).await.map_err(away)?;
+            let last = last.ok_or_else(|| GatewayError::Refused("there is no such checkout".into()))?;
+            query = query.after(vec![last.created_at.into(), last.id.as_str().into()]);
+        }
+        let mut found = self.store.find::<SandboxCheckout>(query).await.map_err(away)?;
+        let more = found.len() > PAGE as usize;
+        found.truncate(PAGE as usize);
+        let next = found.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(CheckoutPage { items: found.iter().map(|checkout| self.opened(checkout)).collect(), next })
+    }
+
+    async fn check(&self) -> Result<(), GatewayError> {
+        Ok(())
+    }
 }
 
 async fn tell(
     tx: &Tx,
-    session: &str,
+    checkout: &SandboxCheckout,
     event: SandboxEvent,
     now: Timestamp,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let deliver = DeliverSandboxEvent { session: session.to_owned(), event };
-    let id = format!("sandbox:{}:{session}", event.name());
-    tx.enqueue(&Job::new(id, &deliver, now).at(at)).await
+    let deliver = DeliverSandboxEvent { session: checkout.id.clone(), event };
+    tx.enqueue(&Job::new(format!("sandbox:{}", checkout.name_of(event)), &deliver, now).at(at)).await
 }
 
 async fn own_secret(store: &Store, ids: &dyn Ids, now: Timestamp) -> Result<Secret<String>, StoreError> {
@@ -584,6 +731,8 @@ mod tests {
             attempt: 1,
             product_name: "Orientation ticket".into(),
             price: Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() },
+            price_id: None,
+            discount: None,
             email: crate::kernel::EmailAddress::parse("ana@example.org").unwrap(),
             expires_at: time(86_340),
             success_url: "http://127.0.0.1:3000/checkout/done?order=o".into(),
@@ -646,7 +795,7 @@ mod tests {
     fn the_bank_of_pay_later_takes_its_time() {
         for (press, event, status) in [
             (Press::LaterSucceeds, SandboxEvent::AsyncPaymentSucceeded, CheckoutStatus::Paid),
-            (Press::LaterFails, SandboxEvent::AsyncPaymentFailed, CheckoutStatus::Unpaid),
+            (Press::LaterFails, SandboxEvent::AsyncPaymentFailed, CheckoutStatus::Failed),
         ] {
             let mut checkout = checkout();
             let told = checkout.press(press, time(3)).unwrap();

@@ -6,7 +6,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use tracing::Instrument;
 
-use super::{Checkout, CheckoutRequest, Gateway, GatewayError};
+use super::{Checkout, CheckoutPage, CheckoutRequest, Gateway, GatewayError, Refund, RefundRequest};
+use crate::kernel::Timestamp;
 use crate::platform::metrics::GatewayCalls;
 use crate::platform::traces;
 
@@ -48,6 +49,18 @@ impl Gateway for Watched {
 
     async fn expire(&self, session: &str) -> Result<(), GatewayError> {
         self.watch("expire", "gateway.expire", self.gateway.expire(session)).await
+    }
+
+    async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError> {
+        self.watch("refund", "gateway.refund", self.gateway.refund(request)).await
+    }
+
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
+        self.watch("list", "gateway.list", self.gateway.list(since, after)).await
+    }
+
+    async fn check(&self) -> Result<(), GatewayError> {
+        self.watch("check", "gateway.check", self.gateway.check()).await
     }
 }
 

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use stripe_webhook::{Webhook as Crate, WebhookError};
 use tracing::subscriber::NoSubscriber;
 
 use crate::config::SANDBOX_SECRET;
-use crate::features::payments::model::{AttemptState, PaymentEvent};
+use crate::features::payments::model::{AttemptState, PaymentEvent, ReturnEvent};
 use crate::kernel::{Currency, Money, Secret, Timestamp};
 
 /// Whose events are believed.
@@ -43,15 +45,25 @@ pub enum NotBelieved {
     WrongMode,
 }
 
-/// What an event that is believed says.
+/// An event that is believed.
 #[derive(Debug, PartialEq)]
-pub enum Notice {
-    Payment(PaymentEvent),
-    /// Of a type that we don't act on, or about a checkout that isn't ours.
-    Other {
-        id: String,
-        kind: String,
-    },
+pub struct Notice {
+    /// The gateway's id of it; of what can't be read, one made from the body.
+    pub id: String,
+    /// Such as `checkout.session.completed`.
+    pub kind: String,
+    pub fact: Fact,
+}
+
+/// What an event says.
+#[derive(Debug, PartialEq)]
+pub enum Fact {
+    /// How far a checkout has come.
+    Checkout(PaymentEvent),
+    /// Money went back or is asked back.
+    Return(ReturnEvent),
+    /// Of a kind that we don't act on, or about a checkout that isn't ours.
+    Other,
 }
 
 /// Reads the events of one source.
@@ -84,16 +96,14 @@ impl Webhook {
         let signature = signature.ok_or(NotBelieved::Unsigned)?;
         let body = std::str::from_utf8(body).map_err(|_| NotBelieved::BadSignature)?;
         self.verify(body, signature, now)?;
-        let Ok(event) = serde_json::from_str::<Envelope>(body) else {
-            return Ok(Notice::Other { id: String::new(), kind: "unreadable".into() });
-        };
+        let event =
+            serde_json::from_str::<Envelope>(body).unwrap_or_else(|_| Envelope::unreadable(self.live));
         if event.livemode != self.live {
             return Err(NotBelieved::WrongMode);
         }
-        Ok(match event.payment() {
-            Some(payment) => Notice::Payment(payment),
-            None => Notice::Other { id: event.id, kind: event.kind },
-        })
+        let fact = event.fact();
+        let id = if event.id.is_empty() { id_of_body(body) } else { event.id };
+        Ok(Notice { id, kind: event.kind, fact })
     }
 
     fn verify(&self, body: &str, signature: &str, now: Timestamp) -> Result<(), NotBelieved> {
@@ -133,7 +143,7 @@ struct Envelope {
 
 #[derive(Deserialize)]
 struct Data {
-    object: serde_json::Value,
+    object: Value,
 }
 
 #[derive(Deserialize)]
@@ -143,11 +153,62 @@ struct Session {
     payment_status: String,
     amount_total: Option<i64>,
     currency: Option<String>,
-    #[serde(default)]
+    payment_intent: Option<Reference>,
     metadata: Option<HashMap<String, String>>,
 }
 
+/// A charge, or a dispute over one.
+#[derive(Deserialize)]
+struct Charge {
+    payment_intent: Option<Reference>,
+    #[serde(default)]
+    amount_refunded: i64,
+    metadata: Option<HashMap<String, String>>,
+}
+
+/// Another object: its id, or the object itself where the endpoint is set so.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reference {
+    Id(String),
+    Object { id: String },
+}
+
+impl Reference {
+    fn into_id(self) -> String {
+        match self {
+            Self::Id(id) | Self::Object { id } => id,
+        }
+    }
+}
+
 impl Envelope {
+    /// Stands for a body that is no event.
+    fn unreadable(livemode: bool) -> Self {
+        Self { id: String::new(), kind: "unreadable".into(), livemode, data: None }
+    }
+
+    fn fact(&self) -> Fact {
+        let returned = || self.returned().map(Fact::Return);
+        self.payment().map(Fact::Checkout).or_else(returned).unwrap_or(Fact::Other)
+    }
+
+    fn returned(&self) -> Option<ReturnEvent> {
+        let disputed = match &*self.kind {
+            "charge.refunded" => false,
+            "charge.dispute.created" => true,
+            _ => return None,
+        };
+        let charge = Charge::deserialize(&self.data.as_ref()?.object).ok()?;
+        Some(ReturnEvent {
+            id: self.id.clone(),
+            order: charge.metadata.and_then(|metadata| metadata.get("orderId").cloned()),
+            intent: charge.payment_intent?.into_id(),
+            refunded: charge.amount_refunded,
+            disputed,
+        })
+    }
+
     fn payment(&self) -> Option<PaymentEvent> {
         let kind = self.kind.strip_prefix("checkout.session.")?;
         let session = Session::deserialize(&self.data.as_ref()?.object).ok()?;
@@ -165,12 +226,20 @@ impl Envelope {
             attempt: metadata.get("attempt").and_then(|number| number.parse().ok()),
             reached,
             money: session.amount_total.zip(session.currency.as_deref()).and_then(money),
+            intent: session.payment_intent.map(Reference::into_id),
             session: session.id,
         })
     }
 }
 
-fn money((amount, currency): (i64, &str)) -> Option<Money> {
+/// An id for what has none: the same body has the same.
+fn id_of_body(body: &str) -> String {
+    let digest = Sha256::digest(body.as_bytes());
+    format!("body:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// An amount as Stripe writes it; none if the currency isn't one.
+pub(super) fn money((amount, currency): (i64, &str)) -> Option<Money> {
     Some(Money { amount, currency: Currency::try_from(currency.to_uppercase()).ok()? })
 }
 
@@ -207,9 +276,40 @@ mod tests {
             attempt: Some(2),
             reached: AttemptState::Paid,
             money: money((13_000, "cad")),
+            intent: None,
         };
         assert!(expected.money.is_some());
-        assert_eq!(read(COMPLETED), Notice::Payment(expected));
+        let kind = "checkout.session.completed".into();
+        assert_eq!(read(COMPLETED), Notice { id: "evt_1".into(), kind, fact: Fact::Checkout(expected) });
+    }
+
+    #[test]
+    fn what_goes_back_is_read_by_the_payment_and_our_order_where_it_is_named() {
+        let event = |kind: &str, object: &str| {
+            let body =
+                format!(r#"{{"id":"evt_2","type":"{kind}","livemode":false,"data":{{"object":{object}}}}}"#);
+            match read(&body).fact {
+                Fact::Return(event) => Some((event.order, event.intent, event.refunded, event.disputed)),
+                _ => None,
+            }
+        };
+        let charge = r#"{"payment_intent":"pi_1","amount_refunded":500,"metadata":{"orderId":"o"}}"#;
+        let refunded = Some((Some("o".to_owned()), "pi_1".to_owned(), 500, false));
+        assert_eq!(event("charge.refunded", charge), refunded);
+        let expanded = charge.replace("\"pi_1\"", "{\"id\":\"pi_1\"}");
+        assert_eq!(event("charge.refunded", &expanded), refunded);
+        let dispute = r#"{"payment_intent":"pi_1","amount":500,"metadata":{}}"#;
+        assert_eq!(event("charge.dispute.created", dispute), Some((None, "pi_1".to_owned(), 0, true)));
+        assert_eq!(event("charge.refunded", r#"{"payment_intent":null}"#), None);
+        assert_eq!(event("refund.created", charge), None);
+    }
+
+    #[test]
+    fn an_event_without_an_id_gets_one_of_its_body() {
+        let one = read("{}");
+        assert_eq!(one.id, read("{}").id);
+        assert_ne!(one.id, read("not json").id);
+        assert_eq!((one.id.len(), &*read("not json").kind), (5 + 64, "unreadable"));
     }
 
     #[test]
@@ -227,9 +327,9 @@ mod tests {
             let body = COMPLETED
                 .replace(".completed", &format!(".{kind}"))
                 .replace("paid\"", &format!("{status}\""));
-            let read = match read(&body) {
-                Notice::Payment(event) => Some(event.reached),
-                Notice::Other { .. } => None,
+            let read = match read(&body).fact {
+                Fact::Checkout(event) => Some(event.reached),
+                Fact::Return(_) | Fact::Other => None,
             };
             assert_eq!(read, reached, "{kind} {status}");
         }
@@ -245,7 +345,7 @@ mod tests {
             &COMPLETED.replace("orderId", "other"),
             &COMPLETED.replace("\"metadata\"", "\"data\""),
         ] {
-            assert!(matches!(read(body), Notice::Other { .. }), "{body}");
+            assert_eq!(read(body).fact, Fact::Other, "{body}");
         }
     }
 

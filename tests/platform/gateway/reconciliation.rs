@@ -1,0 +1,373 @@
+//! What Stripe never told, or told and nobody heard: asked for, and counted once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use orientation::config::Product;
+use orientation::features::payments::{
+    self, AttemptState, Found, Fulfilment, Gateway, OpenCheckout, Order, OrderState, Outcome, Parts,
+    PaymentFlag, Payments, Received, ReconcileError, Scope, Source, StripeEvent, Webhook,
+};
+use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
+use orientation::platform::jobs::{self, Job};
+use orientation::platform::signals::InProcess;
+use orientation::platform::store::{Access, Filter, Query, Store, StoreError, Tx};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{cad, clock, impatient};
+use crate::doubles::stripe::{Fault, Stripe as Double, WEBHOOK_SECRET, signature};
+
+/// Counts what follows.
+#[derive(Default)]
+struct Counted {
+    paid: AtomicU32,
+    expired: AtomicU32,
+}
+
+#[async_trait]
+impl Fulfilment for Counted {
+    async fn paid(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
+        self.paid.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn expired(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
+        self.expired.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// A shop whose money Stripe takes. It hears of nothing until somebody tells it.
+struct Shop {
+    store: Store,
+    clock: Arc<ManualClock>,
+    double: Double,
+    counted: Arc<Counted>,
+    payments: Arc<Payments>,
+    _folder: TempDir,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let (folder, clock) = (TempDir::new().expect("a folder"), clock());
+        let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
+        store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
+        let double = Double::start_with(clock.clone()).await;
+        let counted = Arc::new(Counted::default());
+        let gateway: Arc<dyn Gateway> = Arc::new(impatient(&double));
+        let secrets = vec![Secret::new(WEBHOOK_SECRET.to_owned())];
+        let payments = Arc::new(Payments::new(Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            signals: Arc::new(InProcess::new(0.0)),
+            gateway,
+            webhook: Webhook::new(Source::Stripe { live: false }, secrets).expect("a secret"),
+            pages: "http://127.0.0.1:3000".parse().expect("an address"),
+            fulfilments: HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Fulfilment>)]),
+        }));
+        Self { store, clock, double, counted, payments, _folder: folder }
+    }
+
+    /// An order that has been begun.
+    async fn order(&self) -> Order {
+        let product = Product {
+            id: "retreat".into(),
+            name: "Retreat ticket".into(),
+            price: cad(9_500),
+            stripe_price: None,
+            early_bird: None,
+        };
+        let email = EmailAddress::parse("ana@example.org").expect("an address");
+        let order = Order::open(RandomIds.next(), "ana", &product, email, self.clock.now());
+        let begun: Result<(), StoreError> =
+            self.store.transact(async |tx| self.payments.begin(&tx, &order).await).await;
+        begun.expect("written");
+        order
+    }
+
+    /// An order with its checkout.
+    async fn opened(&self) -> (Order, String) {
+        let order = self.order().await;
+        let order = self.payments.open_checkout(&order.id).await.expect("it opens");
+        let session = order.attempt().session.clone().expect("it is open");
+        (order, session)
+    }
+
+    async fn read(&self, order: &Order) -> Order {
+        self.store.get(&order.id).await.expect("readable").expect("there")
+    }
+
+    /// Moves on to when the gateway is asked, and asks.
+    async fn asked(&self) -> Vec<Found> {
+        self.clock.advance(Duration::from_secs(5 * 60));
+        let result = self.payments.reconcile(Scope::Due).await.expect("it answers");
+        result.findings.into_iter().map(|finding| finding.found).collect()
+    }
+
+    /// Tells an event as Stripe would.
+    async fn told(&self, event: &Value) -> Received {
+        let body = event.to_string();
+        let header = signature(&body, WEBHOOK_SECRET, self.clock.now());
+        self.payments.receive(body.as_bytes(), Some(&header)).await.expect("believed")
+    }
+
+    /// Tells everything that has happened.
+    async fn told_all(&self) -> Vec<Received> {
+        let mut received = vec![];
+        for event in self.double.events() {
+            received.push(self.told(&event).await);
+        }
+        received
+    }
+
+    fn followed(&self) -> (u32, u32) {
+        (self.counted.paid.load(Ordering::SeqCst), self.counted.expired.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn what_was_paid_and_never_told_is_found_and_a_late_event_changes_nothing() {
+    let shop = Shop::open().await;
+    let (order, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    assert_eq!(shop.asked().await, [Found::Settled(Outcome::Paid)]);
+    let paid = shop.read(&order).await;
+    assert_eq!((paid.state, paid.payments.len(), shop.followed()), (OrderState::Paid, 1, (1, 0)));
+    assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Unchanged)]);
+    assert_eq!(shop.told_all().await, [Received::Again]);
+    assert_eq!(shop.asked().await, []);
+    assert_eq!((shop.read(&order).await.payments, shop.followed()), (paid.payments, (1, 0)));
+}
+
+#[tokio::test]
+async fn what_ended_and_never_was_told_is_found() {
+    let shop = Shop::open().await;
+    let (order, session) = shop.opened().await;
+    shop.double.expire(&session).expect("open");
+    assert_eq!(shop.asked().await, [Found::Settled(Outcome::Expired)]);
+    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Expired, (0, 1)));
+    shop.told_all().await;
+    assert_eq!(shop.followed(), (0, 1));
+}
+
+#[tokio::test]
+async fn a_bank_s_answer_that_was_lost_is_found() {
+    for (succeeds, first, outcome) in
+        [(true, OrderState::Paid, Outcome::Paid), (false, OrderState::Open, Outcome::Reopened)]
+    {
+        let shop = Shop::open().await;
+        let (order, session) = shop.opened().await;
+        shop.double.pay_later(&session, succeeds).expect("open");
+        shop.told_all().await;
+        assert_eq!(shop.read(&order).await.state, OrderState::Processing);
+        shop.clock.advance(Duration::from_secs(6));
+        shop.double.all_told().await;
+        assert_eq!(shop.asked().await, [Found::Settled(outcome)]);
+        assert_eq!(shop.read(&order).await.state, first);
+        shop.told_all().await;
+        assert_eq!((shop.read(&order).await.state, shop.followed().0), (first, u32::from(succeeds)));
+    }
+}
+
+#[tokio::test]
+async fn an_open_checkout_stays_as_it_is_and_is_asked_about_less_and_less() {
+    let shop = Shop::open().await;
+    let (order, _) = shop.opened().await;
+    let before = shop.read(&order).await;
+    assert_eq!(shop.payments.reconcile(Scope::Due).await.expect("it answers").asked, 0, "not yet");
+    let mut asked = 0;
+    for _ in 0..12 * 12 {
+        shop.clock.advance(Duration::from_secs(5 * 60));
+        let result = shop.payments.reconcile(Scope::Due).await.expect("it answers");
+        assert!(result.findings.is_empty());
+        asked += result.asked;
+    }
+    assert!((10..30).contains(&asked), "{asked} times in 12 hours");
+    let after = shop.read(&order).await;
+    assert_eq!(Order { ask_at: before.ask_at, ..after }, before);
+    assert_eq!(shop.payments.reconcile(Scope::All).await.expect("it answers").asked, 1, "whenever we want");
+}
+
+#[tokio::test]
+async fn a_checkout_whose_answer_was_lost_is_found_open_or_paid() {
+    for paid in [false, true] {
+        let shop = Shop::open().await;
+        let order = shop.order().await;
+        shop.double.fail(Fault::DropAfter, usize::MAX);
+        assert!(shop.payments.open_checkout(&order.id).await.is_err());
+        shop.double.heal();
+        let sessions = shop.double.sessions();
+        assert_eq!((sessions.len(), shop.read(&order).await.attempt().session.clone()), (1, None));
+        let session = sessions[0]["id"].as_str().expect("text");
+        let found = match paid {
+            true => {
+                shop.double.pay(session).expect("open");
+                Found::Settled(Outcome::Paid)
+            }
+            false => Found::Opened,
+        };
+        assert_eq!(shop.asked().await, [found]);
+        let kept = shop.read(&order).await;
+        assert_eq!(kept.attempt().session.as_deref(), Some(session));
+        assert_eq!(kept.checkout_url().is_some(), !paid);
+        shop.told_all().await;
+        assert_eq!(shop.followed(), (u32::from(paid), 0));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_stripe_keeps_under_the_key_is_no_dead_end() {
+    let shop = Shop::open().await;
+    let order = shop.order().await;
+    shop.double.fail(Fault::ServerErrorKept, 1);
+    assert!(shop.payments.open_checkout(&order.id).await.is_err());
+    assert!(shop.payments.open_checkout(&order.id).await.is_err(), "the key gives the same failure");
+    assert_eq!(shop.asked().await, [Found::Opened]);
+    assert!(shop.payments.open_checkout(&order.id).await.expect("it is there").checkout_url().is_some());
+    assert_eq!(shop.double.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_for_which_nothing_was_made_gives_way_after_a_quarter_of_an_hour() {
+    let shop = Shop::open().await;
+    let order = shop.order().await;
+    assert_eq!(shop.asked().await, []);
+    assert_eq!(shop.asked().await, []);
+    assert_eq!(shop.asked().await, [Found::Abandoned]);
+    let kept = shop.read(&order).await;
+    assert_eq!((kept.attempts.len(), kept.attempt().number), (1, 2));
+    let jobs: Vec<Job> = shop.store.find(Query::new(Filter::All)).await.expect("readable");
+    let opens: Vec<OpenCheckout> =
+        jobs.iter().map(|job| serde_json::from_value(job.payload.clone()).expect("one of ours")).collect();
+    assert_eq!((opens.len(), opens[0].attempt), (1, 2), "{jobs:?}");
+    let opened = shop.payments.open_checkout(&order.id).await.expect("it opens");
+    assert_eq!(opened.attempt().state, AttemptState::Live);
+}
+
+#[tokio::test]
+async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
+    let shop = Shop::open().await;
+    let (order, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    let before = shop.read(&order).await;
+    shop.clock.advance(Duration::from_secs(5 * 60));
+    shop.double.fail(Fault::ServerError, usize::MAX);
+    let away = shop.payments.reconcile(Scope::Due).await;
+    assert!(matches!(away, Err(ReconcileError::Gateway(_))), "{away:?}");
+    assert_eq!(shop.read(&order).await, before);
+    shop.double.heal();
+    assert_eq!(shop.asked().await, [Found::Settled(Outcome::Paid)]);
+}
+
+#[tokio::test]
+async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at() {
+    let shop = Shop::open().await;
+    let (order, _) = shop.opened().await;
+    let mut lost = shop.read(&order).await;
+    lost.attempts[0].session = Some("cs_test_of_another_account".into());
+    let put: Result<(), StoreError> = shop.store.transact(async |tx| tx.put(&lost).await).await;
+    put.expect("written");
+    assert_eq!(shop.asked().await, [Found::Unknown]);
+    assert_eq!(shop.read(&order).await.state, OrderState::Open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_and_told_at_the_same_time_it_counts_once() {
+    let shop = Shop::open().await;
+    for round in 1..=10 {
+        let (_, session) = shop.opened().await;
+        shop.double.pay(&session).expect("open");
+        shop.clock.advance(Duration::from_secs(5 * 60));
+        let event = shop.double.events().pop().expect("it was paid");
+        let asking = join_all((0..4).map(|_| shop.payments.reconcile(Scope::Due)));
+        let telling = join_all((0..4).map(|_| shop.told(&event)));
+        let (asked, _) = tokio::join!(asking, telling);
+        assert!(asked.iter().all(Result::is_ok), "{asked:?}");
+        assert_eq!(shop.followed(), (round, 0));
+    }
+}
+
+#[tokio::test]
+async fn many_open_orders_are_asked_about_in_parts() {
+    let shop = Shop::open().await;
+    for _ in 0..230 {
+        shop.opened().await;
+    }
+    shop.clock.advance(Duration::from_secs(5 * 60));
+    let mut due = vec![];
+    for _ in 0..3 {
+        due.push(shop.payments.reconcile(Scope::Due).await.expect("it answers").asked);
+    }
+    assert_eq!(due, [200, 30, 0]);
+    assert_eq!(shop.payments.reconcile(Scope::All).await.expect("it answers").asked, 230);
+}
+
+#[tokio::test]
+async fn what_goes_back_is_told_by_the_order_or_the_payment_and_every_event_is_kept() {
+    let shop = Shop::open().await;
+    let (order, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    shop.told_all().await;
+    shop.double.refund(&session, Some(500)).expect("it came");
+    shop.told_all().await;
+    assert_eq!(shop.read(&order).await.state, OrderState::PartiallyRefunded);
+    shop.double.refund(&session, None).expect("the rest");
+    shop.told_all().await;
+    assert_eq!(shop.read(&order).await.state, OrderState::Refunded);
+    shop.double.dispute(&session);
+    shop.double.tell("customer.created", serde_json::json!({ "id": "cus_1" }));
+    shop.told_all().await;
+    assert_eq!(shop.read(&order).await.state, OrderState::Disputed, "a dispute names the payment only");
+
+    let events: Vec<StripeEvent> = shop.store.find(Query::new(Filter::All)).await.expect("readable");
+    let mut kinds: Vec<_> = events.iter().map(|event| (&*event.kind, event.order.is_some())).collect();
+    kinds.sort_unstable();
+    assert_eq!(
+        kinds,
+        [
+            ("charge.dispute.created", true),
+            ("charge.refunded", true),
+            ("charge.refunded", true),
+            ("checkout.session.completed", true),
+            ("customer.created", false),
+            ("refund.created", false),
+            ("refund.created", false),
+        ]
+    );
+    assert_eq!(shop.followed(), (1, 0));
+}
+
+#[tokio::test]
+async fn events_are_told_backwards_and_the_order_ends_the_same() {
+    let shop = Shop::open().await;
+    let (order, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    shop.double.refund(&session, None).expect("it came");
+    for event in shop.double.events().iter().rev() {
+        shop.told(event).await;
+    }
+    let kept = shop.read(&order).await;
+    assert_eq!((kept.state, kept.payments[0].flag), (OrderState::Refunded, None::<PaymentFlag>));
+}
+
+#[tokio::test]
+async fn events_are_forgotten_when_nobody_tells_them_any_more() {
+    let shop = Shop::open().await;
+    let (_, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    shop.told_all().await;
+    let kept = async || shop.store.count::<StripeEvent>(Filter::All).await.expect("readable");
+    shop.clock.advance(Duration::from_secs(89 * 24 * 3600));
+    shop.payments.sweep().await.expect("swept");
+    assert_eq!(kept().await, 1);
+    shop.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    shop.payments.sweep().await.expect("swept");
+    assert_eq!(kept().await, 0);
+    assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Unchanged)], "what it said stays done");
+    assert_eq!(shop.followed(), (1, 0));
+}

@@ -1,0 +1,53 @@
+//! The sandbox.
+
+#[path = "contract.rs"]
+mod contract;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use orientation::config::Config;
+use orientation::features::payments::{self, Gateway, Press, Sandbox};
+use orientation::kernel::{ManualClock, RandomIds};
+use orientation::platform::jobs;
+use orientation::platform::store::{Access, Store};
+use tempfile::TempDir;
+
+use super::clock;
+
+/// A gateway, and the hands of those who pay.
+struct Till {
+    gateway: Arc<dyn Gateway>,
+    clock: Arc<ManualClock>,
+    sandbox: Arc<Sandbox>,
+    _folder: TempDir,
+}
+
+impl Till {
+    async fn open() -> Self {
+        let (folder, clock) = (TempDir::new().expect("a folder"), clock());
+        let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
+        store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
+        // Nobody listens there: what it tells stays recorded.
+        let config = Config::from_env(&BTreeMap::new()).expect("the shipped one is good");
+        let config = config.with_listen_addr(([127, 0, 0, 1], 1).into());
+        let sandbox = Sandbox::start(store, clock.clone(), &RandomIds, &config).await.expect("it starts");
+        Self { gateway: sandbox.clone(), clock, sandbox, _folder: folder }
+    }
+
+    async fn pay(&self, session: &str) {
+        self.sandbox.press(session, Press::Pay).await.expect("open");
+    }
+
+    async fn pay_later(&self, session: &str, succeeds: bool) {
+        let press = if succeeds { Press::LaterSucceeds } else { Press::LaterFails };
+        self.sandbox.press(session, press).await.expect("open");
+    }
+
+    /// What is due by the clock has happened.
+    async fn time_passes(&self) {
+        self.sandbox.sweep().await.expect("swept");
+    }
+
+    fn add_coupon(&self, _: &str, _: i64) {}
+}
