@@ -44,6 +44,7 @@ pub(super) struct Mongo {
     client: Client,
     db: Database,
     access: Access,
+    is_test_server: bool,
     /// There once this process serves.
     presence: OnceLock<Heartbeat>,
     counters: Arc<Counters>,
@@ -59,8 +60,8 @@ struct Counters {
 impl Mongo {
     /// Connects; waits some seconds for the server to answer.
     pub async fn open(uri: &str, access: Access) -> Result<Self> {
-        let (client, db) = connection::open(uri).await?;
-        Ok(Self { client, db, access, presence: OnceLock::new(), counters: Arc::default() })
+        let (client, db, is_test_server) = connection::open(uri).await?;
+        Ok(Self { client, db, access, is_test_server, presence: OnceLock::new(), counters: Arc::default() })
     }
 }
 
@@ -121,7 +122,8 @@ impl Backend for Mongo {
     }
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {
-        Ok(Box::new(MongoTx::begin(&self.client, &self.db, Arc::clone(&self.counters)).await?))
+        let counters = Arc::clone(&self.counters);
+        Ok(Box::new(MongoTx::begin(&self.client, &self.db, counters, self.is_test_server).await?))
     }
 
     async fn versions(&self) -> Result<BTreeMap<String, u32>> {

@@ -32,12 +32,26 @@ pub(super) struct MongoTx {
     /// The server has undone it already, or can't be asked to.
     lost: bool,
     ended: bool,
+    is_test_server: bool,
 }
 
 impl MongoTx {
-    pub async fn begin(client: &Client, db: &Database, counters: Arc<Counters>) -> Result<Self> {
+    pub async fn begin(
+        client: &Client,
+        db: &Database,
+        counters: Arc<Counters>,
+        is_test_server: bool,
+    ) -> Result<Self> {
         let session = bounded(client.start_session()).await?;
-        let mut tx = Self { session, db: db.clone(), counters, touched: None, lost: false, ended: false };
+        let mut tx = Self {
+            session,
+            db: db.clone(),
+            counters,
+            touched: None,
+            lost: false,
+            ended: false,
+            is_test_server,
+        };
         let started =
             tx.session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(durable());
         started.await.map_err(failed)?;
@@ -83,6 +97,9 @@ impl BackendTx for MongoTx {
     }
 
     async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
+        if self.is_test_server {
+            self.delete(collection, id).await?;
+        }
         let (collection, document) = (self.collection(collection), inward(&document)?);
         let replaced = collection.replace_one(doc! { "_id": id }, document).upsert(true);
         let done = bounded(replaced.session(&mut self.session)).await.map(drop);
