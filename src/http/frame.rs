@@ -92,7 +92,7 @@ impl Endpoint for Frame {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let flight = self.operations.begin();
         let (id, head) = (self.request_id(&request), self.head(&request));
-        let trace = traces::request(head.method, self.parent(&request));
+        let trace = traces::request(head.method, || self.parent(&request));
         let (name, trace_id) = (id.to_str().unwrap_or_default(), traces::id(&trace));
         let span = tracing::info_span!(target: ACCESS_LOG, "request", id = name, trace_id);
         // Wrapped where it stands: a future of this size is dear to move.

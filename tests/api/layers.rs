@@ -15,6 +15,7 @@ const ADAPTERS: [(&str, &[&str]); 10] = [
     ("prometheus", &["src/platform/metrics/"]),
     ("opentelemetry", &["src/platform/traces/"]),
     ("opentelemetry_", &["src/platform/traces/"]),
+    ("tracing_opentelemetry", &["src/platform/traces/"]),
 ];
 
 struct Source {

@@ -1,6 +1,7 @@
 //! Over real sockets: who keeps others waiting is cut off.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,10 @@ use tokio::task::JoinHandle;
 
 use super::api;
 use crate::http::{ConnectionLimits, Server};
+use crate::kernel::{ManualClock, Timestamp};
+use crate::platform::metrics::{Connections, Metrics};
+use crate::platform::signals::InProcess;
+use crate::platform::store::testing::TestStore;
 
 struct Served {
     address: SocketAddr,
@@ -30,7 +35,12 @@ fn impatient() -> ConnectionLimits {
 }
 
 async fn serve(limits: ConnectionLimits) -> Served {
-    let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap().with_limits(limits);
+    serve_counted(limits, Connections::default()).await
+}
+
+async fn serve_counted(limits: ConnectionLimits, connections: Connections) -> Served {
+    let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let server = server.with_limits(limits).counted_by(connections);
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel();
     let endpoint = api().into_endpoint();
@@ -190,4 +200,36 @@ async fn a_request_that_runs_is_answered_before_the_server_ends() {
     stream.write_all(b"{}").await.unwrap();
     assert!(everything(&mut stream).await.starts_with("HTTP/1.1 422"));
     served.ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_counted_and_why_they_were_closed() {
+    let store = TestStore::with(&[]).await;
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let metrics = Metrics::new(store.clone(), Arc::new(InProcess::new(1.0)), clock);
+    let limits = ConnectionLimits { connections_of_a_peer: 2, ..impatient() };
+    let served = serve_counted(limits, metrics.connections.clone()).await;
+    let mut silent = [served.connect().await, served.connect().await];
+    assert_eq!(served.say("GET").await, "", "begun and never finished");
+    assert_eq!(everything(&mut silent[0]).await, "");
+    assert_eq!(everything(&mut silent[1]).await, "");
+    served.answers().await;
+    let mut open = 1.0;
+    for _ in 0..100 {
+        let text = metrics.text().await;
+        let value = |series: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+            line.expect("it is there").parse().expect("a number")
+        };
+        open = value("orientation_http_connections");
+        if open == 0.0 {
+            let cut_off =
+                |reason| value(&format!("orientation_http_connections_cut_off_total{{reason=\"{reason}\"}}"));
+            assert_eq!(value("orientation_http_connections_accepted_total"), 4.0);
+            assert_eq!((cut_off("silent"), cut_off("slow"), cut_off("room")), (1.0, 1.0, 1.0));
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(open, 0.0, "those who are gone are counted no more");
 }

@@ -552,3 +552,19 @@ fn log(ended: &Settlement, settled: Settled) {
         _ => tracing::warn!(kind, id, attempt, error, "a job failed and will be tried again"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_tell_a_failure_from_the_last_one() {
+        let failed =
+            |limit| Outcome::Failed { error: "no".into(), limit, retry_at: Timestamp::from_millis(0) };
+        assert_eq!(word(&failed(3), 2), "failed");
+        assert_eq!(word(&failed(3), 3), "dead");
+        assert_eq!(word(&Outcome::Dead { error: "never".into() }, 1), "dead");
+        assert_eq!(word(&Outcome::HandedBack, 1), "handedBack");
+        assert_eq!(word(&Outcome::Done, 9), "done");
+    }
+}

@@ -25,8 +25,9 @@ pub use export::{Traces, TracesError};
 /// The target of the spans that are sent.
 pub const SPANS: &str = "orientation::spans";
 
-/// A request; it goes on from `parent` (a `traceparent` that is trusted) if there is one.
-pub fn request(method: &'static str, parent: Option<&str>) -> Span {
+/// A request; it goes on from `parent` (a `traceparent` that is trusted) if there is one. Nobody looks for that where
+/// traces are off.
+pub fn request<'a>(method: &'static str, parent: impl FnOnce() -> Option<&'a str>) -> Span {
     let span = debug_span!(
         target: SPANS,
         parent: None,
@@ -36,7 +37,9 @@ pub fn request(method: &'static str, parent: Option<&str>) -> Span {
         http.response.status_code = Empty,
         otel.status_code = Empty,
     );
-    follow(&span, parent);
+    if !span.is_disabled() {
+        follow(&span, parent());
+    }
     span
 }
 
@@ -111,7 +114,7 @@ fn traceparent(place: &SpanContext) -> String {
 }
 
 fn follow(span: &Span, parent: Option<&str>) {
-    let Some(parent) = parent.filter(|_| !span.is_disabled()) else { return };
+    let Some(parent) = parent else { return };
     let carrier = HashMap::from([("traceparent".to_owned(), parent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
     if context.span().span_context().is_valid() {
@@ -159,7 +162,7 @@ mod tests {
     fn a_job_goes_on_from_where_it_was_enqueued() {
         let mut trace = None;
         let spans = collect(|| {
-            let request = request("POST", None);
+            let request = request("POST", || None);
             trace = id(&request);
             let parent = request.in_scope(current);
             answered(&request, "signUp", 202);
@@ -179,8 +182,8 @@ mod tests {
     #[test]
     fn a_trusted_trace_is_continued_and_a_broken_one_is_not() {
         collect(|| {
-            assert_eq!(id(&request("GET", Some(PARENT))).as_deref(), Some(&PARENT[3..35]));
-            let begun = id(&request("GET", Some("00-nonsense-01"))).expect("a trace of its own");
+            assert_eq!(id(&request("GET", || Some(PARENT))).as_deref(), Some(&PARENT[3..35]));
+            let begun = id(&request("GET", || Some("00-nonsense-01"))).expect("a trace of its own");
             assert_eq!(begun.len(), 32);
         });
     }
@@ -189,7 +192,7 @@ mod tests {
     fn what_others_log_is_not_sent() {
         let spans = collect(|| {
             let _other = tracing::info_span!("somebody", name = "Ana").entered();
-            let span = request("GET", None);
+            let span = request("GET", || None);
             span.in_scope(|| tracing::error!(name = "Ana", "an event"));
         });
         assert_eq!(spans.len(), 1);
@@ -200,7 +203,7 @@ mod tests {
     fn without_a_collector_there_is_nothing() {
         let log = tracing_subscriber::registry().with(EnvFilter::new("info"));
         tracing::subscriber::with_default(log, || {
-            let span = request("GET", Some(PARENT));
+            let span = request("GET", || Some(PARENT));
             assert!(span.is_disabled());
             assert_eq!((id(&span), span.in_scope(current)), (None, None));
         });

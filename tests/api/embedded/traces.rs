@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orientation::http::Server;
 use poem::web::Data;
@@ -193,9 +193,11 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
         under(&letter, "mail.carry");
     }
     assert_ne!(hex(&find("signUp").trace), FOREIGN[3..35], "a stranger's trace is not continued");
-    let trace = format!("\"trace_id\":\"{}\"", hex(&find("register").trace));
-    let line = log.lines().find(|line| line.contains("\"route\":\"register\"")).expect("its line in the log");
-    assert!(line.contains(&trace), "{line}");
+    for (words, of) in [("\"route\":\"register\"", "register"), ("\"message\":\"letter\"", "signUp")] {
+        let trace = format!("\"trace_id\":\"{}\"", hex(&find(of).trace));
+        let line = log.lines().find(|line| line.contains(words)).expect("its line in the log");
+        assert!(line.contains(&trace), "{line}");
+    }
 
     let sent = String::from_utf8_lossy(&collector.bytes()).to_lowercase();
     let cookie = way.cookie.expect("signed in");
@@ -235,9 +237,23 @@ async fn a_collector_that_is_away_hurts_nobody_and_is_told_once() {
         // Several batches, so that telling each would show.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let log = program.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{log}");
     let told = log.lines().filter(|line| line.contains("traces can't be sent")).count();
     assert_eq!(told, 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_never_answers_holds_nobody_up() {
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", deaf.local_addr().expect("it listens"));
+    let program = Program::start(&address, &[("OTEL_BSP_SCHEDULE_DELAY", "50")]).await;
+    let (way, begun) = (Visitor::new(&program.url), Instant::now());
+    for _ in 0..20 {
+        way.get("/health/live").await.ok(200);
+    }
+    let log = program.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{log}");
+    assert!(log.contains("the last traces were not sent"), "{log}");
 }
