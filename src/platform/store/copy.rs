@@ -82,9 +82,15 @@ impl Store {
         if self.backend.is_served().await? {
             return Err(served());
         }
+        let versions = self.backend.versions().await?;
+        if versions.is_empty() {
+            return Err(StoreError::Unusable(
+                "there is nothing to copy: no service has ever run on the source".into(),
+            ));
+        }
         let known: BTreeMap<_, _> =
             schemas.iter().map(|schema| (schema.collection, schema.version)).collect();
-        for (collection, stored) in self.backend.versions().await? {
+        for (collection, stored) in versions {
             if known.get(collection.as_str()) != Some(&stored) {
                 return Err(StoreError::Unusable(format!(
                     "the source holds `{collection}` in version {stored}, which is not what this program writes: start \

@@ -173,8 +173,11 @@ async fn the_command_copies_what_the_service_has_and_back() {
         let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
         (output.status.success(), told)
     };
-    let made =
-        run(&["admin", "create", "--email", "ana@example.org", "--link"], &[("ORIENTATION_DATA", "data")]);
+    let event = concat!(env!("CARGO_MANIFEST_DIR"), "/event.toml");
+    let made = run(
+        &["admin", "create", "--email", "ana@example.org", "--link"],
+        &[("ORIENTATION_DATA", "data"), ("ORIENTATION_EVENT", event)],
+    );
     assert!(made.0, "{}", made.1);
     let there = run(&["copy", "--from", "data", "--to", &database.address], &[]);
     assert!(there.0 && there.1.contains("agree"), "{}", there.1);
@@ -191,4 +194,7 @@ async fn the_command_copies_what_the_service_has_and_back() {
     assert_eq!(table(&there.1), table(&back.1));
     let nothing = run(&["copy", "--from", "nowhere", "--to", "back"], &[]);
     assert!(!nothing.0 && nothing.1.contains("there is no store"), "{}", nothing.1);
+    let empty = Database::new();
+    let nothing = run(&["copy", "--from", &empty.address, "--to", "elsewhere"], &[]);
+    assert!(!nothing.0 && nothing.1.contains("nothing to copy"), "{}", nothing.1);
 }
