@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Crates that belong to one adapter, and where it stands.
-const ADAPTERS: [(&str, &[&str]); 10] = [
+const ADAPTERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/platform/store/sqlite/"]),
     ("mongodb", &["src/platform/store/mongo/"]),
     ("redis", &["src/platform/signals/redis/"]),
@@ -70,7 +70,7 @@ fn uses(line: &str, crate_: &str) -> bool {
 #[test]
 fn a_driver_is_imported_by_its_one_adapter_only() {
     for source in sources() {
-        for (driver, homes) in ADAPTERS {
+        for &(driver, homes) in ADAPTERS {
             let home = homes.iter().any(|home| source.path.starts_with(home));
             let found = source.code().find(|(_, line)| !home && uses(line, driver));
             assert_eq!(found, None, "{}: {driver} belongs to {homes:?}", source.path);
