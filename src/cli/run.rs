@@ -103,19 +103,13 @@ pub(super) struct Own {
     running: JoinHandle<()>,
 }
 
-/// Keys that say where the operator's own service is and who reaches it. To the demo they would be the address of
-/// that service, and its students would go there.
-const OF_ANOTHER_SERVICE: [&str; 5] = [
-    "ORIENTATION_LISTEN",
-    "ORIENTATION_PUBLIC_URL",
-    "ORIENTATION_FRONTEND_URL",
-    "ORIENTATION_REHEARSAL",
-    "ORIENTATION_METRICS_LISTEN",
-];
+/// The keys that the demo heeds. All others say what the operator's own service stands on and who reaches it: to the
+/// demo they would be that store, that gateway and those addresses, and its students would go there.
+const OF_THE_DEMO: [&str; 2] = ["ORIENTATION_DATA", "ORIENTATION_EVENT"];
 
 /// A new folder and a free port of this machine, without limits on requests.
 fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Failed> {
-    environment.retain(|key, _| !OF_ANOTHER_SERVICE.contains(&key.as_str()));
+    environment.retain(|key, _| OF_THE_DEMO.contains(&key.as_str()));
     let mut config = Config::from_env(&environment).map_err(Failed::because)?;
     config.listen = ([127, 0, 0, 1], 0).into();
     config.limits = 0.0;
@@ -228,6 +222,7 @@ async fn said(signal: std::io::Result<tokio::signal::unix::Signal>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MailConfig;
 
     #[test]
     fn the_demo_never_goes_to_the_service_that_the_environment_is_about() {
@@ -235,10 +230,16 @@ mod tests {
             ("ORIENTATION_LISTEN", "127.0.0.1:3000"),
             ("ORIENTATION_PUBLIC_URL", "http://localhost:3000"),
             ("ORIENTATION_FRONTEND_URL", "http://localhost:5173"),
+            ("ORIENTATION_MONGODB_URI", "mongodb://127.0.0.1:27017/orientation"),
+            ("ORIENTATION_REDIS_URL", "redis://127.0.0.1:6379"),
+            ("STRIPE_SECRET_KEY", "sk_test_1"),
+            ("ORIENTATION_MAIL_FROM", "orientation@example.edu"),
         ];
         let environment = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let config = of_the_demo(environment).unwrap().with_listen_addr("127.0.0.1:4321".parse().unwrap());
         assert_eq!(config.public_url.as_str(), "http://127.0.0.1:4321/");
         assert_eq!(config.pages_url(), &config.public_url);
+        assert!(config.mongodb.is_none() && config.redis.is_none() && config.stripe.is_none());
+        assert!(matches!(config.mail, MailConfig::Outbox));
     }
 }

@@ -194,7 +194,7 @@ pub fn busy(retry_after: Duration) -> poem::Error {
         StatusCode::SERVICE_UNAVAILABLE,
         "unavailable",
         "Not available now",
-        "Nothing was changed. Try again in a moment.",
+        "It could not be done now, or not be confirmed. Try again in a moment.",
     );
     let mut response = ProblemJson(problem).into_response();
     response.headers_mut().insert("retry-after", seconds(retry_after).max(1).into());

@@ -414,7 +414,7 @@ const SHARED: [Shared; 10] = [
     Shared {
         status: 503,
         name: "Unavailable",
-        description: "Not available now. Nothing was changed; try again in a moment.",
+        description: "Not available now: it could not be done, or not be confirmed. Try again in a moment.",
     },
 ];
 

@@ -4,5 +4,6 @@
 
 pub mod proxy;
 pub mod ses;
+pub mod smtp;
 pub mod sns;
 pub mod stripe;

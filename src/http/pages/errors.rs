@@ -82,7 +82,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::PAYLOAD_TOO_LARGE => ("Too much", "More was sent than this page takes."),
         StatusCode::TOO_MANY_REQUESTS => ("Too many tries", "Wait a few minutes, then try again."),
         StatusCode::SERVICE_UNAVAILABLE => {
-            ("Not available now", "Nothing was changed. Try again in a moment.")
+            ("Not available now", "It could not be done now, or not be confirmed. Try again in a moment.")
         }
         status if status.is_server_error() => {
             ("Something broke", "It is our fault, and it is in our log. Try again in a moment.")

@@ -11,7 +11,7 @@ use orientation::platform::store::{Access, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::sns_double::{
+use crate::doubles::sns::{
     SIGNER, STRANGER, Sns, TOPIC, bounce, complaint, notification, signed, subscription,
 };
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use orientation::platform::store::{Access, Filter, Store, StoreError};
 
 use super::{Database, fresh};
-use crate::proxy::{Proxy, Weather};
+use crate::doubles::proxy::{Proxy, Weather};
 use crate::store::things::{Thing, schemas, thing};
 
 /// Why a store can't be opened, and after how long that is told.
