@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::ses::account;
 use super::{letter, sender};
-use crate::doubles::ses::{self, Fault};
+use crate::doubles::ses::{self as ses_double, Fault};
 
 const RATE: f64 = 50.0;
 /// As far as SES is away.

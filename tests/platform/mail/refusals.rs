@@ -7,7 +7,7 @@ use orientation::platform::mail::{Carrier, CarryError, Ses};
 use super::ses::account;
 use super::smtp::carrier;
 use super::{letter, mail, sender};
-use crate::{ses_double, smtp_double};
+use crate::doubles::{ses as ses_double, smtp as smtp_double};
 
 /// What it means for the letter.
 fn meaning(carried: &Result<(), CarryError>) -> &'static str {

@@ -10,7 +10,7 @@ use orientation::kernel::{Secret, SystemClock};
 use orientation::platform::mail::{Carrier, Smtp};
 
 use super::{Arrived, Post, contract, letter, mail, sender};
-use crate::doubles::smtp;
+use crate::doubles::smtp as smtp_double;
 
 pub fn carrier(url: &str) -> Smtp {
     let config = SmtpConfig { sender: sender(), url: Secret::new(url.into()) };
