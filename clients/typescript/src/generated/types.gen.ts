@@ -1069,7 +1069,7 @@ export type SignUpErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1128,7 +1128,7 @@ export type ConfirmAccountErrors = {
      */
     422: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1185,7 +1185,7 @@ export type ResendConfirmationErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1220,7 +1220,7 @@ export type SignOutErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1282,7 +1282,7 @@ export type SignInErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1339,7 +1339,7 @@ export type RequestPasswordResetErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1398,7 +1398,7 @@ export type ResetPasswordErrors = {
      */
     422: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1431,7 +1431,7 @@ export type GetMeErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1488,7 +1488,7 @@ export type UpdateMeErrors = {
      */
     422: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1549,7 +1549,7 @@ export type ChangePasswordErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1610,7 +1610,7 @@ export type ChangeEmailErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1673,7 +1673,7 @@ export type ConfirmEmailErrors = {
      */
     422: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1714,7 +1714,7 @@ export type GetRegistrationErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1775,7 +1775,7 @@ export type UpdateRegistrationErrors = {
      */
     422: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1840,7 +1840,7 @@ export type RegisterErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1886,7 +1886,7 @@ export type ListOrdersErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1932,7 +1932,7 @@ export type GetOrderErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -1990,7 +1990,7 @@ export type OpenCheckoutErrors = {
      */
     429: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2048,7 +2048,7 @@ export type ReceiveStripeEventErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2087,7 +2087,7 @@ export type GetTicketErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2128,7 +2128,7 @@ export type GetTicketPngErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2169,7 +2169,7 @@ export type GetTicketSvgErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2210,7 +2210,7 @@ export type GetTicketPdfErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2285,7 +2285,7 @@ export type ListSuppressionsErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2335,7 +2335,7 @@ export type LiftSuppressionErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2393,7 +2393,7 @@ export type ReceiveSesNotificationErrors = {
      */
     421: Problem;
     /**
-     * Not available now. Nothing was changed; try again in a moment.
+     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
@@ -2447,7 +2447,7 @@ export type GetReadinessErrors = {
     /**
      * Not ready: the store can't be read, or nobody works on jobs.
      *
-     * Or: Not available now. Nothing was changed; try again in a moment.
+     * Or: Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */
     503: Problem;
 };
