@@ -92,7 +92,10 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
         );
     }
     if let Some(Some(stripe)) = &stripe {
-        hold_stripe_rules(&mut reader, stripe, &stripe_webhook_secrets, limits, rehearsal);
+        hold_stripe_rules(&mut reader, stripe, &stripe_webhook_secrets);
+    }
+    if matches!(&stripe, Some(Some(stripe)) if stripe.live) {
+        hold_live_rules(&mut reader, public_url.as_ref(), limits, rehearsal);
     }
 
     let complete = || {
@@ -159,6 +162,11 @@ fn hold_public_rules(reader: &mut Reader, listened: &Url, public: &Url, rehearsa
         reader.refuse(keys::PUBLIC_URL, "it is not set, and nobody can follow a link to every address");
     } else if !rehearsal && !site::is_loopback(public) && public.scheme() != "https" {
         reader.refuse(keys::PUBLIC_URL, "outside this machine it begins with https://");
+    } else if !rehearsal && site::is_loopback(public) && !site::is_loopback(listened) {
+        reader.refuse(
+            keys::PUBLIC_URL,
+            "it leads to this machine, and others would reach the service without https",
+        );
     }
 }
 
@@ -174,14 +182,8 @@ fn stripe(reader: &mut Reader) -> Option<Option<StripeConfig>> {
     }))
 }
 
-/// Nothing of the sandbox goes with a real key, and a live key goes with the limits on, to Stripe itself.
-fn hold_stripe_rules(
-    reader: &mut Reader,
-    stripe: &StripeConfig,
-    secrets: &Option<Vec<Secret<String>>>,
-    limits: Option<f64>,
-    rehearsal: Option<bool>,
-) {
+/// Nothing of the sandbox goes with a real key, and none of the real thing with an address for tests.
+fn hold_stripe_rules(reader: &mut Reader, stripe: &StripeConfig, secrets: &Option<Vec<Secret<String>>>) {
     let of_sandbox = |secret: &Secret<String>| secret.expose().starts_with(keys::SANDBOX_SECRET);
     match secrets {
         Some(secrets) if secrets.is_empty() => reader.refuse(
@@ -193,17 +195,25 @@ fn hold_stripe_rules(
         }
         _ => {}
     }
-    if !stripe.live {
-        return;
+    if stripe.live && stripe.api_base.is_some() {
+        reader.refuse(keys::STRIPE_API_BASE, "it is for tests, and the key of Stripe is a live one");
     }
+}
+
+/// Real money goes with the limits on, outside a rehearsal, and to where others than this machine come.
+fn hold_live_rules(reader: &mut Reader, public: Option<&Url>, limits: Option<f64>, rehearsal: Option<bool>) {
     if limits == Some(0.0) {
         reader.refuse(keys::LIMITS, "the rate limits are off, and the key of Stripe is a live one");
     }
-    if stripe.api_base.is_some() {
-        reader.refuse(keys::STRIPE_API_BASE, "it is for tests, and the key of Stripe is a live one");
-    }
     if rehearsal == Some(true) {
         reader.refuse(keys::REHEARSAL, "the key of Stripe is a live one: a rehearsal moves no money");
+    } else if public.is_some_and(site::is_loopback)
+        && !reader.bad.iter().any(|bad| bad.key == keys::PUBLIC_URL)
+    {
+        reader.refuse(
+            keys::PUBLIC_URL,
+            "the key of Stripe is a live one, and letters would link to this machine",
+        );
     }
 }
 

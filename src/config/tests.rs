@@ -101,10 +101,10 @@ const REHEARSAL: (&str, &str) = ("ORIENTATION_REHEARSAL", "yes");
 
 #[test]
 fn nothing_of_the_sandbox_goes_with_a_key_of_stripe() {
-    let live = ("STRIPE_SECRET_KEY", "sk_live_1");
-    let bad = bad_keys(&[FROM, REGION, live, ("STRIPE_WEBHOOK_SECRETS", "whsec_a,whsec_sandbox_b")]);
+    let test = ("STRIPE_SECRET_KEY", "sk_test_1");
+    let bad = bad_keys(&[FROM, REGION, test, ("STRIPE_WEBHOOK_SECRETS", "whsec_a,whsec_sandbox_b")]);
     assert_eq!(bad, ["STRIPE_WEBHOOK_SECRETS"]);
-    assert_eq!(bad_keys(&[FROM, REGION, live]), ["STRIPE_WEBHOOK_SECRETS"]);
+    assert_eq!(bad_keys(&[FROM, REGION, test]), ["STRIPE_WEBHOOK_SECRETS"]);
     assert_eq!(
         config(&[("STRIPE_WEBHOOK_SECRETS", "whsec_a, whsec_sandbox_b")]).stripe_webhook_secrets.len(),
         2
@@ -113,12 +113,14 @@ fn nothing_of_the_sandbox_goes_with_a_key_of_stripe() {
 
 #[test]
 fn a_live_key_goes_with_limits_and_to_stripe_itself() {
-    let live = ("STRIPE_SECRET_KEY", "rk_live_1");
-    let with = |other| bad_keys(&[FROM, REGION, SECRETS, live, other]);
+    let (live, public) =
+        (("STRIPE_SECRET_KEY", "rk_live_1"), ("ORIENTATION_PUBLIC_URL", "https://api.example.edu"));
+    let with = |other| bad_keys(&[FROM, REGION, SECRETS, live, public, other]);
     assert_eq!(with(("ORIENTATION_LIMITS", "0")), ["ORIENTATION_LIMITS"]);
     assert_eq!(with(("STRIPE_API_BASE", "http://127.0.0.1:1")), ["STRIPE_API_BASE"]);
     assert_eq!(with(REHEARSAL), ["ORIENTATION_REHEARSAL"]);
-    assert!(config(&[FROM, REGION, SECRETS, live]).stripe.unwrap().live);
+    assert_eq!(bad_keys(&[FROM, REGION, SECRETS, live]), ["ORIENTATION_PUBLIC_URL"]);
+    assert!(config(&[FROM, REGION, SECRETS, live, public]).stripe.unwrap().live);
 }
 
 #[test]
@@ -154,6 +156,7 @@ fn with_real_parts_the_service_faces_strangers_by_an_address_that_nobody_listens
     let keys = |bad: BadConfig| bad.0.into_iter().map(|bad| bad.key).collect::<Vec<_>>();
     assert_eq!(keys(with("http://example.edu").unwrap_err()), ["ORIENTATION_PUBLIC_URL"]);
     assert_eq!(keys(with("").unwrap_err()), ["ORIENTATION_PUBLIC_URL"]);
+    assert_eq!(keys(with("http://localhost:3000").unwrap_err()), ["ORIENTATION_PUBLIC_URL"]);
 }
 
 #[test]

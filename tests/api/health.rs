@@ -24,7 +24,7 @@ async fn a_service_without_its_store_is_alive_but_not_ready_and_comes_back_by_it
     refused.refused(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     stranger.get("/v1/event").await.ok(200);
-    app.bring_store_back();
+    app.bring_store_back().await;
     student.get("/v1/me").await.ok(200);
     let ready = stranger.get("/health/ready").await;
     ready.ok(200);

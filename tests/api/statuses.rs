@@ -212,7 +212,7 @@ async fn notifications(app: &TestApp, by_ses: &TestApp) {
     student.get("/v1/suppressions").await.refused(403, "scope-missing");
     by_ses.take_store_away();
     by_ses.notify(&about("m3", "bo@example.org")).await.refused(503, "unavailable");
-    by_ses.bring_store_back();
+    by_ses.bring_store_back().await;
 }
 
 /// 429: of a service whose limits are a hundredth, so that the second try is one too many.
@@ -270,7 +270,7 @@ async fn without_a_store(app: &TestApp) {
         };
         refused.refused(503, if operation.id == "getReadiness" { "not-ready" } else { "unavailable" });
     }
-    app.bring_store_back();
+    app.bring_store_back().await;
     student.get("/v1/me").await.ok(200);
 }
 

@@ -93,8 +93,14 @@ impl TestApp {
         self.parts.take_store_away(&self.config.data);
     }
 
-    pub fn bring_store_back(&self) {
+    /// Brings it back, and waits until the service has found it: a driver looks for its server a few times a second.
+    pub async fn bring_store_back(&self) {
         self.parts.bring_store_back(&self.config.data);
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while let Err(error) = self.store.count::<Job>(Filter::All).await {
+            assert!(tokio::time::Instant::now() < deadline, "the store is not found again: {error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Somebody without a session.
