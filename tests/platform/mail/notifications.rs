@@ -169,9 +169,13 @@ async fn other_topics_times_and_addresses_are_not_believed_and_nobody_is_asked()
         let at = Timestamp::from_millis(desk.now.as_millis() + sign * span * 1000);
         assert_eq!(desk.refused(&with("Timestamp", &at.rfc3339())).await, NotBelieved::Stale);
     }
-    for address in
-        ["https://evil.example/x.pem", "http://sns.ca-central-1.amazonaws.com/x.pem", "file:///x.pem"]
-    {
+    for address in [
+        "https://evil.example/x.pem",
+        "http://sns.ca-central-1.amazonaws.com/x.pem",
+        "https://sns.s3-us-west-2.amazonaws.com/x.pem",
+        "https://sns.us-west-2.amazonaws.com/x.pem",
+        "file:///x.pem",
+    ] {
         assert_eq!(desk.refused(&with("SigningCertURL", address)).await, NotBelieved::Address);
     }
     assert_eq!(desk.hosts.asked().len(), 0);
@@ -218,6 +222,8 @@ async fn a_subscription_is_confirmed_once_at_sns_s_own_address_and_for_a_topic_t
         "https://sns.ca-central-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:x:1:y"
             .to_owned(),
         format!("https://sns.ca-central-1.amazonaws.com/?Action=Unsubscribe&TopicArn={TOPIC}"),
+        format!("https://sns.s3-us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}"),
+        format!("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}"),
     ] {
         let mut message = subscription("s2", desk.now);
         message["SubscribeURL"] = address.into();

@@ -4,14 +4,15 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
     VerificationAlgorithm,
 };
+use url::Url;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::parse_x509_pem;
 
+use super::Message;
 use super::message::SignatureVersion;
-use super::{Message, hosts};
 use crate::kernel::Timestamp;
 
-/// Whom SNS's certificates are for; in China it is a host of the region.
+/// Whom SNS's certificates are for; in China it is the host of the region.
 const NAME: &str = "sns.amazonaws.com";
 
 /// What of a certificate matters. That it is SNS's own says the host that it was fetched from, by TLS.
@@ -24,11 +25,11 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads PEM. `None` if it is no certificate, or one for somebody else.
-    pub(super) fn parse(pem: &[u8]) -> Option<Self> {
+    /// Reads PEM that was at this address. `None` if it is no certificate, or one for somebody else.
+    pub(super) fn parse(pem: &[u8], address: &Url) -> Option<Self> {
         let (_, pem) = parse_x509_pem(pem).ok()?;
         let certificate = pem.parse_x509().ok()?;
-        if !is_for_sns(&certificate) {
+        if !is_for_sns(&certificate, address) {
             return None;
         }
         let time = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
@@ -55,7 +56,7 @@ impl Certificate {
     }
 }
 
-fn is_for_sns(certificate: &X509Certificate<'_>) -> bool {
+fn is_for_sns(certificate: &X509Certificate<'_>, address: &Url) -> bool {
     let mut names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-    names.any(|name| name == NAME || hosts::is_host(name))
+    names.any(|name| name == NAME || Some(name) == address.host_str())
 }

@@ -67,55 +67,56 @@ impl Hosts for AwsHosts {
     }
 }
 
-/// The address of a certificate, if it is one of SNS's own.
-pub(super) fn certificate(address: &str) -> Option<Url> {
-    own(address).filter(|url| url.path().ends_with(".pem") && url.query().is_none())
+/// The address of a certificate, if it is one of SNS's own in the region of this topic.
+pub(super) fn certificate(address: &str, topic: &str) -> Option<Url> {
+    own(address, topic).filter(|url| url.path().ends_with(".pem") && url.query().is_none())
 }
 
-/// The address that confirms a subscription, if it is one of SNS's own.
-pub(super) fn confirmation(address: &str) -> Option<Url> {
+/// The address that confirms a subscription, if it is one of SNS's own in the region of this topic, and about it.
+pub(super) fn confirmation(address: &str, topic: &str) -> Option<Url> {
     let confirms =
         |url: &Url| url.query_pairs().any(|(key, value)| key == "Action" && value == "ConfirmSubscription");
-    own(address).filter(confirms)
+    own(address, topic).filter(|url| confirms(url) && is_about(url, topic))
 }
 
 /// Whether the address names this topic, and no other.
-pub(super) fn is_about(address: &Url, topic: &str) -> bool {
+fn is_about(address: &Url, topic: &str) -> bool {
     let mut topics = address.query_pairs().filter(|(key, _)| key == "TopicArn").map(|(_, value)| value);
     topics.next().is_some_and(|named| named == topic) && topics.next().is_none()
 }
 
-/// `https://sns.<region>.amazonaws.com/…`, or `.com.cn`, and nothing else that could lead elsewhere.
-fn own(address: &str) -> Option<Url> {
+/// `https://<host of the topic>/…`, and nothing else that could lead elsewhere.
+fn own(address: &str, topic: &str) -> Option<Url> {
     let url = Url::parse(address).ok()?;
     let anonymous = url.username().is_empty() && url.password().is_none();
     let plain = url.scheme() == "https" && url.port().is_none() && url.fragment().is_none();
-    let ours = url.host_str().is_some_and(is_host);
+    let ours = url.host_str() == Some(&host(topic)?);
     (plain && anonymous && ours).then_some(url)
 }
 
-/// Whether this is the name of a host of SNS's in a region.
-pub(super) fn is_host(name: &str) -> bool {
-    let region = || {
-        let rest = name.strip_prefix("sns.")?;
-        rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"))
-    };
-    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    region().is_some_and(|region| region.len() >= 3 && region.bytes().all(letter))
+/// The host of SNS's that tells of this topic. It follows from a topic that the operator lists, and not from what a
+/// message says: `sns.s3-us-west-2.amazonaws.com` looks like a region's, and is somebody's folder at S3.
+fn host(topic: &str) -> Option<String> {
+    let region = topic.split(':').nth(3)?;
+    let end = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    Some(format!("sns.{region}.{end}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TOPIC: &str = "arn:aws:sns:ca-central-1:1:bounces";
+
     #[test]
-    fn only_addresses_on_the_hosts_of_sns_are_asked_for() {
-        for good in [
-            "https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-0123.pem",
-            "https://sns.cn-north-1.amazonaws.com.cn/x.pem",
-            "https://sns.us-gov-west-1.amazonaws.com:443/x.pem",
+    fn only_addresses_on_the_host_of_sns_in_the_region_of_the_topic_are_asked_for() {
+        for (good, topic) in [
+            ("https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-0123.pem", TOPIC),
+            ("https://sns.ca-central-1.amazonaws.com:443/x.pem", TOPIC),
+            ("https://sns.cn-north-1.amazonaws.com.cn/x.pem", "arn:aws-cn:sns:cn-north-1:1:bounces"),
+            ("https://sns.us-gov-west-1.amazonaws.com/x.pem", "arn:aws-us-gov:sns:us-gov-west-1:1:bounces"),
         ] {
-            assert!(certificate(good).is_some(), "{good}");
+            assert!(certificate(good, topic).is_some(), "{good}");
         }
         for bad in [
             "http://sns.ca-central-1.amazonaws.com/x.pem",
@@ -131,22 +132,41 @@ mod tests {
             "https://sns.ca-central-1.amazonaws.com/x.pem?y=z",
             "https://sns.ca-central-1.amazonaws.com/x.txt",
             "https://sns.ca-central-1.amazonaws.com/x.pem#.pem/../x",
+            "https://sns.s3-us-west-2.amazonaws.com/x.pem",
+            "https://sns.s3-ca-central-1.amazonaws.com/x.pem",
+            "https://sns.s3.amazonaws.com/x.pem",
+            "https://sns.s3-accelerate.amazonaws.com/x.pem",
+            "https://sns.us-west-2.amazonaws.com/x.pem",
+            "https://sns.ca-central-2.amazonaws.com/x.pem",
+            "https://sns.ca-central-1.amazonaws.com.cn/x.pem",
+            "https://sns.ca-central-1.amazonaws.com./x.pem",
+            "https://sns..amazonaws.com/x.pem",
             "x.pem",
         ] {
-            assert!(certificate(bad).is_none(), "{bad}");
+            assert!(certificate(bad, TOPIC).is_none(), "{bad}");
         }
+        let in_china = "https://sns.cn-north-1.amazonaws.com/x.pem";
+        assert!(certificate(in_china, "arn:aws-cn:sns:cn-north-1:1:bounces").is_none());
+        assert!(certificate("https://sns.ca-central-1.amazonaws.com/x.pem", "bounces").is_none());
     }
 
     #[test]
     fn a_subscription_is_confirmed_for_the_topic_that_asks() {
-        let base = "https://sns.ca-central-1.amazonaws.com/";
-        let url = |query: &str| confirmation(&format!("{base}?{query}"));
-        let good = url("Action=ConfirmSubscription&TopicArn=arn:a&Token=t").unwrap();
-        assert!(is_about(&good, "arn:a") && !is_about(&good, "arn:b"));
-        let twice = url("Action=ConfirmSubscription&TopicArn=arn:a&TopicArn=arn:b").unwrap();
-        assert!(!is_about(&twice, "arn:a"));
-        assert!(url("Action=Unsubscribe&TopicArn=arn:a").is_none());
-        assert!(confirmation("https://evil.example/?Action=ConfirmSubscription").is_none());
+        let asks = |host: &str, query: &str| confirmation(&format!("https://{host}/?{query}"), TOPIC);
+        let (own, confirm) = ("sns.ca-central-1.amazonaws.com", "Action=ConfirmSubscription&Token=t");
+        let right = format!("{confirm}&TopicArn={TOPIC}");
+        assert!(asks(own, &right).is_some());
+        for query in [
+            confirm.to_owned(),
+            format!("{confirm}&TopicArn=arn:aws:sns:ca-central-1:2:bounces"),
+            format!("{right}&TopicArn=arn:aws:sns:ca-central-1:2:bounces"),
+            format!("Action=Unsubscribe&TopicArn={TOPIC}"),
+        ] {
+            assert!(asks(own, &query).is_none(), "{query}");
+        }
+        for host in ["evil.example", "sns.s3-us-west-2.amazonaws.com", "sns.us-west-2.amazonaws.com"] {
+            assert!(asks(host, &right).is_none(), "{host}");
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! What AWS tells by SNS: messages that anybody can send us, and how we know which are AWS's.
 //!
 //! A message is signed with a key of SNS's. The certificate of that key lies at an address that the message names
-//! itself, so only an address on SNS's own hosts is believed (`hosts`), and the TLS connection to it says that it is
+//! itself, so only an address on SNS's own host in the topic's region is believed (`hosts`), and the TLS connection to it says that it is
 //! SNS that answers. A right signature proves that *some* topic of *some* account at AWS told this: only the topics
 //! that the operator lists count.
 
@@ -83,7 +83,7 @@ impl Sns {
         if message.at > now.plus(AHEAD) || message.at < now.minus(OLDEST) {
             return Err(NotBelieved::Stale.into());
         }
-        let address = hosts::certificate(&message.certificate).ok_or(NotBelieved::Address)?;
+        let address = hosts::certificate(&message.certificate, &message.topic).ok_or(NotBelieved::Address)?;
         let certificate = self.certificate(&address).await?;
         if !certificate.is_valid(now) {
             return Err(NotBelieved::Certificate.into());
@@ -99,8 +99,8 @@ impl Sns {
     /// # Errors
     /// [`ReadError`] if the address is not one of SNS's own, or does not answer.
     pub async fn confirm(&self, message: &Message) -> Result<(), ReadError> {
-        let address = message.subscribe.as_deref().and_then(hosts::confirmation);
-        let address = address.filter(|address| hosts::is_about(address, &message.topic));
+        let address =
+            message.subscribe.as_deref().and_then(|address| hosts::confirmation(address, &message.topic));
         self.hosts.get(&address.ok_or(NotBelieved::Address)?).await?;
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Sns {
         let _fetch =
             self.fetches.try_acquire().map_err(|_| Unreachable("others are being fetched".into()))?;
         let fetched = self.hosts.get(address).await?;
-        let certificate = Certificate::parse(&fetched).ok_or(NotBelieved::Certificate)?;
+        let certificate = Certificate::parse(&fetched, address).ok_or(NotBelieved::Certificate)?;
         let mut known = self.certificates.lock().await;
         if known.len() >= CERTIFICATES {
             known.clear();
