@@ -122,9 +122,10 @@ impl Mail {
     }
 
     /// Ends a run. `repeats_safely`: the carrier takes the same letter twice without sending two. A letter that
-    /// another run has settled stays as it is.
+    /// another run has brought to its end stays as it is; one that another run has put back has its end by this one,
+    /// since no job may be left to take it up.
     pub fn settle(&mut self, outcome: Outcome, repeats_safely: bool, now: Timestamp) {
-        if self.state != MailState::Sending {
+        if !matches!(self.state, MailState::Queued | MailState::Sending) {
             return;
         }
         self.state = match outcome {
@@ -225,6 +226,23 @@ mod tests {
         let mut mail = settled(taken_up(2), Outcome::NotYet, false);
         assert!(mail.take_up());
         assert_eq!(settled(mail, Outcome::Carried, false).state, MailState::SentPossiblyTwice);
+    }
+
+    #[test]
+    fn a_run_that_was_given_up_for_dead_and_puts_the_letter_back_leaves_its_end_to_the_other_run() {
+        for (outcome, end) in [
+            (Outcome::Carried, MailState::SentPossiblyTwice),
+            (Outcome::Refused("no such mailbox".into()), MailState::Failed),
+            (Outcome::Moot("over"), MailState::Suppressed),
+        ] {
+            for back in [Outcome::NotYet, Outcome::Uncertain] {
+                let mut put_back = settled(taken_up(2), back, false);
+                assert_eq!(put_back.state, MailState::Queued);
+                put_back = settled(put_back, outcome.clone(), false);
+                assert_eq!(put_back.state, end);
+                assert!(!put_back.take_up());
+            }
+        }
     }
 
     #[test]
