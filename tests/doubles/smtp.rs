@@ -14,6 +14,8 @@ pub enum Fault {
     Recipient(&'static str),
     /// This answer to the sender.
     Sender(&'static str),
+    /// This answer to the question whether the letter may be given.
+    Begin(&'static str),
     /// This answer to the whole letter.
     Letter(&'static str),
     /// The connection is closed before the letter is given.
@@ -108,6 +110,7 @@ async fn converse(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                 "250 ok"
             }
             ("DATA", Some(Fault::DropBefore)) => return None,
+            ("DATA", Some(Fault::Begin(answer))) => answer,
             ("DATA", _) => {
                 say(&mut stream, "354 go on").await?;
                 letter.message = message(&mut stream).await?;

@@ -63,7 +63,7 @@ async fn of_a_server_that_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_smtp() {
-    use smtp_double::Fault::{DropAfter, DropBefore, Letter, Recipient, Sender};
+    use smtp_double::Fault::{Begin, DropAfter, DropBefore, Letter, Recipient, Sender};
     let double = smtp_double::Smtp::start().await;
     let carrier = carrier(&double.url());
     let cases = [
@@ -73,6 +73,13 @@ async fn of_smtp() {
         (Letter("451 4.3.0 come back later"), "temporary"),
         (Sender("550 5.7.1 you may not send"), "temporary"),
         (Recipient("530 5.7.0 sign in first"), "temporary"),
+        (Recipient("554 5.7.1 <ana@example.org>: Relay access denied"), "temporary"),
+        (Recipient("553 5.7.1 <a@example.edu>: Sender address rejected: not owned by user a"), "temporary"),
+        (Recipient("550-5.7.1 Relaying denied.\r\n550 5.7.1 Sign in."), "temporary"),
+        (Recipient("535 not signed in"), "temporary"),
+        (Recipient("553 5.1.3 no address, whatever 5.7.1 means"), "permanent"),
+        (Begin("554 5.7.1 Client host rejected: Access denied"), "temporary"),
+        (Begin("554 5.5.1 no valid recipients"), "permanent"),
         (DropBefore, "temporary"),
         (DropAfter, "uncertain"),
     ];
@@ -83,6 +90,16 @@ async fn of_smtp() {
     }
     let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
     assert_eq!(meaning(&carried), "taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_smtp_is_asked_whether_it_minds_the_sender_and_gets_no_letter() {
+    let double = smtp_double::Smtp::start().await;
+    let carrier = carrier(&double.url());
+    assert!(carrier.check().await.is_ok());
+    double.fail([smtp_double::Fault::Sender("550 5.7.1 not your address")]);
+    assert!(carrier.check().await.expect_err("it minds").contains("not your address"));
+    assert_eq!(double.taken().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

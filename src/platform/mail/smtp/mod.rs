@@ -6,6 +6,7 @@
 mod message;
 mod server;
 
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ const CONNECTIONS: usize = 32;
 
 /// Answers about who may send at all (RFC 4954), not about one letter.
 const ABOUT_THE_ACCOUNT: &[u16] = &[454, 530, 534, 535, 538];
+/// What the words of a refusal begin with if it is one of permission (RFC 3463 §3.8).
+const NOT_ALLOWED: &str = "5.7.";
 
 /// Letters by SMTP.
 pub struct Smtp {
@@ -56,19 +59,24 @@ impl Smtp {
         Ok(Self { server, from, clock, idle: Mutex::default() })
     }
 
-    /// Connects, signs in and goes: what is to be known of it.
+    /// Connects, signs in, names the sender and goes: what is to be known of it. No letter is begun.
     ///
     /// # Errors
     /// What is wrong, in a sentence for operators.
     pub async fn check(&self) -> Result<Vec<String>, String> {
-        match timeout(DIALOGUE, self.server.connect()).await {
-            Ok(Ok(mut connection)) => {
-                connection.abort().await;
-                Ok(vec!["the server lets us in".into()])
-            }
+        match timeout(DIALOGUE, self.introduce()).await {
+            Ok(Ok(())) => Ok(vec!["the server lets us in, and does not mind the sender".into()]),
             Ok(Err(error)) => Err(format!("SMTP: {}", in_words(&error))),
             Err(_) => Err("SMTP: the server does not answer".into()),
         }
+    }
+
+    async fn introduce(&self) -> Result<(), SmtpError> {
+        let mut connection = self.server.connect().await?;
+        connection.command(MailFrom::new(Some(self.from.email.clone()), vec![])).await?;
+        connection.command(Rset).await?;
+        connection.abort().await;
+        Ok(())
     }
 
     /// A connection on which a letter can begin.
@@ -109,9 +117,12 @@ impl Smtp {
         // What is said of the sender is true of every letter.
         connection.command(from).await.map_err(|error| of_the_account(&error))?;
         for to in envelope.to() {
-            connection.command(Rcpt::new(to.clone(), vec![])).await.map_err(|error| refused(&error))?;
+            connection
+                .command(Rcpt::new(to.clone(), vec![]))
+                .await
+                .map_err(|error| refused_unread(&error))?;
         }
-        connection.command(Data).await.map_err(|error| refused(&error))?;
+        connection.command(Data).await.map_err(|error| refused_unread(&error))?;
         Ok(connection)
     }
 }
@@ -156,6 +167,16 @@ fn of_the_account(error: &SmtpError) -> CarryError {
         tracing::error!(code, "the SMTP server takes no letters from us: they wait until that is mended");
     }
     CarryError::Temporary(format!("SMTP: {}", in_words(error)))
+}
+
+/// An answer before the server has read the letter. Servers such as Postfix hold back what they have against us or the
+/// sender until a recipient is named ("554 5.7.1 Relay access denied"): a want of permission is not the letter's fault.
+fn refused_unread(error: &SmtpError) -> CarryError {
+    let words = error.source().map(ToString::to_string).unwrap_or_default();
+    match error.is_permanent() && words.trim_start().starts_with(NOT_ALLOWED) {
+        true => of_the_account(error),
+        false => refused(error),
+    }
 }
 
 /// An answer about this letter, or none before the server had it.
