@@ -1,6 +1,7 @@
 //! SNS's double: its hosts with the certificate that it signs with, and messages as it signs them.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -136,6 +137,9 @@ struct State {
     away: bool,
 }
 
+/// Whoever asks for this waits for ever.
+pub const SLOW: &str = "slow";
+
 /// SNS's hosts.
 pub struct Sns(Mutex<State>);
 
@@ -155,20 +159,17 @@ impl Sns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// There is a certificate at this address too.
+    pub fn has(&self, address: &str, certificate: Vec<u8>) {
+        self.state().answers.insert(address.to_owned(), certificate);
+    }
+
     /// They answer, or don't.
     pub fn goes_away(&self, away: bool) {
         self.state().away = away;
     }
 
-    /// What they were asked for.
-    pub fn asked(&self) -> Vec<String> {
-        self.state().asked.iter().map(Url::to_string).collect()
-    }
-}
-
-#[async_trait]
-impl Hosts for Sns {
-    async fn get(&self, address: &Url) -> Result<Vec<u8>, Unreachable> {
+    fn answer(&self, address: &Url) -> Result<Vec<u8>, Unreachable> {
         let mut state = self.state();
         state.asked.push(address.clone());
         if state.away {
@@ -180,5 +181,21 @@ impl Hosts for Sns {
             None if confirms => Ok(vec![]),
             None => Err(Unreachable("it answers 404".into())),
         }
+    }
+
+    /// What they were asked for.
+    pub fn asked(&self) -> Vec<String> {
+        self.state().asked.iter().map(Url::to_string).collect()
+    }
+}
+
+#[async_trait]
+impl Hosts for Sns {
+    async fn get(&self, address: &Url) -> Result<Vec<u8>, Unreachable> {
+        let answer = self.answer(address);
+        if address.path().contains(SLOW) {
+            return pending().await;
+        }
+        answer
     }
 }

@@ -204,8 +204,65 @@ async fn while_the_certificate_can_not_be_had_sns_is_to_come_again() {
     desk.hosts.goes_away(true);
     assert!(matches!(desk.receive(&body).await, Err(ReceiveError::Unreachable(_))));
     desk.hosts.goes_away(false);
+    assert!(matches!(desk.receive(&body).await, Err(ReceiveError::Unreachable(_))));
+    assert_eq!(desk.hosts.asked().len(), 1, "not again at once");
+    desk.clock.advance(Duration::from_secs(20));
     desk.receive(&body).await.expect("believed");
-    assert_eq!(desk.list().await.len(), 1);
+    assert_eq!((desk.list().await.len(), desk.hosts.asked().len()), (1, 2));
+}
+
+/// The name of a certificate that a stranger makes up.
+fn at(name: &str) -> String {
+    format!("https://sns.ca-central-1.amazonaws.com/{name}.pem")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_name_other_certificates_do_not_keep_out_those_that_are_known() {
+    let desk = Desk::new().await;
+    let from = |id: &str, address: &str| {
+        let mut message = desk.bounce(id);
+        message["SigningCertURL"] = address.into();
+        signed(message, 2)
+    };
+    desk.receive(&signed(desk.bounce("m1"), 2)).await.expect("believed");
+    let (made_up, waiting) =
+        (from("m2", &at("made-up")), [from("m3", &at("slow-1")), from("m4", &at("slow-2"))]);
+    for _ in 0..3 {
+        assert!(matches!(desk.receive(&made_up).await, Err(ReceiveError::Unreachable(_))));
+    }
+    assert_eq!(desk.hosts.asked().len(), 2);
+    let slow = async { tokio::join!(desk.receive(&waiting[0]), desk.receive(&waiting[1])) };
+    let known = async {
+        while desk.hosts.asked().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(desk.receive(&from("m5", &at("new"))).await, Err(ReceiveError::Unreachable(_))));
+        desk.receive(&signed(desk.bounce("m6"), 2)).await
+    };
+    tokio::select! {
+        answered = slow => panic!("{answered:?}"),
+        known = known => known.expect("believed"),
+    }
+    assert_eq!(desk.hosts.asked().len(), 4, "no room for more at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_certificate_makes_room_for_another_one() {
+    let desk = Desk::new().await;
+    let receive = async |name: &str| {
+        desk.hosts.has(&at(name), SIGNER.certificate("sns.amazonaws.com", (-10, 10)));
+        let mut message = desk.bounce("m1");
+        message["SigningCertURL"] = at(name).into();
+        desk.receive(&signed(message, 2)).await.expect("believed");
+        desk.hosts.asked().len()
+    };
+    for n in 0..17 {
+        assert_eq!(receive(&n.to_string()).await, n + 1);
+    }
+    for n in 1..17 {
+        assert_eq!(receive(&n.to_string()).await, 17, "{n} is known");
+    }
+    assert_eq!(receive("0").await, 18);
 }
 
 #[tokio::test(flavor = "multi_thread")]

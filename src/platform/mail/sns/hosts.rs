@@ -69,7 +69,15 @@ impl Hosts for AwsHosts {
 
 /// The address of a certificate, if it is one of SNS's own in the region of this topic.
 pub(super) fn certificate(address: &str, topic: &str) -> Option<Url> {
-    own(address, topic).filter(|url| url.path().ends_with(".pem") && url.query().is_none())
+    own(address, topic).filter(|url| is_certificate(url.path()) && url.query().is_none())
+}
+
+/// `/<name>.pem`, in letters that can be written in one way only: whoever sends us addresses must not have many for
+/// one certificate.
+fn is_certificate(path: &str) -> bool {
+    let name = path.strip_prefix('/').and_then(|path| path.strip_suffix(".pem"));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(plain))
 }
 
 /// The address that confirms a subscription, if it is one of SNS's own in the region of this topic, and about it.
@@ -132,6 +140,8 @@ mod tests {
             "https://sns.ca-central-1.amazonaws.com/x.pem?y=z",
             "https://sns.ca-central-1.amazonaws.com/x.txt",
             "https://sns.ca-central-1.amazonaws.com/x.pem#.pem/../x",
+            "https://sns.ca-central-1.amazonaws.com//x.pem",
+            "https://sns.ca-central-1.amazonaws.com/%78.pem",
             "https://sns.s3-us-west-2.amazonaws.com/x.pem",
             "https://sns.s3-ca-central-1.amazonaws.com/x.pem",
             "https://sns.s3.amazonaws.com/x.pem",

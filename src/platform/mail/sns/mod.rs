@@ -7,17 +7,18 @@
 
 mod certificate;
 mod hosts;
+mod kept;
 mod message;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use self::certificate::Certificate;
 pub use self::hosts::{AwsHosts, Hosts, Unreachable};
+use self::kept::Kept;
 pub use self::message::{Message, MessageKind};
 use crate::kernel::{Timestamp, faults};
 
@@ -25,8 +26,6 @@ use crate::kernel::{Timestamp, faults};
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
 /// Clocks differ.
 const AHEAD: Duration = Duration::from_secs(15 * 60);
-/// Certificates that are kept: SNS has one a region and changes it about once a year.
-const CERTIFICATES: usize = 16;
 /// Certificates that are fetched at once: whoever sends us addresses must not make us ask for all of them.
 const FETCHES: usize = 2;
 
@@ -61,14 +60,14 @@ pub enum ReadError {
 pub struct Sns {
     topics: Vec<String>,
     hosts: Arc<dyn Hosts>,
-    certificates: Mutex<HashMap<Url, Certificate>>,
+    kept: Mutex<Kept>,
     fetches: Semaphore,
 }
 
 impl Sns {
     /// Believes what is told under one of `topics` (ARNs).
     pub fn new(topics: Vec<String>, hosts: Arc<dyn Hosts>) -> Self {
-        Self { topics, hosts, certificates: Mutex::default(), fetches: Semaphore::new(FETCHES) }
+        Self { topics, hosts, kept: Mutex::default(), fetches: Semaphore::new(FETCHES) }
     }
 
     /// Reads a message, as it came. Costly questions come last.
@@ -84,7 +83,7 @@ impl Sns {
             return Err(NotBelieved::Stale.into());
         }
         let address = hosts::certificate(&message.certificate, &message.topic).ok_or(NotBelieved::Address)?;
-        let certificate = self.certificate(&address).await?;
+        let certificate = self.certificate(&address, now).await?;
         if !certificate.is_valid(now) {
             return Err(NotBelieved::Certificate.into());
         }
@@ -105,19 +104,30 @@ impl Sns {
         Ok(())
     }
 
-    async fn certificate(&self, address: &Url) -> Result<Certificate, ReadError> {
-        if let Some(known) = self.certificates.lock().await.get(address) {
-            return Ok(known.clone());
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that is known waits for nobody.
+    async fn certificate(&self, address: &Url, now: Timestamp) -> Result<Certificate, ReadError> {
+        if let Some(known) = self.kept().certificate(address) {
+            return Ok(known);
+        }
+        if self.kept().failed(address, now) {
+            return Err(Unreachable("there was no certificate a moment ago".into()).into());
         }
         let _fetch =
             self.fetches.try_acquire().map_err(|_| Unreachable("others are being fetched".into()))?;
-        let fetched = self.hosts.get(address).await?;
-        let certificate = Certificate::parse(&fetched, address).ok_or(NotBelieved::Certificate)?;
-        let mut known = self.certificates.lock().await;
-        if known.len() >= CERTIFICATES {
-            known.clear();
+        let fetched = self.fetch(address).await;
+        match &fetched {
+            Ok(certificate) => self.kept().keep(address, certificate.clone()),
+            Err(_) => self.kept().remember_failure(address, now),
         }
-        known.insert(address.clone(), certificate.clone());
-        Ok(certificate)
+        fetched
+    }
+
+    async fn fetch(&self, address: &Url) -> Result<Certificate, ReadError> {
+        let fetched = self.hosts.get(address).await?;
+        Ok(Certificate::parse(&fetched, address).ok_or(NotBelieved::Certificate)?)
     }
 }
