@@ -57,7 +57,7 @@ pub(super) async fn open(uri: &str) -> Result<(Client, Database, bool)> {
     let db = client.database(&name);
     let hello = timeout(CALL, db.run_command(doc! { "hello": 1 }).into_future())
         .await
-        .map_err(|_elapsed| unusable(&hosts, &no_answer()))?
+        .map_err(|_elapsed| unusable(&hosts, &no_answer(CALL)))?
         .map_err(|error| unusable(&hosts, &reason(&error)))?;
     let has_transactions =
         hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|it| it == "isdbgrid");
@@ -107,17 +107,25 @@ fn standing_alone(hosts: &str) -> StoreError {
     ))
 }
 
-fn no_answer() -> String {
-    format!("it did not answer within {} s", CALL.as_secs())
+fn no_answer(limit: Duration) -> String {
+    format!("it did not answer within {} s", limit.as_secs())
 }
 
 /// What a call of the driver ends in. It ends after ten seconds, even if the server has gone silent.
 pub(super) async fn bounded<T>(
     call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
 ) -> Result<T> {
-    match timeout(CALL, call.into_future()).await {
+    bounded_by(CALL, call).await
+}
+
+/// The same for a call that may take longer.
+pub(super) async fn bounded_by<T>(
+    limit: Duration,
+    call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
+) -> Result<T> {
+    match timeout(limit, call.into_future()).await {
         Ok(ended) => ended.map_err(failed),
-        Err(_elapsed) => Err(StoreError::Failed(format!("MongoDB: {}", no_answer()))),
+        Err(_elapsed) => Err(StoreError::Failed(format!("MongoDB: {}", no_answer(limit)))),
     }
 }
 
@@ -146,6 +154,12 @@ mod tests {
         assert_eq!(options.retry_writes, Some(true));
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         assert_eq!(options.selection_criteria, Some(primary));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_never_answered_ends() {
+        let ended = bounded_by::<()>(Duration::from_millis(20), std::future::pending()).await;
+        assert_eq!(ended, Err(StoreError::Failed("MongoDB: it did not answer within 0 s".into())));
     }
 
     #[tokio::test]

@@ -1,26 +1,48 @@
 //! Indexes, brought to what the documents declare.
 
+use std::time::Duration;
+
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 
 use super::super::error::Result;
 use super::super::{Index, Schema, StoreError};
-use super::connection::bounded;
+use super::connection::{bounded, bounded_by};
 use super::filter::name;
 
-/// Drops the indexes that are declared differently now, or not any longer.
-pub(super) async fn drop_others(db: &Database, schema: &Schema) -> Result<()> {
-    let collection = db.collection::<Document>(schema.collection);
+/// The longest that an index may take to be made: on a large collection minutes. A server that has gone silent must
+/// not hold up a start for ever. What was begun goes on at the server, and the next start waits for the same index.
+const BUILD: Duration = Duration::from_mins(10);
+
+/// There is no such collection.
+const NAMESPACE_NOT_FOUND: i32 = 26;
+
+/// An index that is there and not declared so.
+pub(super) struct Other {
+    pub collection: &'static str,
+    pub name: String,
+    /// It is declared by this name, but differently.
+    pub is_redefined: bool,
+}
+
+/// The indexes that are declared differently now, or not any longer.
+pub(super) async fn others(db: &Database, schema: &Schema) -> Result<Vec<Other>> {
     let declared: Vec<_> = schema.indexes.iter().map(|index| traits(&definition(index))).collect();
-    for made in made(&collection).await? {
-        let traits = traits(&made);
-        if traits.name != "_id_" && !declared.contains(&traits) {
-            bounded(collection.drop_index(traits.name)).await?;
-        }
-    }
-    Ok(())
+    let made = made(&db.collection(schema.collection)).await?;
+    let others = made.iter().map(traits).filter(|made| made.name != "_id_" && !declared.contains(made));
+    let other = |made: Traits| Other {
+        collection: schema.collection,
+        is_redefined: declared.iter().any(|index| index.name == made.name),
+        name: made.name,
+    };
+    Ok(others.map(other).collect())
+}
+
+pub(super) async fn drop(db: &Database, other: &Other) -> Result<()> {
+    bounded(db.collection::<Document>(other.collection).drop_index(&other.name)).await
 }
 
 /// Makes those that are not there.
@@ -36,10 +58,8 @@ pub(super) async fn make_missing(db: &Database, schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-/// As long as it takes: on a large collection that may be minutes.
 async fn make(collection: &Collection<Document>, index: &Index, definition: IndexModel) -> Result<()> {
-    let made = collection.create_index(definition).await.map_err(super::error::failed);
-    match made {
+    match bounded_by(BUILD, collection.create_index(definition)).await {
         Ok(_) => Ok(()),
         Err(StoreError::Duplicate { .. }) => Err(index.unmakeable()),
         Err(error) => Err(error),
@@ -47,7 +67,17 @@ async fn make(collection: &Collection<Document>, index: &Index, definition: Inde
 }
 
 async fn made(collection: &Collection<Document>) -> Result<Vec<IndexModel>> {
-    bounded(async { collection.list_indexes().await?.try_collect().await }).await
+    let listed = async {
+        match collection.list_indexes().await {
+            Err(error) if is_missing(&error) => Ok(vec![]),
+            listed => listed?.try_collect().await,
+        }
+    };
+    bounded(listed).await
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(it) if it.code == NAMESPACE_NOT_FOUND)
 }
 
 /// The id at the end makes sorting by the fields and then by id a walk along the index. A unique index leaves out

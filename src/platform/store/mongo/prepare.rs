@@ -1,20 +1,22 @@
 //! Collections, indexes and versions, brought to what the documents declare.
 //!
 //! Any number of processes may start at once: one at a time prepares, and whoever comes next finds it done. The
-//! version of each collection stands in `_versions`.
+//! version of each collection stands in `_versions`. Indexes that are missing are made beside others that serve; what
+//! these may rely on is neither dropped nor redefined.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
-use mongodb::error::ErrorKind;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::{Client, Collection, Database};
 
 use super::super::error::Result;
 use super::super::{Access, Schema, StoreError};
 use super::connection::bounded;
 use super::heartbeat::Heartbeat;
+use super::indexes::Other;
 use super::lock::Lock;
 use super::{indexes, migrate, presence};
 
@@ -30,7 +32,7 @@ pub(super) async fn prepare(
     presence: &OnceLock<Heartbeat>,
 ) -> Result<()> {
     let lock = Lock::take(db).await?;
-    let prepared = prepare_alone(client, db, schemas, presence.get()).await;
+    let prepared = prepare_alone(client, db, schemas, access, presence.get()).await;
     if prepared.is_ok() && access == Access::Serving && presence.get().is_none() {
         // Set by another task meanwhile: then the second goes again by itself.
         let _ = presence.set(presence::arrive(db).await?);
@@ -44,6 +46,7 @@ async fn prepare_alone(
     client: &Client,
     db: &Database,
     schemas: &[Schema],
+    access: Access,
     this: Option<&Heartbeat>,
 ) -> Result<()> {
     let stored = stored_versions(db).await?;
@@ -55,17 +58,32 @@ async fn prepare_alone(
             outdated.push((schema, version));
         }
     }
-    if let Some((schema, version)) = outdated.first()
-        && presence::others_serve(db, this).await?
-    {
-        return Err(older_ones_serve(schema, version.number));
+    let mut unwanted = Vec::new();
+    for schema in schemas {
+        let migrates = outdated.iter().any(|(outdated, _)| outdated.collection == schema.collection);
+        let mut others = indexes::others(db, schema).await?;
+        // Whoever does one thing beside the service may be of another version than it.
+        others.retain(|other| access == Access::Serving || migrates || other.is_redefined);
+        unwanted.append(&mut others);
+    }
+    if !(outdated.is_empty() && unwanted.is_empty()) && presence::others_serve(db, this).await? {
+        if let Some((schema, version)) = outdated.first() {
+            return Err(older_ones_serve(schema, version.number));
+        }
+        if let Some(index) = unwanted.iter().find(|index| index.is_redefined) {
+            return Err(others_rely_on(index));
+        }
+        // They may be of a version that wants these: the next start that is alone drops them.
+        unwanted.clear();
     }
     for (schema, version) in &outdated {
         migrate::rehearse(db, schema, version).await?;
     }
     for schema in schemas {
         make_collection(db, schema.collection).await?;
-        indexes::drop_others(db, schema).await?;
+    }
+    for index in &unwanted {
+        indexes::drop(db, index).await?;
     }
     for (schema, version) in &outdated {
         migrate::migrate(client, db, schema, version).await?;
@@ -87,13 +105,26 @@ fn older_ones_serve(schema: &Schema, stored: u32) -> StoreError {
     ))
 }
 
+fn others_rely_on(index: &Other) -> StoreError {
+    StoreError::Unusable(format!(
+        "processes serve from this database with another index `{}` on `{}`, and this program would redefine it: \
+         stop them first",
+        index.name, index.collection
+    ))
+}
+
 async fn make_collection(db: &Database, name: &str) -> Result<()> {
-    match db.create_collection(name).await {
-        Err(error) if matches!(error.kind.as_ref(), ErrorKind::Command(it) if it.code == NAMESPACE_EXISTS) => {
-            Ok(())
+    let made = async {
+        match db.create_collection(name).await {
+            Err(error) if exists(&error) => Ok(()),
+            other => other,
         }
-        other => other.map_err(super::error::failed),
-    }
+    };
+    bounded(made).await
+}
+
+fn exists(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(it) if it.code == NAMESPACE_EXISTS)
 }
 
 /// How far the documents of a collection have come.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use orientation::platform::store::{Access, Document, Index, Migration, Store, StoreError, schema};
+use orientation::platform::store::{Access, Document, Index, Migration, Schema, Store, StoreError, schema};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -128,6 +128,83 @@ async fn a_newer_program_migrates_nothing_while_an_older_one_serves() {
     let older = Store::mongo(&database.address, Access::Serving).await.unwrap();
     let refused = older.prepare(&schemas()).await.unwrap_err().to_string();
     assert!(refused.contains("version 2"), "{refused}");
+}
+
+/// What a version declares that has one index more …
+const MORE: &[Index] = &[
+    Index::unique("things_by_email", &["email"]),
+    Index::on("group", &["group", "rank"]),
+    Index::on("things_by_rank", &["rank"]),
+    Index::unique("things_by_group", &["group"]),
+];
+
+/// … and one that has an index of other fields.
+const DIFFERENT: &[Index] = &[
+    Index::unique("things_by_email", &["email"]),
+    Index::on("group", &["group", "rank"]),
+    Index::on("things_by_rank", &["rank", "group"]),
+];
+
+fn with_indexes(indexes: &'static [Index]) -> [Schema; 1] {
+    [Schema { indexes, ..schema::<Thing>() }]
+}
+
+/// Names and fields of the indexes there are.
+async fn indexes(database: &Database) -> Vec<(String, Vec<String>)> {
+    use futures_util::TryStreamExt;
+    let things = database.raw().await.collection::<bson::Document>("order");
+    let listed: Vec<mongodb::IndexModel> = things.list_indexes().await.unwrap().try_collect().await.unwrap();
+    let read = |index: mongodb::IndexModel| {
+        (index.options.unwrap().name.unwrap(), index.keys.keys().cloned().collect())
+    };
+    listed.into_iter().map(read).collect()
+}
+
+async fn has(database: &Database, name: &str) -> bool {
+    indexes(database).await.iter().any(|(index, _)| index == name)
+}
+
+#[tokio::test]
+async fn an_index_of_a_newer_version_stays_while_an_older_one_starts_beside_it() {
+    let database = Database::new();
+    let newer = database.open().await;
+    newer.prepare(&with_indexes(MORE)).await.unwrap();
+    let older = database.open().await;
+    older.prepare(&schemas()).await.unwrap();
+    assert!(has(&database, "things_by_group").await, "the older one dropped it");
+    older.transact(async |tx| tx.insert(&thing("a", "red", 1)).await).await.unwrap();
+    let same = older.transact(async |tx| tx.insert(&thing("b", "red", 1)).await).await;
+    assert_eq!(same, Err(StoreError::Duplicate { index: "things_by_group".into() }));
+
+    drop((newer, older));
+    let admin = Store::mongo(&database.address, Access::Beside).await.unwrap();
+    admin.prepare(&schemas()).await.unwrap();
+    assert!(has(&database, "things_by_group").await, "a command dropped it");
+    database.open().await.prepare(&schemas()).await.unwrap();
+    assert!(!has(&database, "things_by_group").await, "a service that starts alone drops it");
+}
+
+#[tokio::test]
+async fn an_index_that_is_missing_is_made_while_others_serve() {
+    let serving = fresh().await;
+    let newer = serving.database.open().await;
+    newer.prepare(&with_indexes(MORE)).await.unwrap();
+    assert!(has(&serving.database, "things_by_group").await);
+}
+
+#[tokio::test]
+async fn an_index_is_redefined_by_nobody_while_others_serve() {
+    let serving = fresh().await;
+    for access in [Access::Serving, Access::Beside] {
+        let newer = Store::mongo(serving.address(), access).await.unwrap();
+        let refused = newer.prepare(&with_indexes(DIFFERENT)).await.unwrap_err().to_string();
+        assert!(refused.contains("`things_by_rank`") && refused.contains("stop them first"), "{refused}");
+    }
+    let super::Fresh { store, database } = serving;
+    let before = indexes(&database).await;
+    drop(store);
+    database.open().await.prepare(&with_indexes(DIFFERENT)).await.unwrap();
+    assert_ne!(indexes(&database).await, before);
 }
 
 #[tokio::test]
