@@ -91,7 +91,7 @@ fn session_of(request: &CheckoutRequest) -> CreateCheckoutSession {
         .mode(CheckoutSessionMode::Payment)
         .line_items(vec![item(request)])
         .client_reference_id(&*request.order)
-        .customer_email(request.email.as_str())
+        .customer_email(request.email.on_the_wire())
         .expires_at(request.expires_at.as_secs())
         .success_url(&*request.success_url)
         .cancel_url(&*request.cancel_url)
@@ -210,6 +210,13 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(body(&request()), expected);
         }
+    }
+
+    #[test]
+    fn an_address_is_given_with_the_host_that_can_be_looked_up() {
+        let request = CheckoutRequest { email: EmailAddress::parse("ana@exämple.org").unwrap(), ..request() };
+        let given = ("customer_email".to_owned(), "ana@xn--exmple-cua.org".to_owned());
+        assert!(body(&request).contains(&given));
     }
 
     #[test]
