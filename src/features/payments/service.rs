@@ -415,7 +415,8 @@ impl Payments {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Some(fulfilment) = self.0.fulfilments.get(&order.product) else {
-            tracing::error!(order = order.id, product = order.product, "nothing follows from this product");
+            let (order, product) = (order.id.clone(), order.product.clone());
+            tx.once_committed(move || tracing::error!(order, product, "nothing follows from this product")).await;
             return Ok(());
         };
         match outcome {

@@ -212,7 +212,8 @@ impl Fulfilment for RegistrationFulfilment {
     /// Registers the student, counts them, and posts the ticket.
     async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
         let Some(mut registration) = tx.get::<Registration>(&order.account).await? else {
-            tracing::error!(order = order.id, "paid for a registration that is gone");
+            let order = order.id.clone();
+            tx.once_committed(move || tracing::error!(order, "paid for a registration that is gone")).await;
             return Ok(());
         };
         if !registration.register(now) {

@@ -118,6 +118,7 @@ impl Store {
             (Ok(value), None) => match ended.backend.commit().await {
                 Ok(()) => {
                     self.tell(&ended.notes);
+                    ended.afterwards.into_iter().for_each(|act| act());
                     Ok(Run::Told(Ok(value)))
                 }
                 Err(StoreError::Conflict) => Ok(Run::Collided),

@@ -1,5 +1,6 @@
 //! The handle that the work inside a transaction holds.
 
+use std::mem::take;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -72,6 +73,14 @@ impl Tx {
         }
     }
 
+    /// Does this after the commit, if there is one: for what has an effect that nothing can undo, such as a line in
+    /// the log. It must be quick and must not panic.
+    pub async fn once_committed(&self, act: impl FnOnce() + Send + 'static) {
+        if let Ok(mut step) = self.step().await {
+            step.afterwards.push(Box::new(act));
+        }
+    }
+
     /// The transaction for one verb.
     async fn step(&self) -> Result<OwnedMutexGuard<Inner>> {
         Ok(self.inner.upgrade().ok_or(StoreError::TxAborted)?.lock_owned().await)
@@ -81,17 +90,23 @@ impl Tx {
 /// What `transact` holds while the work runs. Dropped, it undoes the transaction.
 pub(super) struct Running(Arc<Mutex<Inner>>);
 
+/// What is to be done after the commit.
+type Act = Box<dyn FnOnce() + Send>;
+
 /// What is left when the work has ended.
 pub(super) struct Ended {
     pub backend: Box<dyn BackendTx>,
     /// The first store error inside, whatever the work made of it.
     pub failure: Option<StoreError>,
     pub notes: Vec<&'static str>,
+    pub afterwards: Vec<Act>,
 }
 
 impl Running {
     pub fn new(backend: Box<dyn BackendTx>) -> Self {
-        Self(Arc::new(Mutex::new(Inner { backend: Some(backend), failure: None, notes: Vec::new() })))
+        let backend = Some(backend);
+        let (failure, notes, afterwards) = (None, Vec::new(), Vec::new());
+        Self(Arc::new(Mutex::new(Inner { backend, failure, notes, afterwards })))
     }
 
     pub fn handle(&self, format: Format) -> Tx {
@@ -102,7 +117,8 @@ impl Running {
     pub async fn end(self) -> Result<Ended> {
         let mut inner = self.0.lock().await;
         let backend = inner.backend.take().ok_or(StoreError::TxAborted)?;
-        Ok(Ended { backend, failure: inner.failure.take(), notes: std::mem::take(&mut inner.notes) })
+        let (notes, afterwards) = (take(&mut inner.notes), take(&mut inner.afterwards));
+        Ok(Ended { backend, failure: inner.failure.take(), notes, afterwards })
     }
 }
 
@@ -110,6 +126,7 @@ struct Inner {
     backend: Option<Box<dyn BackendTx>>,
     failure: Option<StoreError>,
     notes: Vec<&'static str>,
+    afterwards: Vec<Act>,
 }
 
 impl Inner {

@@ -184,6 +184,21 @@ async fn the_hook_hears_each_word_once_after_a_commit_and_nothing_after_a_refusa
     assert!(told.try_recv().is_err());
 }
 
+#[tokio::test]
+async fn what_is_for_after_the_commit_is_done_once_after_it_and_not_after_a_refusal() {
+    let store = fresh().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let work = async |tx: Tx| {
+        let tell = tell.clone();
+        tx.once_committed(move || tell.send("done").unwrap()).await;
+        tx.insert(&thing("a", "red", 1)).await
+    };
+    store.transact(work).await.unwrap();
+    assert_eq!(told.try_recv().unwrap(), "done");
+    assert!(store.transact(work).await.is_err());
+    assert!(told.try_recv().is_err());
+}
+
 /// Takes a place in a transaction that reads and writes the document that guards the rule.
 async fn take_a_place(store: &Store) -> Result<(), Refused> {
     store
