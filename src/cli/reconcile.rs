@@ -3,21 +3,27 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Failed, run};
-use crate::features::payments::{Finding, Found, Outcome, Scope};
+use crate::features::payments::{Finding, Found, Outcome, Reconciliation, Scope, Unfinished};
 use crate::platform::store::Access;
 
 /// Asks about every order that waits for something, beside a service that runs, and prints what was news.
 ///
 /// # Errors
-/// If the store can't be opened, or the gateway can't be asked. What was found by then has taken effect.
+/// If the store can't be opened, or something can't be asked. What was found all the same is printed and has taken
+/// effect.
 pub(super) async fn run() -> Result<(), Failed> {
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
-    let result = app.payments.reconcile(Scope::All).await.map_err(Failed::because)?;
-    if !result.findings.is_empty() {
-        println!("{}", table(&result.findings));
-    }
-    println!("{} open orders, {} with news.", result.asked, result.findings.len());
-    Ok(())
+    let (result, failed) = match app.payments.reconcile(Scope::All).await {
+        Ok(result) => (result, None),
+        Err(Unfinished { found, why }) => (found, Some(why)),
+    };
+    println!("{}", report(&result));
+    failed.map_or(Ok(()), |why| Err(Failed::because(why)))
+}
+
+fn report(result: &Reconciliation) -> String {
+    let sum = format!("{} open orders, {} with news.", result.asked, result.findings.len());
+    if result.findings.is_empty() { sum } else { format!("{}\n{sum}", table(&result.findings)) }
 }
 
 fn table(findings: &[Finding]) -> Table {
@@ -39,7 +45,27 @@ fn in_words(found: Found) -> &'static str {
         Found::Settled(Outcome::Flagged(_)) => "money came that somebody has to look at",
         Found::Settled(Outcome::Returned | Outcome::Unchanged) => "nothing new",
         Found::Opened => "its checkout is there and can be paid",
+        Found::Mispriced => {
+            "its checkout asked for another amount and was ended: another attempt is on its way"
+        }
         Found::Abandoned => "no checkout was ever made: another attempt is on its way",
         Found::Unknown => "the gateway does not know its checkout: somebody has to look",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_news_stands_above_the_sum() {
+        let nothing = Reconciliation { asked: 3, findings: vec![] };
+        assert_eq!(report(&nothing), "3 open orders, 0 with news.");
+        let finding = Finding { order: "o".into(), attempt: 2, found: Found::Settled(Outcome::Paid) };
+        let report = report(&Reconciliation { asked: 3, findings: vec![finding] });
+        assert!(
+            report.contains("it is paid") && report.ends_with("\n3 open orders, 1 with news."),
+            "{report}"
+        );
     }
 }

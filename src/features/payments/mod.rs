@@ -28,7 +28,7 @@ pub use model::{
     Return, ReturnEvent, StripeEvent,
 };
 pub use pages::routes;
-pub use reconciliation::{Finding, Found, ReconcileError, Reconciliation, Scope};
+pub use reconciliation::{Finding, Found, ReconcileError, Reconciliation, Scope, Unfinished};
 pub use service::{Fulfilment, GetOrderError, OpenCheckoutError, Parts, Payments, ReceiveError, Received};
 pub use subscribers::{
     DeliverSandboxEvent, EventSweeps, OpenCheckout, OpenCheckouts, ReconcilePayments, Reconciliations,

@@ -56,6 +56,8 @@ pub enum Found {
     Opened,
     /// No checkout was ever made: the next attempt is on its way.
     Abandoned,
+    /// A checkout that comes to another amount than the attempt: it was ended, the next attempt is on its way.
+    Mispriced,
     /// It doesn't know the checkout that it gave us: somebody has to look.
     Unknown,
 }
@@ -69,7 +71,17 @@ pub struct Reconciliation {
     pub findings: Vec<Finding>,
 }
 
-/// Why a run ended early. What it found by then has taken effect.
+/// A run in which not everything could be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Unfinished {
+    /// What was found all the same. It has taken effect.
+    pub found: Reconciliation,
+    /// The first failure. All are logged.
+    pub why: ReconcileError,
+}
+
+/// Why something could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     #[error(transparent)]
@@ -87,66 +99,98 @@ impl From<OpenCheckoutError> for ReconcileError {
     }
 }
 
+/// A run under way.
+#[derive(Default)]
+struct Run {
+    found: Reconciliation,
+    failed: Option<ReconcileError>,
+}
+
+impl Run {
+    /// Keeps what was found about an order, or that it failed: the others go on.
+    fn note(&mut self, order: &Order, answer: Result<Option<Found>, ReconcileError>) {
+        match answer {
+            Ok(found) => self.found.findings.extend(found.map(|found| finding(order, found))),
+            Err(error) => {
+                tracing::warn!(order = order.id, %error, "an order that can't be asked about");
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    fn end(self) -> Result<Reconciliation, Unfinished> {
+        match self.failed {
+            None => Ok(self.found),
+            Some(why) => Err(Unfinished { found: self.found, why }),
+        }
+    }
+}
+
 impl Payments {
     /// Asks the gateway for what never arrived, and takes it in.
     ///
     /// # Errors
-    /// [`ReconcileError`] if the gateway or the store can't answer.
-    pub async fn reconcile(&self, scope: Scope) -> Result<Reconciliation, ReconcileError> {
-        let mut result = Reconciliation::default();
+    /// [`Unfinished`] if the gateway or the store can't answer something. One order that fails holds up no other; where
+    /// neither answers the run ends.
+    pub async fn reconcile(&self, scope: Scope) -> Result<Reconciliation, Unfinished> {
+        let mut run = Run::default();
         let mut query = waiting(scope, self.0.clock.now());
         loop {
-            let orders = self.0.store.find::<Order>(query.clone()).await?;
-            self.reconcile_these(&orders, &mut result).await?;
+            let orders = match self.0.store.find::<Order>(query.clone()).await {
+                Ok(orders) => orders,
+                Err(error) => {
+                    run.failed.get_or_insert(error.into());
+                    break;
+                }
+            };
+            let answers = self.reconcile_these(&orders, &mut run).await;
             match orders.last() {
-                Some(last) if scope == Scope::All && orders.len() == BATCH as usize => {
+                Some(last) if answers && scope == Scope::All && orders.len() == BATCH as usize => {
                     query = waiting(scope, self.0.clock.now()).after(vec![Value::Text(last.id.clone())]);
                 }
-                _ => return Ok(result),
+                _ => break,
             }
         }
+        run.end()
     }
 
-    async fn reconcile_these(
-        &self,
-        orders: &[Order],
-        result: &mut Reconciliation,
-    ) -> Result<(), ReconcileError> {
-        result.asked += orders.len();
+    /// Whether there is any use in going on.
+    async fn reconcile_these(&self, orders: &[Order], run: &mut Run) -> bool {
+        run.found.asked += orders.len();
         let (unheard, heard): (Vec<_>, Vec<_>) =
             orders.iter().partition(|order| matches!(order.step(), Ok(Step::Unopened(_))));
-        result.findings.extend(self.look_for(&unheard).await?);
-        let mut failed = None;
         for some in heard.chunks(AT_ONCE) {
-            let answers = join_all(some.iter().map(|order| self.ask_about(order))).await;
-            let away = answers.iter().all(Result::is_err);
-            for answer in answers {
-                match answer {
-                    Ok(found) => result.findings.extend(found),
-                    Err(error) => failed = Some(error),
-                }
-            }
-            // One order that can't be asked about holds up no other.
-            if away {
-                break;
+            if !self.ask_about_these(some, run).await {
+                return false;
             }
         }
-        failed.map_or(Ok(()), Err)
+        self.look_for(&unheard, run).await
+    }
+
+    /// Whether there is any use in going on.
+    async fn ask_about_these(&self, orders: &[&Order], run: &mut Run) -> bool {
+        let answers = join_all(orders.iter().map(|order| self.ask_about(order))).await;
+        let away = answers.iter().all(Result::is_err) && self.is_away().await;
+        for (order, answer) in orders.iter().zip(answers) {
+            run.note(order, answer);
+        }
+        !away && self.ask_all_later(orders, run).await
+    }
+
+    /// Whether it is not about some orders that the gateway can't answer.
+    async fn is_away(&self) -> bool {
+        self.0.gateway.check().await.is_err()
     }
 
     /// Asks how the checkout of the last attempt stands.
-    async fn ask_about(&self, order: &Order) -> Result<Option<Finding>, ReconcileError> {
+    async fn ask_about(&self, order: &Order) -> Result<Option<Found>, ReconcileError> {
         let attempt = order.attempt();
         let awaited = matches!(attempt.state, AttemptState::Live | AttemptState::Processing);
-        let found = match attempt.session.as_ref().filter(|_| awaited) {
-            None => None,
-            Some(session) => match self.0.gateway.retrieve(session).await? {
-                None => Some(Found::Unknown),
-                Some(checkout) => self.take_in_standing(order, attempt.number, &checkout).await?,
-            },
-        };
-        self.ask_later(order).await?;
-        Ok(found.map(|found| finding(order, found)))
+        let Some(session) = attempt.session.as_ref().filter(|_| awaited) else { return Ok(None) };
+        match self.0.gateway.retrieve(session).await? {
+            None => Ok(Some(Found::Unknown)),
+            Some(checkout) => Ok(self.take_in_standing(order, attempt.number, &checkout).await?),
+        }
     }
 
     async fn take_in_standing(
@@ -162,6 +206,17 @@ impl Payments {
         })
     }
 
+    /// Those that failed, too: otherwise they would come first for ever. Whether the store takes any of it.
+    async fn ask_all_later(&self, orders: &[&Order], run: &mut Run) -> bool {
+        let mut taken = orders.is_empty();
+        for order in orders {
+            let kept = self.ask_later(order).await;
+            taken |= kept.is_ok();
+            run.note(order, kept.map(|()| None));
+        }
+        taken
+    }
+
     async fn ask_later(&self, order: &Order) -> Result<(), ReconcileError> {
         let now = self.0.clock.now();
         match self.change(&order.id, None, now, |order| order.ask_later(now)).await {
@@ -170,31 +225,35 @@ impl Payments {
         }
     }
 
-    /// Looks for the checkouts of attempts of which we never heard, by what we gave to them.
-    async fn look_for(&self, orders: &[&Order]) -> Result<Vec<Finding>, ReconcileError> {
-        let Some(first) = orders.iter().map(|order| order.attempt().made_at()).min() else {
-            return Ok(vec![]);
-        };
-        let (made, complete) = self.made_since(first.minus(SKEW), orders).await?;
-        let mut findings = vec![];
-        for order in orders {
-            let found = match made.get(&(order.id.clone(), order.attempt().number)) {
-                Some(checkout) => self.adopt(order, checkout).await?,
-                None if complete => self.abandon(order).await?,
-                None => None,
-            };
-            findings.extend(found.map(|found| finding(order, found)));
-            self.ask_later(order).await?;
+    /// Looks for the checkouts of attempts of which we never heard, by what we gave to them. Whether there is any use in
+    /// going on.
+    async fn look_for(&self, orders: &[&Order], run: &mut Run) -> bool {
+        let Some(first) = orders.iter().map(|order| order.attempt().made_at()).min() else { return true };
+        let (made, read) = self.made_since(first.minus(SKEW), orders).await;
+        let complete = matches!(read, Ok(true));
+        let away = read.is_err() && self.is_away().await;
+        if let Err(error) = read {
+            tracing::warn!(%error, "the list of checkouts can't be read to its end");
+            run.failed.get_or_insert(error.into());
         }
-        Ok(findings)
+        for order in orders {
+            let answer = match made.get(&(order.id.clone(), order.attempt().number)) {
+                Some(checkout) => self.adopt(order, checkout).await,
+                None if complete => self.abandon(order).await,
+                None => Ok(None),
+            };
+            run.note(order, answer);
+        }
+        !away && self.ask_all_later(orders, run).await
     }
 
-    /// The checkouts of these orders' attempts that were made since then, and whether the whole list was read.
+    /// The checkouts of these orders' attempts that were made since then, as far as the list could be read; and whether
+    /// that was all of it.
     async fn made_since(
         &self,
         since: Timestamp,
         orders: &[&Order],
-    ) -> Result<(HashMap<(String, u32), Checkout>, bool), GatewayError> {
+    ) -> (HashMap<(String, u32), Checkout>, Result<bool, GatewayError>) {
         let wanted = |checkout: &Checkout| {
             let key = (checkout.order.clone()?, checkout.attempt?);
             let asked = orders.iter().any(|order| order.id == key.0 && order.attempt().number == key.1);
@@ -202,15 +261,18 @@ impl Payments {
         };
         let (mut made, mut after) = (HashMap::new(), None);
         for _ in 0..PAGES {
-            let page = self.0.gateway.list(since, after.as_deref()).await?;
+            let page = match self.0.gateway.list(since, after.as_deref()).await {
+                Ok(page) => page,
+                Err(error) => return (made, Err(error)),
+            };
             let found = page.items.into_iter().filter_map(|checkout| Some((wanted(&checkout)?, checkout)));
             made.extend(found);
             after = page.next;
             if after.is_none() || made.len() == orders.len() {
-                return Ok((made, after.is_none()));
+                return (made, Ok(after.is_none()));
             }
         }
-        Ok((made, false))
+        (made, Ok(false))
     }
 
     /// A checkout that was made although we never had the answer is the order's own.
@@ -219,8 +281,21 @@ impl Payments {
         if checkout.status != CheckoutStatus::Open {
             return Ok(self.take_in_standing(order, number, checkout).await?);
         }
+        if checkout.money != Some(order.attempt().price) {
+            return self.turn_down(order, checkout).await;
+        }
         self.change(&order.id, Some(number), now, |order| order.opened(number, checkout, now)).await?;
         Ok(Some(Found::Opened))
+    }
+
+    /// Nobody is to pay another amount than `event.toml` says: as when a checkout is opened.
+    async fn turn_down(&self, order: &Order, checkout: &Checkout) -> Result<Option<Found>, ReconcileError> {
+        self.0.gateway.expire(&checkout.session).await?;
+        let (number, now) = (order.attempt().number, self.0.clock.now());
+        tracing::error!(order = order.id, number, "a checkout came to another amount than event.toml says");
+        self.change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
+            .await?;
+        Ok(Some(Found::Mispriced))
     }
 
     /// An attempt for which nothing was made in all that time gives way, and with it a key under which the gateway

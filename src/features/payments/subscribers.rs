@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::gateway::{Sandbox, SandboxEvent};
-use super::reconciliation::{ReconcileError, Scope};
+use super::reconciliation::{ReconcileError, Scope, Unfinished};
 use super::service::{OpenCheckoutError, Payments};
 use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
 
@@ -125,19 +125,22 @@ impl Subscriber for Reconciliations {
     const CONCURRENCY: usize = 1;
 
     async fn handle(&self, _: ReconcilePayments, _: Run) -> Result<(), JobError> {
-        match self.0.reconcile(Scope::Due).await {
-            Ok(result) if result.findings.is_empty() => Ok(()),
-            Ok(result) => {
-                let (asked, findings) = (result.asked, result.findings.len());
-                tracing::warn!(asked, findings, "the gateway knew what it had not told");
-                Ok(())
-            }
+        let (result, failed) = match self.0.reconcile(Scope::Due).await {
+            Ok(result) => (result, None),
+            Err(Unfinished { found, why }) => (found, Some(why)),
+        };
+        if !result.findings.is_empty() {
+            let (asked, findings) = (result.asked, result.findings.len());
+            tracing::warn!(asked, findings, "the gateway knew what it had not told");
+        }
+        match failed {
+            None => Ok(()),
             // The next run is never far.
-            Err(ReconcileError::Gateway(error)) => {
-                tracing::warn!(%error, "the gateway can't be asked for what never arrived");
+            Some(ReconcileError::Gateway(error)) => {
+                tracing::warn!(%error, "the gateway can't be asked for all that never arrived");
                 Ok(())
             }
-            Err(ReconcileError::Store(error)) => Err(error.into()),
+            Some(ReconcileError::Store(error)) => Err(error.into()),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! What Stripe never told, or told and nobody heard: asked for, and counted once.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
-    self, AttemptState, Found, Fulfilment, Gateway, OpenCheckout, Order, OrderState, Outcome, Parts,
-    PaymentFlag, Payments, Received, ReconcileError, Scope, Source, StripeEvent, Webhook,
+    self, AttemptState, Checkout, CheckoutPage, CheckoutRequest, Found, Fulfilment, Gateway, GatewayError,
+    OpenCheckout, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, Received, ReconcileError, Refund,
+    RefundRequest, Scope, Source, Stripe, StripeEvent, Unfinished, Webhook,
 };
 use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::jobs::{self, Job};
@@ -42,11 +43,59 @@ impl Fulfilment for Counted {
     }
 }
 
+/// Stripe, which has no answer about some checkouts, or no list of them.
+struct Moody {
+    stripe: Stripe,
+    silent: Mutex<HashSet<String>>,
+}
+
+/// In place of a checkout: the list of all.
+const LIST: &str = "the list";
+
+impl Moody {
+    fn answers(&self, about: &str) -> Result<(), GatewayError> {
+        match self.silent.lock().expect("nobody panicked").contains(about) {
+            true => Err(GatewayError::Unavailable("an answer that can't be read".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Gateway for Moody {
+    async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
+        self.stripe.open(request).await
+    }
+
+    async fn retrieve(&self, session: &str) -> Result<Option<Checkout>, GatewayError> {
+        self.answers(session)?;
+        self.stripe.retrieve(session).await
+    }
+
+    async fn expire(&self, session: &str) -> Result<(), GatewayError> {
+        self.stripe.expire(session).await
+    }
+
+    async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError> {
+        self.stripe.refund(request).await
+    }
+
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
+        self.answers(LIST)?;
+        self.stripe.list(since, after).await
+    }
+
+    async fn check(&self) -> Result<(), GatewayError> {
+        self.stripe.check().await
+    }
+}
+
 /// A shop whose money Stripe takes. It hears of nothing until somebody tells it.
 struct Shop {
     store: Store,
     clock: Arc<ManualClock>,
     double: Double,
+    gateway: Arc<Moody>,
     counted: Arc<Counted>,
     payments: Arc<Payments>,
     _folder: TempDir,
@@ -59,18 +108,18 @@ impl Shop {
         store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
         let double = Double::start_with(clock.clone()).await;
         let counted = Arc::new(Counted::default());
-        let gateway: Arc<dyn Gateway> = Arc::new(impatient(&double));
+        let gateway = Arc::new(Moody { stripe: impatient(&double), silent: Mutex::default() });
         let secrets = vec![Secret::new(WEBHOOK_SECRET.to_owned())];
         let payments = Arc::new(Payments::new(Parts {
             store: store.clone(),
             clock: clock.clone(),
             signals: Arc::new(InProcess::new(0.0)),
-            gateway,
+            gateway: gateway.clone(),
             webhook: Webhook::new(Source::Stripe { live: false }, secrets).expect("a secret"),
             pages: "http://127.0.0.1:3000".parse().expect("an address"),
             fulfilments: HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Fulfilment>)]),
         }));
-        Self { store, clock, double, counted, payments, _folder: folder }
+        Self { store, clock, double, gateway, counted, payments, _folder: folder }
     }
 
     /// An order that has been begun.
@@ -96,6 +145,11 @@ impl Shop {
         let order = self.payments.open_checkout(&order.id).await.expect("it opens");
         let session = order.attempt().session.clone().expect("it is open");
         (order, session)
+    }
+
+    async fn put(&self, order: &Order) {
+        let put: Result<(), StoreError> = self.store.transact(async |tx| tx.put(order).await).await;
+        put.expect("written");
     }
 
     async fn read(&self, order: &Order) -> Order {
@@ -221,6 +275,48 @@ async fn a_checkout_whose_answer_was_lost_is_found_open_or_paid() {
 }
 
 #[tokio::test]
+async fn a_checkout_of_another_amount_whose_answer_was_lost_is_ended_and_makes_way() {
+    let shop = Shop::open().await;
+    shop.double.add_price("price_1", 9_000, "CAD");
+    let order = Order { price_id: Some("price_1".into()), ..shop.order().await };
+    let order = Order { attempts: shop.read(&order).await.attempts, ..order };
+    shop.put(&order).await;
+    shop.double.fail(Fault::DropAfter, usize::MAX);
+    assert!(shop.payments.open_checkout(&order.id).await.is_err());
+    shop.double.heal();
+    assert_eq!(shop.double.sessions()[0]["status"], "open");
+    assert_eq!(shop.asked().await, [Found::Mispriced]);
+    assert_eq!(shop.double.sessions()[0]["status"], "expired");
+    let kept = shop.read(&order).await;
+    assert_eq!((kept.attempts.len(), kept.attempt().number, kept.checkout_url()), (1, 2, None));
+    assert_eq!(shop.told_all().await, [Received::NotOurs]);
+    assert_eq!((shop.read(&order).await, shop.followed()), (kept, (0, 0)));
+}
+
+#[tokio::test]
+async fn what_can_t_be_asked_holds_up_nothing_else_and_is_asked_later() {
+    let shop = Shop::open().await;
+    shop.order().await;
+    shop.gateway.silent.lock().expect("nobody panicked").insert(LIST.into());
+    for _ in 0..9 {
+        let (_, session) = shop.opened().await;
+        shop.gateway.silent.lock().expect("nobody panicked").insert(session);
+    }
+    let (paid, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    shop.clock.advance(Duration::from_secs(5 * 60));
+    let Err(Unfinished { found, why }) = shop.payments.reconcile(Scope::Due).await else {
+        panic!("not everything can be asked");
+    };
+    assert!(matches!(why, ReconcileError::Gateway(_)));
+    let findings: Vec<_> = found.findings.iter().map(|finding| (&*finding.order, finding.found)).collect();
+    assert_eq!((found.asked, &findings[..]), (11, &[(&*paid.id, Found::Settled(Outcome::Paid))][..]));
+    assert_eq!(shop.payments.reconcile(Scope::Due).await.expect("nothing is due").asked, 0);
+    let all = shop.payments.reconcile(Scope::All).await;
+    assert!(matches!(all, Err(Unfinished { found, .. }) if found.asked == 10));
+}
+
+#[tokio::test]
 async fn a_failure_that_stripe_keeps_under_the_key_is_no_dead_end() {
     let shop = Shop::open().await;
     let order = shop.order().await;
@@ -258,7 +354,7 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
     shop.clock.advance(Duration::from_secs(5 * 60));
     shop.double.fail(Fault::ServerError, usize::MAX);
     let away = shop.payments.reconcile(Scope::Due).await;
-    assert!(matches!(away, Err(ReconcileError::Gateway(_))), "{away:?}");
+    assert!(matches!(away, Err(Unfinished { why: ReconcileError::Gateway(_), .. })), "{away:?}");
     assert_eq!(shop.read(&order).await, before);
     shop.double.heal();
     assert_eq!(shop.asked().await, [Found::Settled(Outcome::Paid)]);
@@ -270,8 +366,7 @@ async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at() {
     let (order, _) = shop.opened().await;
     let mut lost = shop.read(&order).await;
     lost.attempts[0].session = Some("cs_test_of_another_account".into());
-    let put: Result<(), StoreError> = shop.store.transact(async |tx| tx.put(&lost).await).await;
-    put.expect("written");
+    shop.put(&lost).await;
     assert_eq!(shop.asked().await, [Found::Unknown]);
     assert_eq!(shop.read(&order).await.state, OrderState::Open);
 }

@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn an_address_is_given_with_the_host_that_can_be_looked_up() {
-        let request = CheckoutRequest { email: EmailAddress::parse("ana@exämple.org").unwrap(), ..request() };
+        let request =
+            CheckoutRequest { email: EmailAddress::parse("ana@exämple.org").unwrap(), ..request() };
         let given = ("customer_email".to_owned(), "ana@xn--exmple-cua.org".to_owned());
         assert!(body(&request).contains(&given));
     }
