@@ -1,6 +1,7 @@
 //! Operations on orders, and the webhook.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::http::StatusCode;
 use poem::{IntoResponse, Request, RequestBody};
@@ -12,7 +13,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use super::gateway::NotBelieved;
 use super::model::{Closed, Order, OrderState};
 use super::service::{GetOrderError, OpenCheckoutError, Payments, ReceiveError};
-use crate::http::{Failure, Problem, ProblemJson, SignedIn, too_many, unavailable};
+use crate::http::{Failure, Problem, ProblemJson, SignedIn, busy, too_many, unavailable};
 use crate::kernel::{Money, Timestamp};
 
 #[derive(Tags)]
@@ -264,10 +265,14 @@ pub enum EventRefused {
     NotBelieved(ProblemJson),
 }
 
+/// The payment that an event is about should be known by then.
+const SEND_AGAIN: Duration = Duration::from_secs(60);
+
 impl From<ReceiveError> for Failure<EventRefused> {
     fn from(error: ReceiveError) -> Self {
         match error {
             ReceiveError::NotBelieved(why) => EventRefused::NotBelieved(not_believed(&why)).into(),
+            ReceiveError::Early => Self::shared(busy(SEND_AGAIN)),
             ReceiveError::Store(error) => Self::shared(unavailable(error)),
         }
     }

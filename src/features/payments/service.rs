@@ -23,6 +23,10 @@ const OPEN_CHECKOUT: Limit = Limit { name: "open-checkout", quota: 60, window: D
 /// The job that would finish an opening waits as long as a slow gateway may take.
 const FINISH_AFTER: Duration = Duration::from_secs(60);
 
+/// How long an event about a payment that we don't know is sent again: by then the payment itself was told, or asked
+/// for, or is somebody else's.
+const MAY_BE_OURS: Duration = Duration::from_secs(3600);
+
 /// Events forgotten in one transaction.
 const BATCH: u32 = 500;
 
@@ -80,6 +84,9 @@ pub enum Received {
 pub enum ReceiveError {
     #[error(transparent)]
     NotBelieved(#[from] NotBelieved),
+    /// Nothing was kept: it is to be sent again.
+    #[error("it is about a payment that is not known yet")]
+    Early,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -299,7 +306,7 @@ impl Payments {
         })?;
         let received = match &notice.fact {
             Fact::Checkout(event) => self.settle(&notice.kind, event).await?,
-            Fact::Return(event) => self.take_back(&notice.kind, event).await?,
+            Fact::Return(event) => self.take_back(&notice.kind, event, notice.created).await?,
             Fact::Other => self.note(&notice.id, &notice.kind).await?,
         };
         let (event, kind) = (&*notice.id, &*notice.kind);
@@ -325,7 +332,13 @@ impl Payments {
     }
 
     /// Takes in that money went back or is asked back. An event that doesn't name our order names the payment.
-    async fn take_back(&self, kind: &str, event: &ReturnEvent) -> Result<Received, StoreError> {
+    async fn take_back(
+        &self,
+        kind: &str,
+        event: &ReturnEvent,
+        created: Option<Timestamp>,
+    ) -> Result<Received, ReceiveError> {
+        let now = self.0.clock.now();
         let order = match &event.order {
             Some(order) => Some(order.clone()),
             None => {
@@ -333,9 +346,15 @@ impl Payments {
                 self.0.store.find::<Order>(by_intent).await?.pop().map(|order| order.id)
             }
         };
-        let Some(order) = order else { return self.note(&event.id, kind).await };
+        let Some(order) = order else {
+            if created.is_some_and(|created| now.since(created) < MAY_BE_OURS) {
+                tracing::info!(event = event.id, kind, "an event about a payment that is not known yet");
+                return Err(ReceiveError::Early);
+            }
+            return Ok(self.note(&event.id, kind).await?);
+        };
         let rule = |order: &mut Order| order.give_back(event);
-        self.take_in(&event.id, kind, &order, self.0.clock.now(), rule).await
+        Ok(self.take_in(&event.id, kind, &order, now, rule).await?)
     }
 
     /// The event's id, the order, and what follows: one transaction. The same event again finds its id.
@@ -416,7 +435,8 @@ impl Payments {
     ) -> Result<(), StoreError> {
         let Some(fulfilment) = self.0.fulfilments.get(&order.product) else {
             let (order, product) = (order.id.clone(), order.product.clone());
-            tx.once_committed(move || tracing::error!(order, product, "nothing follows from this product")).await;
+            tx.once_committed(move || tracing::error!(order, product, "nothing follows from this product"))
+                .await;
             return Ok(());
         };
         match outcome {

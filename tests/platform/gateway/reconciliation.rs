@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
     self, AttemptState, Checkout, CheckoutPage, CheckoutRequest, Found, Fulfilment, Gateway, GatewayError,
-    OpenCheckout, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, Received, ReconcileError, Refund,
-    RefundRequest, Scope, Source, Stripe, StripeEvent, Unfinished, Webhook,
+    OpenCheckout, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, ReceiveError, Received,
+    ReconcileError, Refund, RefundRequest, Scope, Source, Stripe, StripeEvent, Unfinished, Webhook,
 };
 use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::jobs::{self, Job};
@@ -164,10 +164,14 @@ impl Shop {
     }
 
     /// Tells an event as Stripe would.
-    async fn told(&self, event: &Value) -> Received {
+    async fn tell(&self, event: &Value) -> Result<Received, ReceiveError> {
         let body = event.to_string();
         let header = signature(&body, WEBHOOK_SECRET, self.clock.now());
-        self.payments.receive(body.as_bytes(), Some(&header)).await.expect("believed")
+        self.payments.receive(body.as_bytes(), Some(&header)).await
+    }
+
+    async fn told(&self, event: &Value) -> Received {
+        self.tell(event).await.expect("taken")
     }
 
     /// Tells everything that has happened.
@@ -448,6 +452,29 @@ async fn events_are_told_backwards_and_the_order_ends_the_same() {
     }
     let kept = shop.read(&order).await;
     assert_eq!((kept.state, kept.payments[0].flag), (OrderState::Refunded, None::<PaymentFlag>));
+}
+
+#[tokio::test]
+async fn a_dispute_over_a_payment_that_is_not_known_yet_comes_again_for_an_hour() {
+    let shop = Shop::open().await;
+    let (order, session) = shop.opened().await;
+    shop.double.pay(&session).expect("open");
+    shop.double.dispute(&session);
+    let [paid, disputed] = &shop.double.events()[..] else { panic!("two things happened") };
+    assert!(matches!(shop.tell(disputed).await, Err(ReceiveError::Early)));
+    assert_eq!(shop.store.count::<StripeEvent>(Filter::All).await.expect("readable"), 0);
+    shop.told(paid).await;
+    assert_eq!(shop.told(disputed).await, Received::Settled(Outcome::Returned));
+    assert_eq!(shop.read(&order).await.state, OrderState::Disputed);
+
+    let mut foreign = disputed.clone();
+    (foreign["id"], foreign["data"]["object"]["payment_intent"]) =
+        ("evt_foreign".into(), "pi_foreign".into());
+    shop.clock.advance(Duration::from_secs(3599));
+    assert!(matches!(shop.tell(&foreign).await, Err(ReceiveError::Early)));
+    shop.clock.advance(Duration::from_secs(1));
+    assert_eq!(shop.told(&foreign).await, Received::NotOurs);
+    assert_eq!(shop.told(&foreign).await, Received::Again);
 }
 
 #[tokio::test]

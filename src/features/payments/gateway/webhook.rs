@@ -52,6 +52,8 @@ pub struct Notice {
     pub id: String,
     /// Such as `checkout.session.completed`.
     pub kind: String,
+    /// When it happened, if it says so.
+    pub created: Option<Timestamp>,
     pub fact: Fact,
 }
 
@@ -101,9 +103,9 @@ impl Webhook {
         if event.livemode != self.live {
             return Err(NotBelieved::WrongMode);
         }
-        let fact = event.fact();
+        let (fact, created) = (event.fact(), event.created());
         let id = if event.id.is_empty() { id_of_body(body) } else { event.id };
-        Ok(Notice { id, kind: event.kind, fact })
+        Ok(Notice { id, kind: event.kind, created, fact })
     }
 
     fn verify(&self, body: &str, signature: &str, now: Timestamp) -> Result<(), NotBelieved> {
@@ -138,6 +140,9 @@ struct Envelope {
     kind: String,
     #[serde(default)]
     livemode: bool,
+    /// In seconds, or in other kinds of events something else.
+    #[serde(default)]
+    created: Value,
     data: Option<Data>,
 }
 
@@ -185,7 +190,11 @@ impl Reference {
 impl Envelope {
     /// Stands for a body that is no event.
     fn unreadable(livemode: bool) -> Self {
-        Self { id: String::new(), kind: "unreadable".into(), livemode, data: None }
+        Self { id: String::new(), kind: "unreadable".into(), livemode, created: Value::Null, data: None }
+    }
+
+    fn created(&self) -> Option<Timestamp> {
+        self.created.as_i64().map(|secs| Timestamp::from_millis(secs.saturating_mul(1000)))
     }
 
     fn fact(&self) -> Fact {
@@ -280,7 +289,13 @@ mod tests {
         };
         assert!(expected.money.is_some());
         let kind = "checkout.session.completed".into();
-        assert_eq!(read(COMPLETED), Notice { id: "evt_1".into(), kind, fact: Fact::Checkout(expected) });
+        let (created, fact) = (None, Fact::Checkout(expected));
+        assert_eq!(read(COMPLETED), Notice { id: "evt_1".into(), kind, created, fact });
+        let at = |created: &str| {
+            read(&COMPLETED.replace("\"type\"", &format!("\"created\":{created},\"type\""))).created
+        };
+        assert_eq!(at("1000"), Some(time(1000)));
+        assert_eq!(at("\"2026-09-01T12:00:00Z\""), None, "and the event is read");
     }
 
     #[test]
