@@ -35,10 +35,10 @@ struct Both {
     ours: Program,
     peer: Program,
     students: Arc<Vec<SignedIn>>,
-    sign_ins: Vec<Vec<u8>>,
     /// Of somebody who is signed in at the peer.
     cookie: String,
     database: String,
+    peers_database: String,
 }
 
 pub async fn measure(table: &mut Table) {
@@ -53,23 +53,31 @@ pub async fn measure(table: &mut Table) {
     let part = ours as f64 / theirs as f64 * 100.0;
     table.row("memory of the peer after it", format!("{theirs} MB"), "");
     table.row("memory of ours after it", format!("{ours} MB  {part:.0} %"), "20 %");
-    mongo(&both.database).await.database(&both.database).drop().await.expect("dropped");
+    both.end().await;
 }
 
 impl Both {
     async fn start() -> Self {
         let database = format!("orientation-bench-{}", std::process::id());
+        let peers_database = format!("peer-bench-{}", std::process::id());
         let ours = address(&database);
         let store =
             seed::prepared(Store::mongo(&ours, Access::Serving).await.expect("the server is there")).await;
         let students = Arc::new(seed::signed_in(&store, STUDENTS).await);
-        let sign_ins = seed::sign_ins_in(&store).await;
         drop(store);
         let environment = [("ORIENTATION_MONGODB_URI", ours.as_str()), ("ORIENTATION_LIMITS", "0")];
         let ours = Program::start(&seed::folder(), &environment);
-        let peer = peer();
+        let peer = peer(&peers_database);
         let cookie = signed_in_at(&peer).await;
-        Self { ours, peer, students, sign_ins, cookie, database }
+        Self { ours, peer, students, cookie, database, peers_database }
+    }
+
+    /// Drops the databases, once nobody writes to them any more.
+    async fn end(self) {
+        drop((self.ours, self.peer));
+        for database in [self.database, self.peers_database] {
+            mongo(&database).await.database(&database).drop().await.expect("dropped");
+        }
     }
 
     /// `GET /v1/me` beside the peer's `GET /me`, and beside the two look-ups alone.
@@ -114,8 +122,7 @@ impl Both {
     async fn sign_ins(&self, table: &mut Table, connections: usize) {
         let (mut hashes, mut ours, mut peer) = (0.0, Outcome::default(), Outcome::default());
         for _ in 0..ROUNDS {
-            let bodies = self.sign_ins.clone();
-            let own = Load::each(move |n| Some(bodies[n % bodies.len()].clone()));
+            let own = Load::each(|n| Some(seed::sign_in(n % STUDENTS)));
             let theirs = Load::each(|n| Some(peers_sign_in(n)));
             hashes += peers::hashes_a_second(RUN) / f64::from(ROUNDS);
             peer.add(theirs.run(self.peer.address, connections, RUN).await);
@@ -175,9 +182,9 @@ fn address(database: &str) -> String {
 }
 
 /// The peer with its students, on a database of its own.
-fn peer() -> Program {
+fn peer(database: &str) -> Program {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peer");
-    let database = address(&format!("peer-bench-{}", std::process::id()));
+    let database = address(database);
     let node = |file: &str| {
         let mut command = Command::new("node");
         command.current_dir(&folder).arg(file).env("NODE_ENV", "production").env("MONGO_URI", &database);

@@ -47,7 +47,7 @@ fn main() {
         if wanted("students") {
             students(&mut table);
         }
-        if wanted("beside") {
+        if wanted("peer") {
             beside::measure(&mut table).await;
         }
         println!("{table}");

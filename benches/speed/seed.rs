@@ -89,11 +89,7 @@ pub fn registration(n: usize, cookie: &str) -> Option<Vec<u8>> {
 
 /// Sign-ins of accounts that are there.
 pub async fn sign_ins(folder: &Path) -> Vec<Vec<u8>> {
-    sign_ins_in(&store(folder).await).await
-}
-
-/// The same in a store that is prepared.
-pub async fn sign_ins_in(store: &Store) -> Vec<Vec<u8>> {
+    let store = store(folder).await;
     let hash = hash().await;
     let accounts: Vec<_> = (0..SIGNERS).map(|n| account(n, &hash)).collect();
     let stored: Result<(), StoreError> = store
@@ -105,8 +101,12 @@ pub async fn sign_ins_in(store: &Store) -> Vec<Vec<u8>> {
         })
         .await;
     stored.expect("a new store");
-    let body = |account: &Account| json!({ "email": account.email, "password": PASSWORD }).to_string();
-    accounts.iter().map(|account| load::post("/v1/session", None, &body(account))).collect()
+    (0..SIGNERS).map(sign_in).collect()
+}
+
+/// The sign-in of the n-th account.
+pub fn sign_in(n: usize) -> Vec<u8> {
+    load::post("/v1/session", None, &json!({ "email": address(n), "password": PASSWORD }).to_string())
 }
 
 async fn store(folder: &Path) -> Store {
@@ -126,7 +126,7 @@ async fn hash() -> String {
 }
 
 fn account(n: usize, hash: &str) -> Account {
-    let email = EmailAddress::parse(&format!("student.{n}@mail.example.edu")).expect("an address");
+    let email = EmailAddress::parse(&address(n)).expect("an address");
     let now = SystemClock.now();
     let sign_up = SignUp {
         id: RandomIds.next(),
@@ -139,4 +139,8 @@ fn account(n: usize, hash: &str) -> Account {
         expires_at: now,
     };
     Account::confirmed(&sign_up, now)
+}
+
+fn address(n: usize) -> String {
+    format!("student.{n}@mail.example.edu")
 }
