@@ -8,8 +8,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{Failed, run};
+use crate::app::{STORE_FILE, schemas};
 use crate::config::{Config, KEYS, MailConfig};
-use crate::features::payments::{Gateway, Stripe};
+use crate::features::payments::{Gateway, Source, Stripe, Webhook};
 use crate::platform::mail;
 use crate::platform::signals::Redis;
 use crate::platform::store::{Access, Store};
@@ -77,16 +78,28 @@ async fn store(config: &Config) -> Found {
     if let Some(address) = &config.mongodb {
         let store =
             Store::mongo(address.expose(), Access::Beside).await.map_err(|error| error.to_string())?;
-        return Ok(format!("MongoDB, database {}: answers, and has transactions", store.name()));
+        let known = known(&store).await?;
+        return Ok(format!("MongoDB, database {}: answers, and has transactions; {known}", store.name()));
     }
     let folder = config.data.display();
-    if !config.data.join("orientation.db").exists() {
+    let file = config.data.join(STORE_FILE);
+    if !file.exists() {
         return Ok(format!("SQLite in {folder}: made at the first start"));
     }
-    let mut alone = config.clone();
-    alone.redis = None;
-    run::assemble(alone, Access::Beside).await.map_err(|failed| failed.to_string())?;
-    Ok(format!("SQLite in {folder}: opens, and its schema is known"))
+    let store = Store::sqlite(&file, Access::Beside).map_err(|error| error.to_string())?;
+    Ok(format!("SQLite in {folder}: opens; {}", known(&store).await?))
+}
+
+/// What a start of this version would make of what is stored. Looks only: an older version may go on with it.
+async fn known(store: &Store) -> Found {
+    let outdated = store.outdated(&schemas()).await.map_err(|error| error.to_string())?;
+    match outdated.is_empty() {
+        true => Ok("its schema is known".to_owned()),
+        false => Ok(format!(
+            "an older version wrote {}: the start of this one migrates it, once no other process serves",
+            outdated.join(", ")
+        )),
+    }
 }
 
 async fn signals(config: &Config) -> Found {
@@ -107,6 +120,8 @@ async fn mail(config: &Config) -> Found {
 async fn payments(config: &Config) -> Found {
     let Some(account) = &config.stripe else { return Ok("the sandbox".to_owned()) };
     let stripe = Stripe::new(account).map_err(|error| error.to_string())?;
+    Webhook::new(Source::Stripe { live: account.live }, config.stripe_webhook_secrets.clone())
+        .map_err(|error| format!("STRIPE_WEBHOOK_SECRETS: {error}"))?;
     stripe.check().await.map_err(|error| error.to_string())?;
     match account.live {
         true => Ok("Stripe, with a live key that it lets in: payments are real".to_owned()),

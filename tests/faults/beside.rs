@@ -59,6 +59,27 @@ async fn check_and_admin_work_beside_and_the_new_administrator_signs_in() {
 }
 
 #[tokio::test]
+async fn check_changes_nothing_in_the_store_of_a_stopped_service() {
+    let mut program = Program::new();
+    program.start("").await;
+    program.stop().await;
+    let before = program.stored();
+    let checked = run(&mut program.command(&["check"]), "").await;
+    assert!(success(&checked).contains("its schema is known"), "{checked:?}");
+    assert!(program.stored() == before, "the file has changed");
+}
+
+#[tokio::test]
+async fn check_makes_nothing_of_a_store_that_was_never_prepared() {
+    let program = Program::new();
+    drop(program.store());
+    let before = program.stored();
+    let checked = run(&mut program.command(&["check"]), "").await;
+    assert!(success(&checked).contains("Nothing is wrong."), "{checked:?}");
+    assert!(program.stored() == before, "the file has changed");
+}
+
+#[tokio::test]
 async fn a_weak_password_and_a_bad_address_make_no_administrator() {
     let program = Program::new();
     let weak = run(&mut program.command(&["admin", "create", "--email", &address()]), "12345678\n").await;

@@ -54,6 +54,11 @@ impl Program {
         Store::sqlite(&self.folder.path().join(STORE), Access::Beside).expect("the file can be opened")
     }
 
+    /// The store's file, byte for byte.
+    pub fn stored(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(STORE)).expect("it has run, or was opened")
+    }
+
     /// What all its lives wrote to standard error.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("each life appends to it")

@@ -140,6 +140,26 @@ impl Store {
         self.backend.prepare(schemas).await
     }
 
+    /// The collections of an older version, which the next start would migrate. Writes nothing.
+    ///
+    /// Fails with [`StoreError::Unusable`] when a start would be refused because a newer program wrote them, or because
+    /// a copy into the database was not ended.
+    pub async fn outdated(&self, schemas: &[Schema]) -> Result<Vec<&'static str>> {
+        if self.backend.is_unfinished().await? {
+            return Err(copy::unfinished());
+        }
+        let stored = self.backend.versions().await?;
+        let mut outdated = Vec::new();
+        for schema in schemas {
+            if let Some(&version) = stored.get(schema.collection)
+                && !schema.steps_from(version)?.is_empty()
+            {
+                outdated.push(schema.collection);
+            }
+        }
+        Ok(outdated)
+    }
+
     /// Calls `hook` after each commit with the words that its transaction noted ([`Tx::note`]). The first hook
     /// set stays; it must be quick and must not panic.
     pub fn after_commit(&self, hook: impl Fn(&[&'static str]) + Send + Sync + 'static) {

@@ -111,6 +111,21 @@ async fn a_database_of_a_newer_program_is_refused_with_a_sentence_and_left_alone
 }
 
 #[tokio::test]
+async fn what_a_start_would_do_is_told_and_not_done() {
+    let store = fresh().await;
+    let (first, third) = ([schema::<NoteV1>()], [schema::<NoteV3>()]);
+    assert_eq!(store.outdated(&first).await, Ok(vec![]), "there is nothing yet");
+    store.prepare(&first).await.unwrap();
+    store.transact(async |tx| tx.insert(&note(1)).await).await.unwrap();
+    assert_eq!(store.outdated(&first).await, Ok(vec![]));
+    assert_eq!(store.outdated(&third).await, Ok(vec!["notes"]));
+    assert_eq!(store.get::<NoteV1>("0001").await.unwrap(), Some(note(1)));
+    store.prepare(&third).await.unwrap();
+    let newer = store.outdated(&first).await.unwrap_err().to_string();
+    assert!(newer.contains("`notes` in version 3"), "{newer}");
+}
+
+#[tokio::test]
 async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let store = fresh().await;
     store.prepare(&[schema::<NoteV1>()]).await.unwrap();
