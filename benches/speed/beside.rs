@@ -142,7 +142,8 @@ impl Both {
 }
 
 async fn look_up(database: String, students: Arc<Vec<SignedIn>>, tasks: usize) -> Outcome {
-    let database = mongo(&database).await.database(&database);
+    let client = mongo(&database).await;
+    let database = client.database(&database);
     let sessions: Collection<RawDocumentBuf> = database.collection(Session::COLLECTION);
     let accounts: Collection<RawDocumentBuf> = database.collection(Account::COLLECTION);
     let began = Instant::now();
@@ -165,7 +166,10 @@ async fn look_up(database: String, students: Arc<Vec<SignedIn>>, tasks: usize) -
         });
     }
     let times = loops.join_all().await;
-    Outcome::of(times.concat(), began.elapsed())
+    let took = began.elapsed();
+    // While the runtime is there, that the driver needs for it.
+    client.shutdown().await;
+    Outcome::of(times.concat(), took)
 }
 
 async fn mongo(database: &str) -> Client {
