@@ -37,6 +37,8 @@ const MOST_ORDERS: u32 = 100;
 /// settles the order, once each.
 #[async_trait]
 pub trait Fulfilment: Send + Sync + 'static {
+    /// Names the document that all of these write, for [`Store::transact_at`](crate::platform::store::Store::transact_at).
+    fn guard(&self) -> &'static str;
     /// The order has just been paid.
     async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError>;
     /// The order's last checkout has just ended unpaid.
@@ -367,11 +369,12 @@ impl Payments {
         rule: impl Fn(&mut Order) -> Result<Outcome, NotOurs> + Send + Sync,
     ) -> Result<Received, StoreError> {
         let seen = seen(event, kind, Some(order), now);
+        let guard = self.guard(order).await?;
         faults::point("pay.before-settle");
         let settled = self
             .0
             .store
-            .transact(async |tx| {
+            .transact_at(guard, async |tx| {
                 let mut order = self.claim(&tx, &seen, order).await?.ok_or(SettleError::NotOurs)?;
                 let outcome = rule(&mut order)?;
                 tx.put(&order).await?;
@@ -386,6 +389,13 @@ impl Payments {
             Err(SettleError::NotOurs) => self.note(event, kind).await,
             Err(SettleError::Store(error)) => self.seen_before(event, error).await,
         }
+    }
+
+    /// What settling this order writes and many others write, too; of one that isn't ours the order alone.
+    async fn guard<'a>(&'a self, order: &'a str) -> Result<&'a str, StoreError> {
+        let product = self.0.store.get::<Order>(order).await?.map(|order| order.product);
+        let fulfilment = product.and_then(|product| self.0.fulfilments.get(&product));
+        Ok(fulfilment.map_or(order, |fulfilment| fulfilment.guard()))
     }
 
     /// Keeps an event that is about nothing of ours.
@@ -515,6 +525,10 @@ pub(super) mod tests {
 
     #[async_trait]
     impl Fulfilment for Counted {
+        fn guard(&self) -> &'static str {
+            "counted"
+        }
+
         async fn paid(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
             self.paid.fetch_add(1, Ordering::SeqCst);
             Ok(())

@@ -209,6 +209,10 @@ pub struct RegistrationFulfilment;
 
 #[async_trait]
 impl Fulfilment for RegistrationFulfilment {
+    fn guard(&self) -> &'static str {
+        GROUP_BOOK
+    }
+
     /// Registers the student, counts them, and posts the ticket.
     async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
         let Some(mut registration) = tx.get::<Registration>(&order.account).await? else {

@@ -32,6 +32,10 @@ struct Counted {
 
 #[async_trait]
 impl Fulfilment for Counted {
+    fn guard(&self) -> &'static str {
+        "counted"
+    }
+
     async fn paid(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
         self.paid.fetch_add(1, Ordering::SeqCst);
         Ok(())
