@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::super::StoreError;
 use super::super::error::Result;
-use super::error::{failed, reason};
+use super::error::{failed, is_answer, reason};
 use crate::platform::tls::choose_cryptography;
 
 /// The database that an address without a path means.
@@ -111,7 +111,34 @@ fn no_answer(limit: Duration) -> String {
     format!("it did not answer within {} s", limit.as_secs())
 }
 
+/// Why a call of the driver failed.
+pub(super) struct Failure {
+    pub error: StoreError,
+    /// The server has said so. Otherwise nobody knows what it has done.
+    pub answered: bool,
+}
+
 /// What a call of the driver ends in. It ends after ten seconds, even if the server has gone silent.
+pub(super) async fn asked<T>(
+    call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
+) -> Result<T, Failure> {
+    asked_for(CALL, call).await
+}
+
+async fn asked_for<T>(
+    limit: Duration,
+    call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
+) -> Result<T, Failure> {
+    match timeout(limit, call.into_future()).await {
+        Ok(ended) => ended.map_err(|error| Failure { answered: is_answer(&error), error: failed(error) }),
+        Err(_elapsed) => {
+            let error = StoreError::Failed(format!("MongoDB: {}", no_answer(limit)));
+            Err(Failure { error, answered: false })
+        }
+    }
+}
+
+/// The same where it doesn't matter who said so.
 pub(super) async fn bounded<T>(
     call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
 ) -> Result<T> {
@@ -123,10 +150,7 @@ pub(super) async fn bounded_by<T>(
     limit: Duration,
     call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
 ) -> Result<T> {
-    match timeout(limit, call.into_future()).await {
-        Ok(ended) => ended.map_err(failed),
-        Err(_elapsed) => Err(StoreError::Failed(format!("MongoDB: {}", no_answer(limit)))),
-    }
+    asked_for(limit, call).await.map_err(|failure| failure.error)
 }
 
 #[cfg(test)]

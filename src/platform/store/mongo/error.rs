@@ -18,6 +18,11 @@ pub(super) fn failed(error: Error) -> StoreError {
     StoreError::Failed(format!("MongoDB: {}", reason(&error)))
 }
 
+/// Whether the server has said so, and not the network.
+pub(super) fn is_answer(error: &Error) -> bool {
+    matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_))
+}
+
 /// Whether the transaction may succeed if it runs again: another wrote the same, or the connection was lost. Whoever
 /// has looked for a server in vain has waited for long enough.
 fn collided(error: &Error) -> bool {

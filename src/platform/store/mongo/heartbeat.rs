@@ -1,9 +1,10 @@
 //! Documents that count on while the process that wrote them lives. Others tell the living from the dead by watching,
 //! so that no two machines' clocks are compared.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use tokio::runtime::Handle;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::super::error::Result;
+use super::abandoned;
 use super::connection::bounded;
 
 /// How often a living process counts on.
@@ -19,6 +21,12 @@ const BEAT: Duration = Duration::from_secs(2);
 /// Whoever has not counted on for so long is dead: two beats may get lost.
 pub(super) const SILENCE: Duration = Duration::from_secs(6);
 
+/// Where the sessions of a process stand beside its sign of life.
+pub(super) const SESSIONS: &str = "sessions";
+
+/// As many sessions are remembered: more than there can be connections, and each transaction under way has one.
+const REMEMBERED: usize = 256;
+
 /// How often a watcher looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -26,26 +34,60 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Heartbeat {
     collection: Collection<Document>,
     document: Document,
-    beating: JoinHandle<()>,
+    sessions: Sessions,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// The sessions that this process has used, the oldest first.
+#[derive(Clone, Default)]
+struct Sessions(Arc<Mutex<Vec<Bson>>>);
+
+impl Sessions {
+    /// Whether this one was not known yet.
+    fn remember(&self, session: &Document) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = Bson::Document(session.clone());
+        if known.contains(&session) {
+            return false;
+        }
+        if known.len() == REMEMBERED {
+            known.remove(0);
+        }
+        known.push(session);
+        true
+    }
+
+    fn all(&self) -> Vec<Bson> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Heartbeat {
     /// Keeps the document of this id alive, and makes it anew should somebody have removed it.
     pub fn of(collection: Collection<Document>, id: &str) -> Self {
-        let document = doc! { "_id": id };
-        let beating = tokio::spawn(beat(collection.clone(), document.clone()));
-        Self { collection, document, beating }
+        let (document, sessions) = (doc! { "_id": id }, Sessions::default());
+        let beating = tokio::spawn(beat(collection.clone(), document.clone(), sessions.clone()));
+        let looking_after = tokio::spawn(abandoned::look_after(collection.clone()));
+        Self { collection, document, sessions, tasks: [beating, looking_after] }
     }
 
     pub fn id(&self) -> &str {
         self.document.get_str("_id").unwrap_or_default()
+    }
+
+    /// Writes down a session before its first transaction, so that others can end what it leaves behind.
+    pub async fn note(&self, session: &Document) -> Result<()> {
+        match self.sessions.remember(session) {
+            true => bounded(write(&self.collection, &self.document, &self.sessions)).await.map(drop),
+            false => Ok(()),
+        }
     }
 }
 
 impl Drop for Heartbeat {
     /// Best effort: whoever watches what is left finds it silent.
     fn drop(&mut self) {
-        self.beating.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         let (collection, document) = (self.collection.clone(), std::mem::take(&mut self.document));
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { collection.delete_one(document).await });
@@ -53,11 +95,20 @@ impl Drop for Heartbeat {
     }
 }
 
-async fn beat(collection: Collection<Document>, document: Document) {
+/// Counts on, and writes the sessions beside it.
+async fn write(
+    collection: &Collection<Document>,
+    document: &Document,
+    sessions: &Sessions,
+) -> std::result::Result<(), mongodb::error::Error> {
+    let counted = doc! { "$inc": { "beats": 1 }, "$set": { SESSIONS: sessions.all() } };
+    collection.update_one(document.clone(), counted).upsert(true).await.map(drop)
+}
+
+async fn beat(collection: Collection<Document>, document: Document, sessions: Sessions) {
     loop {
         sleep(BEAT).await;
-        let counted = collection.update_one(document.clone(), doc! { "$inc": { "beats": 1 } }).upsert(true);
-        if let Err(error) = bounded(counted).await {
+        if let Err(error) = bounded(write(&collection, &document, &sessions)).await {
             tracing::debug!(%error, "a sign of life was not written");
         }
     }

@@ -8,8 +8,9 @@
 //! Every call has an end: when the server is away it fails within seconds, and when it is back it works again.
 //!
 //! Beside the documents stand `_versions` (see [`prepare`]), `_locks` (who prepares now), `_processes` (who serves now;
-//! see [`presence`]) and `_copies` (whether a copy into the database is under way).
+//! see [`presence`] and [`abandoned`]) and `_copies` (whether a copy into the database is under way).
 
+mod abandoned;
 mod bytes;
 mod connection;
 mod error;
@@ -123,7 +124,9 @@ impl Backend for Mongo {
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {
         let counters = Arc::clone(&self.counters);
-        Ok(Box::new(MongoTx::begin(&self.client, &self.db, counters, self.is_test_server).await?))
+        let tx = MongoTx::begin(&self.client, &self.db, self.presence.get(), counters, self.is_test_server)
+            .await?;
+        Ok(Box::new(tx))
     }
 
     async fn versions(&self) -> Result<BTreeMap<String, u32>> {

@@ -9,13 +9,13 @@ use mongodb::{ClientSession, Collection, Database};
 use super::super::error::Result;
 use super::super::{Filter, Query, StoreError};
 use super::bytes::outward;
-use super::connection::bounded;
+use super::connection::{Failure, asked, bounded};
 use super::filter::{condition, name, order};
 
 /// Documents of a batch: all of a page in one answer.
 const BATCH: u32 = 10_000;
 
-fn asked<'a>(collection: &'a Collection<RawDocumentBuf>, query: &Query) -> Find<'a, RawDocumentBuf> {
+fn question<'a>(collection: &'a Collection<RawDocumentBuf>, query: &Query) -> Find<'a, RawDocumentBuf> {
     collection
         .find(condition(&query.filter))
         .sort(order(query))
@@ -23,7 +23,7 @@ fn asked<'a>(collection: &'a Collection<RawDocumentBuf>, query: &Query) -> Find<
         .batch_size(query.limit.min(BATCH))
 }
 
-fn all_outward(found: &[RawDocumentBuf]) -> Result<Vec<Vec<u8>>> {
+pub(super) fn all_outward(found: &[RawDocumentBuf]) -> Result<Vec<Vec<u8>>> {
     found.iter().map(|document| outward(document)).collect()
 }
 
@@ -34,7 +34,11 @@ pub(super) async fn find(db: &Database, collection: &str, query: &Query) -> Resu
     }
     let collection = db.collection(collection);
     let found = async {
-        asked(&collection, query).read_concern(ReadConcern::snapshot()).await?.try_collect::<Vec<_>>().await
+        question(&collection, query)
+            .read_concern(ReadConcern::snapshot())
+            .await?
+            .try_collect::<Vec<_>>()
+            .await
     };
     all_outward(&bounded(found).await?)
 }
@@ -45,16 +49,16 @@ pub(super) async fn find_in(
     db: &Database,
     collection: &str,
     query: &Query,
-) -> Result<Vec<Vec<u8>>> {
+) -> Result<Vec<RawDocumentBuf>, Failure> {
     if query.limit == 0 {
         return Ok(Vec::new());
     }
     let collection = db.collection(collection);
     let found = async {
-        let mut cursor = asked(&collection, query).session(&mut *session).await?;
+        let mut cursor = question(&collection, query).session(&mut *session).await?;
         cursor.stream(session).try_collect::<Vec<_>>().await
     };
-    all_outward(&bounded(found).await?)
+    asked(found).await
 }
 
 pub(super) async fn count(db: &Database, collection: &str, filter: &Filter) -> Result<u64> {
@@ -68,9 +72,9 @@ pub(super) async fn count_in(
     db: &Database,
     collection: &str,
     filter: &Filter,
-) -> Result<u64> {
+) -> Result<u64, Failure> {
     let collection = db.collection::<RawDocumentBuf>(collection);
-    bounded(collection.count_documents(condition(filter)).session(session)).await
+    asked(collection.count_documents(condition(filter)).session(session)).await
 }
 
 pub(super) async fn tally(

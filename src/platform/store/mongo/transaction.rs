@@ -14,9 +14,10 @@ use super::super::backend::BackendTx;
 use super::super::error::Result;
 use super::super::{Filter, Query, StoreError};
 use super::bytes::{inward, outward};
-use super::connection::{bounded, durable};
+use super::connection::{Failure, asked, bounded, durable};
 use super::error::failed;
-use super::{Counters, read};
+use super::heartbeat::Heartbeat;
+use super::{Counters, abandoned, read};
 use crate::kernel::faults;
 
 /// How long a commit whose outcome isn't known is sent again.
@@ -31,6 +32,8 @@ pub(super) struct MongoTx {
     touched: Option<&'static str>,
     /// The server has undone it already, or can't be asked to.
     lost: bool,
+    /// The server may not have undone it.
+    unsure: bool,
     ended: bool,
     is_test_server: bool,
 }
@@ -39,16 +42,21 @@ impl MongoTx {
     pub async fn begin(
         client: &Client,
         db: &Database,
+        presence: Option<&Heartbeat>,
         counters: Arc<Counters>,
         is_test_server: bool,
     ) -> Result<Self> {
         let session = bounded(client.start_session()).await?;
+        if let Some(presence) = presence {
+            presence.note(session.id()).await?;
+        }
         let mut tx = Self {
             session,
             db: db.clone(),
             counters,
             touched: None,
             lost: false,
+            unsure: false,
             ended: false,
             is_test_server,
         };
@@ -64,9 +72,17 @@ impl MongoTx {
     }
 
     /// Passes a result on, and remembers whether there is still something to undo here and now.
-    fn noticed<T>(&mut self, result: Result<T>) -> Result<T> {
-        self.lost |= matches!(result, Err(StoreError::Conflict | StoreError::Failed(_)));
-        result
+    fn noticed<T>(&mut self, result: Result<T, Failure>) -> Result<T> {
+        result.map_err(|failure| {
+            self.lost |= matches!(failure.error, StoreError::Conflict | StoreError::Failed(_));
+            self.unsure |= !failure.answered;
+            failure.error
+        })
+    }
+
+    /// What is locked is free as soon as the server can be reached.
+    fn end_soon(&self) {
+        abandoned::end_soon(self.db.client().clone(), self.session.id().clone());
     }
 }
 
@@ -74,14 +90,14 @@ impl MongoTx {
 impl BackendTx for MongoTx {
     async fn get(&mut self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
         let collection = self.collection(collection);
-        let found = bounded(collection.find_one(doc! { "_id": id }).session(&mut self.session)).await;
+        let found = asked(collection.find_one(doc! { "_id": id }).session(&mut self.session)).await;
         self.noticed(found)?.as_deref().map(outward).transpose()
     }
 
     async fn find(&mut self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
         self.touched = Some(collection);
         let found = read::find_in(&mut self.session, &self.db, collection, &query).await;
-        self.noticed(found)
+        read::all_outward(&self.noticed(found)?)
     }
 
     async fn count(&mut self, collection: &'static str, filter: Filter) -> Result<u64> {
@@ -92,7 +108,7 @@ impl BackendTx for MongoTx {
 
     async fn insert(&mut self, collection: &'static str, _id: &str, document: Vec<u8>) -> Result<()> {
         let (collection, document) = (self.collection(collection), inward(&document)?);
-        let done = bounded(collection.insert_one(document).session(&mut self.session)).await;
+        let done = asked(collection.insert_one(document).session(&mut self.session)).await;
         self.noticed(done.map(drop))
     }
 
@@ -102,17 +118,20 @@ impl BackendTx for MongoTx {
         }
         let (collection, document) = (self.collection(collection), inward(&document)?);
         let replaced = collection.replace_one(doc! { "_id": id }, document).upsert(true);
-        let done = bounded(replaced.session(&mut self.session)).await.map(drop);
-        self.noticed(match done {
+        let done = asked(replaced.session(&mut self.session)).await.map(drop);
+        match self.noticed(done) {
             // Another put the first document of this id in the same moment: next time it is there to be replaced.
-            Err(StoreError::Duplicate { index }) if index == "id" => Err(StoreError::Conflict),
+            Err(StoreError::Duplicate { index }) if index == "id" => {
+                self.lost = true;
+                Err(StoreError::Conflict)
+            }
             other => other,
-        })
+        }
     }
 
     async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool> {
         let collection = self.collection(collection);
-        let done = bounded(collection.delete_one(doc! { "_id": id }).session(&mut self.session)).await;
+        let done = asked(collection.delete_one(doc! { "_id": id }).session(&mut self.session)).await;
         Ok(self.noticed(done)?.deleted_count > 0)
     }
 
@@ -127,17 +146,26 @@ impl BackendTx for MongoTx {
             Ok(()) => self.counters.commits.add(1),
             Err(_) => self.counters.rollbacks.add(1),
         }
+        if matches!(done, Err(StoreError::Failed(_))) {
+            self.end_soon();
+        }
         done
     }
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {
         self.ended = true;
         self.counters.rollbacks.add(1);
+        if self.unsure {
+            // Nobody waits for a server that is away.
+            self.end_soon();
+        }
         if self.lost {
-            // Nobody waits for a server that is away: the driver tells it when the session is dropped.
             return Ok(());
         }
-        bounded(self.session.abort_transaction()).await?;
+        if let Err(error) = bounded(self.session.abort_transaction()).await {
+            self.end_soon();
+            return Err(error);
+        }
         match self.touched {
             Some(collection) => seen_by_most(&mut self.session, &self.db, collection).await,
             None => Ok(()),
@@ -149,6 +177,8 @@ impl Drop for MongoTx {
     fn drop(&mut self) {
         if !self.ended {
             self.counters.rollbacks.add(1);
+            // The driver tells the server once; it may be away.
+            self.end_soon();
         }
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../contract/mod.rs"]
 mod contract;
 
+mod abandoned;
 mod copies;
 mod native;
 mod outages;
