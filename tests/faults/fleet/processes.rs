@@ -1,10 +1,11 @@
 //! The processes of the fleet, the Redis that they share, and the network between them and MongoDB.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -21,6 +22,7 @@ pub struct Process {
     pub port: Option<u16>,
     command: Command,
     child: Option<Child>,
+    log: PathBuf,
 }
 
 impl Process {
@@ -37,17 +39,25 @@ impl Process {
         command.arg(if port.is_some() { "serve" } else { "work" });
         command.env("ORIENTATION_LISTEN", format!("127.0.0.1:{}", port.unwrap_or_default()));
         command.env("ORIENTATION_MONGODB_URI", mongodb).envs(environment.iter().cloned());
-        let log = OpenOptions::new().create(true).append(true).open(folder.join(format!("{name}.log")));
-        command.stdout(Stdio::null()).stderr(log.expect("the folder is ours"));
-        Self { name: name.to_owned(), network, port, command, child: None }
+        let log = folder.join(format!("{name}.log"));
+        let kept = OpenOptions::new().create(true).append(true).open(&log).expect("the folder is ours");
+        command.stdout(Stdio::piped()).stderr(kept);
+        Self { name: name.to_owned(), network, port, command, child: None, log }
     }
 
-    /// Starts it, and waits until it serves, if that is what it does.
+    /// Starts it, and waits until it says that it serves or works.
     pub async fn start(&mut self) {
-        self.child = Some(self.command.spawn().expect("the program is built"));
-        if let Some(port) = self.port {
-            timeout(PATIENCE, listens(port)).await.unwrap_or_else(|_| panic!("{} doesn't serve", self.name));
-        }
+        let mut child = self.command.spawn().expect("the program is built");
+        let mut first = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        timeout(PATIENCE, out.read_line(&mut first)).await.expect("it says something").expect("text");
+        assert!(!first.is_empty(), "{} doesn't start: {}", self.name, self.log());
+        self.child = Some(child);
+    }
+
+    /// What all its lives wrote to standard error.
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("each life appends to it")
     }
 
     /// `kill -9`.
@@ -63,13 +73,13 @@ impl Process {
         let sent = std::process::Command::new("kill").args(["-TERM", &id]).status();
         assert!(sent.expect("every system has kill").success());
         let ended = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("it is our child");
-        assert!(ended.success(), "{}: {ended}", self.name);
+        assert!(ended.success(), "{}: {ended}: {}", self.name, self.log());
     }
 
     /// Fails if it has died by itself.
     pub fn assert_lives(&mut self) {
-        let child = self.child.as_mut().expect("it lives");
-        assert_eq!(child.try_wait().expect("it is our child"), None, "{} died by itself", self.name);
+        let ended = self.child.as_mut().expect("it lives").try_wait().expect("it is our child");
+        assert_eq!(ended, None, "{} died by itself: {}", self.name, self.log());
     }
 
     /// Waits until it says that it is ready, and answers somebody who is signed in.
