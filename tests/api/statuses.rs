@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use orientation::config::MailConfig;
+use futures_util::future::join_all;
 use reqwest::header::{CONTENT_TYPE, HOST, IF_NONE_MATCH, ORIGIN};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -25,19 +25,21 @@ async fn every_status_that_the_document_lists_is_reached() {
     registration_and_payment(&app).await;
     health_and_event(&app).await;
     let by_ses = TestApp::start_with(|config| config.mail = by_ses()).await;
-    notifications(&app, &by_ses).await;
+    let by_outbox = TestApp::start_embedded().await;
+    notifications(&by_outbox, &by_ses).await;
     let limited = TestApp::start_with(|config| config.limits = 0.01).await;
     too_many(&limited).await;
     without_a_store(&app).await;
     slow.await.expect("no panic");
 
-    let seen = [&app, &limited, &by_ses].map(|app| app.seen.all());
+    let seen = [&app, &limited, &by_ses, &by_outbox].map(|app| app.seen.all());
     let reached: BTreeSet<_> = seen.into_iter().flatten().collect();
     let listed = operations().iter().flat_map(|o| o.statuses().into_iter().map(|s| (o.id.clone(), s)));
     let missing: Vec<_> = listed.filter(|pair| !reached.contains(pair)).collect();
     assert!(missing.is_empty(), "listed, but never seen: {missing:?}");
     limited.finish().await;
     by_ses.finish().await;
+    by_outbox.finish().await;
     app.finish().await;
 }
 
@@ -192,10 +194,8 @@ async fn health_and_event(app: &TestApp) {
 }
 
 /// What SES tells, of a service whose letters leave by it, and of one whose letters don't; and the list that follows.
-async fn notifications(app: &TestApp, by_ses: &TestApp) {
-    if !matches!(app.config.mail, MailConfig::Ses(_)) {
-        app.notify(&about("m0", "nobody@example.org")).await.refused(404, "ses-not-configured");
-    }
+async fn notifications(by_outbox: &TestApp, by_ses: &TestApp) {
+    by_outbox.notify(&about("m0", "nobody@example.org")).await.refused(404, "ses-not-configured");
     by_ses.notify("{}").await.refused(400, "notification-unreadable");
     by_ses
         .notify(&about("m1", "ana@example.org").replace("m1", "m2"))
@@ -242,13 +242,14 @@ async fn too_many(app: &TestApp) {
     assert_eq!(limited, twice.iter().map(|(id, ..)| *id).collect());
 }
 
-/// 503 of all operations that ask the store.
+/// 503 of all operations that ask the store, asked at once: a driver looks for its server for some seconds.
 async fn without_a_store(app: &TestApp) {
     let student = app.student().await;
     let order = student.post("/v1/registration", &form("bg123456")).await.ok(201)["order"].clone();
     let links = Links::collect(app, &student).await;
     app.take_store_away();
-    for operation in operations().iter().filter(|operation| operation.lists(503)) {
+    let operations = operations().iter().filter(|operation| operation.lists(503));
+    join_all(operations.map(async |operation| {
         let body = match operation.id.as_str() {
             "confirmAccount" => Some(json!({ "token": links.confirm })),
             "confirmEmail" => Some(json!({ "token": links.email })),
@@ -258,10 +259,10 @@ async fn without_a_store(app: &TestApp) {
         if operation.id == "receiveStripeEvent" {
             let paid = event("evt_2", "completed", &order, "paid");
             app.deliver(&paid).await.refused(503, "unavailable");
-            continue;
+            return;
         }
         if operation.id == "receiveSesNotification" {
-            continue;
+            return;
         }
         let request = ask(&student, operation);
         let refused = match body {
@@ -269,7 +270,8 @@ async fn without_a_store(app: &TestApp) {
             None => student.send(request).await,
         };
         refused.refused(503, if operation.id == "getReadiness" { "not-ready" } else { "unavailable" });
-    }
+    }))
+    .await;
     app.bring_store_back().await;
     student.get("/v1/me").await.ok(200);
 }

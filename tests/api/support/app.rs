@@ -54,6 +54,11 @@ impl TestApp {
         Self::start_new(|_| {}, limits).await
     }
 
+    /// The same on the embedded parts, whatever this run is on: for what only they answer.
+    pub async fn start_embedded() -> Self {
+        Self::run(configured(|_| {}), Parts::Embedded, ConnectionLimits::default(), Arc::default()).await
+    }
+
     async fn start_new(change: impl FnOnce(&mut Config), limits: ConnectionLimits) -> Self {
         let (mut config, clock) = (configured(change), Arc::default());
         let parts = Parts::prepare(&mut config, &clock).await;

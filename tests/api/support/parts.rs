@@ -18,7 +18,11 @@ use crate::servers;
 /// Whether this run is on the real parts.
 #[expect(clippy::disallowed_methods, reason = "how scripts/test chooses what the suite runs on")]
 fn on_real_parts() -> bool {
-    std::env::var("ORIENTATION_TEST_PARTS").is_ok_and(|parts| parts == "real")
+    match std::env::var("ORIENTATION_TEST_PARTS").as_deref() {
+        Ok("real") => true,
+        Err(_) => false,
+        Ok(other) => panic!("ORIENTATION_TEST_PARTS is 'real' or not set, and not '{other}'"),
+    }
 }
 
 /// The parts of one service, its own alone.

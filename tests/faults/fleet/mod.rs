@@ -12,7 +12,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use orientation::platform::mail::{Mail, MailState};
+use orientation::platform::jobs::Subscriber;
+use orientation::platform::mail::{Mail, MailState, Mailer};
 use orientation::platform::store::{Access, Store};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -36,7 +37,7 @@ const STUDENTS: usize = 300;
 /// The first half serves, the other works.
 const PROCESSES: usize = 4;
 /// Letters that a process sends at the same time.
-const LETTERS_IN_FLIGHT: usize = 4;
+const LETTERS_IN_FLIGHT: usize = <Mailer as Subscriber>::CONCURRENCY;
 /// How long SES thinks about one: long enough for kills to fall in between.
 const SES_THINKS: Duration = Duration::from_millis(20);
 /// Picks the faults' order and length.
