@@ -80,6 +80,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     http: reqwest::Client,
     state: Mutex<State>,
+    /// Held from the look at what a key has kept until its answer is kept.
+    keys: Mutex<()>,
     /// Events that no endpoint has taken yet.
     untold: AtomicUsize,
 }
@@ -163,7 +165,7 @@ impl Stripe {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
         let http = http.pool_max_idle_per_host(0).build().expect("a client without TLS");
         let (state, untold) = (Mutex::default(), AtomicUsize::new(0));
-        let inner = Arc::new(Inner { url, clock, http, state, untold });
+        let inner = Arc::new(Inner { url, clock, http, state, keys: Mutex::default(), untold });
         let serving = tokio::spawn(serve(listener, inner.clone())).abort_handle();
         let ticking = tokio::spawn(tick(inner.clone())).abort_handle();
         Self { inner, tasks: vec![serving, ticking] }
@@ -589,6 +591,7 @@ impl Inner {
         fault: Option<Fault>,
     ) -> Answer {
         let asked = format!("{operation} {params:?}");
+        let _one_at_a_time = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let kept = key.and_then(|key| self.state().kept.get(key).cloned());
         if let Some((before, answer)) = kept {
             return match before == asked {
