@@ -32,7 +32,8 @@ pub use payload::{Rule, Written};
 pub use problem::{Failure, Problem, ProblemJson, busy, invalid, too_many, unavailable};
 pub use remark::Remark;
 pub use security::{
-    Caller, Client, Granted, Right, Role, SessionReader, SignedIn, Student, not_signed_in, signed_in,
+    Caller, Client, Granted, Presented, Right, Role, SessionReader, SignedIn, Student, not_signed_in,
+    signed_in,
 };
 pub use server::Server;
 pub use spec::{Document, Operation};

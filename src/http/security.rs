@@ -15,6 +15,7 @@ use super::cookie;
 use super::frame::{Shared, peer};
 use super::problem::{Problem, unavailable};
 use super::spec::RIGHT;
+use crate::kernel::Secret;
 use crate::platform::store::StoreError;
 
 /// What an account is.
@@ -47,6 +48,10 @@ pub trait SessionReader: Send + Sync + 'static {
 /// Somebody who is signed in; 401 otherwise.
 pub struct SignedIn(pub Caller);
 
+/// The session cookie as it came; 401 if none did. For an operation that reads the account behind it and so needs no
+/// [`Caller`]: whether it opens a session is left to it.
+pub struct Presented(pub Secret<String>);
+
 /// A student who is signed in; 401 or 403 otherwise.
 pub struct Student(pub Caller);
 
@@ -78,10 +83,15 @@ impl Caller {
 
 /// The account that is signed in, for pages, whose handlers can't take [`SignedIn`]; 401 otherwise.
 pub async fn signed_in(request: &Request) -> poem::Result<Caller> {
-    let shared = request.data::<Arc<Shared>>().ok_or_else(not_signed_in)?;
-    let cookie = shared.cookie.of(request.headers()).ok_or_else(not_signed_in)?;
+    let (shared, cookie) = presented(request)?;
     let caller = shared.sessions.caller(cookie).await.map_err(unavailable)?;
     Ok(caller.ok_or_else(not_signed_in)?)
+}
+
+fn presented(request: &Request) -> Result<(&Shared, &str), Problem> {
+    let shared = request.data::<Arc<Shared>>().ok_or_else(not_signed_in)?;
+    let cookie = shared.cookie.of(request.headers()).ok_or_else(not_signed_in)?;
+    Ok((shared, cookie))
 }
 
 /// 401.
@@ -153,6 +163,29 @@ impl<'a> ApiExtractor<'a> for SignedIn {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         signed_in(request).await.map(Self)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Presented {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_scheme(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let (_, cookie) = presented(request)?;
+        Ok(Self(Secret::new(cookie.to_owned())))
     }
 }
 

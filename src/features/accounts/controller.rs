@@ -14,8 +14,8 @@ use super::refusals::{
 };
 use super::service::Accounts;
 use crate::http::{
-    Client, Failure, Problem, ProblemJson, Role, Rule, SessionCookie, SignedIn, Written, busy, invalid,
-    not_signed_in, too_many, unavailable,
+    Client, Failure, Presented, Problem, ProblemJson, Role, Rule, SessionCookie, SignedIn, Written, busy,
+    invalid, not_signed_in, too_many, unavailable,
 };
 use crate::kernel::{Fault, Secret};
 
@@ -588,9 +588,9 @@ impl AccountsController {
     ///
     /// Names, address, role, and what you may do.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
-    async fn get_me(&self, caller: SignedIn) -> poem::Result<Json<AccountBody>> {
-        let account = self.accounts.me(&caller.0).await?;
-        Ok(Json(AccountBody::from(&account)))
+    async fn get_me(&self, cookie: Presented) -> poem::Result<Json<AccountBody>> {
+        let account = self.accounts.me(cookie.0.expose()).await.map_err(unavailable)?;
+        Ok(Json(AccountBody::from(&account.ok_or_else(not_signed_in)?)))
     }
 
     /// Changes your names

@@ -228,10 +228,9 @@ impl Accounts {
         self.or_forget_sign_ups(stored.await, &id).await
     }
 
-    /// The caller's account.
-    pub async fn me(&self, caller: &Caller) -> Result<Account, Stopped<ChangeRefused>> {
-        let account = self.store.get(&caller.account_id).await?;
-        account.ok_or(refused(ChangeRefused::SignedOut))
+    /// The account of whoever has signed in with this cookie; `None` if it opens no session (any more).
+    pub async fn me(&self, cookie: &str) -> Result<Option<Account>, StoreError> {
+        Ok(self.open_session(cookie).await?.map(|(_, account)| account))
     }
 
     /// Changes the caller's names.
@@ -258,7 +257,7 @@ impl Accounts {
         current: &Secret<String>,
         new: &Secret<String>,
     ) -> Result<(), Stopped<ChangeRefused>> {
-        let account = self.me(caller).await?;
+        let account = self.account(caller).await?;
         let new = Password::read(new.expose());
         if let Some(fault) = judge(&new, "/newPassword", &account.about()).await? {
             return Err(refused(Invalid::one(fault).into()));
@@ -289,7 +288,7 @@ impl Accounts {
         email: &str,
     ) -> Result<(), Stopped<ChangeRefused>> {
         let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
-        let account = self.me(caller).await?;
+        let account = self.account(caller).await?;
         self.check_current(&account, password).await?;
         self.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
@@ -446,6 +445,20 @@ impl Accounts {
         }
     }
 
+    /// The session behind a cookie and its account.
+    async fn open_session(&self, cookie: &str) -> Result<Option<(Session, Account)>, StoreError> {
+        let Some(secret) = SessionSecret::read(cookie) else { return Ok(None) };
+        let Some(session) = self.store.get::<Session>(&secret.session_id()).await? else { return Ok(None) };
+        let account = self.store.get::<Account>(&session.account_id).await?;
+        let account = account.filter(|account| session.is_good_for(account, self.clock.now()));
+        Ok(account.map(|account| (session, account)))
+    }
+
+    async fn account(&self, caller: &Caller) -> Result<Account, Stopped<ChangeRefused>> {
+        let account = self.store.get(&caller.account_id).await?;
+        account.ok_or(refused(ChangeRefused::SignedOut))
+    }
+
     fn open(&self, purpose: Purpose, token: &str) -> Result<String, TokenRefused> {
         self.sealer.open(purpose.seal(), token).ok_or(TokenRefused::Invalid)
     }
@@ -475,11 +488,8 @@ impl Accounts {
 #[async_trait]
 impl SessionReader for Accounts {
     async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let Some(secret) = SessionSecret::read(cookie) else { return Ok(None) };
-        let Some(session) = self.store.get::<Session>(&secret.session_id()).await? else { return Ok(None) };
-        let account = self.store.get::<Account>(&session.account_id).await?;
-        let account = account.filter(|account| session.is_good_for(account, self.clock.now()));
-        Ok(account.map(|account| Caller {
+        let opened = self.open_session(cookie).await?;
+        Ok(opened.map(|(session, account)| Caller {
             account_id: account.id,
             session_id: session.id,
             role: account.role,
