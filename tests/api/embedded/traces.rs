@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use orientation::http::Server;
+use orientation::platform::traces::Traces;
 use poem::web::Data;
 use poem::{EndpointExt, Route, handler, post};
 use serde_json::json;
@@ -13,8 +14,10 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use tracing_subscriber::layer::SubscriberExt;
 
-use crate::support::{Mailbox, PASSWORD, PostOffice, Visitor, form};
+use crate::doubles::stripe::Fault;
+use crate::support::{Mailbox, PASSWORD, PostOffice, TestApp, Visitor, form};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -45,6 +48,11 @@ impl Collector {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Spans that are asked about by name.
+    fn told(&self) -> Told {
+        Told(self.spans())
+    }
+
     /// All spans. Requests of OTLP lie one after the other as well as in one.
     fn spans(&self) -> Vec<Span> {
         let bytes = self.bytes();
@@ -67,6 +75,24 @@ impl Span {
         let field = |number| inside(bytes, number).first().map(|bytes| bytes.to_vec()).unwrap_or_default();
         let name = String::from_utf8(field(5)).expect("a text");
         Self { trace: field(1), id: field(2), parent: field(4), name }
+    }
+}
+
+/// What a collector was told.
+struct Told(Vec<Span>);
+
+impl Told {
+    fn find(&self, name: &str) -> Span {
+        let found = self.0.iter().find(|span| span.name == name);
+        found.unwrap_or_else(|| panic!("no {name} among {:?}", self.0)).clone()
+    }
+
+    /// The one of this name that follows directly from `parent`.
+    fn under(&self, parent: &Span, name: &str) -> Span {
+        let found = self.0.iter().find(|span| span.name == name && span.parent == parent.id);
+        let found = found.unwrap_or_else(|| panic!("no {name} under {} among {:?}", parent.name, self.0));
+        assert_eq!(found.trace, parent.trace);
+        found.clone()
     }
 }
 
@@ -176,25 +202,15 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
     mailbox.letter("ticket").await;
     let log = program.stop().await;
 
-    let spans = collector.spans();
-    let find = |name: &str| {
-        let found = spans.iter().find(|span| span.name == name);
-        found.unwrap_or_else(|| panic!("no {name} among {spans:?}")).clone()
-    };
-    let under = |parent: &Span, name: &str| {
-        let found = spans.iter().find(|span| span.name == name && span.parent == parent.id);
-        let found = found.unwrap_or_else(|| panic!("no {name} under {} among {spans:?}", parent.name));
-        assert_eq!(found.trace, parent.trace);
-        found.clone()
-    };
-    under(&find("register"), "gateway.open");
+    let told = collector.told();
+    told.under(&told.find("register"), "gateway.open");
     for cause in ["signUp", "receiveStripeEvent"] {
-        let letter = under(&find(cause), "mail.send");
-        under(&letter, "mail.carry");
+        let letter = told.under(&told.find(cause), "mail.send");
+        told.under(&letter, "mail.carry");
     }
-    assert_ne!(hex(&find("signUp").trace), FOREIGN[3..35], "a stranger's trace is not continued");
+    assert_ne!(hex(&told.find("signUp").trace), FOREIGN[3..35], "a stranger's trace is not continued");
     for (words, of) in [("\"route\":\"register\"", "register"), ("\"message\":\"letter\"", "signUp")] {
-        let trace = format!("\"trace_id\":\"{}\"", hex(&find(of).trace));
+        let trace = format!("\"trace_id\":\"{}\"", hex(&told.find(of).trace));
         let line = log.lines().find(|line| line.contains(words)).expect("its line in the log");
         assert!(line.contains(&trace), "{line}");
     }
@@ -210,6 +226,36 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
             found.map(|at| sent[..].chars().skip(at.saturating_sub(200)).take(400).collect::<String>());
         assert_eq!(around, None, "{word}");
     }
+}
+
+/// On one thread, whose spans go to the collector.
+#[tokio::test]
+async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_letters() {
+    let (collector, address) = Collector::start().await;
+    let traces = Traces::start(&address.parse().expect("an address")).expect("an address");
+    let collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces.layer()));
+    let (app, stripe) = TestApp::start_embedded_with_stripe().await;
+    stripe.fail(Fault::DropBefore, usize::MAX);
+    let (ana, _) = app.submitted().await;
+    assert!(stripe.sessions().is_empty(), "the gateway is away");
+    stripe.heal();
+    app.clock.advance(Duration::from_secs(60));
+    app.settle().await;
+    let checkout = stripe.sessions().pop().expect("a job has opened the checkout");
+    // Nobody tells the service of it.
+    stripe.pay(checkout["id"].as_str().expect("an id")).expect("it is open");
+    app.clock.advance(Duration::from_secs(30 * 60));
+    app.mailbox(ana.email()).letter("ticket").await;
+    app.finish().await;
+    drop(collected);
+    traces.finish().await;
+
+    let told = collector.told();
+    told.under(&told.under(&told.find("register"), "payments.open-checkout"), "gateway.open");
+    let asking = told.find("gateway.retrieve");
+    let job = told.0.iter().find(|span| span.id == asking.parent).expect("somebody asked");
+    assert_eq!(job.name, "payments.reconcile");
+    told.under(&told.under(job, "mail.send"), "mail.carry");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,9 +15,10 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
 use super::document::Seen;
-use super::parts::Parts;
+use super::parts::{Parts, charge_with};
 use super::{Mailbox, ShiftedClock, Visitor};
 use crate::doubles::sns::Sns;
+use crate::doubles::stripe::Stripe;
 
 /// The password of everybody whom a test makes.
 pub const PASSWORD: &str = "seven quiet herons at dawn";
@@ -57,6 +58,14 @@ impl TestApp {
     /// The same on the embedded parts, whatever this run is on: for what only they answer.
     pub async fn start_embedded() -> Self {
         Self::run(configured(|_| {}), Parts::Embedded, ConnectionLimits::default(), Arc::default()).await
+    }
+
+    /// The same, but for a double of Stripe, which the test holds.
+    pub async fn start_embedded_with_stripe() -> (Self, Stripe) {
+        let clock = Arc::<ShiftedClock>::default();
+        let stripe = Stripe::start_with(clock.clone()).await;
+        let config = configured(|config| charge_with(config, &stripe));
+        (Self::run(config, Parts::Embedded, ConnectionLimits::default(), clock).await, stripe)
     }
 
     async fn start_new(change: impl FnOnce(&mut Config), limits: ConnectionLimits) -> Self {

@@ -105,17 +105,22 @@ impl Real {
         let from = format!("orientation.{name}@mail.example.edu");
         config.mongodb = Some(Secret::new(mongodb));
         config.redis = Some(Secret::new(servers::redis()));
-        config.stripe = Some(StripeConfig {
-            secret_key: Secret::new(stripe::SECRET_KEY.to_owned()),
-            live: false,
-            api_base: Some(stripe.url().parse().expect("an address")),
-        });
-        config.stripe_webhook_secrets.push(Secret::new(stripe::WEBHOOK_SECRET.to_owned()));
+        charge_with(config, &stripe);
         config.mail = MailConfig::Ses(ses(&from));
         let post_office =
             PostOffice::Ses { server: servers::ses(), from, since: SystemClock.now().as_secs() };
         Self { database, network, stripe, post_office }
     }
+}
+
+/// Has the service charge by this double of Stripe.
+pub fn charge_with(config: &mut Config, stripe: &Stripe) {
+    config.stripe = Some(StripeConfig {
+        secret_key: Secret::new(stripe::SECRET_KEY.to_owned()),
+        live: false,
+        api_base: Some(stripe.url().parse().expect("an address")),
+    });
+    config.stripe_webhook_secrets.push(Secret::new(stripe::WEBHOOK_SECRET.to_owned()));
 }
 
 /// The SES of `scripts/servers`, which lets everybody send as fast as they like.
