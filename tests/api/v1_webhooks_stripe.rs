@@ -200,6 +200,32 @@ async fn a_second_payment_is_kept_and_flagged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_over_a_payment_that_is_not_known_yet_is_to_come_again_for_an_hour() {
+    let app = stripe::app_with_secret().await;
+    let (ana, order) = app.submitted().await;
+    let mut paid = event("evt_1", "completed", &order, "paid");
+    paid["data"]["object"]["payment_intent"] = "pi_1".into();
+    let dispute = |id: &str, intent: &str| {
+        json!({
+            "id": id, "type": "charge.dispute.created", "livemode": false, "created": app.clock.now().as_secs(),
+            "data": { "object": { "payment_intent": intent, "metadata": {} } },
+        })
+    };
+    let (early, of_nobody) = (dispute("evt_2", "pi_1"), dispute("evt_3", "pi_of_another_shop"));
+    for event in [&early, &of_nobody] {
+        let answer = app.deliver(event).await;
+        answer.refused(503, "unavailable");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+    app.deliver(&paid).await.ok(200);
+    app.deliver(&early).await.ok(200);
+    assert_eq!(ana.order(&order).await["state"], "disputed");
+    app.clock.advance(Duration::from_secs(60 * 60));
+    app.deliver(&of_nobody).await.ok(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_no_event_is_no_fault_of_ours() {
     let app = stripe::app_with_secret().await;
     for body in ["not json", "", "\u{0}", "{\"id\":", &"[".repeat(10_000)] {
