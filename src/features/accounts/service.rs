@@ -24,9 +24,6 @@ use crate::platform::keys::Sealer;
 use crate::platform::signals::{Limit, Signals, Verdict};
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
 
-/// How many expired documents a sweep removes in one transaction, so that nobody waits long behind it.
-const SWEEP_BATCH: u32 = 500;
-
 /// What a session's cookie holds: 256 random bits.
 #[derive(Clone, Debug)]
 pub struct SessionSecret(Secret<[u8; 32]>);
@@ -382,21 +379,9 @@ impl Accounts {
     }
 
     async fn sweep_one<D: Document>(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let expired = Query::new(Filter::Lt("expiresAt", now.into())).limit(SWEEP_BATCH);
-        let mut swept = 0;
-        loop {
-            let batch = self.store.transact(async |tx| {
-                let batch = tx.find::<D>(expired.clone()).await?;
-                for document in &batch {
-                    tx.delete::<D>(document.id()).await?;
-                }
-                Ok::<_, StoreError>(batch.len())
-            });
-            match batch.await? {
-                0 => return Ok(swept),
-                removed => swept += removed,
-            }
-        }
+        self.store
+            .sweep::<D>(Query::new(Filter::Lt("expiresAt", now.into())).sort("expiresAt", Dir::Asc))
+            .await
     }
 
     async fn take<R>(&self, limit: Limit, key: &str) -> Result<(), Stopped<R>> {

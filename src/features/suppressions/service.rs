@@ -15,8 +15,6 @@ const MOST: u32 = 100;
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How often a message is taken in while others put its addresses on the list.
 const TRIES: u32 = 5;
-/// Removed in one transaction.
-const BATCH: u32 = 500;
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -170,16 +168,8 @@ impl Suppressions {
     /// Those of the store.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let before = self.clock.now().minus(KEPT);
-        let old =
-            Query::new(Filter::Lt("receivedAt", before.into())).sort("receivedAt", Dir::Asc).limit(BATCH);
-        let mut removed = 0;
-        loop {
-            let batch = self.store.transact(async |tx| sweep(&tx, old.clone()).await).await?;
-            removed += batch;
-            if batch < BATCH as usize {
-                return Ok(removed);
-            }
-        }
+        let old = Query::new(Filter::Lt("receivedAt", before.into())).sort("receivedAt", Dir::Asc);
+        self.store.sweep::<SnsNotification>(old).await
     }
 }
 
@@ -192,12 +182,4 @@ async fn record(tx: &Tx, taken: &SnsNotification, entries: &[Suppression]) -> Re
         }
     }
     Ok(())
-}
-
-async fn sweep(tx: &Tx, query: Query) -> Result<usize, StoreError> {
-    let old = tx.find::<SnsNotification>(query).await?;
-    for notification in &old {
-        tx.delete::<SnsNotification>(&notification.id).await?;
-    }
-    Ok(old.len())
 }

@@ -9,13 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::model::{Job, JobState, Payload};
 use super::subscriber::{JobError, Run, Subscriber};
 use crate::kernel::Clock;
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx};
+use crate::platform::store::{Dir, Filter, Query, Store};
 
 /// How long a job that is done is kept: a day of 25 hours (when clocks go back) and a bit, so that a tick of the
 /// day is still known when a process starts late in it.
 const KEPT: Duration = Duration::from_secs(26 * 3600);
-/// Removed in one transaction.
-const BATCH: u32 = 500;
 
 /// Comes every hour.
 #[derive(Serialize, Deserialize)]
@@ -41,16 +39,7 @@ impl Subscriber for Sweeper {
     async fn handle(&self, _: Sweep, _: Run) -> Result<(), JobError> {
         let before = self.clock.now().minus(KEPT);
         let old = Filter::eq("state", JobState::Done.as_str()).and(Filter::Lt("finishedAt", before.into()));
-        let query = Query::new(old).sort("finishedAt", Dir::Asc).limit(BATCH);
-        while self.store.transact(async |tx| sweep(&tx, query.clone()).await).await? == BATCH as usize {}
+        self.store.sweep::<Job>(Query::new(old).sort("finishedAt", Dir::Asc)).await?;
         Ok(())
     }
-}
-
-async fn sweep(tx: &Tx, query: Query) -> Result<usize, StoreError> {
-    let old = tx.find::<Job>(query).await?;
-    for job in &old {
-        tx.delete::<Job>(&job.id).await?;
-    }
-    Ok(old.len())
 }

@@ -62,6 +62,19 @@ pub(super) trait BackendTx: Send {
     async fn count(&mut self, collection: &'static str, filter: Filter) -> Result<u64>;
     async fn insert(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()>;
     async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()>;
+
+    /// Inserts several, in one call where the database is far away.
+    async fn insert_all(
+        &mut self,
+        collection: &'static str,
+        documents: Vec<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        for (id, document) in documents {
+            self.insert(collection, &id, document).await?;
+        }
+        Ok(())
+    }
+
     async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool>;
 
     /// Keeps what was written; returns once it is durable.

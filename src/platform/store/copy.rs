@@ -5,14 +5,20 @@
 //! over them, as JSON in the order of their ids.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 
 use super::error::Result;
 use super::{Filter, Format, Query, Schema, Store, StoreError, json};
 
 /// Documents that are copied at a time, in one transaction.
 const PAGE: u32 = 200;
+
+/// How long the same page is tried again, and how soon: elections take some seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What was copied of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,14 +131,25 @@ impl Store {
         Ok(Page { documents, next })
     }
 
-    /// Adds documents of a database that keeps them in `format`.
+    /// Adds documents of a database that keeps them in `format`. A server that has to go is waited for.
     async fn write(&self, schema: &Schema, format: Format, documents: &[Vec<u8>]) -> Result<()> {
-        let mut tx = self.backend.begin().await?;
-        for document in documents {
+        let rewritten = |document: &Vec<u8>| {
             let id = id_of(&json::value(document, format)?)?;
-            let rewritten = (schema.rewrite)(document, format, self.backend.format())?;
-            tx.insert(schema.collection, &id, rewritten).await?;
+            Ok((id, (schema.rewrite)(document, format, self.backend.format())?))
+        };
+        let page = documents.iter().map(rewritten).collect::<Result<Vec<_>>>()?;
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match self.insert_all(schema.collection, page.clone()).await {
+                Err(StoreError::Conflict) if Instant::now() < give_up => sleep(PAUSE).await,
+                ended => return ended,
+            }
         }
+    }
+
+    async fn insert_all(&self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
+        let mut tx = self.backend.begin().await?;
+        tx.insert_all(collection, documents).await?;
         tx.commit().await
     }
 

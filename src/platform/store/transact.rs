@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::error::Result;
 use super::tx::{Running, Tx};
-use super::{Store, StoreError};
+use super::{Document, Query, Store, StoreError};
 use crate::kernel::faults::guarded;
 
 /// How long a transaction that collides is run again before its caller is told that the store is busy.
@@ -14,6 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest pause between two runs.
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
+
+/// Documents that a sweep removes in one transaction, one by one: nobody waits long behind it, and it is done in time
+/// even where each takes 50 ms.
+const SWEPT_AT_ONCE: u32 = 50;
 
 tokio::task_local! { static IN_TRANSACTION: (); }
 
@@ -65,6 +69,25 @@ impl Store {
         let give_up = Instant::now() + PATIENCE;
         let _turn = self.lines.turn(guard, give_up).await?;
         self.transact_until(give_up, work).await
+    }
+
+    /// Removes all that the query asks for, some at a time in its order, and returns how many those were.
+    pub async fn sweep<D: Document>(&self, which: Query) -> Result<usize> {
+        let (which, mut swept) = (which.limit(SWEPT_AT_ONCE), 0);
+        loop {
+            let some = self.transact(async |tx| {
+                let some = tx.find::<D>(which.clone()).await?;
+                for document in &some {
+                    tx.delete::<D>(document.id()).await?;
+                }
+                Ok::<_, StoreError>(some.len())
+            });
+            let some = some.await?;
+            swept += some;
+            if some < SWEPT_AT_ONCE as usize {
+                return Ok(swept);
+            }
+        }
     }
 
     async fn transact_until<T, E, F, Fut>(&self, give_up: Instant, work: F) -> Result<T, E>

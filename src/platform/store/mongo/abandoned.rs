@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use mongodb::{Client, Collection};
+use mongodb::{Client, ClientSession, Collection};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::super::error::Result;
-use super::connection::bounded;
+use super::connection::{Failure, asked, bounded};
 use super::heartbeat::{SESSIONS, SILENCE};
 
 /// How often a living process looks for dead ones.
@@ -28,19 +28,21 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 const OVER: Duration = Duration::from_secs(60);
 
 /// Ends what these sessions have open. Of the sessions of this user only: others need a right for it.
-async fn end(client: &Client, sessions: &[Bson]) -> Result<()> {
+async fn end(client: &Client, sessions: &[Bson]) -> Result<(), Failure> {
     let admin = client.database("admin");
-    bounded(admin.run_command(doc! { "killSessions": sessions })).await.map(drop)
+    asked(admin.run_command(doc! { "killSessions": sessions })).await.map(drop)
 }
 
-/// Ends, behind the caller's back, what this session may have open, as soon as the server answers.
-pub(super) fn end_soon(client: Client, session: Document) {
+/// Ends, behind the caller's back, what this session may have open, as soon as the server answers. Until then nobody
+/// gets it for another transaction.
+pub(super) fn end_soon(client: Client, session: ClientSession) {
     let Ok(runtime) = Handle::try_current() else { return };
     runtime.spawn(async move {
-        let (give_up, session) = (Instant::now() + OVER, [Bson::Document(session)]);
-        while end(&client, &session).await.is_err() && Instant::now() < give_up {
+        let (give_up, id) = (Instant::now() + OVER, [Bson::Document(session.id().clone())]);
+        while end(&client, &id).await.is_err() && Instant::now() < give_up {
             sleep(TRY_AGAIN).await;
         }
+        drop(session);
     });
 }
 
@@ -68,10 +70,19 @@ async fn look(processes: &Collection<Document>, watched: &mut Watched) -> Result
         let (_, since) = watched.entry(id(&process)).or_insert_with(|| (process.clone(), Instant::now()));
         if since.elapsed() > SILENCE {
             if let Ok(sessions) = process.get_array(SESSIONS) {
-                end(processes.client(), sessions).await?;
+                end(processes.client(), sessions).await.or_else(told_if_refused)?;
             }
             bounded(processes.delete_one(process)).await?;
         }
     }
+    Ok(())
+}
+
+/// A server that doesn't let us end what the dead have open ends it itself, later.
+fn told_if_refused(failure: Failure) -> Result<()> {
+    if !failure.answered {
+        return Err(failure.error);
+    }
+    tracing::warn!(error = %failure.error, "what a dead process has locked stays locked for a minute");
     Ok(())
 }

@@ -43,13 +43,8 @@ pub(super) fn durable() -> WriteConcern {
     WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
 }
 
-/// The test server by its replica set's name. Its unique indexes keep the keys that a replacement has taken out, so that
-/// on it a document is removed and added instead.
-const TEST_SERVER: &str = "secantus";
-
-/// A client and the database that the address means, once a server that has transactions has answered; and whether that
-/// is the test server.
-pub(super) async fn open(uri: &str) -> Result<(Client, Database, bool)> {
+/// A client and the database that the address means, once a server that has transactions has answered.
+pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
     let options = options(uri).await?;
     let hosts = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let name = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
@@ -62,7 +57,7 @@ pub(super) async fn open(uri: &str) -> Result<(Client, Database, bool)> {
     let has_transactions =
         hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|it| it == "isdbgrid");
     match has_transactions {
-        true => Ok((client, db, hello.get_str("setName").is_ok_and(|name| name == TEST_SERVER))),
+        true => Ok((client, db)),
         false => Err(standing_alone(&hosts)),
     }
 }

@@ -45,7 +45,6 @@ pub(super) struct Mongo {
     client: Client,
     db: Database,
     access: Access,
-    is_test_server: bool,
     /// There once this process serves.
     presence: OnceLock<Heartbeat>,
     counters: Arc<Counters>,
@@ -61,8 +60,8 @@ struct Counters {
 impl Mongo {
     /// Connects; waits some seconds for the server to answer.
     pub async fn open(uri: &str, access: Access) -> Result<Self> {
-        let (client, db, is_test_server) = connection::open(uri).await?;
-        Ok(Self { client, db, access, is_test_server, presence: OnceLock::new(), counters: Arc::default() })
+        let (client, db) = connection::open(uri).await?;
+        Ok(Self { client, db, access, presence: OnceLock::new(), counters: Arc::default() })
     }
 }
 
@@ -124,8 +123,7 @@ impl Backend for Mongo {
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {
         let counters = Arc::clone(&self.counters);
-        let tx = MongoTx::begin(&self.client, &self.db, self.presence.get(), counters, self.is_test_server)
-            .await?;
+        let tx = MongoTx::begin(&self.client, &self.db, self.presence.get(), counters).await?;
         Ok(Box::new(tx))
     }
 

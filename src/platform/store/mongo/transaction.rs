@@ -25,7 +25,8 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running transaction. Dropped without an end, the driver undoes it behind our back.
 pub(super) struct MongoTx {
-    session: ClientSession,
+    /// There until the transaction is ended behind the caller's back.
+    session: Option<ClientSession>,
     db: Database,
     counters: Arc<Counters>,
     /// A collection that was read or written: a refusal is told only when what it is based on is durable.
@@ -35,7 +36,6 @@ pub(super) struct MongoTx {
     /// The server may not have undone it.
     unsure: bool,
     ended: bool,
-    is_test_server: bool,
 }
 
 impl MongoTx {
@@ -44,26 +44,23 @@ impl MongoTx {
         db: &Database,
         presence: Option<&Heartbeat>,
         counters: Arc<Counters>,
-        is_test_server: bool,
     ) -> Result<Self> {
-        let session = bounded(client.start_session()).await?;
+        let mut session = bounded(client.start_session()).await?;
         if let Some(presence) = presence {
             presence.note(session.id()).await?;
         }
-        let mut tx = Self {
-            session,
+        let started =
+            session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(durable());
+        started.await.map_err(failed)?;
+        Ok(Self {
+            session: Some(session),
             db: db.clone(),
             counters,
             touched: None,
             lost: false,
             unsure: false,
             ended: false,
-            is_test_server,
-        };
-        let started =
-            tx.session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(durable());
-        started.await.map_err(failed)?;
-        Ok(tx)
+        })
     }
 
     fn collection(&mut self, name: &'static str) -> Collection<RawDocumentBuf> {
@@ -80,9 +77,12 @@ impl MongoTx {
         })
     }
 
-    /// What is locked is free as soon as the server can be reached.
-    fn end_soon(&self) {
-        abandoned::end_soon(self.db.client().clone(), self.session.id().clone());
+    /// What is locked is free as soon as the server can be reached. The session goes: the driver must not give it to
+    /// another transaction before.
+    fn end_soon(&mut self) {
+        if let Some(session) = self.session.take() {
+            abandoned::end_soon(self.db.client().clone(), session);
+        }
     }
 }
 
@@ -90,35 +90,46 @@ impl MongoTx {
 impl BackendTx for MongoTx {
     async fn get(&mut self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>> {
         let collection = self.collection(collection);
-        let found = asked(collection.find_one(doc! { "_id": id }).session(&mut self.session)).await;
+        let found = asked(collection.find_one(doc! { "_id": id }).session(open(&mut self.session))).await;
         self.noticed(found)?.as_deref().map(outward).transpose()
     }
 
     async fn find(&mut self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>> {
         self.touched = Some(collection);
-        let found = read::find_in(&mut self.session, &self.db, collection, &query).await;
+        let found = read::find_in(open(&mut self.session), &self.db, collection, &query).await;
         read::all_outward(&self.noticed(found)?)
     }
 
     async fn count(&mut self, collection: &'static str, filter: Filter) -> Result<u64> {
         self.touched = Some(collection);
-        let counted = read::count_in(&mut self.session, &self.db, collection, &filter).await;
+        let counted = read::count_in(open(&mut self.session), &self.db, collection, &filter).await;
         self.noticed(counted)
     }
 
     async fn insert(&mut self, collection: &'static str, _id: &str, document: Vec<u8>) -> Result<()> {
         let (collection, document) = (self.collection(collection), inward(&document)?);
-        let done = asked(collection.insert_one(document).session(&mut self.session)).await;
+        let done = asked(collection.insert_one(document).session(open(&mut self.session))).await;
+        self.noticed(done.map(drop))
+    }
+
+    async fn insert_all(
+        &mut self,
+        collection: &'static str,
+        documents: Vec<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let documents = documents.iter().map(|(_, document)| inward(document)).collect::<Result<Vec<_>>>()?;
+        let collection = self.collection(collection);
+        let done = asked(collection.insert_many(documents).session(open(&mut self.session))).await;
         self.noticed(done.map(drop))
     }
 
     async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
-        if self.is_test_server {
-            self.delete(collection, id).await?;
-        }
         let (collection, document) = (self.collection(collection), inward(&document)?);
         let replaced = collection.replace_one(doc! { "_id": id }, document).upsert(true);
-        let done = asked(replaced.session(&mut self.session)).await.map(drop);
+        let done = asked(replaced.session(open(&mut self.session))).await.map(drop);
         match self.noticed(done) {
             // Another put the first document of this id in the same moment: next time it is there to be replaced.
             Err(StoreError::Duplicate { index }) if index == "id" => {
@@ -131,14 +142,15 @@ impl BackendTx for MongoTx {
 
     async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool> {
         let collection = self.collection(collection);
-        let done = asked(collection.delete_one(doc! { "_id": id }).session(&mut self.session)).await;
+        let done = asked(collection.delete_one(doc! { "_id": id }).session(open(&mut self.session))).await;
         Ok(self.noticed(done)?.deleted_count > 0)
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
         let start = Instant::now();
         faults::point("store.before-commit");
-        let done = timeout(COMMIT_PATIENCE, commit(&mut self.session)).await.unwrap_or(Err(not_known()));
+        let done =
+            timeout(COMMIT_PATIENCE, commit(open(&mut self.session))).await.unwrap_or(Err(not_known()));
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.counters.commit_micros.add(micros);
         self.ended = true;
@@ -162,12 +174,12 @@ impl BackendTx for MongoTx {
         if self.lost {
             return Ok(());
         }
-        if let Err(error) = bounded(self.session.abort_transaction()).await {
+        if let Err(error) = bounded(open(&mut self.session).abort_transaction()).await {
             self.end_soon();
             return Err(error);
         }
         match self.touched {
-            Some(collection) => seen_by_most(&mut self.session, &self.db, collection).await,
+            Some(collection) => seen_by_most(open(&mut self.session), &self.db, collection).await,
             None => Ok(()),
         }
     }
@@ -181,6 +193,10 @@ impl Drop for MongoTx {
             self.end_soon();
         }
     }
+}
+
+fn open(session: &mut Option<ClientSession>) -> &mut ClientSession {
+    session.as_mut().expect("it goes with the transaction's last call")
 }
 
 /// Commits, and sends it again while nobody knows whether it is in: that is safe, running the work again is not.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use orientation::platform::store::{Filter, Query, Store, StoreError, Tx};
+use orientation::platform::store::{Dir, Filter, Query, Store, StoreError, Tx};
 use tokio::task::JoinSet;
 
-use super::fresh;
+use super::{fresh, holding};
 use crate::store::things::{Places, Refused, Thing, thing};
 
 #[tokio::test]
@@ -65,6 +65,29 @@ async fn a_taken_id_and_a_taken_key_are_duplicates_that_name_their_index() {
     assert_eq!(inserted, Err(StoreError::Duplicate { index: "things_by_email".into() }));
     let put = store.transact(async |tx| tx.put(&same_key).await).await;
     assert_eq!(put, Err(StoreError::Duplicate { index: "things_by_email".into() }));
+}
+
+#[tokio::test]
+async fn a_unique_key_goes_with_what_is_put() {
+    let of = |id: &str, email: &str| Thing { email: Some(email.into()), ..thing(id, "red", 1) };
+    let store = holding(&[of("a", "old@x.org")]).await;
+    store.transact(async |tx| tx.put(&of("a", "new@x.org")).await).await.unwrap();
+    store.transact(async |tx| tx.insert(&of("b", "old@x.org")).await).await.unwrap();
+    let taken = Err(StoreError::Duplicate { index: "things_by_email".into() });
+    assert_eq!(store.transact(async |tx| tx.insert(&of("c", "new@x.org")).await).await, taken);
+    assert_eq!(store.transact(async |tx| tx.put(&of("b", "new@x.org")).await).await, taken);
+    store.transact(async |tx| tx.delete::<Thing>("a").await).await.unwrap();
+    store.transact(async |tx| tx.put(&of("b", "new@x.org")).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sweep_removes_all_that_match_and_nothing_else() {
+    let things: Vec<_> = (0..130).map(|n| thing(&format!("{n:03}"), "red", n)).collect();
+    let store = holding(&things).await;
+    let old = || Query::new(Filter::Lt("rank", 120.into())).sort("rank", Dir::Desc);
+    assert_eq!(store.sweep::<Thing>(old()).await, Ok(120));
+    assert_eq!(store.sweep::<Thing>(old()).await, Ok(0));
+    assert_eq!(store.count::<Thing>(Filter::All).await, Ok(10));
 }
 
 #[tokio::test]

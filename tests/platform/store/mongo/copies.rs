@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::{Database, fresh};
+use crate::doubles::proxy::Proxy;
 use crate::store::things::{Places, Price, Thing, schemas, thing};
 
 fn file(folder: &TempDir, name: &str) -> Store {
@@ -68,6 +69,17 @@ async fn there_and_back_again_every_document_is_the_same() {
     let raw = database.raw().await.collection::<bson::Document>("order");
     let stored = raw.find_one(doc! { "_id": "0000" }).await.unwrap().unwrap();
     assert!(stored.get_datetime("seenAt").is_ok() && stored.get_str("group").is_ok(), "{stored}");
+}
+
+#[tokio::test]
+async fn a_copy_outlives_its_connections() {
+    let (folder, database) = (TempDir::new().unwrap(), Database::new());
+    let source = file(&folder, "source.db");
+    filled(&source).await;
+    let (proxy, address) = Proxy::before_url(&database.address).await;
+    let target = Store::mongo(&address, Access::Beside).await.unwrap();
+    let copied = source.copy_to(&target, &schemas(), |_| proxy.reset()).await.unwrap();
+    assert_eq!(copied[0].documents, 450);
 }
 
 #[tokio::test]
