@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Failed, run};
-use crate::features::payments::{Finding, Found, Outcome, Reconciliation, Scope, Unfinished};
+use crate::features::payments::{Finding, Found, Reconciliation, Scope, Unfinished};
 use crate::platform::store::Access;
 
 /// Asks about every order that waits for something, beside a service that runs, and prints what was news.
@@ -38,12 +38,11 @@ fn table(findings: &[Finding]) -> Table {
 
 fn in_words(found: Found) -> &'static str {
     match found {
-        Found::Settled(Outcome::Paid) => "it is paid",
-        Found::Settled(Outcome::Processing) => "its payment is on its way",
-        Found::Settled(Outcome::Reopened) => "its payment failed: it can be tried again",
-        Found::Settled(Outcome::Expired) => "its checkout has ended unpaid",
-        Found::Settled(Outcome::Flagged(_)) => "money came that somebody has to look at",
-        Found::Settled(Outcome::Returned | Outcome::Unchanged) => "nothing new",
+        Found::Paid => "it is paid",
+        Found::Processing => "its payment is on its way",
+        Found::Reopened => "its payment failed: it can be tried again",
+        Found::Expired => "its checkout has ended unpaid",
+        Found::Flagged(_) => "money came that somebody has to look at",
         Found::Opened => "its checkout is there and can be paid",
         Found::Mispriced => {
             "its checkout asked for another amount and was ended: another attempt is on its way"
@@ -61,7 +60,7 @@ mod tests {
     fn what_was_news_stands_above_the_sum() {
         let nothing = Reconciliation { asked: 3, findings: vec![] };
         assert_eq!(report(&nothing), "3 open orders, 0 with news.");
-        let finding = Finding { order: "o".into(), attempt: 2, found: Found::Settled(Outcome::Paid) };
+        let finding = Finding { order: "o".into(), attempt: 2, found: Found::Paid };
         let report = report(&Reconciliation { asked: 3, findings: vec![finding] });
         assert!(
             report.contains("it is paid") && report.ends_with("\n3 open orders, 1 with news."),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
-use super::model::{AttemptState, Order, Outcome, Step};
+use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step};
 use super::service::{ASKED, OpenCheckoutError, Payments, Received, told};
 use crate::kernel::Timestamp;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
@@ -47,11 +47,18 @@ pub struct Finding {
     pub found: Found,
 }
 
-/// What the gateway knew and we didn't.
+/// What the gateway knew and we didn't. It has taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// News of the checkout, which took effect.
-    Settled(Outcome),
+    Paid,
+    /// The student has done their part; the bank has not answered yet.
+    Processing,
+    /// The payment failed: it can be tried again.
+    Reopened,
+    /// The checkout ended unpaid.
+    Expired,
+    /// Money came that somebody has to look at.
+    Flagged(PaymentFlag),
     /// A checkout that was made without our having the answer.
     Opened,
     /// No checkout was ever made: the next attempt is on its way.
@@ -201,8 +208,8 @@ impl Payments {
     ) -> Result<Option<Found>, StoreError> {
         let Some(event) = told(&order.id, number, checkout) else { return Ok(None) };
         Ok(match self.settle(ASKED, &event).await? {
-            Received::Settled(Outcome::Unchanged) | Received::Again | Received::NotOurs => None,
-            Received::Settled(outcome) => Some(Found::Settled(outcome)),
+            Received::Settled(outcome) => news(outcome),
+            Received::Again | Received::NotOurs => None,
         })
     }
 
@@ -310,6 +317,17 @@ impl Payments {
             .change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
             .await?;
         Ok((changed.attempt().number != number).then_some(Found::Abandoned))
+    }
+}
+
+fn news(outcome: Outcome) -> Option<Found> {
+    match outcome {
+        Outcome::Paid => Some(Found::Paid),
+        Outcome::Processing => Some(Found::Processing),
+        Outcome::Reopened => Some(Found::Reopened),
+        Outcome::Expired => Some(Found::Expired),
+        Outcome::Flagged(flag) => Some(Found::Flagged(flag)),
+        Outcome::Returned | Outcome::Unchanged => None,
     }
 }
 

@@ -197,7 +197,7 @@ async fn what_was_paid_and_never_told_is_found_and_a_late_event_changes_nothing(
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
-    assert_eq!(shop.asked().await, [Found::Settled(Outcome::Paid)]);
+    assert_eq!(shop.asked().await, [Found::Paid]);
     let paid = shop.read(&order).await;
     assert_eq!((paid.state, paid.payments.len(), shop.followed()), (OrderState::Paid, 1, (1, 0)));
     assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Unchanged)]);
@@ -211,7 +211,7 @@ async fn what_ended_and_never_was_told_is_found() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.expire(&session).expect("open");
-    assert_eq!(shop.asked().await, [Found::Settled(Outcome::Expired)]);
+    assert_eq!(shop.asked().await, [Found::Expired]);
     assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Expired, (0, 1)));
     shop.told_all().await;
     assert_eq!(shop.followed(), (0, 1));
@@ -219,8 +219,8 @@ async fn what_ended_and_never_was_told_is_found() {
 
 #[tokio::test]
 async fn a_bank_s_answer_that_was_lost_is_found() {
-    for (succeeds, first, outcome) in
-        [(true, OrderState::Paid, Outcome::Paid), (false, OrderState::Open, Outcome::Reopened)]
+    for (succeeds, first, found) in
+        [(true, OrderState::Paid, Found::Paid), (false, OrderState::Open, Found::Reopened)]
     {
         let shop = Shop::open().await;
         let (order, session) = shop.opened().await;
@@ -229,7 +229,7 @@ async fn a_bank_s_answer_that_was_lost_is_found() {
         assert_eq!(shop.read(&order).await.state, OrderState::Processing);
         shop.clock.advance(Duration::from_secs(6));
         shop.double.all_told().await;
-        assert_eq!(shop.asked().await, [Found::Settled(outcome)]);
+        assert_eq!(shop.asked().await, [found]);
         assert_eq!(shop.read(&order).await.state, first);
         shop.told_all().await;
         assert_eq!((shop.read(&order).await.state, shop.followed().0), (first, u32::from(succeeds)));
@@ -269,7 +269,7 @@ async fn a_checkout_whose_answer_was_lost_is_found_open_or_paid() {
         let found = match paid {
             true => {
                 shop.double.pay(session).expect("open");
-                Found::Settled(Outcome::Paid)
+                Found::Paid
             }
             false => Found::Opened,
         };
@@ -318,7 +318,7 @@ async fn what_can_t_be_asked_holds_up_nothing_else_and_is_asked_later() {
     };
     assert!(matches!(why, ReconcileError::Gateway(_)));
     let findings: Vec<_> = found.findings.iter().map(|finding| (&*finding.order, finding.found)).collect();
-    assert_eq!((found.asked, &findings[..]), (11, &[(&*paid.id, Found::Settled(Outcome::Paid))][..]));
+    assert_eq!((found.asked, &findings[..]), (11, &[(&*paid.id, Found::Paid)][..]));
     assert_eq!(shop.payments.reconcile(Scope::Due).await.expect("nothing is due").asked, 0);
     let all = shop.payments.reconcile(Scope::All).await;
     assert!(matches!(all, Err(Unfinished { found, .. }) if found.asked == 10));
@@ -365,7 +365,7 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
     assert!(matches!(away, Err(Unfinished { why: ReconcileError::Gateway(_), .. })), "{away:?}");
     assert_eq!(shop.read(&order).await, before);
     shop.double.heal();
-    assert_eq!(shop.asked().await, [Found::Settled(Outcome::Paid)]);
+    assert_eq!(shop.asked().await, [Found::Paid]);
 }
 
 #[tokio::test]
