@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
 use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step};
-use super::service::{ASKED, OpenCheckoutError, Payments, Received, told};
+use super::service::{ASKED, Payments, Received, told};
 use crate::kernel::Timestamp;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
@@ -95,15 +95,6 @@ pub enum ReconcileError {
     Gateway(#[from] GatewayError),
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl From<OpenCheckoutError> for ReconcileError {
-    fn from(error: OpenCheckoutError) -> Self {
-        match error {
-            OpenCheckoutError::Store(error) => Self::Store(error),
-            other => Self::Store(StoreError::Failed(other.to_string())),
-        }
-    }
 }
 
 /// A run under way.
@@ -219,17 +210,14 @@ impl Payments {
         for order in orders {
             let kept = self.ask_later(order).await;
             taken |= kept.is_ok();
-            run.note(order, kept.map(|()| None));
+            run.note(order, kept.map(|()| None).map_err(ReconcileError::from));
         }
         taken
     }
 
-    async fn ask_later(&self, order: &Order) -> Result<(), ReconcileError> {
+    async fn ask_later(&self, order: &Order) -> Result<(), StoreError> {
         let now = self.0.clock.now();
-        match self.change(&order.id, None, now, |order| order.ask_later(now)).await {
-            Ok(_) | Err(OpenCheckoutError::NotFound) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.change(&order.id, None, now, |order| order.ask_later(now)).await.map(drop)
     }
 
     /// Looks for the checkouts of attempts of which we never heard, by what we gave to them. Whether there is any use in
@@ -291,8 +279,9 @@ impl Payments {
         if checkout.money != Some(order.attempt().price) {
             return self.turn_down(order, checkout).await;
         }
-        self.change(&order.id, Some(number), now, |order| order.opened(number, checkout, now)).await?;
-        Ok(Some(Found::Opened))
+        let kept =
+            self.change(&order.id, Some(number), now, |order| order.opened(number, checkout, now)).await?;
+        Ok(kept.map(|_| Found::Opened))
     }
 
     /// Nobody is to pay another amount than `event.toml` says: as when a checkout is opened.
@@ -300,9 +289,10 @@ impl Payments {
         self.0.gateway.expire(&checkout.session).await?;
         let (number, now) = (order.attempt().number, self.0.clock.now());
         tracing::error!(order = order.id, number, "a checkout came to another amount than event.toml says");
-        self.change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
+        let changed = self
+            .change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
             .await?;
-        Ok(Some(Found::Mispriced))
+        Ok(changed.map(|_| Found::Mispriced))
     }
 
     /// An attempt for which nothing was made in all that time gives way, and with it a key under which the gateway
@@ -316,7 +306,7 @@ impl Payments {
         let changed = self
             .change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
             .await?;
-        Ok((changed.attempt().number != number).then_some(Found::Abandoned))
+        Ok(changed.filter(|order| order.attempt().number != number).map(|_| Found::Abandoned))
     }
 }
 

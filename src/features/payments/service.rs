@@ -171,15 +171,16 @@ impl Payments {
         // Each turn comes one step further: ended → another attempt → opened or refused → another → opened.
         for _ in 0..5 {
             let now = self.0.clock.now();
-            order = match order.step()? {
+            let next = match order.step()? {
                 Step::Ready(attempt) if attempt.expires_at > now => return Ok(order),
                 Step::Ready(attempt) => match attempt.session.clone() {
-                    Some(session) => self.ask_gateway(order, &session).await?,
+                    Some(session) => self.ask_gateway(&order, &session).await?,
                     None => return Ok(order),
                 },
-                Step::Unopened(_) => self.open_attempt(order).await?,
+                Step::Unopened(_) => self.open_attempt(&order).await?,
                 Step::Ended => self.try_again(&order.id, now).await?,
             };
+            order = next.ok_or(OpenCheckoutError::NotFound)?;
         }
         tracing::error!(order = order.id, "the gateway opens no checkout for this order");
         Err(OpenCheckoutError::Unavailable)
@@ -196,8 +197,8 @@ impl Payments {
         }
     }
 
-    /// Asks the gateway for the last attempt's checkout, between two transactions.
-    async fn open_attempt(&self, order: Order) -> Result<Order, OpenCheckoutError> {
+    /// Asks the gateway for the last attempt's checkout, between two transactions. `None` if the order is gone.
+    async fn open_attempt(&self, order: &Order) -> Result<Option<Order>, OpenCheckoutError> {
         let attempt = order.attempt();
         faults::point("pay.before-open");
         let answer = self.0.gateway.open(&order.request(attempt)).await;
@@ -217,40 +218,40 @@ impl Payments {
             Err(GatewayError::Refused(reason)) => {
                 tracing::error!(order = order.id, number, reason, "the gateway refused to open a checkout");
                 let replace = |order: &mut Order| order.replace_refused(number, &self.0.pages, now);
-                self.change(&order.id, Some(number), now, replace).await
+                Ok(self.change(&order.id, Some(number), now, replace).await?)
             }
         }
     }
 
-    async fn try_again(&self, order: &str, now: Timestamp) -> Result<Order, OpenCheckoutError> {
+    async fn try_again(&self, order: &str, now: Timestamp) -> Result<Option<Order>, StoreError> {
         self.change(order, None, now, |order| order.try_again(&self.0.pages, now)).await
     }
 
-    /// The checkout's time is over by our clock; whether it has ended the gateway says.
-    async fn ask_gateway(&self, order: Order, session: &str) -> Result<Order, OpenCheckoutError> {
+    /// The checkout's time is over by our clock; whether it has ended the gateway says. `None` if the order is gone.
+    async fn ask_gateway(&self, order: &Order, session: &str) -> Result<Option<Order>, OpenCheckoutError> {
         let answer = self.0.gateway.retrieve(session).await.map_err(|error| {
             tracing::warn!(order = order.id, %error, "the gateway doesn't tell how a checkout stands");
             OpenCheckoutError::Unavailable
         })?;
         let told = answer.and_then(|checkout| told(&order.id, order.attempt().number, &checkout));
-        let Some(event) = told else { return Err(OpenCheckoutError::Unavailable) };
+        let event = told.ok_or(OpenCheckoutError::Unavailable)?;
         self.settle(ASKED, &event).await?;
-        self.0.store.get::<Order>(&order.id).await?.ok_or(OpenCheckoutError::NotFound)
+        Ok(self.0.store.get(&order.id).await?)
     }
 
     /// Changes the order by `rule` in one transaction. The job that would have opened attempt `answered` goes,
-    /// and a new attempt gets one.
+    /// and a new attempt gets one. `None` if the order is gone.
     pub(super) async fn change(
         &self,
         order: &str,
         answered: Option<u32>,
         now: Timestamp,
         rule: impl Fn(&mut Order) + Send + Sync,
-    ) -> Result<Order, OpenCheckoutError> {
+    ) -> Result<Option<Order>, StoreError> {
         self.0
             .store
             .transact(async |tx| {
-                let mut order = tx.get::<Order>(order).await?.ok_or(OpenCheckoutError::NotFound)?;
+                let Some(mut order) = tx.get::<Order>(order).await? else { return Ok(None) };
                 let attempt = order.attempt().number;
                 rule(&mut order);
                 tx.put(&order).await?;
@@ -260,7 +261,7 @@ impl Payments {
                 if order.attempt().number != attempt {
                     self.finish_later(&tx, &order, now).await?;
                 }
-                Ok(order)
+                Ok(Some(order))
             })
             .await
     }

@@ -51,6 +51,8 @@ impl Fulfilment for Counted {
 struct Moody {
     stripe: Stripe,
     silent: Mutex<HashSet<String>>,
+    /// The order that is removed while it answers.
+    removed: Mutex<Option<(Store, String)>>,
 }
 
 /// In place of a checkout: the list of all.
@@ -61,6 +63,15 @@ impl Moody {
         match self.silent.lock().expect("nobody panicked").contains(about) {
             true => Err(GatewayError::Unavailable("an answer that can't be read".into())),
             false => Ok(()),
+        }
+    }
+
+    async fn remove(&self) {
+        let removed = self.removed.lock().expect("nobody panicked").take();
+        if let Some((store, order)) = removed {
+            let gone: Result<(), StoreError> =
+                store.transact(async |tx| tx.delete::<Order>(&order).await.map(drop)).await;
+            gone.expect("written");
         }
     }
 }
@@ -86,6 +97,7 @@ impl Gateway for Moody {
 
     async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
         self.answers(LIST)?;
+        self.remove().await;
         self.stripe.list(since, after).await
     }
 
@@ -112,7 +124,11 @@ impl Shop {
         store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
         let double = Double::start_with(clock.clone()).await;
         let counted = Arc::new(Counted::default());
-        let gateway = Arc::new(Moody { stripe: impatient(&double), silent: Mutex::default() });
+        let gateway = Arc::new(Moody {
+            stripe: impatient(&double),
+            silent: Mutex::default(),
+            removed: Mutex::default(),
+        });
         let secrets = vec![Secret::new(WEBHOOK_SECRET.to_owned())];
         let payments = Arc::new(Payments::new(Parts {
             store: store.clone(),
@@ -366,6 +382,18 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
     assert_eq!(shop.read(&order).await, before);
     shop.double.heal();
     assert_eq!(shop.asked().await, [Found::Paid]);
+}
+
+#[tokio::test]
+async fn an_order_that_is_removed_while_stripe_is_asked_is_no_failure() {
+    let shop = Shop::open().await;
+    let order = shop.order().await;
+    shop.double.fail(Fault::DropAfter, usize::MAX);
+    assert!(shop.payments.open_checkout(&order.id).await.is_err());
+    shop.double.heal();
+    *shop.gateway.removed.lock().expect("nobody panicked") = Some((shop.store.clone(), order.id.clone()));
+    assert_eq!(shop.asked().await, []);
+    assert_eq!(shop.store.get::<Order>(&order.id).await.expect("readable"), None);
 }
 
 #[tokio::test]
