@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
 use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step};
-use super::service::{ASKED, Payments, Received, told};
+use super::service::{ASKED, Payments, Received, SKEW, told};
 use crate::kernel::Timestamp;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
@@ -22,9 +22,6 @@ const AT_ONCE: usize = 4;
 
 /// An attempt that no checkout was made for in this time makes way for another.
 const ABANDONED: Duration = Duration::from_secs(15 * 60);
-
-/// Our clock and the gateway's may differ by so much.
-const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Pages of the gateway's list that one run reads: 10,000 checkouts.
 const PAGES: usize = 100;
@@ -65,7 +62,8 @@ pub enum Found {
     Abandoned,
     /// A checkout that comes to another amount than the attempt: it was ended, the next attempt is on its way.
     Mispriced,
-    /// It doesn't know the checkout that it gave us: somebody has to look.
+    /// It doesn't know the checkout that it gave us: somebody has to look. Once nobody can pay by it any more the order
+    /// gets another when it is asked for.
     Unknown,
 }
 
@@ -186,7 +184,12 @@ impl Payments {
         let awaited = matches!(attempt.state, AttemptState::Live | AttemptState::Processing);
         let Some(session) = attempt.session.as_ref().filter(|_| awaited) else { return Ok(None) };
         match self.0.gateway.retrieve(session).await? {
-            None => Ok(Some(Found::Unknown)),
+            None => {
+                if let Some(event) = self.told_nothing(order, session) {
+                    self.settle(ASKED, &event).await?;
+                }
+                Ok(Some(Found::Unknown))
+            }
             Some(checkout) => Ok(self.take_in_standing(order, attempt.number, &checkout).await?),
         }
     }

@@ -23,6 +23,9 @@ const OPEN_CHECKOUT: Limit = Limit { name: "open-checkout", quota: 60, window: D
 /// The job that would finish an opening waits as long as a slow gateway may take.
 const FINISH_AFTER: Duration = Duration::from_secs(60);
 
+/// Our clock and the gateway's may differ by so much.
+pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
+
 /// How long an event about a payment that we don't know is sent again: by then the payment itself was told, or asked
 /// for, or is somebody else's.
 const MAY_BE_OURS: Duration = Duration::from_secs(3600);
@@ -233,10 +236,35 @@ impl Payments {
             tracing::warn!(order = order.id, %error, "the gateway doesn't tell how a checkout stands");
             OpenCheckoutError::Unavailable
         })?;
-        let told = answer.and_then(|checkout| told(&order.id, order.attempt().number, &checkout));
+        let told = match answer {
+            Some(checkout) => told(&order.id, order.attempt().number, &checkout),
+            None => self.told_nothing(order, session),
+        };
         let event = told.ok_or(OpenCheckoutError::Unavailable)?;
         self.settle(ASKED, &event).await?;
         Ok(self.0.store.get(&order.id).await?)
+    }
+
+    /// The gateway doesn't know the last attempt's checkout, which it gave us: the key is of another account or another
+    /// mode than the one that opened it. What was paid there nobody here can see, so somebody has to look. Once it can't
+    /// be paid there any more it counts as ended, or the order could never be paid; one whose money is on its way stays.
+    pub(super) fn told_nothing(&self, order: &Order, session: &str) -> Option<PaymentEvent> {
+        let attempt = order.attempt();
+        tracing::error!(
+            order = order.id,
+            attempt = attempt.number,
+            "the gateway doesn't know the checkout of an order"
+        );
+        let over = self.0.clock.now() > attempt.expires_at.plus(SKEW);
+        (over && attempt.state == AttemptState::Live).then(|| PaymentEvent {
+            id: format!("unknown:{session}"),
+            order: order.id.clone(),
+            session: session.to_owned(),
+            attempt: Some(attempt.number),
+            reached: AttemptState::Expired,
+            money: None,
+            intent: None,
+        })
     }
 
     /// Changes the order by `rule` in one transaction. The job that would have opened attempt `answered` goes,

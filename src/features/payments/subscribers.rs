@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::gateway::{Sandbox, SandboxEvent};
-use super::reconciliation::{ReconcileError, Scope, Unfinished};
+use super::reconciliation::{Finding, Found, ReconcileError, Scope, Unfinished};
 use super::service::{OpenCheckoutError, Payments};
 use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
 
@@ -129,9 +129,13 @@ impl Subscriber for Reconciliations {
             Ok(result) => (result, None),
             Err(Unfinished { found, why }) => (found, Some(why)),
         };
-        if !result.findings.is_empty() {
-            let (asked, findings) = (result.asked, result.findings.len());
-            tracing::warn!(asked, findings, "the gateway knew what it had not told");
+        for Finding { order, attempt, found } in &result.findings {
+            match found {
+                Found::Flagged(flag) => {
+                    tracing::error!(order, attempt, ?flag, "a payment somebody has to look at");
+                }
+                _ => tracing::warn!(order, attempt, ?found, "the gateway knew what it had not told"),
+            }
         }
         match failed {
             None => Ok(()),

@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
     self, AttemptState, Checkout, CheckoutPage, CheckoutRequest, Found, Fulfilment, Gateway, GatewayError,
-    OpenCheckout, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, ReceiveError, Received,
-    ReconcileError, Refund, RefundRequest, Scope, Source, Stripe, StripeEvent, Unfinished, Webhook,
+    OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, ReceiveError,
+    Received, ReconcileError, Refund, RefundRequest, Scope, Source, Stripe, StripeEvent, Unfinished, Webhook,
 };
 use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::jobs::{self, Job};
@@ -396,15 +396,90 @@ async fn an_order_that_is_removed_while_stripe_is_asked_is_no_failure() {
     assert_eq!(shop.store.get::<Order>(&order.id).await.expect("readable"), None);
 }
 
+/// The session of an order that was opened with the key of another account.
+const FOREIGN: &str = "cs_test_of_another_account";
+
+/// An order whose checkout another account of Stripe's has.
+async fn of_another_account(shop: &Shop) -> Order {
+    let mut order = shop.read(&shop.order().await).await;
+    order.attempts[0].session = Some(FOREIGN.into());
+    order.attempts[0].url = Some("https://checkout.stripe.com/c/pay/of_another_account".into());
+    shop.put(&order).await;
+    order
+}
+
+/// Moves on to this long after the end of the last attempt's time.
+fn after_the_end(shop: &Shop, order: &Order, span: Duration) {
+    let end = order.attempt().expires_at.plus(span);
+    shop.clock.advance(end.since(shop.clock.now()));
+}
+
 #[tokio::test]
-async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at() {
+async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at_and_ends_with_its_time() {
     let shop = Shop::open().await;
-    let (order, _) = shop.opened().await;
-    let mut lost = shop.read(&order).await;
-    lost.attempts[0].session = Some("cs_test_of_another_account".into());
-    shop.put(&lost).await;
+    let order = of_another_account(&shop).await;
     assert_eq!(shop.asked().await, [Found::Unknown]);
-    assert_eq!(shop.read(&order).await.state, OrderState::Open);
+    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Open, (0, 0)));
+    after_the_end(&shop, &order, Duration::from_secs(5 * 60));
+    let all = async || shop.payments.reconcile(Scope::All).await.expect("it answers");
+    assert_eq!(all().await.findings.len(), 1);
+    assert_eq!(shop.read(&order).await.state, OrderState::Open, "the two clocks may differ");
+    shop.clock.advance(Duration::from_secs(1));
+    assert_eq!(all().await.findings[0].found, Found::Unknown);
+    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Expired, (0, 1)));
+    assert_eq!(all().await.asked, 0);
+}
+
+#[tokio::test]
+async fn who_has_a_checkout_that_stripe_does_not_know_gets_another_when_its_time_is_over() {
+    let shop = Shop::open().await;
+    let order = of_another_account(&shop).await;
+    let open = async || shop.payments.open_checkout(&order.id).await;
+    assert_eq!(open().await.expect("it may be paid there").attempts, order.attempts);
+    after_the_end(&shop, &order, Duration::from_secs(5 * 60));
+    assert!(matches!(open().await, Err(OpenCheckoutError::Unavailable)), "the two clocks may differ");
+    shop.clock.advance(Duration::from_secs(1));
+    let next = open().await.expect("it opens");
+    assert_eq!((next.state, next.attempt().number, shop.followed()), (OrderState::Open, 2, (0, 1)));
+    shop.double.pay(next.attempt().session.as_deref().expect("it is open")).expect("open");
+    assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Paid)]);
+
+    let mut late = shop.double.events().remove(0);
+    (late["id"], late["data"]["object"]["id"]) = ("evt_of_another_account".into(), FOREIGN.into());
+    late["data"]["object"]["metadata"]["attempt"] = "1".into();
+    let flagged = Received::Settled(Outcome::Flagged(PaymentFlag::NotOwed));
+    assert_eq!(shop.told(&late).await, flagged, "money that was paid there as well");
+    assert_eq!((shop.read(&order).await.payments.len(), shop.followed()), (2, (1, 1)));
+}
+
+#[tokio::test]
+async fn money_on_its_way_by_a_checkout_that_stripe_does_not_know_is_waited_for() {
+    let shop = Shop::open().await;
+    let mut order = of_another_account(&shop).await;
+    (order.state, order.attempts[0].state) = (OrderState::Processing, AttemptState::Processing);
+    shop.put(&order).await;
+    after_the_end(&shop, &order, Duration::from_secs(3600));
+    assert_eq!(shop.asked().await, [Found::Unknown]);
+    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Processing, (0, 0)));
+}
+
+#[tokio::test]
+async fn the_log_names_the_order_whose_checkout_stripe_does_not_know() {
+    let shop = Shop::open().await;
+    let order = of_another_account(&shop).await;
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("log");
+    let file = std::fs::File::create(&path).expect("the folder is ours");
+    let log = tracing_subscriber::fmt().with_writer(file).with_ansi(false).finish();
+    let _here = tracing::subscriber::set_default(log);
+    // As long as there is only one, `tracing` asks whichever thread comes by first whether anybody listens.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
+    shop.asked().await;
+    after_the_end(&shop, &order, Duration::from_secs(3600));
+    shop.payments.open_checkout(&order.id).await.expect("it opens");
+    let log = std::fs::read_to_string(&path).expect("text");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains(&order.id)), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
