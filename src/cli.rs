@@ -5,6 +5,7 @@ mod check;
 mod copy;
 mod demo;
 mod health;
+mod jobs;
 mod openapi;
 mod reconcile;
 mod run;
@@ -72,6 +73,14 @@ enum Command {
     ///
     /// The service does so by itself every five minutes, for some orders at a time.
     Reconcile,
+    /// List the jobs that were given up (dead), or have them tried again or dropped, also while the service runs
+    ///
+    /// A job is dead when all its attempts have failed, when it can never succeed, or when its workers died too often.
+    /// It stays until somebody has put right what was wrong and has it tried again, or drops it.
+    Jobs {
+        #[command(subcommand)]
+        command: Option<JobsCommand>,
+    },
     /// Say what is configured, which part serves what, and try each; fail if a key is bad or a part can't be used
     Check,
     /// Ask the service that runs here whether it is ready; fail if it isn't. For health checks of containers
@@ -90,6 +99,25 @@ enum AdminCommand {
         /// Print a one-time link that sets the password, instead of asking for one
         #[arg(long)]
         link: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum JobsCommand {
+    /// Have dead jobs tried again at once, with all their attempts before them
+    Retry {
+        /// Jobs, as `orientation jobs` lists them
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that are dead
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+    /// Drop dead or waiting jobs: they will not be run
+    Drop {
+        /// Jobs, as `orientation jobs` lists them
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
     },
 }
 
@@ -153,7 +181,33 @@ async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Demo(options)) => demo::run(options).await,
         Some(Command::Copy { from, to }) => copy::run(from, to).await,
         Some(Command::Reconcile) => reconcile::run().await,
+        Some(Command::Jobs { command }) => tend_to_jobs(command).await,
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
+    }
+}
+
+async fn tend_to_jobs(command: Option<JobsCommand>) -> Result<(), Failed> {
+    match command {
+        None => jobs::list().await,
+        Some(JobsCommand::Retry { all: true, .. }) => jobs::retry_all().await,
+        Some(JobsCommand::Retry { ids, .. }) => jobs::retry(&ids).await,
+        Some(JobsCommand::Drop { ids }) => jobs::drop(&ids).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tends_to_jobs_says_to_which() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for line in ["jobs", "jobs retry a b", "jobs retry --all", "jobs drop a b"] {
+            assert!(read(&format!("orientation {line}")), "{line}");
+        }
+        for line in ["jobs retry", "jobs retry --all a", "jobs drop", "jobs drop --all"] {
+            assert!(!read(&format!("orientation {line}")), "{line}");
+        }
     }
 }

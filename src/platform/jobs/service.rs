@@ -8,7 +8,7 @@ use super::TOPIC;
 use super::model::{Job, JobState};
 use super::queue::put_back;
 use crate::kernel::{Clock, Timestamp};
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Value};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
 /// The most that [`Jobs::dead`] lists at once.
 const PAGE: u32 = 200;
@@ -107,21 +107,16 @@ impl Jobs {
         Ok(self.store.find::<Job>(query.limit(1)).await?.first().and_then(time))
     }
 
-    /// Dead jobs, the latest first, at most 200; those after `last` if it is given.
+    /// Dead jobs, those that died first before the others; at most 200.
     ///
     /// # Errors
     /// Whatever the store says.
-    pub async fn dead(&self, last: Option<&Job>) -> Result<Vec<Job>, StoreError> {
-        let dead = Filter::eq("state", JobState::Dead.as_str());
-        let query = Query::new(dead).sort("finishedAt", Dir::Desc).limit(PAGE);
-        let place =
-            last.and_then(|job| job.finished_at.map(|time| (Value::Time(time), job.id.as_str().into())));
-        self.store
-            .find(match place {
-                Some((time, id)) => query.after(vec![time, id]),
-                None => query,
-            })
-            .await
+    pub async fn dead(&self) -> Result<Vec<Job>, StoreError> {
+        self.oldest(dead()).await
+    }
+
+    async fn oldest(&self, ended: Filter) -> Result<Vec<Job>, StoreError> {
+        self.store.find(Query::new(ended).sort("finishedAt", Dir::Asc).limit(PAGE)).await
     }
 
     /// The job of this id.
@@ -152,6 +147,30 @@ impl Jobs {
             .await
     }
 
+    /// The same with all jobs that are dead now. Returns how many.
+    ///
+    /// # Errors
+    /// Whatever the store says; those before it are tried again all the same.
+    pub async fn retry_all(&self) -> Result<u64, StoreError> {
+        // One that dies again meanwhile has had its chance.
+        let dead_now = dead().and(Filter::Le("finishedAt", self.clock.now().into()));
+        let mut retried = 0;
+        loop {
+            let dead = self.oldest(dead_now.clone()).await?;
+            if dead.is_empty() {
+                return Ok(retried);
+            }
+            for job in dead {
+                match self.retry(&job.id).await {
+                    Ok(_) => retried += 1,
+                    // Somebody else tended to it first.
+                    Err(TendError::Unknown | TendError::State(_)) => {}
+                    Err(TendError::Store(error)) => return Err(error),
+                }
+            }
+        }
+    }
+
     /// Drops a dead or a waiting job: it will not be run, and goes with those that are done.
     ///
     /// # Errors
@@ -170,4 +189,8 @@ impl Jobs {
             })
             .await
     }
+}
+
+fn dead() -> Filter {
+    Filter::eq("state", JobState::Dead.as_str())
 }

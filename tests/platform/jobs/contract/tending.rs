@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use orientation::platform::jobs::{Count, JobState, Payload, TendError};
+use orientation::platform::store::StoreError;
 
 use super::fresh;
 use crate::jobs::bell::{Does, Ring, Tower, ring, ring_bell};
@@ -18,13 +19,37 @@ async fn a_dead_job_is_listed_and_can_be_tried_again_with_all_its_attempts() {
     tower.enqueue(&[ring("2", Does::GiveUp, tower.now())]).await;
     tower.heard().await;
     tower.until("2", JobState::Dead).await;
-    let dead = tower.jobs.dead(None).await.unwrap();
-    assert_eq!(dead.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["2", "1"]);
-    let rest = tower.jobs.dead(dead.first()).await.unwrap();
-    assert_eq!(rest.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["1"]);
+    let dead = tower.jobs.dead().await.unwrap();
+    assert_eq!(dead.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
     tower.jobs.retry("1").await.unwrap();
     let again = tower.heard().await;
     assert_eq!((again.job_id.as_str(), again.attempt), ("1", 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_are_dead_are_tried_again_once_and_those_of_one_key_become_one() {
+    let mut tower = Tower::on(fresh()).await;
+    let mut dead = vec![
+        ring_bell("1", "tenor", Does::Ring, tower.now()),
+        ring_bell("2", "tenor", Does::Ring, tower.now()),
+        ring("3", Does::GiveUp, tower.now()),
+    ];
+    for job in &mut dead {
+        (job.state, job.finished_at, job.waiting_key) = (JobState::Dead, Some(tower.now()), None);
+    }
+    for job in &dead {
+        let put: Result<(), StoreError> = tower.store.transact(async |tx| tx.put(job).await).await;
+        put.unwrap();
+    }
+    assert_eq!(tower.jobs.retry_all().await.unwrap(), 3);
+    assert_eq!(tower.job("2").await.state, JobState::Done, "the first does it");
+    tower.clock.advance(Duration::from_secs(1));
+    let _running = tower.workers();
+    let heard = [tower.heard().await.job_id, tower.heard().await.job_id];
+    assert!(heard.contains(&"1".to_owned()) && heard.contains(&"3".to_owned()), "{heard:?}");
+    tower.until("1", JobState::Done).await;
+    tower.until("3", JobState::Dead).await;
+    assert_eq!(tower.jobs.dead().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,193 @@
+//! `orientation jobs`: jobs that were given up, for who looks after the service.
+
+use std::sync::Arc;
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+
+use super::{Failed, run};
+use crate::kernel::SystemClock;
+use crate::platform::jobs::{Job, JobState, Jobs, TendError};
+use crate::platform::store::{Access, StoreError};
+
+/// Prints the jobs that were given up, beside a service that runs.
+///
+/// # Errors
+/// If the store can't be opened or read.
+pub(super) async fn list() -> Result<(), Failed> {
+    println!("{}", report(&jobs().await?).await.map_err(Failed::because)?);
+    Ok(())
+}
+
+/// Has these jobs tried again, and prints each.
+///
+/// # Errors
+/// If the store can't be opened, or some can't be tried again; the others are.
+pub(super) async fn retry(ids: &[String]) -> Result<(), Failed> {
+    let (jobs, mut tended) = (jobs().await?, Tended::default());
+    for id in ids {
+        tended.note(id, jobs.retry(id).await);
+    }
+    tended.end()
+}
+
+/// Has all dead jobs tried again, and prints how many.
+///
+/// # Errors
+/// If the store can't be opened or fails.
+pub(super) async fn retry_all() -> Result<(), Failed> {
+    println!("Tried again: {}.", jobs().await?.retry_all().await.map_err(Failed::because)?);
+    Ok(())
+}
+
+/// Drops these jobs, and prints each.
+///
+/// # Errors
+/// If the store can't be opened, or some can't be dropped; the others are.
+pub(super) async fn drop(ids: &[String]) -> Result<(), Failed> {
+    let (jobs, mut tended) = (jobs().await?, Tended::default());
+    for id in ids {
+        tended.note(id, jobs.drop(id).await);
+    }
+    tended.end()
+}
+
+/// The jobs of the store that is configured. Workers who run find what is tried again within a second.
+async fn jobs() -> Result<Jobs, Failed> {
+    let app = run::assemble(run::configuration()?, Access::Beside).await?;
+    Ok(Jobs::new(app.store, Arc::new(SystemClock)))
+}
+
+async fn report(jobs: &Jobs) -> Result<String, StoreError> {
+    let dead = jobs.dead().await?;
+    let all: u64 = jobs.counts_in(&[JobState::Dead]).await?.iter().map(|count| count.jobs).sum();
+    Ok(match dead.len() {
+        0 => "No job is dead.".to_owned(),
+        shown if (shown as u64) < all => {
+            format!("{}\nDead jobs: {all}; the {shown} that died first are shown.", table(&dead))
+        }
+        shown => format!("{}\nDead jobs: {shown}.", table(&dead)),
+    })
+}
+
+fn table(dead: &[Job]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["id", "kind", "died", "attempts", "last error"]);
+    for job in dead {
+        let died = job.finished_at.map(|time| time.rfc3339()).unwrap_or_default();
+        // It may be what a server said: nothing of it is to move the cursor.
+        let error = job.error.as_deref().unwrap_or_default().replace(char::is_control, " ");
+        table.add_row([&job.id, &job.kind, &died, &job.attempts.to_string(), &error]);
+    }
+    // An id is copied from here, so it stays on one line.
+    if let Some(ids) = table.column_mut(0) {
+        ids.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table
+}
+
+/// What became of several jobs. One that fails holds up no other.
+#[derive(Default)]
+struct Tended {
+    failed: Vec<String>,
+}
+
+impl Tended {
+    fn note(&mut self, id: &str, tended: Result<Job, TendError>) {
+        match tended {
+            Ok(job) => println!("{id}: {}", in_words(&job)),
+            Err(error) => self.failed.push(format!("{id}: {error}")),
+        }
+    }
+
+    fn end(self) -> Result<(), Failed> {
+        if self.failed.is_empty() { Ok(()) } else { Err(Failed(self.failed.join("; "))) }
+    }
+}
+
+fn in_words(job: &Job) -> &str {
+    match (job.state, job.error.as_deref()) {
+        (JobState::Done, Some(why)) => why,
+        _ => "tried again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::kernel::Timestamp;
+    use crate::platform::jobs::{self, Payload};
+    use crate::platform::store::testing::TestStore;
+
+    #[derive(Serialize, Deserialize)]
+    struct Ring {}
+
+    impl Payload for Ring {
+        const KIND: &'static str = "bell.ring";
+    }
+
+    fn dead(number: usize) -> Job {
+        let died = Timestamp::from_millis(1_788_246_000_000 + 1000 * number as i64);
+        Job {
+            state: JobState::Dead,
+            attempts: 12,
+            finished_at: Some(died),
+            error: Some("no\u{1b}[2Jbell".into()),
+            ..Job::new(format!("ring:{number:03}"), &Ring {}, died)
+        }
+    }
+
+    async fn with(dead: &[Job]) -> (TestStore, Jobs) {
+        let store = TestStore::with(&jobs::schemas()).await;
+        let put: Result<(), StoreError> = store
+            .transact(async |tx| {
+                for job in dead {
+                    tx.put(job).await?;
+                }
+                Ok(())
+            })
+            .await;
+        put.unwrap();
+        let jobs = Jobs::new(store.clone(), Arc::new(SystemClock));
+        (store, jobs)
+    }
+
+    #[tokio::test]
+    async fn dead_jobs_are_listed_with_what_is_needed_to_decide() {
+        let (_store, jobs) = with(&[dead(0)]).await;
+        let said = report(&jobs).await.unwrap();
+        for word in ["ring:000", "bell.ring", "2026-09-01T07:00:00.000Z", "12", "no [2Jbell"] {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+        assert!(said.ends_with("\nDead jobs: 1."), "{said}");
+        jobs.retry("ring:000").await.unwrap();
+        assert_eq!(report(&jobs).await.unwrap(), "No job is dead.");
+    }
+
+    #[tokio::test]
+    async fn of_very_many_those_that_died_first_are_shown_and_how_many_there_are() {
+        let all: Vec<_> = (0..203).map(dead).collect();
+        let (_store, jobs) = with(&all).await;
+        let said = report(&jobs).await.unwrap();
+        assert!(said.ends_with("\nDead jobs: 203; the 200 that died first are shown."), "{said}");
+        assert!(said.contains("ring:199") && !said.contains("ring:200"), "{said}");
+        assert_eq!(jobs.retry_all().await.unwrap(), 203);
+    }
+
+    #[tokio::test]
+    async fn one_that_can_not_be_tended_to_holds_up_no_other_and_is_named_at_the_end() {
+        let (_store, jobs) = with(&[dead(1), dead(2)]).await;
+        let mut tended = Tended::default();
+        for id in ["ring:001", "ring:000", "ring:002"] {
+            tended.note(id, jobs.retry(id).await);
+        }
+        tended.note("ring:002", jobs.retry("ring:002").await);
+        let said = tended.end().unwrap_err().to_string();
+        assert_eq!(said, "ring:000: there is no such job; ring:002: the job is waiting");
+        let dropped = jobs.drop("ring:002").await.unwrap();
+        assert_eq!(in_words(&dropped), "dropped by an administrator");
+        assert_eq!(in_words(&jobs.get("ring:001").await.unwrap().unwrap()), "tried again");
+    }
+}
