@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::contract::NO_ID;
+use crate::health::FRESH;
 use crate::support::document::{Operation, Seen, operation, operations};
 use crate::support::stripe::{app_with_secret, event};
 use crate::support::{PASSWORD, TestApp, Visitor, form, token_in};
@@ -248,6 +249,7 @@ async fn without_a_store(app: &TestApp) {
     let order = student.post("/v1/registration", &form("bg123456")).await.ok(201)["order"].clone();
     let links = Links::collect(app, &student).await;
     app.take_store_away();
+    tokio::time::sleep(FRESH).await;
     let operations = operations().iter().filter(|operation| operation.lists(503));
     join_all(operations.map(async |operation| {
         let body = match operation.id.as_str() {

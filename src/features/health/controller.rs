@@ -6,7 +6,7 @@ use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
-use super::service::{Health, NotReady};
+use super::service::{Health, NotReady, Work};
 use crate::http::{Failure, Problem, ProblemJson};
 use crate::platform::signals::SignalsState;
 
@@ -36,16 +36,36 @@ impl poem_openapi::types::Example for Liveness {
     }
 }
 
-/// The service can do its work.
+/// The service can answer.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase", example)]
 struct Readiness {
     /// Always `ready`; a service that is not ready answers 503.
     status: Ready,
-    /// For how many seconds the oldest due job has been due; 0 if none is.
+    /// Whether somebody works on jobs; a service whose jobs are `stuck` is ready all the same.
+    jobs: JobsProgress,
+    /// For how many seconds the oldest due job has been due, whatever its kind; 0 if none is.
     oldest_due_job_seconds: u64,
     /// How processes reach each other; a service whose signals are `away` is ready all the same.
     signals: SignalsReach,
+}
+
+#[derive(Debug, Enum)]
+#[oai(rename_all = "camelCase")]
+enum JobsProgress {
+    /// Somebody works, or nothing is to be done.
+    Running,
+    /// Jobs are due, and for a quarter of an hour none was done.
+    Stuck,
+}
+
+impl From<Work> for JobsProgress {
+    fn from(work: Work) -> Self {
+        match work {
+            Work::Running => Self::Running,
+            Work::Stuck => Self::Stuck,
+        }
+    }
 }
 
 #[derive(Debug, Enum)]
@@ -77,23 +97,27 @@ enum Ready {
 
 impl poem_openapi::types::Example for Readiness {
     fn example() -> Self {
-        Self { status: Ready::Ready, oldest_due_job_seconds: 0, signals: SignalsReach::Connected }
+        Self {
+            status: Ready::Ready,
+            jobs: JobsProgress::Running,
+            oldest_due_job_seconds: 0,
+            signals: SignalsReach::Connected,
+        }
     }
 }
 
 #[derive(ApiResponse)]
 enum ReadinessRefused {
-    /// Not ready: the store can't be read, or nobody works on jobs.
+    /// Not ready: the store can't be read.
     #[oai(status = 503)]
     NotReady(ProblemJson),
 }
 
 impl From<NotReady> for Failure<ReadinessRefused> {
     fn from(error: NotReady) -> Self {
-        tracing::error!(%error, "not ready");
         let detail = match error {
-            NotReady::Store(_) | NotReady::StoreSlow => "The store can't be read.",
-            NotReady::JobsStuck(_) => "Jobs are due and nobody works on them.",
+            NotReady::Store(_) => "The store can't be read.",
+            NotReady::StoreSlow => "The store doesn't answer in time.",
         };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail);
         ReadinessRefused::NotReady(ProblemJson(problem)).into()
@@ -122,15 +146,16 @@ impl HealthController {
         Ok(Json(Liveness { status: Live::Live }))
     }
 
-    /// Can the service do its work?
+    /// Can the service answer?
     ///
-    /// Looks into the store. Tells for how long the oldest due job has been waiting for a worker, and whether
-    /// processes reach each other.
+    /// Looks into the store, at most once a second. Tells whether somebody works on jobs, for how long the oldest due one
+    /// has been waiting, and whether processes reach each other; none of this makes the service unready.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self) -> Result<Json<Readiness>, Failure<ReadinessRefused>> {
         let seen = self.health.readiness().await?;
         Ok(Json(Readiness {
             status: Ready::Ready,
+            jobs: seen.work.into(),
             oldest_due_job_seconds: seen.oldest_due.as_secs(),
             signals: seen.signals.into(),
         }))

@@ -1,8 +1,8 @@
 //! Whether the service lives and whether it can do its work, for those who watch over it.
 //!
 //! *Live* means that the process answers; whoever gets no answer restarts it. *Ready* means that the store can be
-//! read and that jobs are carried out: until then a load balancer sends people elsewhere. Readiness also tells how
-//! old the oldest due job is, because a queue that grows is seen there first.
+//! read: until then a load balancer sends people elsewhere. Readiness also tells whether somebody works on jobs and how
+//! old the oldest due one is, but that is no reason to turn people away.
 
 mod controller;
 mod service;

@@ -87,24 +87,34 @@ impl Jobs {
         let mut oldest: BTreeMap<String, Timestamp> = BTreeMap::new();
         for (kind, _) in self.store.tally::<Job>("kind", waiting.clone()).await? {
             let of_kind = Query::new(waiting.clone().and(Filter::eq("kind", kind.as_str())));
-            let first = self.earliest(of_kind.sort("runAt", Dir::Asc), |job| Some(job.run_at)).await?;
+            let first = self.first(of_kind.sort("runAt", Dir::Asc), |job| Some(job.run_at)).await?;
             oldest.extend(first.map(|first| (kind, first)));
         }
         for (kind, _) in self.store.tally::<Job>("kind", left.clone()).await? {
             let of_kind = Query::new(left.clone().and(Filter::eq("kind", kind.as_str())));
-            let first = self.earliest(of_kind.sort("leaseUntil", Dir::Asc), |job| job.lease_until).await?;
+            let first = self.first(of_kind.sort("leaseUntil", Dir::Asc), |job| job.lease_until).await?;
             let Some(first) = first else { continue };
             oldest.entry(kind).and_modify(|known| *known = first.min(*known)).or_insert(first);
         }
         Ok(oldest.into_iter().map(|(kind, first)| (kind, now.since(first))).collect())
     }
 
-    async fn earliest(
+    async fn first(
         &self,
         query: Query,
         time: impl Fn(&Job) -> Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.store.find::<Job>(query.limit(1)).await?.first().and_then(time))
+    }
+
+    /// How long ago a job was done last; `None` if of none that is still kept (a day).
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn idle(&self) -> Result<Option<Duration>, StoreError> {
+        let done = Query::new(Filter::eq("state", JobState::Done.as_str())).sort("finishedAt", Dir::Desc);
+        let last = self.first(done, |job| job.finished_at).await?;
+        Ok(last.map(|last| self.clock.now().since(last)))
     }
 
     /// Dead jobs, those that died first before the others; at most 200.

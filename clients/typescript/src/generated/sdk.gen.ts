@@ -465,9 +465,9 @@ export const receiveSesNotification = <ThrowOnError extends boolean = false>(opt
 export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/health/live', ...options });
 
 /**
- * Can the service do its work?
+ * Can the service answer?
  *
- * Looks into the store. Tells for how long the oldest due job has been waiting for a worker, and whether
- * processes reach each other.
+ * Looks into the store, at most once a second. Tells whether somebody works on jobs, for how long the oldest due one
+ * has been waiting, and whether processes reach each other; none of this makes the service unready.
  */
 export const getReadiness = <ThrowOnError extends boolean = false>(options?: Options<GetReadinessData, ThrowOnError>) => (options?.client ?? client).get<GetReadinessResponses, GetReadinessErrors, ThrowOnError>({ url: '/health/ready', ...options });

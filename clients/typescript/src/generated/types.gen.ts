@@ -228,6 +228,8 @@ export type Group = {
     symbol: string;
 };
 
+export type JobsProgress = 'running' | 'stuck';
+
 export type Live = 'live';
 
 /**
@@ -366,7 +368,7 @@ export type Product = {
 /**
  * Readiness
  *
- * The service can do its work.
+ * The service can answer.
  */
 export type Readiness = {
     /**
@@ -374,7 +376,11 @@ export type Readiness = {
      */
     status: Ready;
     /**
-     * For how many seconds the oldest due job has been due; 0 if none is.
+     * Whether somebody works on jobs; a service whose jobs are `stuck` is ready all the same.
+     */
+    jobs: JobsProgress;
+    /**
+     * For how many seconds the oldest due job has been due, whatever its kind; 0 if none is.
      */
     oldestDueJobSeconds: number;
     /**
@@ -2445,7 +2451,7 @@ export type GetReadinessErrors = {
      */
     421: Problem;
     /**
-     * Not ready: the store can't be read, or nobody works on jobs.
+     * Not ready: the store can't be read.
      *
      * Or: Not available now: it could not be done, or not be confirmed. Try again in a moment.
      */

@@ -64,6 +64,23 @@ async fn only_what_nobody_works_on_can_be_tended_to() {
     assert_eq!(tower.job("2").await.state, JobState::Waiting, "what was dropped is in nobody's way");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_ago_a_job_was_done_last_is_known() {
+    let mut tower = Tower::on(fresh()).await;
+    assert_eq!(tower.jobs.idle().await.unwrap(), None);
+    let _running = tower.workers();
+    for id in ["1", "2"] {
+        tower.enqueue(&[ring(id, Does::Ring, tower.now())]).await;
+        tower.heard().await;
+        tower.until(id, JobState::Done).await;
+        assert_eq!(tower.jobs.idle().await.unwrap(), Some(Duration::ZERO));
+        tower.clock.advance(Duration::from_secs(9));
+    }
+    tower.enqueue(&[ring("3", Does::GiveUp, tower.now())]).await;
+    tower.until("3", JobState::Dead).await;
+    assert_eq!(tower.jobs.idle().await.unwrap(), Some(Duration::from_secs(9)), "what died was not done");
+}
+
 #[tokio::test]
 async fn counts_and_the_age_of_the_oldest_are_known() {
     let tower = Tower::on(fresh()).await;
