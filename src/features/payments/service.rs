@@ -30,9 +30,6 @@ pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
 /// for, or is somebody else's.
 const MAY_BE_OURS: Duration = Duration::from_secs(3600);
 
-/// Events forgotten in one transaction.
-const BATCH: u32 = 500;
-
 /// Orders on one page of a list.
 const MOST_ORDERS: u32 = 100;
 
@@ -452,9 +449,7 @@ impl Payments {
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let before = self.0.clock.now().minus(StripeEvent::KEPT);
         let old = Filter::Lt("receivedAt", before.into());
-        let query = Query::new(old).sort("receivedAt", Dir::Asc).limit(BATCH);
-        while self.0.store.transact(async |tx| forget(&tx, query.clone()).await).await? == BATCH as usize {}
-        Ok(())
+        self.0.store.sweep::<StripeEvent>(Query::new(old).sort("receivedAt", Dir::Asc)).await.map(drop)
     }
 
     async fn seen_before(&self, event: &str, error: StoreError) -> Result<Received, StoreError> {
@@ -517,14 +512,6 @@ pub(super) fn told(order: &str, number: u32, checkout: &Checkout) -> Option<Paym
 fn seen(event: &str, kind: &str, order: Option<&str>, now: Timestamp) -> StripeEvent {
     let order = order.map(str::to_owned);
     StripeEvent { id: event.to_owned(), kind: kind.to_owned(), order, received_at: now }
-}
-
-async fn forget(tx: &Tx, query: Query) -> Result<usize, StoreError> {
-    let old = tx.find::<StripeEvent>(query).await?;
-    for event in &old {
-        tx.delete::<StripeEvent>(&event.id).await?;
-    }
-    Ok(old.len())
 }
 
 #[cfg(test)]
