@@ -1,14 +1,14 @@
 //! Passwords: how they are read, judged and hashed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use argon2::password_hash::phc::{self, Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
@@ -40,6 +40,13 @@ const SALT_BYTES: usize = 16;
 /// work is the same and nothing fits.
 const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$6vWNdVJsbbfEz9Ee90yJfw$zNwRjsmJ5/cTwm3O+T08RjtahubGdRwzm4QtU83gZ0o";
+
+/// A thread that has had no work for so long gives its memory back. In a rush the next task is there at once.
+const REST: Duration = Duration::from_secs(1);
+
+/// What glibc gives back to the system in any case when it is freed: less than 32 MiB it keeps from the second time on
+/// (mallopt(3), `M_MMAP_THRESHOLD`). Of what is reserved only what is written takes memory.
+const RESERVED: usize = 33 * 1024 * 1024;
 
 /// How many may wait for each thread. At some 20 ms a hash the last of them waits 3 seconds: whoever would wait
 /// longer is better told to come back.
@@ -137,18 +144,17 @@ pub struct Rush {
 /// each core would stand still between two hashes for as long as the hand-over takes.
 pub struct Passwords {
     ids: Arc<dyn Ids>,
-    queue: SyncSender<Task>,
+    queue: Sender<Task>,
     hashes: Arc<AtomicU64>,
 }
 
 type Task = Box<dyn FnOnce(&mut Memory) + Send>;
 
 impl Passwords {
-    /// Hashes on `threads` threads (each takes 19 MiB once it has work, and keeps them). They end with this value.
+    /// Hashes on `threads` threads (each takes 19 MiB while it has work). They end with this value.
     pub fn new(ids: Arc<dyn Ids>, threads: usize) -> Self {
         let threads = threads.max(1);
-        let (queue, tasks) = mpsc::sync_channel(threads * QUEUE_PER_THREAD);
-        let tasks = Arc::new(Mutex::new(tasks));
+        let (queue, tasks) = crossbeam_channel::bounded(threads * QUEUE_PER_THREAD);
         for _ in 0..threads {
             let tasks = tasks.clone();
             thread::spawn(move || work_off(&tasks));
@@ -209,14 +215,24 @@ impl Passwords {
 }
 
 /// Takes tasks until nobody can send one any more.
-fn work_off(tasks: &Mutex<Receiver<Task>>) {
+fn work_off(tasks: &Receiver<Task>) {
     let mut memory = Memory::new();
-    loop {
-        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(task) = task else { return };
+    while let Some(task) = next(tasks, &mut memory) {
         // One that panics takes its caller with it, not the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
     }
+}
+
+/// The next task. If none comes soon, the memory is given back until one does.
+fn next(tasks: &Receiver<Task>, memory: &mut Memory) -> Option<Task> {
+    if memory.capacity() > 0 {
+        match tasks.recv_timeout(REST) {
+            Ok(task) => return Some(task),
+            Err(RecvTimeoutError::Timeout) => *memory = Memory::new(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    tasks.recv().ok()
 }
 
 /// What Argon2 works in.
@@ -260,6 +276,7 @@ fn output(
     length: usize,
     memory: &mut Memory,
 ) -> Result<Output, password_hash::Error> {
+    memory.reserve_exact((RESERVED / Block::SIZE).saturating_sub(memory.len()));
     memory.resize(params.block_count(), Block::new());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut bytes = [0; Output::MAX_LENGTH];
@@ -270,6 +287,8 @@ fn output(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use proptest::prelude::*;
 
     use super::*;
