@@ -25,6 +25,8 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const ROUNDS: u32 = 3;
 /// How long each is asked in one round.
 const RUN: Duration = Duration::from_secs(3);
+/// How long both have nothing to do before they are asked what they keep.
+const REST: Duration = Duration::from_secs(5);
 /// Students who are signed in.
 const STUDENTS: usize = 500;
 /// What `benches/peer/seed.js` makes.
@@ -49,10 +51,9 @@ pub async fn measure(table: &mut Table) {
     for connections in CONNECTIONS {
         both.sign_ins(table, connections).await;
     }
-    let (ours, theirs) = (both.ours.megabytes(), both.peer.megabytes());
-    let part = ours as f64 / theirs as f64 * 100.0;
-    table.row("memory of the peer after it", format!("{theirs} MB"), "");
-    table.row("memory of ours after it", format!("{ours} MB  {part:.0} %"), "20 %");
+    both.memory(table, "at the end of the rush", "");
+    tokio::time::sleep(REST).await;
+    both.memory(table, "after a rest", "20 %");
     both.end().await;
 }
 
@@ -70,6 +71,13 @@ impl Both {
         let peer = peer(&peers_database);
         let cookie = signed_in_at(&peer).await;
         Self { ours, peer, students, cookie, database, peers_database }
+    }
+
+    fn memory(&self, table: &mut Table, when: &str, aim: &str) {
+        let (ours, theirs) = (self.ours.megabytes(), self.peer.megabytes());
+        let part = ours as f64 / theirs as f64 * 100.0;
+        table.row(&format!("memory of the peer {when}"), format!("{theirs} MB"), "");
+        table.row(&format!("memory of ours {when}"), format!("{ours} MB  {part:.0} %"), aim);
     }
 
     /// Drops the databases, once nobody writes to them any more.
