@@ -1,6 +1,7 @@
 //! A server that speaks SMTP and keeps the letters that it is given, with the faults that such servers have.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -38,6 +39,8 @@ struct State {
     taken: Vec<Taken>,
     faults: VecDeque<Fault>,
     connections: usize,
+    /// How many of them, the first ones, are no longer answered.
+    silent: usize,
 }
 
 /// A running server. It ends when it is dropped.
@@ -66,6 +69,13 @@ impl Smtp {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).faults.extend(faults);
     }
 
+    /// From now on nothing is answered on the connections that there are, as where a firewall has forgotten them. New
+    /// ones are taken as before.
+    pub fn falls_silent(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.silent = state.connections;
+    }
+
     pub fn taken(&self) -> Vec<Taken> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.clone()
     }
@@ -84,18 +94,25 @@ impl Drop for Smtp {
 
 async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        state.lock().unwrap_or_else(PoisonError::into_inner).connections += 1;
-        tokio::spawn(converse(stream, state.clone()));
+        let number = {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.connections += 1;
+            state.connections
+        };
+        tokio::spawn(converse(stream, number, state.clone()));
     }
 }
 
 /// `None` when the connection ends.
-async fn converse(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
+async fn converse(stream: TcpStream, number: usize, state: Arc<Mutex<State>>) -> Option<()> {
     let mut stream = BufReader::new(stream);
     say(&mut stream, "220 double ESMTP").await?;
     let (mut letter, mut fault) = (Taken::default(), None);
     loop {
         let line = line(&mut stream).await?;
+        if number <= state.lock().unwrap_or_else(PoisonError::into_inner).silent {
+            return pending().await;
+        }
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
         let answer = match (verb.as_str(), fault) {
             ("EHLO", _) => "250-double\r\n250-8BITMIME\r\n250 SMTPUTF8",

@@ -1,6 +1,7 @@
 //! SMTP.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -163,12 +164,38 @@ async fn a_connection_is_used_again_and_one_that_the_server_has_closed_is_not_mi
     assert_eq!((double.server.connections(), double.server.taken().len()), (2, 5));
 }
 
+/// Each is carried by a connection of its own.
+async fn carry_at_once(double: &Double, letters: usize) {
+    let carry = async |n: usize| {
+        let (mail, letter) = (mail(&format!("at-once:{n}"), "ana@example.org"), letter());
+        double.carrier.carry(&mail, &letter).await.expect("taken");
+    };
+    futures_util::future::join_all((0..letters).map(carry)).await;
+    assert_eq!(double.server.connections(), letters);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_connections_that_have_gone_silent_hold_up_one_letter_for_seconds_and_fail_none() {
+    let double = Double::new().await;
+    carry_at_once(&double, 3).await;
+    double.server.falls_silent();
+    let begun = Instant::now();
+    let (mail, letter) = (mail("after:1", "ana@example.org"), letter());
+    double.carrier.carry(&mail, &letter).await.expect("taken at the first try");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let next = super::mail("after:2", "ana@example.org");
+    double.carrier.carry(&next, &letter).await.expect("taken");
+    assert!(begun.elapsed() < Duration::from_secs(1), "the next one took {:?}", begun.elapsed());
+    assert_eq!((double.server.connections(), double.server.taken().len()), (4, 5));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_that_was_cut_short_leaves_no_connection_that_another_one_would_take_up() {
     let double = Double::new().await;
     for n in 0..20 {
         let (mail, letter) = (mail(&format!("cut:{n}"), "cut@example.org"), letter());
-        let cut = std::time::Duration::from_micros(200 * n);
+        let cut = Duration::from_micros(200 * n);
         // Whether it gets through in this time doesn't matter.
         let _ = tokio::time::timeout(cut, double.carrier.carry(&mail, &letter)).await;
         double

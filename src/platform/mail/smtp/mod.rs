@@ -3,11 +3,12 @@
 //! Connections are kept for the next letter by ourselves: the library's own pool takes a dialogue that was cut short
 //! (by a deadline, or because the job was lost) up again where the next one would begin.
 
+mod idle;
 mod message;
 mod server;
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +18,9 @@ use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use self::idle::Idle;
 pub use self::server::BadSmtpUrl;
 use self::server::Server;
 use super::{Carrier, CarryError, Letter, Mail};
@@ -30,8 +32,9 @@ const DIALOGUE: Duration = Duration::from_secs(30);
 /// … and once it has it within this (RFC 5321 §4.5.3.2 asks for more, which a job can't wait for). A letter whose
 /// answer takes longer may have gone.
 const TAKING: Duration = Duration::from_secs(60);
-/// Connections that are kept for the next letter: as many as letters are on their way at once.
-const CONNECTIONS: usize = 32;
+/// A connection that was kept says within this time that it is still one. A small part of a dialogue's time: what is
+/// left is enough for another.
+const STILL_THERE: Duration = Duration::from_secs(3);
 
 /// Answers about who may send at all (RFC 4954), not about one letter.
 const ABOUT_THE_ACCOUNT: &[u16] = &[454, 530, 534, 535, 538];
@@ -43,7 +46,7 @@ pub struct Smtp {
     server: Server,
     from: Mailbox,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Vec<AsyncSmtpConnection>>,
+    idle: Idle<AsyncSmtpConnection>,
 }
 
 impl Smtp {
@@ -56,7 +59,7 @@ impl Smtp {
         let address = config.sender.address.on_the_wire().parse();
         let address = address.map_err(|_| BadSmtpUrl::Sender)?;
         let from = Mailbox::new(config.sender.name.clone(), address);
-        Ok(Self { server, from, clock, idle: Mutex::default() })
+        Ok(Self { server, from, clock, idle: Idle::new() })
     }
 
     /// Connects, signs in, names the sender and goes: what is to be known of it. No letter is begun.
@@ -81,24 +84,15 @@ impl Smtp {
 
     /// A connection on which a letter can begin.
     async fn connection(&self) -> Result<AsyncSmtpConnection, SmtpError> {
-        while let Some(mut kept) = self.take_idle() {
-            // Servers close what waits for long.
-            if kept.command(Rset).await.is_ok() {
+        if let Some(mut kept) = self.idle.take(Instant::now()) {
+            if let Ok(Ok(_)) = timeout(STILL_THERE, kept.command(Rset)).await {
                 return Ok(kept);
             }
+            // What has become of one has most likely become of all (a server that closes what waits for long, a
+            // network that forgets it without a word): no letter has to find that out again.
+            self.idle.clear();
         }
         self.server.connect().await
-    }
-
-    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn keep(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < CONNECTIONS {
-            idle.push(connection);
-        }
     }
 
     /// Speaks with the server until it waits for the letter.
@@ -137,7 +131,7 @@ impl Carrier for Smtp {
             .unwrap_or_else(|_| Err(CarryError::Temporary("SMTP: the server does not answer".into())))?;
         match timeout(TAKING, connection.message(&message.formatted())).await {
             Ok(Ok(_)) => {
-                self.keep(connection);
+                self.idle.keep(connection, Instant::now());
                 Ok(())
             }
             Ok(Err(error)) if error.status().is_some() => Err(refused(&error)),

@@ -1,0 +1,74 @@
+//! Connections that wait for the next letter.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// As many as letters are on their way at once.
+const MOST: usize = 32;
+/// What stands between us and the server (NAT, firewalls) may forget a connection on which nothing is said, and tell
+/// nobody; some do so after two minutes.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Connections on which nothing is under way, and since when; the last one has waited for the shortest time.
+pub(super) struct Idle<C> {
+    kept: Mutex<Vec<(Instant, C)>>,
+}
+
+impl<C> Idle<C> {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { kept: Mutex::new(vec![]) }
+    }
+
+    /// The one that has waited for the shortest time. Those that have waited too long are closed.
+    pub(super) fn take(&self, now: Instant) -> Option<C> {
+        let mut kept = self.lock();
+        kept.retain(|(since, _)| now.duration_since(*since) < LONGEST);
+        kept.pop().map(|(_, connection)| connection)
+    }
+
+    /// Keeps this one, unless there are enough.
+    pub(super) fn keep(&self, connection: C, now: Instant) {
+        let mut kept = self.lock();
+        if kept.len() < MOST {
+            kept.push((now, connection));
+        }
+    }
+
+    /// Closes all.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, C)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_waited_for_a_minute_is_not_taken_up_again() {
+        let (idle, begun) = (Idle::new(), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        idle.keep("first", at(0));
+        idle.keep("second", at(30));
+        idle.keep("third", at(40));
+        assert_eq!(idle.take(at(59)), Some("third"));
+        assert_eq!(idle.take(at(61)), Some("second"));
+        assert_eq!(idle.take(at(61)), None);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_letters_are_on_their_way() {
+        let (idle, now) = (Idle::new(), Instant::now());
+        (0..100).for_each(|n| idle.keep(n, now));
+        assert_eq!(idle.take(now), Some(MOST - 1));
+        idle.clear();
+        assert_eq!(idle.take(now), None);
+    }
+}
