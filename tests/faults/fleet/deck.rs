@@ -1,6 +1,7 @@
 //! Which faults befall the fleet, and when.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::PROCESSES;
@@ -11,6 +12,9 @@ const SLOW: Weather = Weather::Slow(Duration::from_millis(150));
 
 /// How often each process is killed.
 const KILLS: usize = 3;
+/// How long a process or Redis stays dead, in milliseconds, and how long the network stays as it has turned.
+const DEAD: Range<u64> = 0..1500;
+const TURNED: Range<u64> = 1000..3000;
 
 /// Something that befalls the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +45,23 @@ pub fn shuffled(chance: &mut fastrand::Rng) -> Vec<Fault> {
 }
 
 impl Fault {
-    /// How many letters it can cut short, if a process has so many in flight.
-    pub fn is_kill_of_worker(self) -> bool {
-        matches!(self, Self::Kill(process) if process >= PROCESSES / 2)
+    /// From its beginning until it is put right.
+    pub fn lasts(self, chance: &mut fastrand::Rng) -> Duration {
+        Duration::from_millis(match self {
+            Self::Kill(_) | Self::KillRedis => chance.u64(DEAD),
+            Self::Network(..) => chance.u64(TURNED),
+            Self::Reset(_) => 0,
+        })
+    }
+
+    /// Whether a process that sends letters may not learn, or not tell, what became of those that it is sending.
+    pub fn cuts_letters_short(self) -> bool {
+        let works = |process| process >= PROCESSES / 2;
+        match self {
+            Self::Kill(process) => works(process),
+            Self::KillRedis => false,
+            Self::Network(whose, _) | Self::Reset(whose) => whose.is_none_or(works),
+        }
     }
 }
 
