@@ -82,7 +82,7 @@ async fn a_fleet_whose_processes_redis_and_network_fail_loses_nothing() {
     let Posted { marked, twice } = posted(&fleet.store, &fleet.ses).await;
     let report = format!(
         "\nseed {SEED}: {STUDENTS} students, {} faults\n{table}\nafter the last fault all answer after {answered:?}, \
-         and no job is late after {worked:?}\n{STUDENTS} letters, {} in flight at a fault, {} marked as sent possibly \
+         and no job is late after {worked:?} (late then: {late:?})\n{STUDENTS} letters, {} in flight at a fault, {} marked as sent possibly \
          twice, {} sent twice\n",
         deck.len(),
         fleet.in_flight.len(),
