@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
@@ -136,8 +137,12 @@ impl Guest {
         let _ = stream.set_nodelay(true);
         let (local, remote) = (LocalAddr(Addr::SocketAddr(local_addr)), RemoteAddr(Addr::SocketAddr(peer)));
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let busy = Busy::begin(place);
-            let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+            let (busy, more_comes) = (Busy::begin(place), !request.body().is_end_stream());
+            let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+            if more_comes {
+                let body = request.take_body();
+                request.set_body(arriving(body, place.clone()));
+            }
             let endpoint = endpoint.clone();
             async move {
                 let answer: hyper::Response<_> = endpoint.get_response(request).await.into();
@@ -149,6 +154,16 @@ impl Guest {
         // What ends a connection early is the peer's affair: it broke off, or did not speak HTTP.
         let _ = watcher.watch(connection).await;
     }
+}
+
+/// The body of a request. Until all of it is there its connection waits for its peer.
+fn arriving(body: poem::Body, place: Arc<Place>) -> poem::Body {
+    place.set(UNFINISHED);
+    let arrived = stream::poll_fn(move |_| {
+        place.state.store(BUSY, Ordering::Relaxed);
+        Poll::Ready(None)
+    });
+    poem::Body::from_bytes_stream(body.into_bytes_stream().chain(arrived))
 }
 
 /// All connections there are.
@@ -175,6 +190,8 @@ const BUSY: u64 = u64::MAX;
 const SILENT: u64 = 0;
 /// Waits for the head of a request, the first or the next, or for its answer to be taken up.
 const WAITING: u64 = 1;
+/// Waits for the rest of a request's body, whose time is limited elsewhere (`limits::BODY_TIME`).
+const UNFINISHED: u64 = 2;
 
 impl Place {
     fn set(&self, kind: u64) {
@@ -226,7 +243,8 @@ impl Hall {
         Some(Seat { hall: self.clone(), number, place })
     }
 
-    /// Sends away the one that has been silent, or else has waited, longest of those that `may_go`.
+    /// Sends away the one that has been silent, or else has waited, or else has left its body unfinished, longest of
+    /// those that `may_go`.
     fn make_room(&self, may_go: impl Fn(&Place) -> bool) -> bool {
         let mut places = self.places();
         let waiting = places.iter().filter(|(_, place)| may_go(place));
@@ -263,7 +281,11 @@ impl Hall {
     }
 
     fn patience(&self, kind: u64) -> Duration {
-        if kind == SILENT { self.limits.first_byte } else { self.limits.head }
+        match kind {
+            SILENT => self.limits.first_byte,
+            WAITING => self.limits.head,
+            _ => Duration::MAX,
+        }
     }
 
     /// The others end as soon as their request is answered.
@@ -338,7 +360,9 @@ struct Watched {
 
 impl Watched {
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) && self.place.waits().is_some() {
+        if matches!(written, Poll::Ready(Ok(1..)))
+            && self.place.waits().is_some_and(|(kind, _)| kind == WAITING)
+        {
             self.place.wait();
         }
         written

@@ -132,6 +132,23 @@ async fn silent_connections_make_room_for_those_who_speak() {
 }
 
 #[tokio::test]
+async fn unfinished_bodies_make_room_for_those_who_speak() {
+    let served = serve(impatient()).await;
+    let mut unfinished = Vec::new();
+    for _ in 0..200 {
+        let mut stream = served.connect().await;
+        let begun = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 50\r\n\r\n{";
+        // Whoever had to make room is gone.
+        let _ = stream.write_all(begun.as_bytes()).await;
+        unfinished.push(stream);
+    }
+    for _ in 0..20 {
+        served.answers().await;
+    }
+    assert_eq!(everything(&mut unfinished[0]).await, "", "the first to leave one has made room");
+}
+
+#[tokio::test]
 async fn an_over_long_head_gets_431() {
     let served = serve(impatient()).await;
     let long = format!("GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: {}\r\n\r\n", "x".repeat(20 * 1024));
