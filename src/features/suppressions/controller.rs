@@ -169,7 +169,8 @@ impl From<ReceiveError> for Failure<NotificationRefused> {
                 NotificationRefused::NotBelieved(problem).into()
             }
             ReceiveError::Unreachable(why) => {
-                tracing::error!(%why, "a notification can't be checked");
+                // No error: strangers can cause it, too.
+                tracing::warn!(%why, "a notification can't be checked");
                 Self::shared(busy(LATER))
             }
             ReceiveError::Store(error) => Self::shared(unavailable(error)),

@@ -93,8 +93,15 @@ fn is_about(address: &Url, topic: &str) -> bool {
     topics.next().is_some_and(|named| named == topic) && topics.next().is_none()
 }
 
+/// The longest address that we follow or remember. SNS's own have about 100 characters, and with the token of a
+/// subscription 500.
+const LONGEST_ADDRESS: usize = 1024;
+
 /// `https://<host of the topic>/…`, and nothing else that could lead elsewhere.
 fn own(address: &str, topic: &str) -> Option<Url> {
+    if address.len() > LONGEST_ADDRESS {
+        return None;
+    }
     let url = Url::parse(address).ok()?;
     let anonymous = url.username().is_empty() && url.password().is_none();
     let plain = url.scheme() == "https" && url.port().is_none() && url.fragment().is_none();
@@ -158,6 +165,9 @@ mod tests {
         let in_china = "https://sns.cn-north-1.amazonaws.com/x.pem";
         assert!(certificate(in_china, "arn:aws-cn:sns:cn-north-1:1:bounces").is_none());
         assert!(certificate("https://sns.ca-central-1.amazonaws.com/x.pem", "bounces").is_none());
+        let named =
+            |name: &str| certificate(&format!("https://sns.ca-central-1.amazonaws.com/{name}.pem"), TOPIC);
+        assert!(named(&"x".repeat(100)).is_some() && named(&"x".repeat(2000)).is_none());
     }
 
     #[test]
