@@ -4,7 +4,7 @@
 //! and without locks.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Shared {
             if !self.trusts(client) {
                 break;
             }
-            let Ok(address) = address.trim().parse::<IpAddr>() else { break };
+            let Some(address) = forwarded(address.trim()) else { break };
             client = address.to_canonical();
         }
         client
@@ -65,6 +65,13 @@ impl Shared {
     fn trusts(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|net| net.contains(&address))
     }
+}
+
+/// An address as proxies write it: some add the port, and brackets where it is one of IPv6.
+fn forwarded(address: &str) -> Option<IpAddr> {
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    let with_port = || address.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port)
 }
 
 /// Whoever is connected; this machine where nobody is (tests without a socket).

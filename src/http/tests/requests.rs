@@ -171,6 +171,9 @@ async fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
     assert_eq!(seen("198.51.100.1, 203.0.113.9, 10.1.2.3").await, "\"203.0.113.9\"");
     assert_eq!(seen("forged, 203.0.113.9").await, "\"203.0.113.9\"");
     assert_eq!(seen("::ffff:203.0.113.9").await, "\"203.0.113.9\"");
+    assert_eq!(seen("203.0.113.9:8080, 10.1.2.3:443").await, "\"203.0.113.9\"");
+    assert_eq!(seen("[2001:db8::1]:8080").await, seen("2001:db8::1").await);
+    assert_eq!(seen("[2001:db8::1]").await, "\"2001:db8::1\"");
     assert_eq!(seen("nonsense").await, "\"127.0.0.1\"");
 }
 
