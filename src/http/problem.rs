@@ -177,10 +177,16 @@ pub fn too_many(retry_after: Duration) -> poem::Error {
     poem::Error::from_response(response)
 }
 
+/// How soon it is worth while to ask a store again that was away: elections and restarts take some seconds.
+const STORE_BACK: Duration = Duration::from_secs(5);
+
 /// 503: the store can't answer now. What it said goes to the log.
 pub fn unavailable(error: StoreError) -> poem::Error {
     tracing::error!(%error, "the store failed");
-    unavailable_for_now()
+    match error {
+        StoreError::Failed(_) => busy(STORE_BACK),
+        _ => unavailable_for_now(),
+    }
 }
 
 /// The same where what failed has been logged.

@@ -106,11 +106,19 @@ impl poem_openapi::types::Example for Readiness {
     }
 }
 
+/// Seconds after which a store that was away may be back.
+const LOOK_AGAIN: u64 = 5;
+
 #[derive(ApiResponse)]
 enum ReadinessRefused {
     /// Not ready: the store can't be read.
     #[oai(status = 503)]
-    NotReady(ProblemJson),
+    NotReady(
+        ProblemJson,
+        /// In how many seconds it is worth while to look again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
 }
 
 impl From<NotReady> for Failure<ReadinessRefused> {
@@ -120,7 +128,7 @@ impl From<NotReady> for Failure<ReadinessRefused> {
             NotReady::StoreSlow => "The store doesn't answer in time.",
         };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail);
-        ReadinessRefused::NotReady(ProblemJson(problem)).into()
+        ReadinessRefused::NotReady(ProblemJson(problem), LOOK_AGAIN).into()
     }
 }
 

@@ -193,7 +193,12 @@ impl Subscriber for Mailer {
         faults::point("mail.after-carry");
         let state = self.settle(&mail.id, &outcome).await?;
         faults::point("mail.after-settle");
-        tracing::info!(mail = mail.id, template = mail.template, ?state, "letter");
+        tracing::info!(
+            mail = mail.id,
+            template = mail.template,
+            state = state.map(tracing::field::debug),
+            "letter"
+        );
         result
     }
 }
