@@ -24,8 +24,9 @@ enum Place {
 /// # Errors
 /// If a store can't be opened or is served, the target isn't empty, or the two differ at the end.
 pub(super) async fn run(from: Option<String>, to: Option<String>) -> Result<(), Failed> {
-    let source = open_source(source(from)?).await?;
-    let target = open_target(target(to)?).await?;
+    let (source, target) = (source(from)?, target(to)?);
+    let source = open_source(source).await?;
+    let target = open_target(target).await?;
     let schemas = schemas();
     let documents = source.documents(&schemas).await.map_err(Failed::because)?;
     let bar = ProgressBar::new(documents).with_style(
@@ -54,7 +55,7 @@ fn table(copied: &[Copied]) -> Table {
 
 fn source(from: Option<String>) -> Result<Place, Failed> {
     match from {
-        Some(from) => Ok(place(from)),
+        Some(from) => place("--from", from),
         None => Ok(Place::File(run::configuration()?.data.join(STORE_FILE))),
     }
 }
@@ -62,21 +63,40 @@ fn source(from: Option<String>) -> Result<Place, Failed> {
 fn target(to: Option<String>) -> Result<Place, Failed> {
     let missing = || Failed("where to? Give --to, or set ORIENTATION_MONGODB_URI".into());
     match to {
-        Some(to) => Ok(place(to)),
+        Some(to) => place("--to", to),
         None => run::configuration()?.mongodb.map(Place::Mongo).ok_or_else(missing),
     }
 }
 
-/// An address, a file that ends in `.db`, or else a folder.
-fn place(written: String) -> Place {
-    if written.starts_with("mongodb://") || written.starts_with("mongodb+srv://") {
-        return Place::Mongo(Secret::new(written));
+/// An address, a file that ends in `.db`, or else a folder. A mistyped address is refused without being quoted: a
+/// password may stand in it.
+fn place(option: &str, written: String) -> Result<Place, Failed> {
+    if let Some(address) = mongo(&written) {
+        return Ok(Place::Mongo(Secret::new(address)));
+    }
+    if is_address(&written) {
+        return Err(Failed(format!(
+            "{option} is an address, but not one of MongoDB: that begins with mongodb:// or mongodb+srv://"
+        )));
     }
     let path = PathBuf::from(written);
     match path.extension() {
-        Some(extension) if extension == "db" => Place::File(path),
-        _ => Place::File(path.join(STORE_FILE)),
+        Some(extension) if extension == "db" => Ok(Place::File(path)),
+        _ => Ok(Place::File(path.join(STORE_FILE))),
     }
+}
+
+/// An address of MongoDB, with the scheme in small letters, as the driver wants it.
+fn mongo(written: &str) -> Option<String> {
+    let (scheme, rest) = written.trim_start().split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    matches!(&*scheme, "mongodb" | "mongodb+srv").then(|| format!("{scheme}://{rest}"))
+}
+
+/// Whether an address is meant, however it is mistyped.
+fn is_address(written: &str) -> bool {
+    let scheme = written.trim_start().split(':').next().unwrap_or_default().to_ascii_lowercase();
+    written.contains("://") || (written.contains(':') && matches!(&*scheme, "mongodb" | "mongodb+srv"))
 }
 
 async fn open_source(place: Place) -> Result<Store, Failed> {
@@ -111,14 +131,33 @@ mod tests {
 
     #[test]
     fn a_store_is_an_address_a_file_or_a_folder() {
-        let file = |written: &str| match place(written.to_owned()) {
-            Place::File(path) => path,
-            Place::Mongo(_) => panic!("{written}"),
+        let file = |written: &str| match place("--from", written.to_owned()) {
+            Ok(Place::File(path)) => path,
+            _ => panic!("{written}"),
         };
         assert_eq!(file("data"), Path::new("data").join("orientation.db"));
         assert_eq!(file("backup/monday.db"), Path::new("backup/monday.db"));
-        for address in ["mongodb://127.0.0.1/x", "mongodb+srv://cluster0.example.net/x"] {
-            assert!(matches!(place(address.to_owned()), Place::Mongo(_)), "{address}");
+        assert_eq!(file("monday: mongodb"), Path::new("monday: mongodb").join("orientation.db"));
+        for address in
+            ["mongodb://127.0.0.1/x", "mongodb+srv://cluster0.example.net/x", "MongoDB://u:P@host/X"]
+        {
+            let Ok(Place::Mongo(read)) = place("--to", address.to_owned()) else { panic!("{address}") };
+            let (_, rest) = address.split_once("://").unwrap();
+            assert!(read.expose().starts_with("mongodb") && read.expose().ends_with(rest), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_address_is_no_folder_and_is_not_quoted() {
+        for written in [
+            "mongo://u:HUNTER2@127.0.0.1/x",
+            "mongodb+srv ://u:HUNTER2@127.0.0.1/x",
+            "mongodb:/u:HUNTER2@127.0.0.1/x",
+            "MongoDB:u:HUNTER2@127.0.0.1/x",
+            "://u:HUNTER2@127.0.0.1/x.db",
+        ] {
+            let Err(Failed(why)) = place("--to", written.to_owned()) else { panic!("{written}") };
+            assert!(why.contains("--to") && why.contains("mongodb://") && !why.contains("HUNTER2"), "{why}");
         }
     }
 }
