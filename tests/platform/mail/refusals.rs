@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use orientation::platform::mail::{Carrier, CarryError, Ses};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::ses::account;
 use super::smtp::carrier;
@@ -47,6 +49,46 @@ async fn of_ses() {
     let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
     assert_eq!(meaning(&carried), "taken");
     assert_eq!(double.times()["hello:1"], 2, "nothing was repeated by the SDK");
+}
+
+/// Where somebody gives every request the same answer over HTTP.
+async fn always(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_check_of_ses_says_is_a_sentence_without_what_came_with_the_answer() {
+    let cases = [
+        (
+            "HTTP/1.1 400 Bad Request\r\nX-Hidden: hidden\r\nContent-Length: 6\r\n\r\nhidden",
+            "status 400, without a code",
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\nx-amzn-errortype: BadRequestException\r\nX-Hidden: hidden\r\n\
+             Content-Length: 20\r\n\r\n{\"message\":\"hidden\"}",
+            "BadRequestException, status 400",
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 34\r\n\r\n{\"__type\":\"hidden\\n of some server\"}",
+            "status 400, without a code",
+        ),
+        ("HTTP/1.1 200 OK\r\nX-Hidden: hidden\r\nContent-Length: 6\r\n\r\nhidden", "SES"),
+        ("SSH-2.0-hidden\r\n", "SES could not be asked"),
+    ];
+    for (answer, expected) in cases {
+        let ses = Ses::new(&account(&always(answer).await, sender())).await;
+        let why = ses.check(1.0).await.expect_err("no account");
+        assert!(why.contains(expected) && !why.contains("hidden"), "{answer}: {why}");
+        assert!(!why.contains(['\n', '{']) && why.len() < 120, "{answer}: {why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

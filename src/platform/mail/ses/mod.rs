@@ -14,7 +14,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::config::{Credentials, Region};
-use aws_sdk_sesv2::error::{BuildError, DisplayErrorContext};
+use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::operation::get_account::GetAccountOutput;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{
@@ -62,7 +62,7 @@ impl Ses {
     /// What is wrong, in a sentence for operators.
     pub async fn check(&self, rate: f64) -> Result<Vec<String>, String> {
         let account = self.client.get_account().send().await;
-        judge(&account.map_err(|error| format!("SES: {}", DisplayErrorContext(&error)))?, rate)
+        judge(&account.map_err(|error| refusals::unchecked(&error))?, rate)
     }
 
     async fn send(&self, mail: &Mail, content: EmailContent) -> Result<(), CarryError> {

@@ -1,9 +1,10 @@
-//! What it means for the letter when SES does not say yes.
+//! What it means for the letter, and to operators, when SES does not say yes.
 
 use std::error::Error;
 
 use aws_sdk_sesv2::config::http::HttpResponse;
-use aws_sdk_sesv2::error::{ConnectorError, SdkError};
+use aws_sdk_sesv2::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::get_account::GetAccountError;
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 
 use super::chain;
@@ -32,8 +33,37 @@ pub(super) fn told(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError
 }
 
 fn not_sent(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError {
+    CarryError::Temporary(not_asked(error))
+}
+
+fn not_asked(error: &(dyn Error + 'static)) -> String {
     let last = chain(error).last().map(ToString::to_string).unwrap_or_default();
-    CarryError::Temporary(format!("SES could not be asked: {last}"))
+    format!("SES could not be asked: {last}")
+}
+
+/// Why SES has not told what the account may do, in a sentence. Of what came with the answer it holds status and code
+/// only.
+pub(super) fn unchecked(error: &SdkError<GetAccountError, HttpResponse>) -> String {
+    match error {
+        SdkError::ServiceError(refused) => {
+            let status = refused.raw().status().as_u16();
+            match refused.err().code().filter(|code| is_code(code)) {
+                Some(code) => format!("SES refuses to tell of the account: {code}, status {status}"),
+                None => format!("SES refuses to tell of the account: status {status}, without a code"),
+            }
+        }
+        SdkError::ResponseError(unreadable) => {
+            let status = unreadable.raw().status().as_u16();
+            format!("what answers with status {status} can't be understood as SES")
+        }
+        SdkError::TimeoutError(_) => "SES did not answer in time".into(),
+        _ => not_asked(error),
+    }
+}
+
+/// Whether it is a name such as AWS's codes are, and not what some other server has written.
+fn is_code(code: &str) -> bool {
+    (1..=100).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// Whether the request never left: no connection came about, or there were no credentials to sign it with. Whatever
