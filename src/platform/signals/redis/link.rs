@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Msg, PushInfo, PushKind};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, Msg, PushInfo, PushKind, RedisError};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +105,7 @@ impl Link {
     /// A sentence on why the server can't be used.
     pub async fn try_once(&self) -> Result<Connection, String> {
         let connecting = timeout(CONNECTING, self.connect()).await;
-        connecting.map_err(|_| "it did not answer in time".to_owned())?.map_err(|error| error.to_string())
+        connecting.map_err(|_| "it did not answer in time".to_owned())?.map_err(sentence)
     }
 
     /// The same, and from then on the connection is used.
@@ -214,7 +214,17 @@ impl Link {
 /// Waits for an answer, but not long.
 pub(super) async fn in_time<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> Result<T, String> {
     let answer = timeout(PATIENCE, answer).await.map_err(|_| "it did not answer in time".to_owned())?;
-    answer.map_err(|error| error.to_string())
+    answer.map_err(sentence)
+}
+
+/// Why, in one line. Of what is no Redis the driver tells the bytes that it stumbled over.
+fn sentence(error: RedisError) -> String {
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::RESP3NotSupported => {
+            "what answers there does not speak RESP3, as Redis 6 and later do".into()
+        }
+        _ => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+    }
 }
 
 fn lament(why: &str) {

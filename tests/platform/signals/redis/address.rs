@@ -1,6 +1,8 @@
 //! Which addresses are taken, and what is said of the others.
 
 use orientation::platform::signals::{Redis, RedisError, Signals, SignalsState};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::server::Server;
 use super::{prefix, process, secret};
@@ -40,6 +42,30 @@ async fn a_check_says_what_is_wrong_and_not_with_which_password() {
     let nobody = Server::new(&[]);
     let why = Redis::check(&secret(&nobody.url()), "p:").await.unwrap_err().to_string();
     assert!(why.contains("refused"), "{why}");
+}
+
+#[tokio::test]
+async fn what_is_no_redis_is_told_in_one_sentence() {
+    for answer in [
+        "HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\n\r\nhidden",
+        "SSH-2.0-hidden\r\n",
+        "<html>\nhidden\n</html>",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("redis://{}", listener.local_addr().unwrap());
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let address = secret(&address);
+        let why = tokio::select! {
+            checked = Redis::check(&address, "p:") => checked.unwrap_err().to_string(),
+            () = answering => unreachable!(),
+        };
+        assert!(why.contains("does not speak RESP3") && !why.contains(['\n', '`']), "{answer}: {why}");
+    }
 }
 
 #[tokio::test]
