@@ -18,6 +18,9 @@ use crate::platform::tls::choose_cryptography;
 /// The database that an address without a path means.
 const DATABASE: &str = "orientation";
 
+/// The server's own databases: there are no transactions in them.
+const OF_THE_SERVER: [&str; 3] = ["admin", "config", "local"];
+
 /// How long a call looks for a server that it can go to. An election takes some seconds; while nobody answers,
 /// requests fail after this and can be told to come back.
 const SELECTION: Duration = Duration::from_secs(5);
@@ -48,6 +51,9 @@ pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
     let options = options(uri).await?;
     let hosts = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let name = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
+    if OF_THE_SERVER.contains(&&*name) {
+        return Err(of_the_server(&name));
+    }
     let client = Client::with_options(options).map_err(|error| unusable(&hosts, &reason(&error)))?;
     let db = client.database(&name);
     let hello = timeout(CALL, db.run_command(doc! { "hello": 1 }).into_future())
@@ -99,6 +105,14 @@ fn standing_alone(hosts: &str) -> StoreError {
     StoreError::Unusable(format!(
         "the MongoDB at {hosts} stands alone, and has no transactions: make it a replica set, which may have one \
          member (start mongod with --replSet rs0, then run rs.initiate() once in mongosh)"
+    ))
+}
+
+fn of_the_server(name: &str) -> StoreError {
+    StoreError::Unusable(format!(
+        "the address of MongoDB names the database {name}, which is the server's own and has no transactions: write \
+         another after the host, such as mongodb://host/orientation?authSource=admin, where authSource is the \
+         database that knows the user"
     ))
 }
 
@@ -173,6 +187,19 @@ mod tests {
         assert_eq!(options.retry_writes, Some(true));
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         assert_eq!(options.selection_criteria, Some(primary));
+    }
+
+    #[tokio::test]
+    async fn the_servers_own_databases_are_refused() {
+        for name in OF_THE_SERVER {
+            let address = format!("mongodb://ana:s3cret@127.0.0.1:1/{name}");
+            let refused = open(&address).await.unwrap_err().to_string();
+            assert!(
+                refused.contains(&format!("the database {name}, which is the server's own")),
+                "{refused}"
+            );
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
     }
 
     #[tokio::test]
