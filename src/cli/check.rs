@@ -57,8 +57,7 @@ fn keys() -> Table {
     table.set_header(["key", "value", "meaning"]);
     for key in KEYS {
         let value = match environment.get(key.name).filter(|value| !value.is_empty()) {
-            Some(_) if key.is_secret() => "set".to_owned(),
-            Some(value) => value.clone(),
+            Some(value) => key.shown(value).to_owned(),
             None => format!("{} (default)", key.default),
         };
         table.add_row([key.name, &value, key.meaning]);

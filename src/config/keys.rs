@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{reader, site};
 use crate::kernel::Secret;
 
 /// One key of the environment, told for people.
@@ -48,6 +49,9 @@ pub(super) const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// digits only, so that one is never taken for the other.
 pub const SANDBOX_SECRET: &str = "whsec_sandbox_";
 
+/// Characters of a secret key of AWS. Its id has half as many.
+const AWS_KEY_LENGTH: usize = 40;
+
 /// Every key that is read, in the order in which people meet them.
 pub const KEYS: &[Key] = &[
     Key {
@@ -67,7 +71,7 @@ pub const KEYS: &[Key] = &[
         name: MONGODB_URI,
         default: "",
         form: "an address such as mongodb://user:password@host/orientation?replicaSet=rs0 or mongodb+srv://…; the \
-               path names the database, otherwise it is orientation",
+               path names the database (not admin, config or local), otherwise it is orientation",
         meaning: "The MongoDB that is the store, for any number of processes: a replica set or a sharded cluster. \
                   Not set: the embedded store.",
     },
@@ -210,7 +214,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: METRICS_LISTEN,
         default: "",
-        form: "an IP address and a port, such as 127.0.0.1:9464",
+        form: "an IP address and a port, such as 127.0.0.1:9464; not where the service listens; port 0 is any free one",
         meaning: "Where metrics can be read at /metrics, in the format of Prometheus; nothing else is served there. \
                   Not set: nowhere.",
     },
@@ -227,6 +231,22 @@ impl Key {
     pub fn is_secret(&self) -> bool {
         [KEY_RING, WEBHOOK_SECRETS, SECRET_KEY, MONGODB_URI, REDIS_URL, SMTP_URL, AWS_KEY, AWS_TOKEN]
             .contains(&self.name)
+    }
+
+    /// What may be shown of the key's value: all of it, or only that it is set. What can't be read may be a secret in
+    /// the wrong place, or an address with a password.
+    pub fn shown<'a>(&self, value: &'a str) -> &'a str {
+        let value = value.trim();
+        let harmless = match self.name {
+            _ if self.is_secret() => return "set",
+            PUBLIC_URL | FRONTEND_URL | STRIPE_API_BASE | AWS_ENDPOINT | OTLP_ENDPOINT => {
+                site::parse(value).is_ok()
+            }
+            SES_TOPICS => reader::topics(value).is_ok(),
+            AWS_KEY_ID => value.len() < AWS_KEY_LENGTH && value.bytes().all(|b| b.is_ascii_alphanumeric()),
+            _ => !(value.contains("://") && value.contains('@')),
+        };
+        if harmless { value } else { "set, but not shown: it may hold a secret" }
     }
 }
 

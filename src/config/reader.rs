@@ -76,6 +76,11 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     let mail = mail(&mut reader);
     let metrics_listen = reader.read(keys::METRICS_LISTEN, optional(address));
     let otlp = reader.read(keys::OTLP_ENDPOINT, optional(site::parse));
+    if let (Some(listen), Some(Some(metrics))) = (listen, metrics_listen)
+        && collide(listen, metrics)
+    {
+        reader.refuse(keys::METRICS_LISTEN, "the service itself listens there (ORIENTATION_LISTEN)");
+    }
 
     let derived_url = listen.map(site::of_address);
     let public_url = given_url.clone().and_then(|given| given.or(derived_url.clone()));
@@ -293,6 +298,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "it is not an IP address and a port".to_owned())
 }
 
+/// Whether only one of the two can be listened on. Port 0 is any free one.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || (everywhere && one.is_ipv4() == other.is_ipv4()))
+}
+
 /// `Name <address>`, or the address alone.
 fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
     let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
@@ -313,7 +326,7 @@ fn mail_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn topics(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
     let right = |item: &str| {
         let parts: Vec<_> = item.split(':').collect();
         parts.len() == 6
@@ -321,18 +334,26 @@ fn topics(text: &str) -> Result<Vec<String>, String> {
             && parts[2] == "sns"
             && parts.iter().all(|part| !part.is_empty())
     };
-    match items(text).find(|item| !right(item)) {
-        Some(item) => Err(format!("`{item}` is no topic of SNS")),
+    // What is no topic may be a secret that belongs elsewhere: it is not quoted.
+    match items(text).position(|item| !right(item)) {
+        Some(i) => Err(format!("entry {} is no topic of SNS", i + 1)),
         None => Ok(items(text).map(str::to_owned).collect()),
     }
 }
 
+/// A path is told and shown, and a password may stand in an address.
+fn no_address(path: &str) -> Result<(), String> {
+    if path.contains("://") { Err("it is an address, and no path on this machine".into()) } else { Ok(()) }
+}
+
 fn folder(text: &str) -> Result<PathBuf, String> {
+    no_address(text)?;
     let path = PathBuf::from(text);
     if path.exists() && !path.is_dir() { Err("it is a file".into()) } else { Ok(path) }
 }
 
 fn event(path: &str) -> Result<Event, String> {
+    no_address(path)?;
     let text = std::fs::read_to_string(Path::new(path)).map_err(|e| format!("{path} can't be read ({e})"))?;
     Event::parse(&text).map_err(|bad| bad.in_file(path))
 }
@@ -379,7 +400,10 @@ fn proxies(text: &str) -> Result<Vec<IpNet>, String> {
     let network =
         |item: &str| item.parse().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from)).ok();
     items(text)
-        .map(|item| network(item).ok_or_else(|| format!("`{item}` is neither an address nor a network")))
+        .enumerate()
+        .map(|(i, item)| {
+            network(item).ok_or_else(|| format!("entry {} is neither an address nor a network", i + 1))
+        })
         .collect()
 }
 

@@ -88,10 +88,68 @@ fn no_refusal_repeats_a_secret() {
         ("AWS_SECRET_ACCESS_KEY", "hidden"),
         ("ORIENTATION_KEYS", "a:ticket:hidden"),
         ("ORIENTATION_LIMITS", "0"),
+        ("ORIENTATION_SES_TOPICS", "whsec_hidden"),
+        ("ORIENTATION_TRUSTED_PROXIES", "http://user:hidden@proxy"),
+        ("ORIENTATION_EVENT", "https://user:hidden@host/event.toml"),
+        ("ORIENTATION_DATA", "mongodb://user:hidden@host/orientation"),
+        ("ORIENTATION_LOG", "http://user:hidden@host"),
+        ("ORIENTATION_PUBLIC_URL", "http://user:hidden@127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hidden@127.0.0.1:1"),
     ]))
     .unwrap_err()
     .to_string();
     assert!(!told.contains("hidden"), "{told}");
+}
+
+#[test]
+fn no_key_shows_a_password_or_a_secret_in_the_wrong_place() {
+    let shown = |name: &str, value| KEYS.iter().find(|key| key.name == name).unwrap().shown(value).to_owned();
+    for Key { name, .. } in KEYS {
+        for address in
+            ["http://user:hidden@127.0.0.1:1", " HTTPS://hidden@host", "hidden://user:hidden@host/x"]
+        {
+            let shown = shown(name, address);
+            assert!(shown.starts_with("set") && !shown.contains("hidden"), "{name}: {shown}");
+        }
+    }
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http:user:hidden@127.0.0.1:1"),
+        ("STRIPE_API_BASE", "sk_live_hidden"),
+        ("ORIENTATION_SES_TOPICS", "whsec_hidden"),
+        ("ORIENTATION_SES_TOPICS", "arn:aws:sns:ca-central-1:123456789012:bounces,whsec_hidden"),
+        ("AWS_ACCESS_KEY_ID", "hiddenhiddenhiddenhiddenhiddenhiddenhidd"),
+    ] {
+        assert!(!shown(name, value).contains("hidden"), "{name}: {value}");
+    }
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+        ("ORIENTATION_SES_TOPICS", "arn:aws:sns:ca-central-1:123456789012:bounces"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("ORIENTATION_LISTEN", "127.0.0.1:3000"),
+        FROM,
+    ] {
+        assert_eq!(shown(name, value), value);
+    }
+}
+
+#[test]
+fn metrics_are_not_read_where_the_service_listens() {
+    let both = |listen, metrics| [("ORIENTATION_LISTEN", listen), ("ORIENTATION_METRICS_LISTEN", metrics)];
+    for (listen, metrics) in [
+        ("127.0.0.1:9464", "127.0.0.1:9464"),
+        ("[::1]:9464", "[::1]:9464"),
+        ("127.0.0.1:9464", "0.0.0.0:9464"),
+    ] {
+        assert_eq!(bad_keys(&both(listen, metrics)), ["ORIENTATION_METRICS_LISTEN"], "{listen} {metrics}");
+    }
+    assert_eq!(bad_keys(&[("ORIENTATION_METRICS_LISTEN", "127.0.0.1:3000")]), ["ORIENTATION_METRICS_LISTEN"]);
+    for (listen, metrics) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:3000", "127.0.0.1:9464"),
+        ("127.0.0.1:9464", "127.0.0.2:9464"),
+    ] {
+        assert!(config(&both(listen, metrics)).metrics_listen.is_some(), "{listen} {metrics}");
+    }
 }
 
 const FROM: (&str, &str) = ("ORIENTATION_MAIL_FROM", "Orientation Week <orientation@example.edu>");
