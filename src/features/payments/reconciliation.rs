@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
 use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step};
-use super::service::{ASKED, Payments, Received, SKEW, told};
+use super::service::{ASKED, Payments, Received, SKEW, say_unknown, told};
 use crate::kernel::Timestamp;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
@@ -185,9 +185,8 @@ impl Payments {
         let Some(session) = attempt.session.as_ref().filter(|_| awaited) else { return Ok(None) };
         match self.0.gateway.retrieve(session).await? {
             None => {
-                if let Some(event) = self.told_nothing(order, session) {
-                    self.settle(ASKED, &event).await?;
-                }
+                // Asked again: a wrong key may be put right, and then what was paid meanwhile is found.
+                say_unknown(order);
                 Ok(Some(Found::Unknown))
             }
             Some(checkout) => Ok(self.take_in_standing(order, attempt.number, &checkout).await?),

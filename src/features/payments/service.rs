@@ -242,16 +242,11 @@ impl Payments {
         Ok(self.0.store.get(&order.id).await?)
     }
 
-    /// The gateway doesn't know the last attempt's checkout, which it gave us: the key is of another account or another
-    /// mode than the one that opened it. What was paid there nobody here can see, so somebody has to look. Once it can't
-    /// be paid there any more it counts as ended, or the order could never be paid; one whose money is on its way stays.
-    pub(super) fn told_nothing(&self, order: &Order, session: &str) -> Option<PaymentEvent> {
+    /// The gateway doesn't know the last attempt's checkout, which it gave us. Once it can't be paid there any more it
+    /// counts as ended for whoever wants to pay, or the order could never be paid; one whose money is on its way stays.
+    fn told_nothing(&self, order: &Order, session: &str) -> Option<PaymentEvent> {
+        say_unknown(order);
         let attempt = order.attempt();
-        tracing::error!(
-            order = order.id,
-            attempt = attempt.number,
-            "the gateway doesn't know the checkout of an order"
-        );
         let over = self.0.clock.now() > attempt.expires_at.plus(SKEW);
         (over && attempt.state == AttemptState::Live).then(|| PaymentEvent {
             id: format!("unknown:{session}"),
@@ -512,6 +507,13 @@ pub(super) fn told(order: &str, number: u32, checkout: &Checkout) -> Option<Paym
 fn seen(event: &str, kind: &str, order: Option<&str>, now: Timestamp) -> StripeEvent {
     let order = order.map(str::to_owned);
     StripeEvent { id: event.to_owned(), kind: kind.to_owned(), order, received_at: now }
+}
+
+/// The key is of another account, or of another mode, than the one that opened the checkout. What was paid there nobody
+/// here can see: somebody has to look.
+pub(super) fn say_unknown(order: &Order) {
+    let (order, attempt) = (&order.id, order.attempt().number);
+    tracing::error!(order, attempt, "the gateway doesn't know the checkout of an order");
 }
 
 #[cfg(test)]

@@ -415,19 +415,17 @@ fn after_the_end(shop: &Shop, order: &Order, span: Duration) {
 }
 
 #[tokio::test]
-async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at_and_ends_with_its_time() {
+async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at_and_is_asked_about_again() {
     let shop = Shop::open().await;
     let order = of_another_account(&shop).await;
     assert_eq!(shop.asked().await, [Found::Unknown]);
     assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Open, (0, 0)));
-    after_the_end(&shop, &order, Duration::from_secs(5 * 60));
+    after_the_end(&shop, &order, Duration::from_secs(3600));
     let all = async || shop.payments.reconcile(Scope::All).await.expect("it answers");
-    assert_eq!(all().await.findings.len(), 1);
-    assert_eq!(shop.read(&order).await.state, OrderState::Open, "the two clocks may differ");
-    shop.clock.advance(Duration::from_secs(1));
-    assert_eq!(all().await.findings[0].found, Found::Unknown);
-    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Expired, (0, 1)));
-    assert_eq!(all().await.asked, 0);
+    for _ in 0..2 {
+        assert_eq!(all().await.findings[0].found, Found::Unknown);
+    }
+    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Open, (0, 0)));
 }
 
 #[tokio::test]
