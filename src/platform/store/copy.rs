@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
+use super::backend::BackendTx;
 use super::error::Result;
 use super::{Filter, Format, Query, Schema, Store, StoreError, json};
 
@@ -140,17 +141,29 @@ impl Store {
         let page = documents.iter().map(rewritten).collect::<Result<Vec<_>>>()?;
         let give_up = Instant::now() + PATIENCE;
         loop {
-            match self.insert_all(schema.collection, page.clone()).await {
-                Err(StoreError::Conflict) if Instant::now() < give_up => sleep(PAUSE).await,
-                ended => return ended,
+            let nothing_kept = match self.insert_all(schema.collection, page.clone()).await {
+                Ok(tx) => match tx.commit().await {
+                    Err(error @ StoreError::Conflict) => error,
+                    ended => return ended,
+                },
+                Err(error @ (StoreError::Conflict | StoreError::Failed(_))) => error,
+                Err(error) => return Err(error),
+            };
+            if Instant::now() > give_up {
+                return Err(nothing_kept);
             }
+            sleep(PAUSE).await;
         }
     }
 
-    async fn insert_all(&self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
+    async fn insert_all(
+        &self,
+        collection: &'static str,
+        documents: Vec<(String, Vec<u8>)>,
+    ) -> Result<Box<dyn BackendTx>> {
         let mut tx = self.backend.begin().await?;
         tx.insert_all(collection, documents).await?;
-        tx.commit().await
+        Ok(tx)
     }
 
     async fn checked(&self, schema: &Schema) -> Result<Copied> {

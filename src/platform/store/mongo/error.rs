@@ -1,6 +1,8 @@
 //! What the driver's errors mean.
 
-use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
+use mongodb::error::{
+    Error, ErrorKind, IndexedWriteError, InsertManyError, TRANSIENT_TRANSACTION_ERROR, WriteFailure,
+};
 
 use super::super::StoreError;
 
@@ -20,7 +22,7 @@ pub(super) fn failed(error: Error) -> StoreError {
 
 /// Whether the server has said so, and not the network.
 pub(super) fn is_answer(error: &Error) -> bool {
-    matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_))
+    matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_) | ErrorKind::InsertMany(_))
 }
 
 /// Whether the transaction may succeed if it runs again: another wrote the same, or the connection was lost. Whoever
@@ -37,8 +39,16 @@ fn duplicate(error: &Error) -> Option<&str> {
             Some(&write.message)
         }
         ErrorKind::Command(command) if command.code == DUPLICATE_KEY => Some(&command.message),
+        ErrorKind::InsertMany(several) => {
+            first(several).filter(|write| write.code == DUPLICATE_KEY).map(|write| &*write.message)
+        }
         _ => None,
     }
+}
+
+/// Why the first of several documents was not taken; then none is.
+fn first(several: &InsertManyError) -> Option<&IndexedWriteError> {
+    several.write_errors.as_ref()?.first()
 }
 
 /// The index in "E11000 duplicate key error collection: db.jobs index: jobs_waiting dup key: { … }".
@@ -66,6 +76,9 @@ pub(super) fn reason(error: &Error) -> String {
             told(write.code, write.code_name.as_deref().unwrap_or_default())
         }
         ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => told(concern.code, &concern.code_name),
+        ErrorKind::InsertMany(several) if let Some(write) = first(several) => {
+            told(write.code, write.code_name.as_deref().unwrap_or_default())
+        }
         _ => "the driver could not carry out the call".into(),
     }
 }
@@ -77,6 +90,16 @@ fn told(code: i32, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_taken_key_among_several_documents_is_a_duplicate_too() {
+        let sentence = "E11000 duplicate key error collection: a.b index: things_by_email dup key: { x: 1 }";
+        let write = serde_json::json!({ "index": 3, "code": 11000, "errmsg": sentence });
+        let several = serde_json::json!({ "writeErrors": [write], "writeConcernError": null });
+        let error = Error::from(ErrorKind::InsertMany(serde_json::from_value(several).unwrap()));
+        assert!(is_answer(&error));
+        assert_eq!(failed(error), StoreError::Duplicate { index: "things_by_email".into() });
+    }
 
     #[test]
     fn the_index_is_read_off_the_servers_sentence() {
