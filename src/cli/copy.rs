@@ -96,7 +96,10 @@ fn mongo(written: &str) -> Option<String> {
 /// Whether an address is meant, however it is mistyped.
 fn is_address(written: &str) -> bool {
     let scheme = written.trim_start().split(':').next().unwrap_or_default().to_ascii_lowercase();
-    written.contains("://") || (written.contains(':') && matches!(&*scheme, "mongodb" | "mongodb+srv"))
+    let has_password = written.split_once('@').is_some_and(|(before, _)| before.contains(':'));
+    has_password
+        || written.contains("://")
+        || (written.contains(':') && matches!(&*scheme, "mongodb" | "mongodb+srv"))
 }
 
 async fn open_source(place: Place) -> Result<Store, Failed> {
@@ -155,6 +158,7 @@ mod tests {
             "mongodb:/u:HUNTER2@127.0.0.1/x",
             "MongoDB:u:HUNTER2@127.0.0.1/x",
             "://u:HUNTER2@127.0.0.1/x.db",
+            "u:HUNTER2@cluster0.example.net/x",
         ] {
             let Err(Failed(why)) = place("--to", written.to_owned()) else { panic!("{written}") };
             assert!(why.contains("--to") && why.contains("mongodb://") && !why.contains("HUNTER2"), "{why}");

@@ -244,10 +244,16 @@ impl Key {
             }
             SES_TOPICS => reader::topics(value).is_ok(),
             AWS_KEY_ID => value.len() < AWS_KEY_LENGTH && value.bytes().all(|b| b.is_ascii_alphanumeric()),
-            _ => !(value.contains("://") && value.contains('@')),
+            _ => !looks_secret(value),
         };
         if harmless { value } else { "set, but not shown: it may hold a secret" }
     }
+}
+
+/// Whether it is an address with a user, or begins as Stripe's secrets do.
+fn looks_secret(value: &str) -> bool {
+    let signed_in = value.contains("://") && value.contains('@');
+    signed_in || ["sk_", "rk_", "whsec_"].iter().any(|prefix| value.contains(prefix))
 }
 
 /// One entry of `ORIENTATION_KEYS`.

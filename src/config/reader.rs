@@ -300,10 +300,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Whether only one of the two can be listened on. Port 0 is any free one.
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let covers = |one: SocketAddr, other: SocketAddr| {
+        // `[::]` takes both families.
+        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
     one.port() != 0
         && one.port() == other.port()
-        && (one.ip() == other.ip() || (everywhere && one.is_ipv4() == other.is_ipv4()))
+        && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
 }
 
 /// `Name <address>`, or the address alone.
