@@ -339,6 +339,21 @@ mod tests {
         assert_ne!(read("maple "), read("maple"));
     }
 
+    #[test]
+    fn a_thread_without_work_gives_its_memory_back() {
+        let (queue, tasks) = crossbeam_channel::bounded::<Task>(1);
+        let later = thread::spawn(move || {
+            thread::sleep(REST * 3);
+            queue.send(Box::new(|_| {})).unwrap();
+        });
+        let mut memory = Memory::new();
+        fits(&Password::read("seven maple canoes drift"), DECOY, &mut memory);
+        assert!(memory.capacity() * Block::SIZE >= RESERVED, "so that it goes back to the system");
+        assert!(next(&tasks, &mut memory).is_some());
+        assert_eq!(memory.capacity(), 0);
+        later.join().unwrap();
+    }
+
     proptest! {
         #[test]
         fn judging_takes_any_text(password in "\\PC{0,140}", name in "\\PC{0,100}") {

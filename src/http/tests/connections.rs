@@ -38,6 +38,12 @@ async fn serve(limits: ConnectionLimits) -> Served {
     serve_counted(limits, Connections::default()).await
 }
 
+async fn metrics() -> Metrics {
+    let store = TestStore::with(&[]).await;
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    Metrics::new(store.clone(), Arc::new(InProcess::new(1.0)), clock)
+}
+
 async fn serve_counted(limits: ConnectionLimits, connections: Connections) -> Served {
     let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let server = server.with_limits(limits).counted_by(connections);
@@ -133,7 +139,8 @@ async fn silent_connections_make_room_for_those_who_speak() {
 
 #[tokio::test]
 async fn unfinished_bodies_make_room_for_those_who_speak() {
-    let served = serve(impatient()).await;
+    let metrics = metrics().await;
+    let served = serve_counted(impatient(), metrics.connections.clone()).await;
     let mut unfinished = Vec::new();
     for _ in 0..200 {
         let mut stream = served.connect().await;
@@ -145,7 +152,8 @@ async fn unfinished_bodies_make_room_for_those_who_speak() {
     for _ in 0..20 {
         served.answers().await;
     }
-    assert_eq!(everything(&mut unfinished[0]).await, "", "the first to leave one has made room");
+    let text = metrics.text().await;
+    assert!(text.contains("\norientation_http_connections_refused_total 0\n"), "{text}");
 }
 
 #[tokio::test]
@@ -221,9 +229,7 @@ async fn a_request_that_runs_is_answered_before_the_server_ends() {
 
 #[tokio::test]
 async fn connections_are_counted_and_why_they_were_closed() {
-    let store = TestStore::with(&[]).await;
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
-    let metrics = Metrics::new(store.clone(), Arc::new(InProcess::new(1.0)), clock);
+    let metrics = metrics().await;
     let limits = ConnectionLimits { connections_of_a_peer: 2, ..impatient() };
     let served = serve_counted(limits, metrics.connections.clone()).await;
     let mut silent = [served.connect().await, served.connect().await];

@@ -24,14 +24,13 @@ impl<C> Idle<C> {
 
     /// The one that has waited for the shortest time. Those that have waited too long are closed.
     pub(super) fn take(&self, now: Instant) -> Option<C> {
-        let mut kept = self.lock();
-        kept.retain(|(since, _)| now.duration_since(*since) < LONGEST);
+        let mut kept = self.recent(now);
         kept.pop().map(|(_, connection)| connection)
     }
 
-    /// Keeps this one, unless there are enough.
+    /// Keeps this one, unless there are enough. Those that have waited too long are closed.
     pub(super) fn keep(&self, connection: C, now: Instant) {
-        let mut kept = self.lock();
+        let mut kept = self.recent(now);
         if kept.len() < MOST {
             kept.push((now, connection));
         }
@@ -40,6 +39,12 @@ impl<C> Idle<C> {
     /// Closes all.
     pub(super) fn clear(&self) {
         self.lock().clear();
+    }
+
+    fn recent(&self, now: Instant) -> MutexGuard<'_, Vec<(Instant, C)>> {
+        let mut kept = self.lock();
+        kept.retain(|(since, _)| now.duration_since(*since) < LONGEST);
+        kept
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Instant, C)>> {
