@@ -234,6 +234,8 @@ async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_letters() {
     let (collector, address) = Collector::start().await;
     let traces = Traces::start(&address.parse().expect("an address")).expect("an address");
     let collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces.layer()));
+    // As long as there is only one, `tracing` asks whichever thread comes by first whether anybody listens.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let (app, stripe) = TestApp::start_embedded_with_stripe().await;
     stripe.fail(Fault::DropBefore, usize::MAX);
     let (ana, _) = app.submitted().await;
