@@ -1,6 +1,6 @@
 //! Beside the program that does the same on Express and mongoose (`benches/peer`), on the same MongoDB: sign-ins, and a
-//! read that looks at the session; and beside a bare loop of that read's two look-ups, which shows what the server and the
-//! driver give at most.
+//! read that looks at the session; and beside bare loops of what each of the two asks of the server, which show what the
+//! server and the driver give at most on this machine.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::{RawDocumentBuf, doc};
-use mongodb::{Client, Collection};
-use orientation::features::accounts::{Account, Session};
+use bson::{DateTime, RawDocumentBuf, doc, rawdoc};
+use mongodb::{Client, Collection, Database};
+use orientation::features::accounts::{Account, Password, Passwords, Session};
+use orientation::kernel::{Ids, RandomIds};
 use orientation::platform::store::{Access, Document, Store};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -118,57 +119,114 @@ impl Both {
 
     /// Sessions and their accounts, in a loop, by as many tasks as there would be connections.
     async fn two_look_ups(&self, tasks: usize) -> Outcome {
-        let (students, database) = (self.students.clone(), self.database.clone());
+        let students = self.students.clone();
+        self.in_a_loop(tasks, move |database, n| {
+            let students = students.clone();
+            async move {
+                let student = &students[n % students.len()];
+                let session = sessions(&database).find_one(doc! { "_id": &student.session }).await;
+                let account = accounts(&database).find_one(doc! { "_id": &student.account }).await;
+                let both = session.expect("readable").is_some() && account.expect("readable").is_some();
+                assert!(both, "they were put there");
+            }
+        })
+        .await
+    }
+
+    /// The hash of a sign-in between its two statements, in such a loop.
+    async fn hashes_between_statements(&self, tasks: usize) -> Outcome {
+        let passwords = Arc::new(Passwords::on_all_cores(Arc::new(RandomIds)));
+        self.in_a_loop(tasks, move |database, n| {
+            let passwords = passwords.clone();
+            async move {
+                let by_email = doc! { "emailKey": seed::email_key(n % STUDENTS) };
+                let account = accounts(&database).find_one(by_email).await;
+                let account = account.expect("readable").expect("it was put there");
+                let hash = account.get_str("passwordHash").expect("text");
+                let fits = passwords.verify(Password::read(seed::PASSWORD), Some(hash)).await;
+                assert!(fits.expect("nobody waits"), "it is the password");
+                let session = rawdoc! {
+                    "_id": RandomIds.next(), "accountId": account.get_str("_id").expect("text"),
+                    "passwordVersion": 1, "createdAt": DateTime::now(), "expiresAt": DateTime::now(),
+                };
+                sessions(&database).insert_one(session).await.expect("it is new");
+            }
+        })
+        .await
+    }
+
+    /// Does something with our database through the driver, over and over, in so many tasks.
+    async fn in_a_loop<F>(
+        &self,
+        tasks: usize,
+        work: impl Fn(Database, usize) -> F + Send + Sync + 'static,
+    ) -> Outcome
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let database = self.database.clone();
         // On threads of its own, as many as the service has.
-        let looking = std::thread::spawn(move || {
-            tokio::runtime::Runtime::new().expect("a runtime").block_on(look_up(database, students, tasks))
+        let looping = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().expect("a runtime").block_on(looped(database, tasks, work))
         });
-        tokio::task::spawn_blocking(|| looking.join().expect("no panic")).await.expect("no panic")
+        tokio::task::spawn_blocking(|| looping.join().expect("no panic")).await.expect("no panic")
     }
 
     /// Sign-ins beside the peer's, and beside a bare loop of the hash.
     async fn sign_ins(&self, table: &mut Table, connections: usize) {
-        let (mut hashes, mut ours, mut peer) = (0.0, Outcome::default(), Outcome::default());
+        let (mut hashes, mut bare) = (0.0, Outcome::default());
+        let (mut ours, mut peer) = (Outcome::default(), Outcome::default());
         for _ in 0..ROUNDS {
             let own = Load::each(|n| Some(seed::sign_in(n % STUDENTS)));
             let theirs = Load::each(|n| Some(peers_sign_in(n)));
             hashes += peers::hashes_a_second(RUN) / f64::from(ROUNDS);
+            bare.add(self.hashes_between_statements(connections).await);
             peer.add(theirs.run(self.peer.address, connections, RUN).await);
             ours.add(own.run(self.ours.address, connections, RUN).await);
         }
         assert_eq!((ours.refused, peer.refused), (0, 0), "every sign-in is answered 200");
         let name = |what: &str| format!("{what}, {connections} connections");
-        let part = ours.a_second() / hashes * 100.0;
+        let part = |outcome: &Outcome| outcome.a_second() / hashes * 100.0;
         table.row(&name("sign-ins of the peer"), peer.told(), "");
         table.row("a bare loop of the hash, all cores", format!("{hashes:.1} a second"), "");
         table.row(
+            &name("the hash between two statements through the driver"),
+            format!("{}  {:.0} % of the hashes", bare.told(), part(&bare)),
+            "",
+        );
+        table.row(
             &name("sign-ins on MongoDB"),
-            format!("{}  {} of the peer; {part:.0} % of the hashes", ours.told(), ours.beside(&peer)),
+            format!(
+                "{}  {} of the peer; {:.0} % of the hashes, {} of those between statements",
+                ours.told(),
+                ours.beside(&peer),
+                part(&ours),
+                ours.beside(&bare)
+            ),
             if connections == 1 { "" } else { "95 % of the hashes" },
         );
     }
 }
 
-async fn look_up(database: String, students: Arc<Vec<SignedIn>>, tasks: usize) -> Outcome {
+async fn looped<F>(
+    database: String,
+    tasks: usize,
+    work: impl Fn(Database, usize) -> F + Send + Sync + 'static,
+) -> Outcome
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let client = mongo(&database).await;
-    let database = client.database(&database);
-    let sessions: Collection<RawDocumentBuf> = database.collection(Session::COLLECTION);
-    let accounts: Collection<RawDocumentBuf> = database.collection(Account::COLLECTION);
-    let began = Instant::now();
+    let (database, began, work) = (client.database(&database), Instant::now(), Arc::new(work));
     let mut loops = JoinSet::new();
     for task in 0..tasks {
-        let (students, sessions, accounts) = (students.clone(), sessions.clone(), accounts.clone());
+        let (database, work) = (database.clone(), work.clone());
         loops.spawn(async move {
             let mut times = vec![];
-            for student in students.iter().cycle().skip(task) {
+            while began.elapsed() < RUN {
                 let asked = Instant::now();
-                let session = sessions.find_one(doc! { "_id": &student.session }).await.expect("readable");
-                let account = accounts.find_one(doc! { "_id": &student.account }).await.expect("readable");
-                assert!(session.is_some() && account.is_some(), "they were put there");
+                work(database.clone(), task + times.len()).await;
                 times.push(asked.elapsed());
-                if began.elapsed() >= RUN {
-                    break;
-                }
             }
             times
         });
@@ -178,6 +236,14 @@ async fn look_up(database: String, students: Arc<Vec<SignedIn>>, tasks: usize) -
     // While the runtime is there, that the driver needs for it.
     client.shutdown().await;
     Outcome::of(times.concat(), took)
+}
+
+fn sessions(database: &Database) -> Collection<RawDocumentBuf> {
+    database.collection(Session::COLLECTION)
+}
+
+fn accounts(database: &Database) -> Collection<RawDocumentBuf> {
+    database.collection(Account::COLLECTION)
 }
 
 async fn mongo(database: &str) -> Client {

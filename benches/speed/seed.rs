@@ -16,7 +16,8 @@ use crate::load;
 /// Half of the registrations whose cost is compared.
 pub const WINDOW: usize = 2_000;
 
-const PASSWORD: &str = "seven quiet herons at dawn";
+/// Of everybody.
+pub const PASSWORD: &str = "seven quiet herons at dawn";
 /// Accounts that sign in.
 const SIGNERS: usize = 64;
 const IN_ONE_TRANSACTION: usize = 500;
@@ -139,6 +140,11 @@ fn account(n: usize, hash: &str) -> Account {
         expires_at: now,
     };
     Account::confirmed(&sign_up, now)
+}
+
+/// By which the n-th account is found.
+pub fn email_key(n: usize) -> String {
+    EmailAddress::parse(&address(n)).expect("an address").key()
 }
 
 fn address(n: usize) -> String {

@@ -169,7 +169,7 @@ impl Accounts {
         let account = known.filter(|_| fits).ok_or(refused(SignInRefused::WrongCredentials))?;
         let secret = SessionSecret::new(self.ids.secret());
         let session = Session::open(secret.session_id(), &account, self.clock.now());
-        self.store.transact(async |tx| tx.insert(&session).await).await?;
+        self.store.insert(&session).await?;
         Ok((secret, account))
     }
 

@@ -129,7 +129,7 @@ mod tests {
         let mut mail = Mail::new("hello:1".into(), "hello", &to, [], clock.now());
 
         mail.take_up();
-        store.transact(async |tx| tx.insert(&mail).await).await.unwrap();
+        store.insert(&mail).await.unwrap();
         let letter = Hello.render(&mail).await.unwrap();
         outbox.carry(&mail, &letter).await.unwrap();
 

@@ -422,7 +422,7 @@ impl Payments {
     /// Keeps an event that is about nothing of ours.
     async fn note(&self, event: &str, kind: &str) -> Result<Received, StoreError> {
         let seen = seen(event, kind, None, self.0.clock.now());
-        match self.0.store.transact(async |tx| tx.insert(&seen).await).await {
+        match self.0.store.insert(&seen).await {
             Ok(()) => Ok(Received::NotOurs),
             Err(error) => self.seen_before(event, error).await,
         }

@@ -1,7 +1,7 @@
 //! What is done with jobs in the store. Workers of several processes meet here and nowhere else: every change is a
 //! transaction, and whoever changes a running job shows the token of its lease.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::model::{Job, JobState, LeaseLost, Payload};
 use super::{TOPIC, trace};
@@ -152,10 +152,7 @@ impl Queue {
     ) -> Result<(Vec<Settled>, Claimed), StoreError> {
         self.store
             .transact(async |tx| {
-                let mut settled = vec![];
-                for one in ended {
-                    settled.push(settle(&tx, one, now).await?);
-                }
+                let settled = settle_all(&tx, ended, now).await?;
                 Ok((settled, claim_all(&tx, claim, now).await?))
             })
             .await
@@ -172,14 +169,15 @@ impl Queue {
     ) -> Result<Vec<(String, String)>, StoreError> {
         self.store
             .transact(async |tx| {
-                let mut lost = vec![];
+                let mut jobs = by_id(&tx, leases.iter().map(|(id, _)| &**id)).await?;
+                let (mut renewed, mut lost) = (vec![], vec![]);
                 for (id, token) in leases {
-                    let job = tx.get::<Job>(id).await?;
-                    match job.map(|mut job| job.renew(token, now).map(|()| job)) {
-                        Some(Ok(job)) => tx.put(&job).await?,
+                    match jobs.remove(id).map(|mut job| job.renew(token, now).map(|()| job)) {
+                        Some(Ok(job)) => renewed.push(job),
                         Some(Err(LeaseLost)) | None => lost.push((id.clone(), token.clone())),
                     }
                 }
+                tx.put_all(&Vec::from_iter(&renewed)).await?;
                 Ok(lost)
             })
             .await
@@ -213,15 +211,29 @@ impl Queue {
     }
 }
 
-async fn settle(tx: &Tx, one: &Settlement, now: Timestamp) -> Result<Settled, StoreError> {
-    let Some(mut job) = tx.get::<Job>(&one.job_id).await? else { return Ok(Err(LeaseLost)) };
-    if let Err(lost) = job.settle(&one.token, &one.outcome, now) {
-        return Ok(Err(lost));
+async fn by_id(tx: &Tx, ids: impl IntoIterator<Item = &str>) -> Result<HashMap<String, Job>, StoreError> {
+    let jobs = tx.get_all::<Job>(ids).await?;
+    Ok(jobs.into_iter().map(|job| (job.id.clone(), job)).collect())
+}
+
+/// In the order of `ended`.
+async fn settle_all(tx: &Tx, ended: &[Settlement], now: Timestamp) -> Result<Vec<Settled>, StoreError> {
+    let mut jobs = by_id(tx, ended.iter().map(|one| &*one.job_id)).await?;
+    let mut settled = vec![];
+    for one in ended {
+        let job = jobs.remove(&one.job_id).ok_or(LeaseLost);
+        let job = job.and_then(|mut job| job.settle(&one.token, &one.outcome, now).map(|()| job));
+        settled.push(match job {
+            Ok(job) if job.state == JobState::Waiting => Ok(put_back(tx, job, now).await?),
+            over => over,
+        });
+        if matches!(one.outcome, Outcome::HandedBack) {
+            tx.note(TOPIC).await;
+        }
     }
-    if matches!(one.outcome, Outcome::HandedBack) {
-        tx.note(TOPIC).await;
-    }
-    put_back(tx, job, now).await.map(Ok)
+    let over = settled.iter().flatten().filter(|job| job.state != JobState::Waiting);
+    tx.put_all(&Vec::from_iter(over)).await?;
+    Ok(settled)
 }
 
 async fn claim_all(tx: &Tx, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
@@ -232,6 +244,7 @@ async fn claim_all(tx: &Tx, claim: &Claim, now: Timestamp) -> Result<Claimed, St
     for room in room {
         claim_due(tx, room, &claim.token, now, &mut claimed).await?;
     }
+    tx.put_all(&Vec::from_iter(claimed.jobs.iter().chain(&claimed.buried))).await?;
     Ok(claimed)
 }
 
@@ -256,7 +269,6 @@ async fn take_over_crashed(
             continue;
         }
         job.take_over(&claim.token, now);
-        tx.put(&job).await?;
         if job.state == JobState::Running {
             room.jobs -= 1;
             claimed.jobs.push(job);
@@ -293,7 +305,6 @@ async fn claim_due(
                 continue;
             }
             job.claim(token, now);
-            tx.put(&job).await?;
             claimed.jobs.push(job);
             left -= 1;
         }

@@ -102,7 +102,7 @@ async fn kept(store: &Store, fresh: KeyRing) -> Result<KeyRing, StoreError> {
     if let Some(ring) = store.get::<KeyRing>(&fresh.id).await? {
         return Ok(ring);
     }
-    match store.transact(async |tx| tx.insert(&fresh).await).await {
+    match store.insert(&fresh).await {
         Ok(()) => Ok(fresh),
         Err(duplicate @ StoreError::Duplicate { .. }) => store.get(&fresh.id).await?.ok_or(duplicate),
         Err(error) => Err(error),

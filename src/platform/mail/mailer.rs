@@ -381,7 +381,7 @@ mod tests {
         let desk = Desk::with("hello", [], false).await;
         let (other, now) = (EmailAddress::parse("ANA@Example.ORG").unwrap(), Timestamp::from_millis(0));
         let listed = Suppression::new("s1".into(), &other, SuppressionCause::Bounce, now);
-        desk.store.transact(async |tx| tx.insert(&listed).await).await.unwrap();
+        desk.store.insert(&listed).await.unwrap();
         desk.run().await.unwrap();
         let mail = desk.mail().await;
         assert_eq!(mail.state, MailState::Suppressed);

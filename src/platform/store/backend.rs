@@ -32,6 +32,15 @@ pub(super) trait Backend: Send + Sync {
     ) -> Result<Vec<(String, u64)>>;
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64>;
 
+    /// Adds one document in a transaction of its own; returns once it, or what is in its way, is durable.
+    async fn insert(&self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        match tx.insert(collection, id, document).await {
+            Ok(()) => tx.commit().await,
+            Err(error) => tx.rollback().await.and(Err(error)),
+        }
+    }
+
     /// Begins a transaction; waits for its turn where the database has one writer.
     async fn begin(&self) -> Result<Box<dyn BackendTx>>;
 
@@ -71,6 +80,14 @@ pub(super) trait BackendTx: Send {
     ) -> Result<()> {
         for (id, document) in documents {
             self.insert(collection, &id, document).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts several in their order, in one call where the database is far away.
+    async fn put_all(&mut self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
+        for (id, document) in documents {
+            self.put(collection, &id, document).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A feature declares its documents ([`Document`]) and says what it wants in a handful of verbs. It reads with
 //! [`Store::get`], [`Store::find`], [`Store::count`], [`Store::tally`], [`Store::sum`] and [`Store::stream`], and
-//! writes in [`Store::transact`]:
+//! writes in [`Store::transact`], or a single new document by [`Store::insert`]:
 //!
 //! ```ignore
 //! let order = Order::open(self.ids.next(), &account, self.clock.now());   // times and ids: outside

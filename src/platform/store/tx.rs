@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::backend::BackendTx;
 use super::document::{Format, decode, encode};
 use super::error::Result;
-use super::{Document, Filter, Query, StoreError};
+use super::{Document, Filter, Query, StoreError, Value};
 
 /// A running transaction, for the work inside. Reads see what the transaction wrote. One that is kept longer
 /// than the work runs is of no use: its verbs say [`StoreError::TxAborted`].
@@ -53,6 +53,27 @@ impl Tx {
         let bytes = encode(document, self.format)?;
         let mut step = self.step().await?;
         let done = step.backend()?.put(D::COLLECTION, document.id(), bytes).await;
+        step.settle(done)
+    }
+
+    /// The documents with these ids, in the order of their ids; those that aren't there are left out. One question,
+    /// for as many as are worked on at once: a batch, not a collection.
+    pub async fn get_all<D: Document>(&self, ids: impl IntoIterator<Item = &str>) -> Result<Vec<D>> {
+        let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        self.find(Query::new(Filter::In("id", ids)).limit(limit)).await
+    }
+
+    /// [`put`](Self::put) for several documents in their order, in a single call where the database is far away: a
+    /// batch, not a collection.
+    pub async fn put_all<D: Document>(&self, documents: &[&D]) -> Result<()> {
+        let encoded = |document: &&D| Ok((document.id().to_owned(), encode(*document, self.format)?));
+        let documents = documents.iter().map(encoded).collect::<Result<Vec<_>>>()?;
+        let mut step = self.step().await?;
+        let done = step.backend()?.put_all(D::COLLECTION, documents).await;
         step.settle(done)
     }
 

@@ -325,7 +325,7 @@ impl Table {
         sum.answered += seen.answered;
         sum.come_again += seen.come_again;
         sum.lost += seen.lost;
-        sum.slowest = sum.slowest.max(seen.slowest);
+        sum.slowest = std::mem::take(&mut sum.slowest).max(seen.slowest);
     }
 
     fn note_after(&mut self, seen: Seen) {
@@ -336,14 +336,14 @@ impl Table {
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "times  answered  503  lost  slowest  fault")?;
-        let after = ("after all of them".to_owned(), (1, self.after));
-        let rows = self.rows.iter().map(|(fault, row)| (fault.clone(), *row)).chain([after]);
-        for (fault, (times, seen)) in rows {
-            let slowest = seen.slowest.as_millis();
+        let after = (1, self.after.clone());
+        let rows =
+            self.rows.iter().map(|(fault, row)| (fault.as_str(), row)).chain([("after all of them", &after)]);
+        for (fault, (times, Seen { answered, come_again, lost, slowest: (took, asked) })) in rows {
+            let took = took.as_millis();
             writeln!(
                 f,
-                "{times:5}  {:8}  {:3}  {:4}  {slowest:4} ms  {fault}",
-                seen.answered, seen.come_again, seen.lost
+                "{times:5}  {answered:8}  {come_again:3}  {lost:4}  {took:4} ms  {fault}; the slowest was {asked}"
             )?;
         }
         Ok(())

@@ -44,14 +44,15 @@ impl Faults {
 }
 
 /// What became of requests.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Seen {
     pub answered: usize,
     /// 503 with a time to come again.
     pub come_again: usize,
     /// Connections that ended before the answer was whole.
     pub lost: usize,
-    pub slowest: Duration,
+    /// How long the slowest took, and what it asked for.
+    pub slowest: (Duration, String),
 }
 
 /// The road to the fleet.
@@ -78,9 +79,12 @@ impl ToTheFleet {
         self.lies.lock().expect("nobody panics inside").clone()
     }
 
-    fn note(&self, began: Instant, count: impl FnOnce(&mut Seen)) {
+    fn note(&self, began: Instant, asked: &str, count: impl FnOnce(&mut Seen)) {
         let mut seen = self.seen.lock().expect("nobody panics inside");
-        seen.slowest = seen.slowest.max(began.elapsed());
+        let took = began.elapsed();
+        if took > seen.slowest.0 {
+            seen.slowest = (took, asked.to_owned());
+        }
         count(&mut seen);
     }
 }
@@ -93,12 +97,14 @@ impl Road for ToTheFleet {
 
     async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)> {
         let mut told_to_come = false;
+        let built = request.try_clone().and_then(|request| request.build().ok()).expect("no stream");
+        let asked = format!("{} {}", built.method(), built.url().path());
         loop {
             let (began, quiet) = (Instant::now(), self.faults.quiet());
             match answer(request.try_clone().expect("no stream")).await {
                 Ok((status, headers, problem)) if status.is_server_error() => {
                     let after = come_again(status, &headers, &problem);
-                    self.note(began, |seen| seen.come_again += 1);
+                    self.note(began, &asked, |seen| seen.come_again += 1);
                     if told_to_come && quiet.is_some() && quiet == self.faults.quiet() {
                         self.lies.lock().expect("nobody panics inside").push(format!("{status} {problem}"));
                     }
@@ -106,11 +112,11 @@ impl Road for ToTheFleet {
                     sleep(after).await;
                 }
                 Ok((status, _, value)) => {
-                    self.note(began, |seen| seen.answered += 1);
+                    self.note(began, &asked, |seen| seen.answered += 1);
                     return Some((status, value));
                 }
                 Err(_) => {
-                    self.note(began, |seen| seen.lost += 1);
+                    self.note(began, &asked, |seen| seen.lost += 1);
                     sleep(AFTER_A_LOSS).await;
                     return None;
                 }

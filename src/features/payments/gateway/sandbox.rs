@@ -616,7 +616,7 @@ impl Gateway for Sandbox {
             return self.opened_before(request).await?.ok_or_else(too_near);
         }
         let checkout = SandboxCheckout::new(request, now);
-        match self.store.transact(async |tx| tx.insert(&checkout).await).await {
+        match self.store.insert(&checkout).await {
             Ok(()) => Ok(self.opened(&checkout)),
             Err(StoreError::Duplicate { .. }) => {
                 let lost = || GatewayError::Unavailable("the checkout is there and can't be read".into());
@@ -705,7 +705,7 @@ async fn own_secret(store: &Store, ids: &dyn Ids, now: Timestamp) -> Result<Secr
     const ID: &str = "webhook";
     let secret = format!("{SANDBOX_SECRET}{}", URL_SAFE_NO_PAD.encode(ids.secret()));
     let made = SandboxSecret { id: ID.into(), secret, created_at: now };
-    match store.transact(async |tx| tx.insert(&made).await).await {
+    match store.insert(&made).await {
         Ok(()) | Err(StoreError::Duplicate { .. }) => {}
         Err(error) => return Err(error),
     }

@@ -20,6 +20,17 @@ pub(super) fn failed(error: Error) -> StoreError {
     StoreError::Failed(format!("MongoDB: {}", reason(&error)))
 }
 
+/// Why the server did not carry out all of a command that it has answered: it tells so of updates as it does of inserts.
+pub(super) fn refused(answer: &bson::Document) -> Option<StoreError> {
+    if !answer.contains_key("writeErrors") {
+        return None;
+    }
+    Some(match bson::deserialize_from_document(answer.clone()) {
+        Ok(several) => failed(ErrorKind::InsertMany(several).into()),
+        Err(_) => StoreError::Failed("MongoDB: it refused an update".into()),
+    })
+}
+
 /// Whether the server has said so, and not the network.
 pub(super) fn is_answer(error: &Error) -> bool {
     matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_) | ErrorKind::InsertMany(_))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bson::{RawDocumentBuf, doc};
+use bson::{RawArrayBuf, RawDocumentBuf, doc, rawdoc};
 use mongodb::error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::ReadConcern;
 use mongodb::{Client, ClientSession, Collection, Database};
@@ -15,7 +15,7 @@ use super::super::error::Result;
 use super::super::{Filter, Query, StoreError};
 use super::bytes::{inward, outward};
 use super::connection::{Failure, asked, bounded, durable};
-use super::error::failed;
+use super::error::{failed, refused};
 use super::heartbeat::Heartbeat;
 use super::{Counters, abandoned, read};
 use crate::kernel::faults;
@@ -77,6 +77,18 @@ impl MongoTx {
         })
     }
 
+    /// What became of a put. Where another put the first document of this id in the same moment, next time it is there to
+    /// be replaced.
+    fn put_or_collided(&mut self, done: Result<(), Failure>) -> Result<()> {
+        match self.noticed(done) {
+            Err(StoreError::Duplicate { index }) if index == "id" => {
+                self.lost = true;
+                Err(StoreError::Conflict)
+            }
+            other => other,
+        }
+    }
+
     /// What is locked is free as soon as the server can be reached. The session goes: the driver must not give it to
     /// another transaction before.
     fn end_soon(&mut self) {
@@ -130,14 +142,27 @@ impl BackendTx for MongoTx {
         let (collection, document) = (self.collection(collection), inward(&document)?);
         let replaced = collection.replace_one(doc! { "_id": id }, document).upsert(true);
         let done = asked(replaced.session(open(&mut self.session))).await.map(drop);
-        match self.noticed(done) {
-            // Another put the first document of this id in the same moment: next time it is there to be replaced.
-            Err(StoreError::Duplicate { index }) if index == "id" => {
-                self.lost = true;
-                Err(StoreError::Conflict)
-            }
-            other => other,
+        self.put_or_collided(done)
+    }
+
+    /// The driver has no call for several of one collection.
+    async fn put_all(&mut self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
+        if documents.is_empty() {
+            return Ok(());
         }
+        let mut updates = RawArrayBuf::new();
+        for (id, document) in documents {
+            let document = inward(&document)?;
+            updates.push(rawdoc! { "q": { "_id": id }, "u": document, "upsert": true });
+        }
+        self.touched = Some(collection);
+        let command = rawdoc! { "update": collection, "updates": updates };
+        let answer = asked(self.db.run_raw_command(command).session(open(&mut self.session))).await;
+        let done = answer.and_then(|answer| match refused(&answer) {
+            Some(error) => Err(Failure { error, answered: true }),
+            None => Ok(()),
+        });
+        self.put_or_collided(done)
     }
 
     async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool> {

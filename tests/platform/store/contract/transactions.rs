@@ -54,6 +54,20 @@ async fn a_refusal_undoes_all_that_came_before_it() {
 }
 
 #[tokio::test]
+async fn a_document_that_is_inserted_by_itself_is_kept_unless_its_id_or_a_key_is_taken() {
+    let store = fresh().await;
+    let first = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
+    let commits = store.stats().commits;
+    store.insert(&first).await.unwrap();
+    assert_eq!(store.stats().commits, commits + 1);
+    let same_id = store.insert(&thing("a", "blue", 2)).await;
+    assert_eq!(same_id, Err(StoreError::Duplicate { index: "id".into() }));
+    let same_key = store.insert(&Thing { id: "b".into(), ..first.clone() }).await;
+    assert_eq!(same_key, Err(StoreError::Duplicate { index: "things_by_email".into() }));
+    assert_eq!(store.find::<Thing>(Query::new(Filter::All)).await.unwrap(), [first]);
+}
+
+#[tokio::test]
 async fn a_taken_id_and_a_taken_key_are_duplicates_that_name_their_index() {
     let store = fresh().await;
     let first = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
@@ -124,10 +138,56 @@ async fn after_a_duplicate_every_verb_is_refused_and_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn several_documents_are_put_and_got_at_once() {
+    let store = fresh().await;
+    store.insert(&thing("b", "red", 1)).await.unwrap();
+    let (a, b, c) = (thing("a", "blue", 1), thing("b", "blue", 2), thing("c", "blue", 3));
+    let got = store.transact(async |tx| {
+        tx.put_all(&[&c, &b, &a]).await?;
+        tx.put_all::<Thing>(&[]).await?;
+        assert_eq!(tx.get_all::<Thing>([]).await?, []);
+        tx.get_all::<Thing>(["c", "nobody", "b", "a"]).await
+    });
+    assert_eq!(got.await, Ok(vec![a.clone(), b.clone(), c.clone()]));
+    assert_eq!(store.find::<Thing>(Query::new(Filter::All)).await.unwrap(), [a, b, c]);
+}
+
+#[tokio::test]
+async fn of_several_that_are_put_at_once_none_is_if_a_key_is_taken() {
+    let store = fresh().await;
+    let keyed = |id, email: &str| Thing { email: Some(email.into()), ..thing(id, "red", 1) };
+    store.insert(&keyed("a", "a@x.org")).await.unwrap();
+    let put = async |those: &[&Thing]| store.transact(async |tx| tx.put_all(those).await).await;
+    let taken = put(&[&thing("b", "red", 1), &keyed("c", "a@x.org")]).await;
+    assert_eq!(taken, Err(StoreError::Duplicate { index: "things_by_email".into() }));
+    assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 1);
+    // In their order: the first makes room for the second.
+    put(&[&keyed("a", "b@x.org"), &keyed("c", "a@x.org")]).await.unwrap();
+    assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_put_the_same_new_documents_at_once_all_succeed() {
+    let store = fresh().await;
+    let mut rush = JoinSet::new();
+    for n in 0..16 {
+        let store = Store::clone(&store);
+        let those = ["a", "b", "c"].map(|id| thing(id, "red", n));
+        rush.spawn(async move { store.transact(async |tx| tx.put_all(&those.each_ref()).await).await });
+    }
+    assert_eq!(rush.join_all().await, vec![Ok(()); 16]);
+    let kept = store.find::<Thing>(Query::new(Filter::All)).await.unwrap();
+    assert_eq!(kept.len(), 3);
+    assert!(kept.iter().all(|thing| thing.rank == kept[0].rank), "one whole put was the last: {kept:?}");
+}
+
+#[tokio::test]
 async fn a_transaction_inside_a_transaction_is_refused() {
     let store = fresh().await;
     let nested = store.transact(async |_| store.transact(async |_| Ok::<_, StoreError>(())).await).await;
     assert_eq!(nested, Err(StoreError::Nested));
+    let inserted = store.transact(async |_| store.insert(&thing("a", "red", 1)).await).await;
+    assert_eq!(inserted, Err(StoreError::Nested));
 }
 
 #[tokio::test]
@@ -276,7 +336,12 @@ async fn of_many_who_want_the_same_key_at_once_exactly_one_gets_it() {
     for n in 0..64 {
         let store = Store::clone(&store);
         let wanted = Thing { email: Some("one@x.org".into()), ..thing(&n.to_string(), "red", 1) };
-        rush.spawn(async move { store.transact(async |tx| tx.insert(&wanted).await).await });
+        rush.spawn(async move {
+            match n % 2 {
+                0 => store.transact(async |tx| tx.insert(&wanted).await).await,
+                _ => store.insert(&wanted).await,
+            }
+        });
     }
     let outcomes = rush.join_all().await;
     let duplicate = Err(StoreError::Duplicate { index: "things_by_email".into() });
