@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, RawDocumentBuf, doc, rawdoc};
-use mongodb::{Client, Collection, Database};
+use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::{Client, Collection};
 use orientation::features::accounts::{Account, Password, Passwords, Session};
 use orientation::kernel::{Ids, RandomIds};
 use orientation::platform::store::{Access, Document, Store};
@@ -120,12 +121,12 @@ impl Both {
     /// Sessions and their accounts, in a loop, by as many tasks as there would be connections.
     async fn two_look_ups(&self, tasks: usize) -> Outcome {
         let students = self.students.clone();
-        self.in_a_loop(tasks, move |database, n| {
+        self.in_a_loop(tasks, move |bare, n| {
             let students = students.clone();
             async move {
                 let student = &students[n % students.len()];
-                let session = sessions(&database).find_one(doc! { "_id": &student.session }).await;
-                let account = accounts(&database).find_one(doc! { "_id": &student.account }).await;
+                let session = bare.sessions.find_one(doc! { "_id": &student.session }).await;
+                let account = bare.accounts.find_one(doc! { "_id": &student.account }).await;
                 let both = session.expect("readable").is_some() && account.expect("readable").is_some();
                 assert!(both, "they were put there");
             }
@@ -133,23 +134,22 @@ impl Both {
         .await
     }
 
-    /// The hash of a sign-in between its two statements, in such a loop.
+    /// The hash of a sign-in between its two statements, likewise.
     async fn hashes_between_statements(&self, tasks: usize) -> Outcome {
         let passwords = Arc::new(Passwords::on_all_cores(Arc::new(RandomIds)));
-        self.in_a_loop(tasks, move |database, n| {
+        self.in_a_loop(tasks, move |bare, n| {
             let passwords = passwords.clone();
             async move {
-                let by_email = doc! { "emailKey": seed::email_key(n % STUDENTS) };
-                let account = accounts(&database).find_one(by_email).await;
-                let account = account.expect("readable").expect("it was put there");
+                let account = bare.accounts.find_one(doc! { "emailKey": seed::email_key(n % STUDENTS) });
+                let account = account.await.expect("readable").expect("it was put there");
                 let hash = account.get_str("passwordHash").expect("text");
                 let fits = passwords.verify(Password::read(seed::PASSWORD), Some(hash)).await;
-                assert!(fits.expect("nobody waits"), "it is the password");
+                assert!(fits.expect("not too many wait"), "it is the password");
                 let session = rawdoc! {
                     "_id": RandomIds.next(), "accountId": account.get_str("_id").expect("text"),
-                    "passwordVersion": 1, "createdAt": DateTime::now(), "expiresAt": DateTime::now(),
+                    "passwordVersion": 1, "createdAt": DateTime::now(), "expiresAt": DateTime::MAX,
                 };
-                sessions(&database).insert_one(session).await.expect("it is new");
+                bare.sessions.insert_one(session).await.expect("it is new");
             }
         })
         .await
@@ -159,7 +159,7 @@ impl Both {
     async fn in_a_loop<F>(
         &self,
         tasks: usize,
-        work: impl Fn(Database, usize) -> F + Send + Sync + 'static,
+        work: impl Fn(Bare, usize) -> F + Send + Sync + 'static,
     ) -> Outcome
     where
         F: Future<Output = ()> + Send + 'static,
@@ -208,24 +208,36 @@ impl Both {
     }
 }
 
+/// Our collections, as the driver alone has them.
+#[derive(Clone)]
+struct Bare {
+    sessions: Collection<RawDocumentBuf>,
+    accounts: Collection<RawDocumentBuf>,
+}
+
 async fn looped<F>(
     database: String,
     tasks: usize,
-    work: impl Fn(Database, usize) -> F + Send + Sync + 'static,
+    work: impl Fn(Bare, usize) -> F + Send + Sync + 'static,
 ) -> Outcome
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let client = mongo(&database).await;
-    let (database, began, work) = (client.database(&database), Instant::now(), Arc::new(work));
+    let database = client.database(&database);
+    let bare = Bare {
+        sessions: database.collection(Session::COLLECTION),
+        accounts: database.collection(Account::COLLECTION),
+    };
+    let (began, work) = (Instant::now(), Arc::new(work));
     let mut loops = JoinSet::new();
     for task in 0..tasks {
-        let (database, work) = (database.clone(), work.clone());
+        let (bare, work) = (bare.clone(), work.clone());
         loops.spawn(async move {
             let mut times = vec![];
             while began.elapsed() < RUN {
                 let asked = Instant::now();
-                work(database.clone(), task + times.len()).await;
+                work(bare.clone(), task + times.len()).await;
                 times.push(asked.elapsed());
             }
             times
@@ -238,16 +250,12 @@ where
     Outcome::of(times.concat(), took)
 }
 
-fn sessions(database: &Database) -> Collection<RawDocumentBuf> {
-    database.collection(Session::COLLECTION)
-}
-
-fn accounts(database: &Database) -> Collection<RawDocumentBuf> {
-    database.collection(Account::COLLECTION)
-}
-
 async fn mongo(database: &str) -> Client {
-    Client::with_uri_str(address(database)).await.expect("the server's address")
+    let mut options = ClientOptions::parse(address(database)).await.expect("the server's address");
+    // As the service writes.
+    let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+    options.write_concern = Some(durable);
+    Client::with_options(options).expect("the server's address")
 }
 
 /// The address of a database on the server of `scripts/servers`.

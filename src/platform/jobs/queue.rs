@@ -216,24 +216,44 @@ async fn by_id(tx: &Tx, ids: impl IntoIterator<Item = &str>) -> Result<HashMap<S
     Ok(jobs.into_iter().map(|job| (job.id.clone(), job)).collect())
 }
 
-/// In the order of `ended`.
+/// In the order of `ended`. However many those are, it takes a few calls: each may take as long as a network is wide.
 async fn settle_all(tx: &Tx, ended: &[Settlement], now: Timestamp) -> Result<Vec<Settled>, StoreError> {
     let mut jobs = by_id(tx, ended.iter().map(|one| &*one.job_id)).await?;
-    let mut settled = vec![];
-    for one in ended {
-        let job = jobs.remove(&one.job_id).ok_or(LeaseLost);
-        let job = job.and_then(|mut job| job.settle(&one.token, &one.outcome, now).map(|()| job));
-        settled.push(match job {
-            Ok(job) if job.state == JobState::Waiting => Ok(put_back(tx, job, now).await?),
-            over => over,
-        });
-        if matches!(one.outcome, Outcome::HandedBack) {
-            tx.note(TOPIC).await;
+    let mut settled: Vec<_> = ended.iter().map(|one| settle(jobs.remove(&one.job_id), one, now)).collect();
+    let mut others = waiting_by_key(tx, settled.iter().flatten()).await?;
+    for job in settled.iter_mut().flatten() {
+        if let Some(other) = job.waiting_key.as_ref().and_then(|key| others.get_mut(key)) {
+            job.make_way_for(other, now);
         }
     }
-    let over = settled.iter().flatten().filter(|job| job.state != JobState::Waiting);
-    tx.put_all(&Vec::from_iter(over)).await?;
+    let handed_back = |(one, settled): (&Settlement, &Settled)| {
+        settled.is_ok() && matches!(one.outcome, Outcome::HandedBack)
+    };
+    if ended.iter().zip(&settled).any(handed_back) {
+        tx.note(TOPIC).await;
+    }
+    tx.put_all(&Vec::from_iter(settled.iter().flatten().chain(others.values()))).await?;
     Ok(settled)
+}
+
+fn settle(job: Option<Job>, one: &Settlement, now: Timestamp) -> Settled {
+    let mut job = job.ok_or(LeaseLost)?;
+    job.settle(&one.token, &one.outcome, now)?;
+    Ok(job)
+}
+
+/// Those that wait in the store under the keys under which these are to wait.
+async fn waiting_by_key(
+    tx: &Tx,
+    jobs: impl Iterator<Item = &Job>,
+) -> Result<HashMap<String, Job>, StoreError> {
+    let keys: Vec<Value> = jobs.filter_map(|job| job.waiting_key.clone()).map(Value::Text).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let limit = small(keys.len());
+    let waiting = tx.find::<Job>(Query::new(Filter::In("waitingKey", keys)).limit(limit)).await?;
+    Ok(waiting.into_iter().filter_map(|job| Some((job.waiting_key.clone()?, job))).collect())
 }
 
 async fn claim_all(tx: &Tx, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
@@ -244,7 +264,7 @@ async fn claim_all(tx: &Tx, claim: &Claim, now: Timestamp) -> Result<Claimed, St
     for room in room {
         claim_due(tx, room, &claim.token, now, &mut claimed).await?;
     }
-    tx.put_all(&Vec::from_iter(claimed.jobs.iter().chain(&claimed.buried))).await?;
+    tx.put_all(&Vec::from_iter(&claimed.jobs)).await?;
     Ok(claimed)
 }
 
@@ -276,7 +296,8 @@ async fn take_over_crashed(
             claimed.buried.push(job);
         }
     }
-    Ok(())
+    // At once: what waits under the key of one of these may be claimed now.
+    tx.put_all(&Vec::from_iter(&claimed.buried)).await
 }
 
 async fn claim_due(

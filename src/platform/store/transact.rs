@@ -72,18 +72,13 @@ impl Store {
         self.transact_until(give_up, work).await
     }
 
-    /// Adds one new document: what a transaction with this one verb does, in a single call where the database is far
-    /// away. [`StoreError::Duplicate`] if its id or a unique index is taken.
+    /// Adds one new document by itself, in a single call where the database is far away; durable when it returns.
+    /// [`StoreError::Duplicate`] if its id or a unique index is taken. After [`StoreError::Failed`], or when the caller
+    /// hangs up, it may have been kept all the same.
     pub async fn insert<D: Document>(&self, document: &D) -> Result<()> {
         refuse_nested()?;
         let bytes = encode(document, self.backend.format())?;
-        let once = || async {
-            match self.backend.insert(D::COLLECTION, document.id(), bytes.clone()).await {
-                Err(StoreError::Conflict) => Ok(Run::Collided),
-                other => Ok(Run::Told(other)),
-            }
-        };
-        self.until_told(Instant::now() + PATIENCE, once).await
+        self.backend.insert(D::COLLECTION, document.id(), bytes).await
     }
 
     /// Removes all that the query asks for, some at a time in its order, and returns how many those were.
@@ -113,18 +108,9 @@ impl Store {
         E: From<StoreError> + Send,
     {
         refuse_nested()?;
-        self.until_told(give_up, || self.run(&work)).await
-    }
-
-    /// Runs it again, after a pause, as long as it collides.
-    async fn until_told<T, E, Fut>(&self, give_up: Instant, once: impl Fn() -> Fut) -> Result<T, E>
-    where
-        Fut: Future<Output = Result<Run<T, E>>>,
-        E: From<StoreError>,
-    {
         let mut longest = Duration::from_millis(2);
         loop {
-            if let Run::Told(outcome) = once().await? {
+            if let Run::Told(outcome) = self.run(&work).await? {
                 return outcome;
             }
             if Instant::now() > give_up {

@@ -25,6 +25,17 @@ impl Tx {
         step.settle(found.and_then(|found| found.map(|bytes| decode(&bytes, self.format)).transpose()))
     }
 
+    /// The documents with these ids, in the order of their ids and in one call; those that aren't there are left out. For
+    /// a batch, not a collection.
+    pub async fn get_all<D: Document>(&self, ids: impl IntoIterator<Item = &str>) -> Result<Vec<D>> {
+        let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        self.find(Query::new(Filter::In("id", ids)).limit(limit)).await
+    }
+
     /// The documents that the query asks for.
     pub async fn find<D: Document>(&self, query: Query) -> Result<Vec<D>> {
         let mut step = self.step().await?;
@@ -56,19 +67,8 @@ impl Tx {
         step.settle(done)
     }
 
-    /// The documents with these ids, in the order of their ids; those that aren't there are left out. One question,
-    /// for as many as are worked on at once: a batch, not a collection.
-    pub async fn get_all<D: Document>(&self, ids: impl IntoIterator<Item = &str>) -> Result<Vec<D>> {
-        let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        self.find(Query::new(Filter::In("id", ids)).limit(limit)).await
-    }
-
-    /// [`put`](Self::put) for several documents in their order, in a single call where the database is far away: a
-    /// batch, not a collection.
+    /// [`put`](Self::put) for several documents in their order, in one call where the database is far away. For a batch,
+    /// not a collection: all together stay below 16 MB, which is the longest that one call may be to MongoDB.
     pub async fn put_all<D: Document>(&self, documents: &[&D]) -> Result<()> {
         let encoded = |document: &&D| Ok((document.id().to_owned(), encode(*document, self.format)?));
         let documents = documents.iter().map(encoded).collect::<Result<Vec<_>>>()?;

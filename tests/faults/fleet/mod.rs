@@ -335,7 +335,10 @@ impl Table {
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "times  answered  503  lost  slowest  fault")?;
+        writeln!(
+            f,
+            "times  answered  503  lost  slowest  fault                                       the slowest"
+        )?;
         let after = (1, self.after.clone());
         let rows =
             self.rows.iter().map(|(fault, row)| (fault.as_str(), row)).chain([("after all of them", &after)]);
@@ -343,7 +346,7 @@ impl std::fmt::Display for Table {
             let took = took.as_millis();
             writeln!(
                 f,
-                "{times:5}  {answered:8}  {come_again:3}  {lost:4}  {took:4} ms  {fault}; the slowest was {asked}"
+                "{times:5}  {answered:8}  {come_again:3}  {lost:4}  {took:4} ms  {fault:42}  {asked}"
             )?;
         }
         Ok(())

@@ -5,11 +5,12 @@ mod contract;
 
 use std::time::Duration;
 
-use orientation::platform::jobs::JobState;
+use orientation::platform::jobs::queue::{Claim, Outcome, Queue, Room, Settlement};
+use orientation::platform::jobs::{JobState, Payload};
 use orientation::platform::store::{Access, Store};
 
 use crate::doubles::proxy::{Proxy, Weather};
-use crate::jobs::bell::{Does, Tower, ring};
+use crate::jobs::bell::{Does, Ring, Tower, ring, ring_bell};
 use crate::store::mongo::Database;
 
 /// An empty store; its database lives as long as the second part.
@@ -18,20 +19,47 @@ async fn fresh() -> (Store, Database) {
     (database.open().await, database)
 }
 
-/// Two calls for each of a turn's jobs would take longer than a transaction may.
-#[tokio::test(flavor = "multi_thread")]
-async fn workers_that_are_far_from_the_store_get_their_jobs_done() {
+/// A tower on a store behind this network.
+async fn behind_a_network() -> (Tower, Proxy) {
     let database = Database::new();
     let (network, address) = Proxy::before_url(&database.address).await;
     let through = async { (Store::mongo(&address, Access::Serving).await.unwrap(), database) };
-    let mut tower = Tower::on(through).await;
+    (Tower::on(through).await, network)
+}
+
+/// A call takes so long that one for each job would take longer than a transaction may.
+const FAR: Weather = Weather::Slow(Duration::from_millis(120));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_are_far_from_the_store_get_their_jobs_done() {
+    let (mut tower, network) = behind_a_network().await;
     let jobs: Vec<_> = (0..24).map(|n| ring(&n.to_string(), Does::Ring, tower.now())).collect();
     tower.enqueue(&jobs).await;
-    network.turns(Weather::Slow(Duration::from_millis(120)));
+    network.turns(FAR);
     let running = tower.workers();
     for _ in &jobs {
         assert_eq!(tower.heard().await.attempt, 1);
     }
     running.drain(Duration::from_secs(5)).await;
     assert_eq!(tower.count(JobState::Done).await, 24);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_are_far_from_the_store_write_down_what_has_failed() {
+    let (tower, network) = behind_a_network().await;
+    let now = tower.now();
+    let jobs: Vec<_> = (0..24).map(|n| ring_bell(&n.to_string(), &n.to_string(), Does::Fail, now)).collect();
+    tower.enqueue(&jobs).await;
+    let queue = Queue::new(tower.store.clone());
+    let room = vec![Room { kind: Ring::KIND, jobs: 24 }];
+    let claimed = queue.claim(&Claim { room, token: "a".into(), ..Claim::default() }, now).await.unwrap();
+    network.turns(FAR);
+    let failed = |job_id| Settlement {
+        job_id,
+        token: "a".into(),
+        outcome: Outcome::Failed { error: "broken".into(), limit: 3, retry_at: now },
+    };
+    let ended: Vec<_> = claimed.jobs.into_iter().map(|job| failed(job.id)).collect();
+    let settled = queue.settle(&ended, now).await.unwrap();
+    assert_eq!(settled.iter().flatten().filter(|job| job.state == JobState::Waiting).count(), 24);
 }

@@ -1,5 +1,6 @@
 //! What the driver's errors mean.
 
+use bson::{Array, Document};
 use mongodb::error::{
     Error, ErrorKind, IndexedWriteError, InsertManyError, TRANSIENT_TRANSACTION_ERROR, WriteFailure,
 };
@@ -21,11 +22,15 @@ pub(super) fn failed(error: Error) -> StoreError {
 }
 
 /// Why the server did not carry out all of a command that it has answered: it tells so of updates as it does of inserts.
-pub(super) fn refused(answer: &bson::Document) -> Option<StoreError> {
+pub(super) fn refused(answer: Document) -> Option<StoreError> {
     if !answer.contains_key("writeErrors") {
         return None;
     }
-    Some(match bson::deserialize_from_document(answer.clone()) {
+    let is_transient = |labels: &Array| labels.contains(&TRANSIENT_TRANSACTION_ERROR.into());
+    if answer.get_array("errorLabels").is_ok_and(is_transient) {
+        return Some(StoreError::Conflict);
+    }
+    Some(match bson::deserialize_from_document(answer) {
         Ok(several) => failed(ErrorKind::InsertMany(several).into()),
         Err(_) => StoreError::Failed("MongoDB: it refused an update".into()),
     })
@@ -100,6 +105,8 @@ fn told(code: i32, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bson::doc;
+
     use super::*;
 
     #[test]
@@ -110,6 +117,19 @@ mod tests {
         let error = Error::from(ErrorKind::InsertMany(serde_json::from_value(several).unwrap()));
         assert!(is_answer(&error));
         assert_eq!(failed(error), StoreError::Duplicate { index: "things_by_email".into() });
+    }
+
+    #[test]
+    fn an_update_that_was_refused_is_read_off_the_answer() {
+        let sentence = "E11000 duplicate key error collection: a.b index: things_by_email dup key: { x: 1 }";
+        let errors = [doc! { "index": 1, "code": 11000, "errmsg": sentence }];
+        let answer = doc! { "n": 1, "writeErrors": &errors[..], "ok": 1.0 };
+        assert_eq!(refused(answer), Some(StoreError::Duplicate { index: "things_by_email".into() }));
+        let labels = [TRANSIENT_TRANSACTION_ERROR];
+        let collided = doc! { "writeErrors": &errors[..], "errorLabels": &labels[..], "ok": 1.0 };
+        assert_eq!(refused(collided), Some(StoreError::Conflict));
+        assert!(matches!(refused(doc! { "writeErrors": "?" }), Some(StoreError::Failed(_))));
+        assert_eq!(refused(doc! { "n": 2, "ok": 1.0 }), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! MongoDB as the store: a replica set or a sharded cluster that any number of processes share.
 //!
 //! A collection is a collection; the document's `id` is its `_id`, and times are dates, so that it reads well in
-//! MongoDB's own tools. Writes are multi-document transactions on a snapshot, acknowledged by a majority and
-//! journalled. Two that write the same document collide, and [`Store::transact`](super::Store::transact) runs the
+//! MongoDB's own tools. Writes are multi-document transactions on a snapshot, or a single insert, acknowledged by a majority
+//! and journalled. Two that write the same document collide, and [`Store::transact`](super::Store::transact) runs the
 //! one that lost again.
 //!
 //! Every call has an end: when the server is away it fails within seconds, and when it is back it works again.
@@ -26,7 +26,7 @@ mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bson::{Document, RawDocumentBuf, doc};
@@ -55,6 +55,18 @@ struct Counters {
     commits: Counter,
     rollbacks: Counter,
     commit_micros: Counter,
+}
+
+impl Counters {
+    /// Counts what was begun at `start` and ended so.
+    fn committed(&self, start: Instant, done: Result<()>) -> Result<()> {
+        self.commit_micros.add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+        match &done {
+            Ok(()) => self.commits.add(1),
+            Err(_) => self.rollbacks.add(1),
+        }
+        done
+    }
 }
 
 impl Mongo {
@@ -121,12 +133,12 @@ impl Backend for Mongo {
         read::sum(&self.db, collection, field, &filter).await
     }
 
-    /// In one call instead of two. The driver sends it again when its answer was lost, which MongoDB notices.
+    /// One call instead of a transaction's two, as durable by the client's write concern. Where its answer is lost the
+    /// driver sends it once more, and MongoDB knows it again.
     async fn insert(&self, collection: &'static str, _id: &str, document: Vec<u8>) -> Result<()> {
-        let document = bytes::inward(&document)?;
-        bounded(self.db.collection::<RawDocumentBuf>(collection).insert_one(document)).await?;
-        self.counters.commits.add(1);
-        Ok(())
+        let (document, start) = (bytes::inward(&document)?, Instant::now());
+        let done = bounded(self.db.collection::<RawDocumentBuf>(collection).insert_one(document)).await;
+        self.counters.committed(start, done.map(drop))
     }
 
     async fn begin(&self) -> Result<Box<dyn BackendTx>> {

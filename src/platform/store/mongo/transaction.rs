@@ -145,7 +145,7 @@ impl BackendTx for MongoTx {
         self.put_or_collided(done)
     }
 
-    /// The driver has no call for several of one collection.
+    /// By the server's own command: what the driver has for several needs MongoDB 8.
     async fn put_all(&mut self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
         if documents.is_empty() {
             return Ok(());
@@ -156,9 +156,9 @@ impl BackendTx for MongoTx {
             updates.push(rawdoc! { "q": { "_id": id }, "u": document, "upsert": true });
         }
         self.touched = Some(collection);
-        let command = rawdoc! { "update": collection, "updates": updates };
+        let command = rawdoc! { "update": collection, "updates": updates, "ordered": true };
         let answer = asked(self.db.run_raw_command(command).session(open(&mut self.session))).await;
-        let done = answer.and_then(|answer| match refused(&answer) {
+        let done = answer.and_then(|answer| match refused(answer) {
             Some(error) => Err(Failure { error, answered: true }),
             None => Ok(()),
         });
@@ -176,13 +176,8 @@ impl BackendTx for MongoTx {
         faults::point("store.before-commit");
         let done =
             timeout(COMMIT_PATIENCE, commit(open(&mut self.session))).await.unwrap_or(Err(not_known()));
-        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.counters.commit_micros.add(micros);
         self.ended = true;
-        match &done {
-            Ok(()) => self.counters.commits.add(1),
-            Err(_) => self.counters.rollbacks.add(1),
-        }
+        let done = self.counters.committed(start, done);
         if matches!(done, Err(StoreError::Failed(_))) {
             self.end_soon();
         }

@@ -112,11 +112,11 @@ async fn what_kills_twenty_workers_is_buried() {
         assert_eq!(claim(&tower, 1, &crash.to_string()).await.jobs.len(), 1);
         tower.clock.advance(LEASE);
     }
-    let last = claim(&tower, 1, "last").await;
-    assert_eq!((last.jobs.len(), last.buried.len()), (0, 1));
-    assert_eq!(tower.job("1").await.state, JobState::Dead);
     tower.enqueue(&[ring_bell("2", "tenor", Does::Ring, tower.now())]).await;
-    assert_eq!(ids(&claim(&tower, 1, "next").await), ["2"]);
+    let last = claim(&tower, 1, "last").await;
+    assert_eq!((ids(&last), last.buried.len()), (vec!["2"], 1));
+    assert_eq!(tower.job("1").await.state, JobState::Dead);
+    assert_eq!(tower.job("2").await.state, JobState::Running);
 }
 
 #[tokio::test]
@@ -181,6 +181,35 @@ async fn a_failed_job_makes_way_for_the_one_that_waits_and_it_dies_all_the_same(
     assert_eq!(ids(&claim(&tower, 1, "c").await), ["2"]);
     assert!(settle(&tower, "2", "c", failed(tower.now())).await);
     assert_eq!(tower.job("2").await.state, JobState::Dead, "two attempts have failed");
+}
+
+#[tokio::test]
+async fn several_are_renewed_and_settled_at_once_each_by_its_own_lease() {
+    let tower = Tower::on(fresh()).await;
+    let (queue, now) = (Queue::new(tower.store.clone()), tower.now());
+    let bell = |id: &str, bell| ring_bell(id, bell, Does::Ring, now);
+    tower.enqueue(&[bell("1", "tenor"), bell("2", "treble"), ring("3", Does::Ring, now)]).await;
+    claim(&tower, 3, "a").await;
+    tower.enqueue(&[bell("4", "tenor")]).await;
+    let lease = |id: &str, token: &str| (id.to_owned(), token.to_owned());
+    let leases = [lease("1", "a"), lease("2", "old"), lease("nobody", "a"), lease("3", "a")];
+    assert_eq!(queue.renew(&leases, now).await.unwrap(), [lease("2", "old"), lease("nobody", "a")]);
+
+    let failed = Outcome::Failed { error: "broken".into(), limit: 3, retry_at: now };
+    let ended = [
+        ("nobody", "a", Outcome::Done),
+        ("3", "a", Outcome::Done),
+        ("1", "a", failed.clone()),
+        ("2", "old", failed),
+    ];
+    let ended =
+        ended.map(|(id, token, outcome)| Settlement { job_id: id.into(), token: token.into(), outcome });
+    let settled = queue.settle(&ended, now).await.unwrap();
+    let states: Vec<_> = settled.iter().map(|one| one.as_ref().ok().map(|job| job.state)).collect();
+    assert_eq!(states, [None, Some(JobState::Done), Some(JobState::Done), None]);
+    assert_eq!(tower.job("2").await.state, JobState::Running);
+    let other = tower.job("4").await;
+    assert_eq!((other.state, other.attempts), (JobState::Waiting, 1), "the first made way for it");
 }
 
 #[tokio::test]

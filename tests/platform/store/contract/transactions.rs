@@ -62,8 +62,10 @@ async fn a_document_that_is_inserted_by_itself_is_kept_unless_its_id_or_a_key_is
     assert_eq!(store.stats().commits, commits + 1);
     let same_id = store.insert(&thing("a", "blue", 2)).await;
     assert_eq!(same_id, Err(StoreError::Duplicate { index: "id".into() }));
+    let rollbacks = store.stats().rollbacks;
     let same_key = store.insert(&Thing { id: "b".into(), ..first.clone() }).await;
     assert_eq!(same_key, Err(StoreError::Duplicate { index: "things_by_email".into() }));
+    assert_eq!(store.stats().rollbacks, rollbacks + 1);
     assert_eq!(store.find::<Thing>(Query::new(Filter::All)).await.unwrap(), [first]);
 }
 

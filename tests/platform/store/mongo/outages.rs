@@ -135,10 +135,11 @@ async fn fails_soon(store: &Store, limit: Duration) {
         let outcome = store.transact(async |tx| tx.put(&thing("c", "red", 1)).await).await;
         (outcome.map(drop), begun.elapsed())
     };
+    let insert = async { (store.insert(&thing("d", "red", 1)).await, begun.elapsed()) };
     let read = async { (store.get::<Thing>("a").await.map(drop), begun.elapsed()) };
     let count = async { (store.count::<Thing>(Filter::All).await.map(drop), begun.elapsed()) };
-    let (write, read, count) = tokio::join!(write, read, count);
-    for (outcome, took) in [write, read, count] {
+    let (write, insert, read, count) = tokio::join!(write, insert, read, count);
+    for (outcome, took) in [write, insert, read, count] {
         assert!(
             matches!(outcome, Err(StoreError::Failed(_) | StoreError::Busy | StoreError::TooSlow)),
             "{outcome:?}"
@@ -148,11 +149,30 @@ async fn fails_soon(store: &Store, limit: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_insert_whose_answer_is_lost_is_kept_once_and_nobody_is_told() {
+    let (store, proxy, database) = behind().await;
+    let beside = database.open().await;
+    proxy.turns(Weather::Slow(Duration::from_millis(1500)));
+    let inserting = tokio::spawn(async move { store.insert(&thing("late", "red", 1)).await });
+    while beside.get::<Thing>("late").await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Its answer is on its way for another second and a half.
+    assert!(!inserting.is_finished());
+    proxy.turns(Weather::Fair);
+    proxy.reset();
+    inserting.await.unwrap().unwrap();
+    assert_eq!(beside.count::<Thing>(Filter::eq("id", "late")).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_are_made_again_and_nobody_is_told() {
     let (store, proxy, _database) = behind().await;
-    for _ in 0..3 {
+    for n in 0..3 {
         proxy.reset();
         assert!(store.get::<Thing>("a").await.unwrap().is_some());
+        proxy.reset();
+        store.insert(&thing(&format!("by itself {n}"), "red", 1)).await.unwrap();
         proxy.reset();
         store.transact(async |tx| tx.put(&thing("b", "red", 1)).await).await.unwrap();
     }
