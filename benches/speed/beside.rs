@@ -76,10 +76,16 @@ impl Both {
     }
 
     fn memory(&self, table: &mut Table, when: &str, aim: &str) {
-        let (ours, theirs) = (self.ours.megabytes(), self.peer.megabytes());
-        let part = ours as f64 / theirs as f64 * 100.0;
-        table.row(&format!("memory of the peer {when}"), format!("{theirs} MB"), "");
-        table.row(&format!("memory of ours {when}"), format!("{ours} MB  {part:.0} %"), aim);
+        let part = |of: fn(&Program) -> u64| of(&self.ours) as f64 / of(&self.peer) as f64 * 100.0;
+        let told =
+            |it: &Program| format!("{} MB, {} without pages of files", it.megabytes(), it.own_megabytes());
+        let parts = (part(Program::megabytes), part(Program::own_megabytes));
+        table.row(&format!("memory of the peer {when}"), told(&self.peer), "");
+        table.row(
+            &format!("memory of ours {when}"),
+            format!("{}  {:.0} % and {:.0} %", told(&self.ours), parts.0, parts.1),
+            aim,
+        );
     }
 
     /// Drops the databases, once nobody writes to them any more.

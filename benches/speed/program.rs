@@ -50,8 +50,18 @@ impl Program {
 
     /// Resident memory.
     pub fn megabytes(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The part of it that is this process's alone: without the pages of its files, which processes of one program
+    /// share, and which the system drops when it needs the memory.
+    pub fn own_megabytes(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a process has memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
     }
 
