@@ -180,11 +180,15 @@ pub fn too_many(retry_after: Duration) -> poem::Error {
 /// How soon it is worth while to ask a store again that was away: elections and restarts take some seconds.
 const STORE_BACK: Duration = Duration::from_secs(5);
 
+/// How soon it is worth while to stand in line again: it was longer than the ten seconds that one stands there.
+const LINE_SHORTER: Duration = Duration::from_secs(10);
+
 /// 503: the store can't answer now. What it said goes to the log.
 pub fn unavailable(error: StoreError) -> poem::Error {
     tracing::error!(%error, "the store failed");
     match error {
-        StoreError::Failed(_) => busy(STORE_BACK),
+        StoreError::Failed(_) | StoreError::TooSlow => busy(STORE_BACK),
+        StoreError::Busy => busy(LINE_SHORTER),
         _ => unavailable_for_now(),
     }
 }

@@ -25,6 +25,18 @@ async fn a_session_is_needed_where_the_parameter_says_so() {
     assert_eq!(problem(me("broken").await).await, (503, "/problems/unavailable".to_owned()));
 }
 
+#[test]
+fn whoever_finds_no_store_or_a_long_line_is_told_when_it_is_worth_while_to_come_again() {
+    let failed = StoreError::Failed("it is away".into());
+    for (error, seconds) in [(failed, "5"), (StoreError::TooSlow, "5"), (StoreError::Busy, "10")] {
+        let answer = unavailable(error).into_response();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (503, &seconds.parse().unwrap())
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_right_is_a_parameter() {
     let client = client();
