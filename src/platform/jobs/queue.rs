@@ -2,10 +2,11 @@
 //! transaction, and whoever changes a running job shows the token of its lease.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::model::{Job, JobState, LeaseLost, Payload};
 use super::{TOPIC, trace};
-use crate::kernel::{Timestamp, faults};
+use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
 
 pub use super::model::Outcome;
@@ -115,20 +116,22 @@ pub type Settled = Result<Job, LeaseLost>;
 #[derive(Clone)]
 pub struct Queue {
     store: Store,
+    clock: Arc<dyn Clock>,
 }
 
 impl Queue {
-    /// The jobs in `store`.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// The jobs in `store`. A lease counts from when the transaction that takes it is run, again each time that it is
+    /// run again: by the time of its first run it could be over before anybody has it.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
     }
 
     /// Leases what is claimed and due; of one kind and key never two at a time.
     ///
     /// # Errors
     /// Whatever the store says; then nothing is leased.
-    pub async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
-        Ok(self.turn(&[], claim, now).await?.1)
+    pub async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        Ok(self.turn(&[], claim).await?.1)
     }
 
     /// Writes down how runs have ended. Returns the jobs as they are now, or [`LeaseLost`] where another worker has
@@ -136,8 +139,8 @@ impl Queue {
     ///
     /// # Errors
     /// Whatever the store says; then nothing is written.
-    pub async fn settle(&self, ended: &[Settlement], now: Timestamp) -> Result<Vec<Settled>, StoreError> {
-        Ok(self.turn(ended, &Claim::default(), now).await?.0)
+    pub async fn settle(&self, ended: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        Ok(self.turn(ended, &Claim::default()).await?.0)
     }
 
     /// [`settle`](Self::settle) and then [`claim`](Self::claim) in one commit.
@@ -148,10 +151,10 @@ impl Queue {
         &self,
         ended: &[Settlement],
         claim: &Claim,
-        now: Timestamp,
     ) -> Result<(Vec<Settled>, Claimed), StoreError> {
         self.store
             .transact(async |tx| {
+                let now = self.clock.now();
                 let settled = settle_all(&tx, ended, now).await?;
                 Ok((settled, claim_all(&tx, claim, now).await?))
             })
@@ -162,13 +165,10 @@ impl Queue {
     ///
     /// # Errors
     /// Whatever the store says; then nothing is prolonged.
-    pub async fn renew(
-        &self,
-        leases: &[(String, String)],
-        now: Timestamp,
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn renew(&self, leases: &[(String, String)]) -> Result<Vec<(String, String)>, StoreError> {
         self.store
             .transact(async |tx| {
+                let now = self.clock.now();
                 let mut jobs = by_id(&tx, leases.iter().map(|(id, _)| &**id)).await?;
                 let (mut renewed, mut lost) = (vec![], vec![]);
                 for (id, token) in leases {

@@ -79,7 +79,7 @@ impl Workers {
         wake_after_commit(&self.store, self.signals.clone());
         let (stop, stopped) = oneshot::channel();
         let listener = self.signals.listen(TOPIC);
-        let queue = Queue::new(self.store.clone());
+        let queue = Queue::new(self.store.clone(), self.clock.clone());
         let held = Held::default();
         let heart = heartbeat(queue.clone(), self.clock.clone(), held.clone());
         let worker = Worker {
@@ -173,7 +173,7 @@ async fn heartbeat(queue: Queue, clock: Arc<dyn Clock>, held: Held) {
         if leases.is_empty() {
             continue;
         }
-        match timeout(RENEW_EVERY, queue.renew(&leases, now)).await {
+        match timeout(RENEW_EVERY, queue.renew(&leases)).await {
             Ok(Ok(lost)) => {
                 held.lose(|id, job| lost.iter().any(|(of, token)| of == id && *token == job.token));
                 prolong(&held, &leases, now);
@@ -348,7 +348,7 @@ impl Worker {
             self.looked(&claim, &Claimed::default());
             return Ok(());
         }
-        let (settled, claimed) = self.queue.turn(&self.ended, &claim, now).await?;
+        let (settled, claimed) = self.queue.turn(&self.ended, &claim).await?;
         self.note_settled(settled);
         self.looked(&claim, &claimed);
         for job in &claimed.buried {
@@ -462,7 +462,7 @@ impl Worker {
     /// Writes down what has ended and claims nothing; what can't be written stays to be, and held.
     async fn settle(&mut self) -> Result<(), StoreError> {
         if !self.ended.is_empty() {
-            let settled = self.queue.settle(&self.ended, self.clock.now()).await?;
+            let settled = self.queue.settle(&self.ended).await?;
             self.note_settled(settled);
         }
         Ok(())

@@ -91,6 +91,10 @@ async fn a_fleet_whose_processes_redis_and_network_fail_loses_nothing() {
     );
     // Not by a macro: the report is to be read when the test passes, too.
     std::io::stderr().write_all(report.as_bytes()).expect("somebody reads it");
+    if !late.is_empty() {
+        let complaints: String = fleet.processes.iter().map(Process::complaints).collect();
+        std::io::stderr().write_all(complaints.as_bytes()).expect("somebody reads it");
+    }
 
     answered.expect("requests are answered soon after the last fault");
     worked.expect("no job is late soon after the last fault");

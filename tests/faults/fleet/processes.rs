@@ -60,6 +60,13 @@ impl Process {
         std::fs::read_to_string(&self.log).expect("each life appends to it")
     }
 
+    /// What all its lives have warned of.
+    pub fn complaints(&self) -> String {
+        let log = self.log();
+        let complaints = log.lines().filter(|line| line.contains(r#""WARN""#) || line.contains(r#""ERROR""#));
+        complaints.map(|line| format!("{}: {line}\n", self.name)).collect()
+    }
+
     /// `kill -9`.
     pub async fn kill(&mut self) {
         let mut child = self.child.take().expect("it lives");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use orientation::kernel::{Clock, Ids, ManualClock, RandomIds, Timestamp};
+use orientation::platform::jobs::queue::Queue;
 use orientation::platform::jobs::{
     Crons, Job, JobError, JobState, Jobs, Payload, Run, Running, Subscriber, Subscribers, TOPIC, Workers,
     schemas,
@@ -155,6 +156,10 @@ impl Tower {
         let (signals, clock): (Arc<dyn Signals>, Arc<dyn Clock>) = (self.signals.clone(), self.clock.clone());
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
         Workers::new(self.store.clone(), signals, clock, ids, subscribers, crons).start()
+    }
+
+    pub fn queue(&self) -> Queue {
+        Queue::new(self.store.clone(), self.clock.clone())
     }
 
     pub async fn enqueue(&self, jobs: &[Job]) {

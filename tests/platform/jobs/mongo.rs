@@ -5,7 +5,7 @@ mod contract;
 
 use std::time::Duration;
 
-use orientation::platform::jobs::queue::{Claim, Outcome, Queue, Room, Settlement};
+use orientation::platform::jobs::queue::{Claim, Outcome, Room, Settlement};
 use orientation::platform::jobs::{JobState, Payload};
 use orientation::platform::store::{Access, Store};
 
@@ -50,9 +50,9 @@ async fn workers_that_are_far_from_the_store_write_down_what_has_failed() {
     let now = tower.now();
     let jobs: Vec<_> = (0..24).map(|n| ring_bell(&n.to_string(), &n.to_string(), Does::Fail, now)).collect();
     tower.enqueue(&jobs).await;
-    let queue = Queue::new(tower.store.clone());
+    let queue = tower.queue();
     let room = vec![Room { kind: Ring::KIND, jobs: 24 }];
-    let claimed = queue.claim(&Claim { room, token: "a".into(), ..Claim::default() }, now).await.unwrap();
+    let claimed = queue.claim(&Claim { room, token: "a".into(), ..Claim::default() }).await.unwrap();
     network.turns(FAR);
     let failed = |job_id| Settlement {
         job_id,
@@ -60,6 +60,6 @@ async fn workers_that_are_far_from_the_store_write_down_what_has_failed() {
         outcome: Outcome::Failed { error: "broken".into(), limit: 3, retry_at: now },
     };
     let ended: Vec<_> = claimed.jobs.into_iter().map(|job| failed(job.id)).collect();
-    let settled = queue.settle(&ended, now).await.unwrap();
+    let settled = queue.settle(&ended).await.unwrap();
     assert_eq!(settled.iter().flatten().filter(|job| job.state == JobState::Waiting).count(), 24);
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use orientation::kernel::Timestamp;
-use orientation::platform::jobs::queue::{Claim, Claimed, Outcome, Queue, Room, Settlement};
+use orientation::platform::jobs::queue::{Claim, Claimed, Outcome, Room, Settlement};
 use orientation::platform::jobs::{Job, JobState, LEASE, Payload};
 use orientation::platform::store::StoreError;
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ fn wanted(jobs: usize, token: &str) -> Claim {
 }
 
 async fn claim(tower: &Tower, jobs: usize, token: &str) -> Claimed {
-    Queue::new(tower.store.clone()).claim(&wanted(jobs, token), tower.now()).await.unwrap()
+    tower.queue().claim(&wanted(jobs, token)).await.unwrap()
 }
 
 fn ids(claimed: &Claimed) -> Vec<&str> {
@@ -27,12 +27,12 @@ fn ids(claimed: &Claimed) -> Vec<&str> {
 
 async fn settle(tower: &Tower, id: &str, token: &str, outcome: Outcome) -> bool {
     let ended = Settlement { job_id: id.into(), token: token.into(), outcome };
-    Queue::new(tower.store.clone()).settle(&[ended], tower.now()).await.unwrap()[0].is_ok()
+    tower.queue().settle(&[ended]).await.unwrap()[0].is_ok()
 }
 
 async fn renew(tower: &Tower, id: &str, token: &str) -> bool {
     let lease = [(id.to_owned(), token.to_owned())];
-    Queue::new(tower.store.clone()).renew(&lease, tower.now()).await.unwrap().is_empty()
+    tower.queue().renew(&lease).await.unwrap().is_empty()
 }
 
 #[tokio::test]
@@ -52,11 +52,11 @@ async fn many_who_claim_at_once_get_each_job_once() {
     let tower = Tower::on(fresh()).await;
     let jobs: Vec<_> = (0..200).map(|n| ring(&format!("{n:03}"), Does::Ring, tower.now())).collect();
     tower.enqueue(&jobs).await;
-    let (queue, now) = (Queue::new(tower.store.clone()), tower.now());
+    let queue = tower.queue();
     let mut claims = JoinSet::new();
     for claimant in 0..20 {
         let queue = queue.clone();
-        claims.spawn(async move { queue.claim(&wanted(20, &claimant.to_string()), now).await.unwrap() });
+        claims.spawn(async move { queue.claim(&wanted(20, &claimant.to_string())).await.unwrap() });
     }
     let claims = claims.join_all().await;
     let all: Vec<_> = claims.iter().flat_map(ids).collect();
@@ -100,7 +100,7 @@ async fn whoever_is_alive_does_not_take_a_job_from_itself() {
     claim(&tower, 1, "a").await;
     tower.clock.advance(LEASE * 2);
     let wanted = Claim { mine: HashSet::from(["1".to_owned()]), ..wanted(1, "b") };
-    let claimed = Queue::new(tower.store.clone()).claim(&wanted, tower.now()).await.unwrap();
+    let claimed = tower.queue().claim(&wanted).await.unwrap();
     assert!(claimed.jobs.is_empty());
 }
 
@@ -186,14 +186,14 @@ async fn a_failed_job_makes_way_for_the_one_that_waits_and_it_dies_all_the_same(
 #[tokio::test]
 async fn several_are_renewed_and_settled_at_once_each_by_its_own_lease() {
     let tower = Tower::on(fresh()).await;
-    let (queue, now) = (Queue::new(tower.store.clone()), tower.now());
+    let (queue, now) = (tower.queue(), tower.now());
     let bell = |id: &str, bell| ring_bell(id, bell, Does::Ring, now);
     tower.enqueue(&[bell("1", "tenor"), bell("2", "treble"), ring("3", Does::Ring, now)]).await;
     claim(&tower, 3, "a").await;
     tower.enqueue(&[bell("4", "tenor")]).await;
     let lease = |id: &str, token: &str| (id.to_owned(), token.to_owned());
     let leases = [lease("1", "a"), lease("2", "old"), lease("nobody", "a"), lease("3", "a")];
-    assert_eq!(queue.renew(&leases, now).await.unwrap(), [lease("2", "old"), lease("nobody", "a")]);
+    assert_eq!(queue.renew(&leases).await.unwrap(), [lease("2", "old"), lease("nobody", "a")]);
 
     let failed = Outcome::Failed { error: "broken".into(), limit: 3, retry_at: now };
     let ended = [
@@ -204,7 +204,7 @@ async fn several_are_renewed_and_settled_at_once_each_by_its_own_lease() {
     ];
     let ended =
         ended.map(|(id, token, outcome)| Settlement { job_id: id.into(), token: token.into(), outcome });
-    let settled = queue.settle(&ended, now).await.unwrap();
+    let settled = queue.settle(&ended).await.unwrap();
     let states: Vec<_> = settled.iter().map(|one| one.as_ref().ok().map(|job| job.state)).collect();
     assert_eq!(states, [None, Some(JobState::Done), Some(JobState::Done), None]);
     assert_eq!(tower.job("2").await.state, JobState::Running);
