@@ -3,6 +3,8 @@
 //! Two wings: [`features`] is what the system does, [`platform`] is what it stands on. Data flows one way:
 //! controller → service → model → store. `docs/architecture.md` has the picture.
 
+#![deny(unsafe_code)]
+
 pub mod app;
 pub mod cli;
 pub mod config;

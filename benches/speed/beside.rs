@@ -27,8 +27,9 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const ROUNDS: u32 = 3;
 /// How long each is asked in one round.
 const RUN: Duration = Duration::from_secs(3);
-/// How long both have nothing to do before they are asked what they keep.
-const REST: Duration = Duration::from_secs(5);
+/// How long both have nothing to do before they are asked what they keep: twice as long as ours takes until it gives
+/// memory back.
+const REST: Duration = Duration::from_secs(10);
 /// Students who are signed in.
 const STUDENTS: usize = 500;
 /// What `benches/peer/seed.js` makes.

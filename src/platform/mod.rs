@@ -4,6 +4,7 @@
 pub mod jobs;
 pub mod keys;
 pub mod mail;
+pub mod memory;
 pub mod metrics;
 pub mod signals;
 pub mod store;
