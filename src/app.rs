@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::{EndpointExt, Route};
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, MailConfig, Product};
 use crate::features::accounts::{
@@ -37,7 +37,6 @@ use crate::platform::mail::sns::{AwsHosts, Hosts, Sns};
 use crate::platform::mail::{
     self, BadSmtpUrl, Carrier, LetterFrame, Mailer, Ses, Smtp, Templates, TwoOfOneName, Watched,
 };
-use crate::platform::memory;
 use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
 use crate::platform::store::{Access, Schema, Store, StoreError};
@@ -242,7 +241,7 @@ impl App {
 
     /// Serves until `stop`, then finishes the requests that are under way. Others work on the jobs.
     pub async fn serve(self, server: Server, stop: impl Future<Output = ()>) {
-        let _beside = run_beside(self.metrics_page);
+        let _measuring = serve_metrics(self.metrics_page);
         let server = server.counted_by(self.metrics.connections.clone());
         wake_after_commit(&self.store, self.signals);
         if let Some(sandbox) = &self.sandbox {
@@ -253,7 +252,7 @@ impl App {
 
     /// Works on jobs until `stop`, then finishes those that are under way. Others serve, at the public URL.
     pub async fn work(self, stop: impl Future<Output = ()>) {
-        let _beside = run_beside(self.metrics_page);
+        let _measuring = serve_metrics(self.metrics_page);
         let working = self.workers.start();
         stop.await;
         working.drain(PATIENCE).await;
@@ -266,7 +265,7 @@ impl App {
 
     /// Serves and works until `stop`; then finishes what is under way.
     pub async fn run(self, server: Server, stop: impl Future<Output = ()>) {
-        let _beside = run_beside(self.metrics_page);
+        let _measuring = serve_metrics(self.metrics_page);
         let server = server.counted_by(self.metrics.connections.clone());
         if let Some(sandbox) = &self.sandbox {
             sandbox.listening_at(server.local_addr());
@@ -288,15 +287,9 @@ async fn open_metrics_page(
     bound.map(Some).map_err(|error| AssembleError::Metrics { address, error })
 }
 
-/// What goes on until the tasks are dropped, while requests and jobs come to their end, too: metrics are served, if
-/// somewhere, and memory is given back.
-fn run_beside(page: Option<MetricsPage>) -> JoinSet<()> {
-    let mut beside = JoinSet::new();
-    beside.spawn(memory::give_back());
-    if let Some(page) = page {
-        beside.spawn(page.serve());
-    }
-    beside
+/// Serves metrics, if somewhere, until the handle is dropped: while requests and jobs come to their end, too.
+fn serve_metrics(page: Option<MetricsPage>) -> Option<AbortOnDropHandle<()>> {
+    page.map(|page| AbortOnDropHandle::new(tokio::spawn(page.serve())))
 }
 
 /// The store that is configured, made and migrated.

@@ -16,6 +16,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use url::Url;
 
+use crate::platform::memory;
+
 /// The backend of a university's orientation week.
 ///
 /// Without a command it serves HTTP and works on jobs in one process: on a laptop this is all there is to do.
@@ -162,6 +164,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    memory::give_back();
     match runtime.block_on(carry_out(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
