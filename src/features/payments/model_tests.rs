@@ -1,0 +1,365 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn time(secs: i64) -> Timestamp {
+    Timestamp::from_millis(secs * 1000)
+}
+
+fn money(amount: i64, currency: &str) -> Money {
+    Money { amount, currency: currency.to_owned().try_into().unwrap() }
+}
+
+fn pages() -> Url {
+    "https://orientation.example.org".parse().unwrap()
+}
+
+fn order() -> Order {
+    let price = money(13_000, "CAD");
+    let product = Product {
+        id: "orientation".into(),
+        name: "Orientation ticket".into(),
+        price,
+        stripe_price: None,
+        early_bird: None,
+    };
+    let email = EmailAddress::parse("ana@example.org").unwrap();
+    let mut order = Order::open("o".into(), "a", &product, email, time(0));
+    order.lead_back_to(&pages());
+    order.opened(1, &checkout("cs_1"), time(1));
+    order
+}
+
+fn checkout(session: &str) -> Checkout {
+    Checkout {
+        session: session.into(),
+        order: Some("o".into()),
+        attempt: None,
+        url: Some(format!("https://pay.example/{session}")),
+        status: super::super::gateway::CheckoutStatus::Open,
+        money: None,
+        intent: None,
+    }
+}
+
+fn event(attempt: u32, reached: AttemptState) -> PaymentEvent {
+    PaymentEvent {
+        id: format!("evt_{attempt}_{reached:?}"),
+        order: "o".into(),
+        session: format!("cs_{attempt}"),
+        attempt: Some(attempt),
+        reached,
+        money: Some(money(13_000, "CAD")),
+        intent: Some(format!("pi_{attempt}")),
+    }
+}
+
+fn settle(order: &mut Order, attempt: u32, reached: AttemptState) -> Outcome {
+    order.settle(&event(attempt, reached), time(9)).unwrap()
+}
+
+use AttemptState::{Expired, Failed, Live, Paid, Processing};
+
+#[test]
+fn what_comes_in_any_order_ends_where_it_must() {
+    let cases: &[(&[AttemptState], OrderState, &[Outcome])] = &[
+        (&[Paid], OrderState::Paid, &[Outcome::Paid]),
+        (&[Paid, Paid], OrderState::Paid, &[Outcome::Paid, Outcome::Unchanged]),
+        (&[Processing], OrderState::Processing, &[Outcome::Processing]),
+        (&[Processing, Paid], OrderState::Paid, &[Outcome::Processing, Outcome::Paid]),
+        (&[Paid, Processing], OrderState::Paid, &[Outcome::Paid, Outcome::Unchanged]),
+        (&[Processing, Failed], OrderState::Open, &[Outcome::Processing, Outcome::Reopened]),
+        (&[Failed, Processing], OrderState::Open, &[Outcome::Reopened, Outcome::Unchanged]),
+        (&[Expired], OrderState::Expired, &[Outcome::Expired]),
+        (&[Expired, Expired], OrderState::Expired, &[Outcome::Expired, Outcome::Unchanged]),
+        (&[Paid, Expired], OrderState::Paid, &[Outcome::Paid, Outcome::Unchanged]),
+        (&[Expired, Paid], OrderState::Paid, &[Outcome::Expired, Outcome::Paid]),
+        (&[Processing, Expired], OrderState::Processing, &[Outcome::Processing, Outcome::Unchanged]),
+        (
+            &[Expired, Processing, Failed],
+            OrderState::Open,
+            &[Outcome::Expired, Outcome::Processing, Outcome::Reopened],
+        ),
+    ];
+    for (events, state, outcomes) in cases {
+        let mut order = order();
+        let told: Vec<_> = events.iter().map(|reached| settle(&mut order, 1, *reached)).collect();
+        assert_eq!((order.state, &told[..]), (*state, *outcomes), "{events:?}");
+    }
+}
+
+#[test]
+fn the_live_checkout_is_the_one_until_it_ends_and_then_comes_another() {
+    let mut order = order();
+    assert_eq!(order.checkout_url(), Some("https://pay.example/cs_1"));
+    order.try_again(&pages(), time(2));
+    assert_eq!(order.attempts.len(), 1, "one at a time");
+    settle(&mut order, 1, Expired);
+    assert_eq!((order.step(), order.checkout_url()), (Ok(Step::Ended), None));
+    order.try_again(&pages(), time(3));
+    assert_eq!((order.state, order.attempt().number), (OrderState::Open, 2));
+    assert_eq!(order.attempt().idempotency_key, "o:2");
+    assert!(matches!(order.step(), Ok(Step::Unopened(_))));
+    order.opened(2, &checkout("cs_2"), time(4));
+    assert_eq!(order.checkout_url(), Some("https://pay.example/cs_2"));
+}
+
+#[test]
+fn late_news_of_an_older_attempt_changes_nothing_unless_it_is_money() {
+    let mut order = order();
+    settle(&mut order, 1, Failed);
+    order.try_again(&pages(), time(3));
+    order.opened(2, &checkout("cs_2"), time(4));
+    assert_eq!(settle(&mut order, 1, Processing), Outcome::Unchanged);
+    assert_eq!(settle(&mut order, 1, Expired), Outcome::Unchanged);
+    assert_eq!(order.checkout_url(), Some("https://pay.example/cs_2"));
+    assert_eq!(settle(&mut order, 1, Paid), Outcome::Paid);
+    assert_eq!(settle(&mut order, 2, Paid), Outcome::Flagged(PaymentFlag::NotOwed));
+    assert_eq!(order.state, OrderState::Paid);
+    let flags: Vec<_> = order.payments.iter().map(|payment| payment.flag).collect();
+    assert_eq!(flags, [None, Some(PaymentFlag::NotOwed)], "the second payment is kept");
+}
+
+#[test]
+fn money_that_does_not_match_is_kept_and_settles_nothing() {
+    for wrong in [Some(money(12_999, "CAD")), Some(money(13_000, "USD")), None] {
+        let mut order = order();
+        let odd = PaymentEvent { money: wrong, ..event(1, Paid) };
+        let flagged = Outcome::Flagged(PaymentFlag::AmountDiffers);
+        assert_eq!(order.settle(&odd, time(9)), Ok(flagged));
+        assert_eq!((order.state, order.paid_at, order.payments.len()), (OrderState::Open, None, 1));
+        assert_eq!(order.step(), Err(Closed::UnderReview), "nobody is asked to pay again");
+    }
+}
+
+#[test]
+fn a_checkout_that_nobody_kept_is_known_by_its_attempt() {
+    let mut unheard = order();
+    unheard.attempts.clear();
+    unheard.make_attempt(1, None, time(0));
+    assert_eq!(settle(&mut unheard, 1, Paid), Outcome::Paid);
+    assert_eq!(unheard.attempt().session.as_deref(), Some("cs_1"));
+}
+
+#[test]
+fn a_checkout_of_nobody_brings_nothing_but_money_for_review() {
+    let mut order = order();
+    let strange = |reached| PaymentEvent { session: "cs_x".into(), ..event(1, reached) };
+    let before = order.clone();
+    for reached in [Processing, Failed, Expired] {
+        assert_eq!(order.settle(&strange(reached), time(9)), Err(NotOurs));
+    }
+    assert_eq!(order, before);
+    let flagged = Outcome::Flagged(PaymentFlag::UnknownSession);
+    assert_eq!(order.settle(&strange(Paid), time(9)), Ok(flagged));
+    let other = PaymentEvent { order: "p".into(), ..event(1, Paid) };
+    assert_eq!(order.settle(&other, time(9)), Err(NotOurs));
+}
+
+#[test]
+fn nothing_is_opened_for_what_is_not_owed() {
+    let cases = [
+        (OrderState::Paid, Closed::Paid),
+        (OrderState::PartiallyRefunded, Closed::Paid),
+        (OrderState::Refunded, Closed::Paid),
+        (OrderState::Disputed, Closed::Paid),
+        (OrderState::Processing, Closed::Processing),
+        (OrderState::Cancelled, Closed::NotOwed),
+        (OrderState::Waived, Closed::NotOwed),
+    ];
+    for (state, closed) in cases {
+        let mut order = Order { state, ..order() };
+        assert_eq!(order.step(), Err(closed));
+        order.try_again(&pages(), time(2));
+        assert_eq!((order.attempts.len(), order.checkout_url()), (1, None));
+    }
+}
+
+#[test]
+fn money_for_what_is_not_owed_is_kept_for_a_refund() {
+    for state in [OrderState::Cancelled, OrderState::Waived, OrderState::Refunded] {
+        let mut order = Order { state, ..order() };
+        assert_eq!(settle(&mut order, 1, Paid), Outcome::Flagged(PaymentFlag::NotOwed));
+        assert_eq!((order.state, order.payments.len()), (state, 1));
+    }
+}
+
+#[test]
+fn a_request_is_the_same_every_time_and_a_refused_one_makes_way() {
+    let mut order = order();
+    settle(&mut order, 1, Failed);
+    order.try_again(&pages(), time(3));
+    let request = order.request(order.attempt());
+    order.lead_back_to(&"https://elsewhere.example.org".parse().unwrap());
+    assert_eq!(order.request(order.attempt()), request);
+    assert_eq!(request.success_url, "https://orientation.example.org/checkout/done?order=o");
+    order.replace_refused(2, &pages(), time(4));
+    order.replace_refused(2, &pages(), time(4));
+    let numbers: Vec<_> = order.attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, [1, 3], "what was never opened leaves no row, and its key is not used again");
+}
+
+fn back(intent: &str, refunded: i64, disputed: bool) -> ReturnEvent {
+    let (id, intent) = (format!("evt_{intent}_{refunded}_{disputed}"), intent.to_owned());
+    ReturnEvent { id, order: Some("o".into()), intent, refunded, disputed }
+}
+
+#[test]
+fn what_goes_back_is_told_in_any_order_and_ends_where_it_must() {
+    let some = |order: &mut Order| order.give_back(&back("pi_1", 500, false));
+    let all = |order: &mut Order| order.give_back(&back("pi_1", 13_000, false));
+    let dispute = |order: &mut Order| order.give_back(&back("pi_1", 0, true));
+    let paid = |order: &mut Order| order.settle(&event(1, Paid), time(9));
+    type Step = fn(&mut Order) -> Result<Outcome, NotOurs>;
+    let ways: [(&[Step], OrderState); 7] = [
+        (&[paid, some], OrderState::PartiallyRefunded),
+        (&[some, paid], OrderState::PartiallyRefunded),
+        (&[paid, some, all], OrderState::Refunded),
+        (&[all, paid, some], OrderState::Refunded),
+        (&[paid, dispute, all], OrderState::Disputed),
+        (&[dispute, paid], OrderState::Disputed),
+        (&[some], OrderState::Open),
+    ];
+    for (number, (steps, ends)) in ways.into_iter().enumerate() {
+        let mut order = order();
+        for step in steps {
+            step(&mut order).unwrap();
+        }
+        assert_eq!(order.state, ends, "{number}");
+    }
+    let mut order = order();
+    paid(&mut order).unwrap();
+    assert_eq!(some(&mut order), Ok(Outcome::Returned));
+    assert_eq!(some(&mut order), Ok(Outcome::Unchanged), "the same again");
+    let other = ReturnEvent { order: Some("p".into()), ..back("pi_1", 1, false) };
+    assert_eq!(order.give_back(&other), Err(NotOurs));
+}
+
+#[test]
+fn a_second_payment_that_goes_back_leaves_the_order_paid() {
+    let mut order = order();
+    settle(&mut order, 1, Failed);
+    order.try_again(&pages(), time(3));
+    order.opened(2, &checkout("cs_2"), time(4));
+    settle(&mut order, 2, Paid);
+    settle(&mut order, 1, Paid);
+    assert_eq!(order.intents, ["pi_2", "pi_1"]);
+    assert_eq!(order.give_back(&back("pi_1", 13_000, false)), Ok(Outcome::Returned));
+    assert_eq!(order.state, OrderState::Paid);
+}
+
+#[test]
+fn who_is_early_pays_less_and_what_was_asked_is_what_settles() {
+    let early =
+        crate::config::EarlyBird { coupon: "EARLY".into(), price: money(11_000, "CAD"), until: time(100) };
+    let product = Product {
+        id: "orientation".into(),
+        name: "Orientation ticket".into(),
+        price: money(13_000, "CAD"),
+        stripe_price: Some("price_1".into()),
+        early_bird: Some(early),
+    };
+    let email = EmailAddress::parse("ana@example.org").unwrap();
+    let start = || Order::open("o".into(), "a", &product, email.clone(), time(0));
+    let first = start();
+    let request = first.request(first.attempt());
+    assert_eq!((request.due(), request.price), (money(11_000, "CAD"), money(13_000, "CAD")));
+    assert_eq!(request.price_id.as_deref(), Some("price_1"));
+    assert_eq!(first.price, money(11_000, "CAD"));
+
+    let pays = |amount| PaymentEvent { money: Some(money(amount, "CAD")), ..event(1, Paid) };
+    let mut early = start();
+    assert_eq!(early.settle(&pays(11_000), time(200)), Ok(Outcome::Paid), "the price of the attempt");
+    let mut wrong = start();
+    let flagged = Outcome::Flagged(PaymentFlag::AmountDiffers);
+    assert_eq!(wrong.settle(&pays(13_000), time(9)), Ok(flagged));
+
+    let mut late = start();
+    settle(&mut late, 1, Failed);
+    late.try_again(&pages(), time(100));
+    assert_eq!((late.price, &late.attempt().coupon), (money(13_000, "CAD"), &None));
+    assert_eq!(late.request(late.attempt()).discount, None);
+    assert_eq!(late.settle(&pays(11_000), time(201)), Ok(Outcome::Paid));
+    assert_eq!(late.price, money(11_000, "CAD"), "what was paid");
+}
+
+#[test]
+fn the_longer_nothing_happens_the_later_the_gateway_is_asked() {
+    let mut order = order();
+    assert_eq!(order.ask_at, time(300));
+    order.ask_later(time(300));
+    assert_eq!(order.ask_at, time(600));
+    order.ask_later(time(40_000));
+    assert_eq!(order.ask_at, time(50_000));
+}
+
+#[test]
+fn an_order_of_the_first_version_gets_what_it_lacks() {
+    let mut old = serde_json::to_value(order()).unwrap();
+    for field in ["fullPrice", "askAt", "intents"] {
+        old.as_object_mut().unwrap().remove(field);
+    }
+    old["attempts"][0].as_object_mut().unwrap().remove("price");
+    let expected = Order { ask_at: time(0), ..order() };
+    let new = with_prices_of_attempts(old);
+    assert_eq!(serde_json::from_value::<Order>(new).unwrap(), expected);
+    let event = with_kind(serde_json::json!({ "id": "e", "order": "o", "receivedAt": time(0) }));
+    assert_eq!(serde_json::from_value::<StripeEvent>(event).unwrap().kind, "");
+}
+
+#[test]
+fn an_order_reads_back_as_it_was_written() {
+    let mut order = order();
+    settle(&mut order, 1, Paid);
+    let text = serde_json::to_string(&order).unwrap();
+    assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
+    assert!(!text.contains("null"), "{text}");
+}
+
+proptest! {
+    /// Two attempts, any of their events, each up to twice, in any order: the end is always the same, the order
+    /// is paid once if any money came, and every payment is kept.
+    #[test]
+    fn every_order_of_events_ends_the_same(
+        seed in proptest::collection::vec(
+            (1u32..=2, prop_oneof![Just(Expired), Just(Processing), Just(Failed), Just(Paid)]), 0..8),
+        shuffled in any::<u64>(),
+    ) {
+        let start = || {
+            let mut order = order();
+            settle(&mut order, 1, Failed);
+            order.try_again(&pages(), time(3));
+            order.opened(2, &checkout("cs_2"), time(4));
+            order
+        };
+        let run = |events: &[(u32, AttemptState)]| {
+            let mut order = start();
+            let outcomes: Vec<_> =
+                events.iter().map(|(attempt, reached)| settle(&mut order, *attempt, *reached)).collect();
+            (order, outcomes)
+        };
+        let mut other = [seed.clone(), seed.clone()].concat();
+        let mut random = shuffled;
+        for i in (1..other.len()).rev() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            other.swap(i, usize::try_from(random >> 33).unwrap() % (i + 1));
+        }
+        let ((one, told), (two, told_again)) = (run(&seed), run(&other));
+        prop_assert_eq!(one.state, two.state);
+        let states = |order: &Order| order.attempts.iter().map(|a| a.state).collect::<Vec<_>>();
+        prop_assert_eq!(states(&one), states(&two));
+        let paying = [1, 2].iter().filter(|n| seed.contains(&(**n, Paid))).count();
+        for (order, told) in [(&one, &told), (&two, &told_again)] {
+            prop_assert_eq!(order.payments.len(), paying);
+            prop_assert_eq!(order.payments.iter().filter(|p| p.flag.is_none()).count(), paying.min(1));
+            prop_assert_eq!(told.iter().filter(|o| **o == Outcome::Paid).count(), paying.min(1));
+            prop_assert_eq!(order.state == OrderState::Paid, paying > 0);
+        }
+    }
+}
+
+#[test]
+fn an_attempt_only_goes_up() {
+    let states = [Live, Expired, Processing, Failed, Paid];
+    assert!(states.is_sorted());
+}
