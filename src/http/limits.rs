@@ -50,6 +50,9 @@ pub struct ConnectionLimits {
     pub head: Duration,
     /// Bytes of a request's head; beyond it the answer is 431. Not below 8 KiB.
     pub head_bytes: usize,
+    /// Bytes of all bodies together that have begun to come and are not there whole; beyond it the connection with the
+    /// most of one is closed. Not below the longest that is taken.
+    pub body_bytes: usize,
     /// After the signal to shut down, requests that run may go on for this long.
     pub grace: Duration,
 }
@@ -63,6 +66,7 @@ impl Default for ConnectionLimits {
             first_byte: Duration::from_secs(5),
             head: Duration::from_secs(10),
             head_bytes: 16 * 1024,
+            body_bytes: 32 * 1024 * 1024,
             grace: Duration::from_secs(10),
         }
     }

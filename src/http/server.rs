@@ -3,7 +3,8 @@
 //! The framework's own server waits for ever for a request's head and takes any number of connections. This one
 //! keeps a seat for each connection and looks around four times a second: who has said nothing, or has been at the
 //! head of a request for too long, loses the seat. Accepting never waits: when all seats are taken, the one that
-//! was silent longest makes room. Requests themselves cost one clock reading and an atomic store.
+//! was silent longest makes room. Bodies that are on their way have an end, too, all together: when they are more, the
+//! connection with the most of one goes. Requests themselves cost one clock reading and an atomic store.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,7 +12,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -141,7 +142,7 @@ impl Guest {
             let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
             if more_comes {
                 let body = request.take_body();
-                request.set_body(arriving(body, place.clone()));
+                request.set_body(arriving(body, Arriving::begin(&seat)));
             }
             let endpoint = endpoint.clone();
             async move {
@@ -157,13 +158,46 @@ impl Guest {
 }
 
 /// The body of a request. Until all of it is there its connection waits for its peer.
-fn arriving(body: poem::Body, place: Arc<Place>) -> poem::Body {
-    place.set(UNFINISHED);
+fn arriving(body: poem::Body, arriving: Arriving) -> poem::Body {
+    let place = arriving.place.clone();
     let arrived = stream::poll_fn(move |_| {
         place.state.store(BUSY, Ordering::Relaxed);
         Poll::Ready(None)
     });
-    poem::Body::from_bytes_stream(body.into_bytes_stream().chain(arrived))
+    let counted = body.into_bytes_stream().inspect(move |chunk| {
+        if let Ok(bytes) = chunk {
+            arriving.more(bytes.len());
+        }
+    });
+    poem::Body::from_bytes_stream(counted.chain(arrived))
+}
+
+/// Lasts from the head of a request until its body is there, or nobody reads it any more.
+struct Arriving {
+    hall: Arc<Hall>,
+    place: Arc<Place>,
+}
+
+impl Arriving {
+    fn begin(seat: &Seat) -> Self {
+        seat.place.set(UNFINISHED);
+        Self { hall: seat.hall.clone(), place: seat.place.clone() }
+    }
+
+    fn more(&self, bytes: usize) {
+        // In this order the sum is never below its parts.
+        let all = self.hall.bodies.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.place.body.fetch_add(bytes, Ordering::Relaxed);
+        if all > self.hall.limits.body_bytes {
+            self.hall.drop_largest_body();
+        }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.hall.forget_body(&self.place);
+    }
 }
 
 /// All connections there are.
@@ -173,6 +207,8 @@ struct Hall {
     opened: Instant,
     places: Mutex<HashMap<u64, Arc<Place>>>,
     numbers: AtomicU64,
+    /// Bytes that are there of bodies that are not there whole: the sum of [`Place::body`].
+    bodies: AtomicUsize,
 }
 
 /// One connection's place in the hall.
@@ -182,6 +218,8 @@ struct Place {
     /// Milliseconds from `opened` until when it began to wait for its peer, times four, plus what it waits for;
     /// [`BUSY`] while a request runs.
     state: AtomicU64,
+    /// Bytes that are there of a body that is not there whole.
+    body: AtomicUsize,
     leave: CancellationToken,
 }
 
@@ -212,8 +250,8 @@ impl Place {
 
 impl Hall {
     fn new(limits: ConnectionLimits, connections: Connections) -> Self {
-        let (places, numbers) = (Mutex::default(), AtomicU64::new(0));
-        Self { limits, connections, opened: Instant::now(), places, numbers }
+        let (places, numbers, bodies) = (Mutex::default(), AtomicU64::new(0), AtomicUsize::new(0));
+        Self { limits, connections, opened: Instant::now(), places, numbers, bodies }
     }
 
     fn places(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Place>>> {
@@ -234,8 +272,8 @@ impl Hall {
             self.connections.refused();
             return None;
         }
-        let place =
-            Place { peer, opened: self.opened, state: AtomicU64::new(0), leave: CancellationToken::new() };
+        let (state, body) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let place = Place { peer, opened: self.opened, state, body, leave: CancellationToken::new() };
         place.set(SILENT);
         let (number, place) = (self.numbers.fetch_add(1, Ordering::Relaxed), Arc::new(place));
         self.places().insert(number, place.clone());
@@ -254,6 +292,23 @@ impl Hall {
             self.cut_off(&place, CutOff::Room);
         }
         true
+    }
+
+    /// Sends away the one with the most of an unfinished body: who hoards, not the student on a slow line, whose form
+    /// is short.
+    fn drop_largest_body(&self) {
+        let bytes = |place: &Arc<Place>| place.body.load(Ordering::Relaxed);
+        let largest = self.places().values().max_by_key(|place| bytes(place)).cloned();
+        if let Some(place) = largest.filter(|place| bytes(place) > 0) {
+            self.forget_body(&place);
+            self.cut_off(&place, CutOff::Room);
+        }
+    }
+
+    /// Counts its body no more.
+    fn forget_body(&self, place: &Place) {
+        let bytes = place.body.swap(0, Ordering::Relaxed);
+        self.bodies.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Sends away whoever waits for longer than the limits allow, four times a second, for ever.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::api;
+use crate::http::limits::BODY_TIME;
 use crate::http::{ConnectionLimits, Server};
 use crate::kernel::{ManualClock, Timestamp};
 use crate::platform::metrics::{Connections, Metrics};
@@ -154,6 +155,49 @@ async fn unfinished_bodies_make_room_for_those_who_speak() {
     }
     let text = metrics.text().await;
     assert!(text.contains("\norientation_http_connections_refused_total 0\n"), "{text}");
+}
+
+#[tokio::test]
+async fn who_hoards_unfinished_bodies_goes_and_who_sends_a_short_one_stays() {
+    let limits = ConnectionLimits { body_bytes: 300_000, ..impatient() };
+    let served = serve(limits).await;
+    let head = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let mut short = served.connect().await;
+    short.write_all(format!("{head}content-length: 2\r\n\r\n{{").as_bytes()).await.unwrap();
+    let mut hoards = Vec::new();
+    for _ in 0..2 {
+        let mut stream = served.connect().await;
+        let begun = format!("{head}content-length: 190000\r\n\r\n{}", "x".repeat(170_000));
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        hoards.push(stream);
+    }
+    let started = Instant::now();
+    let (one, other) = hoards.split_at_mut(1);
+    tokio::select! {
+        answer = everything(&mut one[0]) => assert_eq!(answer, ""),
+        answer = everything(&mut other[0]) => assert_eq!(answer, ""),
+    }
+    assert!(started.elapsed() < BODY_TIME, "it made room, and was not merely too slow");
+    short.write_all(b"}").await.unwrap();
+    let answer = everything(&mut short).await;
+    assert!(answer.starts_with("HTTP/1.1 4") && !answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn bodies_that_came_whole_count_no_more() {
+    let limits = ConnectionLimits { body_bytes: 200_000, ..impatient() };
+    let served = serve(limits).await;
+    let body = "x".repeat(150_000);
+    for _ in 0..4 {
+        let answer = served
+            .say(&format!(
+                "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+                 connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ))
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
 }
 
 #[tokio::test]
