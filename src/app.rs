@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, MailConfig, Product};
 use crate::features::accounts::{
-    self, AccountSweeps, Accounts, AccountsController, LetterParts, Passwords, SweepAccounts,
+    self, AccountSweeps, Accounts, AccountsController, EmailParts, Passwords, SweepAccounts,
 };
 use crate::features::event::EventController;
 use crate::features::health::{Health, HealthController};
@@ -28,14 +28,14 @@ use crate::features::suppressions::{
     self, NotificationSweeps, Suppressions, SuppressionsController, SweepNotifications,
 };
 use crate::features::tickets::{self, Tickets, TicketsController};
-use crate::http::pages::{self, FirstPage, HtmlErrors, PageFrame};
+use crate::http::pages::{self, FirstPage, HtmlErrors, PageLayout};
 use crate::http::{Api, ApiParts, Document, Metered, MetricsPage, Server, SessionCookie};
 use crate::kernel::{Clock, Ids, Secret};
 use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
 use crate::platform::keys::{self, Keys, KeysError, Sealer};
 use crate::platform::mail::sns::{AwsHosts, Hosts, Sns};
 use crate::platform::mail::{
-    self, BadSmtpUrl, Carrier, LetterFrame, Mailer, Ses, Smtp, Templates, TwoOfOneName, Watched,
+    self, BadSmtpUrl, Carrier, EmailLayout, Mailer, Ses, Smtp, Templates, TwoOfOneName, Watched,
 };
 use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
@@ -117,8 +117,8 @@ impl App {
         let signals = Metered::over(open_signals(&config, &store, &keys).await?);
         let metrics = Arc::new(Metrics::new(store.clone(), signals.clone(), clock.clone()));
         let metrics_page = open_metrics_page(&config, access, &metrics).await?;
-        let letter_frame = LetterFrame::new(&config);
-        let page_frame = Arc::new(PageFrame::new(&config));
+        let letter_frame = EmailLayout::new(&config);
+        let page_frame = Arc::new(PageLayout::new(&config));
 
         let accounts = Arc::new(Accounts::new(
             store.clone(),
@@ -153,7 +153,7 @@ impl App {
         let tickets = Arc::new(Tickets::new(store.clone(), keys.clone(), &config));
         let outbox = Arc::new(Outbox::new(store.clone(), clock.clone()));
 
-        let letters = LetterParts::new(store.clone(), clock.clone(), keys, &config);
+        let letters = EmailParts::new(store.clone(), clock.clone(), keys, &config);
         let templates = Templates::new(
             [
                 accounts::templates(letters),

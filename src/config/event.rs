@@ -117,7 +117,7 @@ impl Product {
 
 /// One fault of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventFault {
+pub struct EventError {
     /// From 1.
     pub line: usize,
     /// Such as `products.price`; empty where the text isn't TOML.
@@ -128,12 +128,12 @@ pub struct EventFault {
 
 /// Everything that is wrong with the file; what isn't TOML, or has a key too many or too few, is told alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct BadEvent(pub Vec<EventFault>);
+pub struct BadEvent(pub Vec<EventError>);
 
 impl BadEvent {
     /// A line a fault, each with the file's name, line and key.
     pub fn in_file(&self, file: &str) -> String {
-        let line = |fault: &EventFault| match fault.key.as_str() {
+        let line = |fault: &EventError| match fault.key.as_str() {
             "" => format!("{file}:{}: {}", fault.line, fault.detail),
             key => format!("{file}:{}: {key}: {}", fault.line, fault.detail),
         };
@@ -240,7 +240,7 @@ struct WrittenGroup {
 /// Turns what is written into an [`Event`] and keeps what is wrong.
 struct Check<'a> {
     text: &'a str,
-    faults: Vec<EventFault>,
+    faults: Vec<EventError>,
 }
 
 impl Check<'_> {
@@ -278,7 +278,7 @@ impl Check<'_> {
 
     fn fault(&mut self, key: &str, at: Range<usize>, detail: impl Into<String>) {
         let line = line_of(self.text, at.start);
-        self.faults.push(EventFault { line, key: key.into(), detail: detail.into() });
+        self.faults.push(EventError { line, key: key.into(), detail: detail.into() });
     }
 
     /// One line of text.
@@ -460,7 +460,7 @@ impl Check<'_> {
 }
 
 /// What the TOML reader refused: no TOML, a key too many or too few, a value of another type.
-fn not_readable(text: &str, mut error: toml::de::Error) -> EventFault {
+fn not_readable(text: &str, mut error: toml::de::Error) -> EventError {
     let line = line_of(text, error.span().map_or(0, |span| span.start));
     error.set_input(None);
     let told = error.to_string();
@@ -468,7 +468,7 @@ fn not_readable(text: &str, mut error: toml::de::Error) -> EventFault {
         Some((detail, key)) => (detail, key.trim_end_matches('`')),
         None => (told.trim_end(), ""),
     };
-    EventFault { line, key: key.into(), detail: detail.replace('\n', ", ") }
+    EventError { line, key: key.into(), detail: detail.replace('\n', ", ") }
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -495,7 +495,7 @@ mod tests {
         assert!(SHIPPED.contains(from), "{from}");
         let text = SHIPPED.replacen(from, to, 1);
         let faults = Event::parse(&text).unwrap_err().0;
-        let line = |fault: &EventFault| text.lines().nth(fault.line - 1).unwrap_or_default().to_owned();
+        let line = |fault: &EventError| text.lines().nth(fault.line - 1).unwrap_or_default().to_owned();
         faults.iter().map(|fault| (line(fault), format!("{}: {}", fault.key, fault.detail))).collect()
     }
 

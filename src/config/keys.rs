@@ -273,21 +273,22 @@ pub struct ConfiguredKey {
 pub enum KeyPurpose {
     /// Signs tickets (an Ed25519 seed).
     Ticket,
-    /// Seals the links in letters (HMAC-SHA-256).
-    Letter,
+    /// Seals the links in emails (HMAC-SHA-256). Stored key rings call it `letter`.
+    #[serde(rename = "letter")]
+    Email,
     /// Seals the links that end a subscription (HMAC-SHA-256).
     Unsubscribe,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::Ticket, Self::Letter, Self::Unsubscribe];
+    pub const ALL: [Self; 3] = [Self::Ticket, Self::Email, Self::Unsubscribe];
 
     /// As it is written in `ORIENTATION_KEYS`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ticket => "ticket",
-            Self::Letter => "letter",
+            Self::Email => "letter",
             Self::Unsubscribe => "unsubscribe",
         }
     }

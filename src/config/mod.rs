@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::kernel::Secret;
 
-pub use event::{BadEvent, EarlyBird, Event, EventFault, GroupConfig, OTHER_PRONOUNS, Product, Window};
+pub use event::{BadEvent, EarlyBird, Event, EventError, GroupConfig, OTHER_PRONOUNS, Product, Window};
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
 use reader::Reader;

@@ -10,9 +10,9 @@ use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
 use url::Url;
 
 use super::cookie::SessionCookie;
-use super::frame::{Frame, Headers, Shared};
 use super::origin::Origins;
 use super::payload::{Checks, Rule};
+use super::pipeline::{Headers, Pipeline, Shared};
 use super::security::SessionReader;
 use super::spec::Document;
 use super::{docs, errors};
@@ -35,7 +35,7 @@ pub struct ApiParts {
 /// The whole interface.
 pub struct Api {
     document: Document,
-    frame: Frame,
+    frame: Pipeline,
 }
 
 impl Api {
@@ -61,7 +61,7 @@ impl Api {
             checks: Checks::new(&document, parts.rules),
             proxies: parts.trusted_proxies,
         };
-        let frame = Frame {
+        let frame = Pipeline {
             api: service.into_endpoint(),
             docs: docs::route(&document).boxed(),
             pages: pages.map_to_response().boxed(),

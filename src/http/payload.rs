@@ -19,10 +19,10 @@ use poem_openapi::types::{ParseFromJSON, Type};
 use serde_json::{Map, Value, json};
 
 use super::errors::malformed_json;
-use super::frame::Shared;
+use super::pipeline::Shared;
 use super::problem::invalid;
 use super::spec::Document;
-use crate::kernel::{Fault, text};
+use crate::kernel::{FieldError, text};
 
 /// So many faults are told at once; who makes more learns of the rest when these are mended.
 const MOST_FAULTS: usize = 50;
@@ -42,14 +42,14 @@ const REMARK_CHECK: &str = "lines without control characters";
 /// It is asked by strangers as often as they like: nothing costly, nothing that needs the store.
 pub type Rule = (&'static str, Judge);
 
-type Judge = Box<dyn Fn(&Value) -> Vec<Fault> + Send + Sync>;
+type Judge = Box<dyn Fn(&Value) -> Vec<FieldError> + Send + Sync>;
 
 /// A JSON body, checked as a whole against the schema that the document shows.
-pub struct Written<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-poem_openapi::impl_apirequest_for_payload!(Written<T>, T: ParseFromJSON);
+poem_openapi::impl_apirequest_for_payload!(JsonBody<T>, T: ParseFromJSON);
 
-impl<T: Type> Payload for Written<T> {
+impl<T: Type> Payload for JsonBody<T> {
     const CONTENT_TYPE: &'static str = "application/json";
 
     fn check_content_type(content_type: &str) -> bool {
@@ -66,7 +66,7 @@ impl<T: Type> Payload for Written<T> {
     }
 }
 
-impl<T: ParseFromJSON> ParsePayload for Written<T> {
+impl<T: ParseFromJSON> ParsePayload for JsonBody<T> {
     const IS_REQUIRED: bool = true;
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
@@ -79,7 +79,8 @@ impl<T: ParseFromJSON> ParsePayload for Written<T> {
             }
         }
         // What the parser says may quote what was written.
-        let misfit = |_| invalid([Fault::new("", "wrong-form", "This is not what the document describes.")]);
+        let misfit =
+            |_| invalid([FieldError::new("", "wrong-form", "This is not what the document describes.")]);
         T::parse_from_json(Some(value)).map(Self).map_err(misfit)
     }
 }
@@ -118,7 +119,7 @@ impl Checks {
     }
 
     /// What is wrong with `value` as a body of the schema `name`.
-    fn faults(&self, name: &str, value: &Value) -> Vec<Fault> {
+    fn faults(&self, name: &str, value: &Value) -> Vec<FieldError> {
         let Some(check) = self.schemas.get(name).filter(|check| !check.is_valid(value)) else {
             return Vec::new();
         };
@@ -128,7 +129,8 @@ impl Checks {
         if let Some(rule) = self.rules.get(name) {
             let also = rule(&without(value.clone(), &faults));
             // By a plain prefix: what is below a fault, and `/pronounsOther`, which is judged by `/pronouns`.
-            let known = |fault: &Fault| faults.iter().any(|told| fault.pointer.starts_with(&told.pointer));
+            let known =
+                |fault: &FieldError| faults.iter().any(|told| fault.pointer.starts_with(&told.pointer));
             let also: Vec<_> = also.into_iter().filter(|fault| !known(fault)).collect();
             faults.extend(also);
         }
@@ -137,7 +139,7 @@ impl Checks {
 }
 
 /// What is left of a body when the properties at fault are taken out; of a list with a fault nothing is.
-fn without(mut body: Value, faults: &[Fault]) -> Value {
+fn without(mut body: Value, faults: &[FieldError]) -> Value {
     faults.iter().for_each(|fault| take_out(&mut body, &fault.pointer));
     body
 }
@@ -202,16 +204,16 @@ fn refuse_control_characters(members: &mut Map<String, Value>) {
 }
 
 /// The faults that one error of the checker stands for.
-fn faults(error: &ValidationError<'_>) -> Vec<Fault> {
+fn faults(error: &ValidationError<'_>) -> Vec<FieldError> {
     let pointer = error.instance_path().to_string();
     match error.kind() {
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![Fault::new(below(&pointer, name), "missing", "This is needed.")]
+            vec![FieldError::new(below(&pointer, name), "missing", "This is needed.")]
         }
         Kind::AdditionalProperties { unexpected } => {
             let fault = |name: &String| {
-                Fault::new(below(&pointer, name), "unknown-property", "There is no such property here.")
+                FieldError::new(below(&pointer, name), "unknown-property", "There is no such property here.")
             };
             unexpected.iter().map(fault).collect()
         }
@@ -219,7 +221,7 @@ fn faults(error: &ValidationError<'_>) -> Vec<Fault> {
         Kind::AnyOf { context } if context.len() == 2 => context[1].iter().flat_map(faults).collect(),
         kind => {
             let (code, detail) = explain(kind);
-            vec![Fault::new(pointer, code, detail)]
+            vec![FieldError::new(pointer, code, detail)]
         }
     }
 }

@@ -11,7 +11,7 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
 use super::metered::seconds;
-use crate::kernel::Fault;
+use crate::kernel::FieldError;
 use crate::platform::store::StoreError;
 
 /// Why a request was refused, for people and for programs (RFC 9457).
@@ -28,13 +28,13 @@ pub struct Problem {
     detail: String,
     /// Every fault of the input, where the input is what is wrong.
     #[oai(skip_serializing_if_is_none)]
-    errors: Option<Vec<ProblemFault>>,
+    errors: Option<Vec<ProblemFieldError>>,
 }
 
 /// One fault of an input.
 #[derive(Clone, Debug, Object)]
-#[oai(rename = "Fault")]
-pub struct ProblemFault {
+#[oai(rename = "FieldError")]
+pub struct ProblemFieldError {
     /// JSON pointer to what is wrong.
     pointer: String,
     /// A stable word for programs.
@@ -56,11 +56,11 @@ impl Problem {
     }
 
     /// The same with the faults of the input.
-    pub fn with_faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+    pub fn with_faults(mut self, faults: impl IntoIterator<Item = FieldError>) -> Self {
         let faults = faults.into_iter();
         self.errors = Some(
             faults
-                .map(|f| ProblemFault { pointer: f.pointer, code: f.code.into(), detail: f.detail })
+                .map(|f| ProblemFieldError { pointer: f.pointer, code: f.code.into(), detail: f.detail })
                 .collect(),
         );
         self
@@ -152,7 +152,7 @@ impl<R: ApiResponse> ApiResponse for Failure<R> {
 }
 
 /// 422 with every fault at once.
-pub fn invalid(faults: impl IntoIterator<Item = Fault>) -> poem::Error {
+pub fn invalid(faults: impl IntoIterator<Item = FieldError>) -> poem::Error {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "invalid",

@@ -12,7 +12,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::{Deserialize, Serialize};
 
 use super::cookie;
-use super::frame::{Shared, peer};
+use super::pipeline::{Shared, peer};
 use super::problem::{Problem, unavailable};
 use super::spec::RIGHT;
 use crate::kernel::Secret;

@@ -2,7 +2,7 @@
 
 /// One fault of an input, told so that its writer can mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FieldError {
     /// JSON pointer (RFC 6901) to what is wrong, such as `/emergencyContact/phone`; for a missing property
     /// the pointer that it would have.
     pub pointer: String,
@@ -12,7 +12,7 @@ pub struct Fault {
     pub detail: String,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault at `pointer`.
     pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), code, detail: detail.into() }

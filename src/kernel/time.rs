@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A point in time in whole milliseconds since 1970-01-01 UTC: as fine as every store keeps it.
 ///
-/// Written as RFC 3339 text of fixed width (`2026-09-01T07:00:00.000Z`), which sorts as time does; in formats that
+/// JsonBody as RFC 3339 text of fixed width (`2026-09-01T07:00:00.000Z`), which sorts as time does; in formats that
 /// are not for people (BSON) as a native date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orientation::features::outbox::KeptLetter;
+use orientation::features::outbox::StoredEmail;
 use orientation::features::payments::{Order, OrderState};
 use orientation::features::registration::{GroupBook, Registration, RegistrationState};
 use orientation::platform::mail::{Mail, MailState};
@@ -32,7 +32,7 @@ pub async fn all_is_well(store: &Store, students: &[Student], told: &BTreeMap<St
 pub async fn one_ticket_each(store: &Store, students: &[Student]) {
     let registrations: Vec<Registration> = all(store).await;
     let mails: Vec<Mail> = all(store).await;
-    let letters: Vec<KeptLetter> = all(store).await;
+    let letters: Vec<StoredEmail> = all(store).await;
     assert_eq!((mails.len(), letters.len()), (students.len(), students.len()), "mails and letters");
     for registration in registrations {
         let id = format!("ticket:{}", registration.order_id);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use orientation::features::outbox::KeptLetter;
+use orientation::features::outbox::StoredEmail;
 use orientation::features::payments::{DeliverSandboxEvent, Order, OrderState};
 use orientation::features::registration::Registration;
 use orientation::kernel::{Clock, SystemClock, Timestamp};
@@ -128,7 +128,7 @@ async fn letters_cut_short(store: &Store, born: Timestamp) -> Vec<&'static str> 
     for job in jobs(store, running).await.iter().filter(|job| job.started_at >= Some(born)) {
         let id = job.payload["mail"].as_str().expect("the letter's id");
         let mail: Option<Mail> = store.get(id).await.expect("readable");
-        let kept = store.get::<KeptLetter>(id).await.expect("readable").is_some();
+        let kept = store.get::<StoredEmail>(id).await.expect("readable").is_some();
         hit.push(match mail.map(|mail| mail.state) {
             Some(MailState::Queued) | None => "8 letter: claimed, not taken up yet",
             Some(MailState::Sending) if !kept => "9 letter: being drawn and carried",

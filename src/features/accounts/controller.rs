@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
 use super::refusals::{
-    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
+    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, UseCaseError,
 };
 use super::service::Accounts;
 use crate::http::{
-    Client, Failure, Presented, Problem, ProblemJson, Role, Rule, SessionCookie, SignedIn, Written, busy,
+    Client, Failure, JsonBody, Presented, Problem, ProblemJson, Role, Rule, SessionCookie, SignedIn, busy,
     invalid, not_signed_in, too_many, unavailable,
 };
-use crate::kernel::{Fault, Secret};
+use crate::kernel::{FieldError, Secret};
 
 #[derive(Tags)]
 enum Tag {
@@ -411,23 +411,23 @@ impl From<TokenRefused> for ConfirmEmailProblem {
 }
 
 /// The refusals that nearly all operations share; `own` answers the others.
-fn answer<R>(stopped: Stopped<R>, own: impl FnOnce(R) -> poem::Error) -> poem::Error {
+fn answer<R>(stopped: UseCaseError<R>, own: impl FnOnce(R) -> poem::Error) -> poem::Error {
     match stopped {
-        Stopped::Refused(why) => own(why),
-        Stopped::TooMany { retry_after } => too_many(retry_after),
-        Stopped::Rush(rush) => busy(rush.retry_after),
-        Stopped::Store(error) => unavailable(error),
+        UseCaseError::Refused(why) => own(why),
+        UseCaseError::TooMany { retry_after } => too_many(retry_after),
+        UseCaseError::HashingOverloaded(rush) => busy(rush.retry_after),
+        UseCaseError::Store(error) => unavailable(error),
     }
 }
 
-impl From<Stopped<Invalid>> for poem::Error {
-    fn from(stopped: Stopped<Invalid>) -> Self {
+impl From<UseCaseError<Invalid>> for poem::Error {
+    fn from(stopped: UseCaseError<Invalid>) -> Self {
         answer(stopped, |Invalid(faults)| invalid(faults))
     }
 }
 
-impl From<Stopped<ChangeRefused>> for poem::Error {
-    fn from(stopped: Stopped<ChangeRefused>) -> Self {
+impl From<UseCaseError<ChangeRefused>> for poem::Error {
+    fn from(stopped: UseCaseError<ChangeRefused>) -> Self {
         answer(stopped, |why| match why {
             ChangeRefused::Invalid(Invalid(faults)) => invalid(faults),
             ChangeRefused::SignedOut => not_signed_in().into(),
@@ -435,14 +435,14 @@ impl From<Stopped<ChangeRefused>> for poem::Error {
     }
 }
 
-impl From<Stopped<TokenRefused>> for Failure<LinkRefused> {
-    fn from(stopped: Stopped<TokenRefused>) -> Self {
+impl From<UseCaseError<TokenRefused>> for Failure<LinkRefused> {
+    fn from(stopped: UseCaseError<TokenRefused>) -> Self {
         Self::shared(answer(stopped, |why| LinkRefused::from(why).into()))
     }
 }
 
-impl From<Stopped<ResetPasswordRefused>> for Failure<LinkRefused> {
-    fn from(stopped: Stopped<ResetPasswordRefused>) -> Self {
+impl From<UseCaseError<ResetPasswordRefused>> for Failure<LinkRefused> {
+    fn from(stopped: UseCaseError<ResetPasswordRefused>) -> Self {
         Self::shared(answer(stopped, |why| match why {
             ResetPasswordRefused::Token(why) => LinkRefused::from(why).into(),
             ResetPasswordRefused::Invalid(Invalid(faults)) => invalid(faults),
@@ -450,8 +450,8 @@ impl From<Stopped<ResetPasswordRefused>> for Failure<LinkRefused> {
     }
 }
 
-impl From<Stopped<ConfirmEmailRefused>> for Failure<ConfirmEmailProblem> {
-    fn from(stopped: Stopped<ConfirmEmailRefused>) -> Self {
+impl From<UseCaseError<ConfirmEmailRefused>> for Failure<ConfirmEmailProblem> {
+    fn from(stopped: UseCaseError<ConfirmEmailRefused>) -> Self {
         Self::shared(answer(stopped, |why| match why {
             ConfirmEmailRefused::Token(why) => ConfirmEmailProblem::from(why).into(),
             ConfirmEmailRefused::Taken => ConfirmEmailProblem::Taken(problem(
@@ -465,8 +465,8 @@ impl From<Stopped<ConfirmEmailRefused>> for Failure<ConfirmEmailProblem> {
     }
 }
 
-impl From<Stopped<SignInRefused>> for Failure<SignInProblem> {
-    fn from(stopped: Stopped<SignInRefused>) -> Self {
+impl From<UseCaseError<SignInRefused>> for Failure<SignInProblem> {
+    fn from(stopped: UseCaseError<SignInRefused>) -> Self {
         Self::shared(answer(stopped, |why| {
             match why {
             SignInRefused::Invalid(Invalid(faults)) => invalid(faults),
@@ -507,7 +507,7 @@ impl AccountsController {
     /// answer is the same whether or not the address has an account already: if it has, its owner gets a letter
     /// that says so. In the sandbox letters lie at `/outbox`.
     #[oai(path = "/v1/accounts", method = "post", operation_id = "signUp")]
-    async fn sign_up(&self, client: Client, body: Written<SignUpBody>) -> poem::Result<Accepted> {
+    async fn sign_up(&self, client: Client, body: JsonBody<SignUpBody>) -> poem::Result<Accepted> {
         self.accounts.sign_up(body.0.into(), client.0).await?;
         Ok(Accepted::Accepted)
     }
@@ -517,7 +517,7 @@ impl AccountsController {
     /// Takes the `token` of the link in the confirmation letter, and makes the account of the sign-up that it was
     /// sent for. Other sign-ups with the same address end.
     #[oai(path = "/v1/accounts/confirm", method = "post", operation_id = "confirmAccount")]
-    async fn confirm_account(&self, body: Written<TokenBody>) -> Result<Done, Failure<LinkRefused>> {
+    async fn confirm_account(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<LinkRefused>> {
         self.accounts.confirm_account(&body.0.token).await?;
         Ok(Done::Done)
     }
@@ -529,7 +529,7 @@ impl AccountsController {
     async fn resend_confirmation(
         &self,
         client: Client,
-        body: Written<AddressBody>,
+        body: JsonBody<AddressBody>,
     ) -> poem::Result<Accepted> {
         self.accounts.resend_confirmation(&body.0.email, client.0).await?;
         Ok(Accepted::Accepted)
@@ -542,7 +542,7 @@ impl AccountsController {
     async fn sign_in(
         &self,
         client: Client,
-        body: Written<SignInBody>,
+        body: JsonBody<SignInBody>,
     ) -> Result<Opened, Failure<SignInProblem>> {
         let password = Secret::new(body.0.password);
         let (secret, account) = self.accounts.sign_in(&body.0.email, &password, client.0).await?;
@@ -567,7 +567,7 @@ impl AccountsController {
     async fn request_password_reset(
         &self,
         client: Client,
-        body: Written<AddressBody>,
+        body: JsonBody<AddressBody>,
     ) -> poem::Result<Accepted> {
         self.accounts.request_password_reset(&body.0.email, client.0).await?;
         Ok(Accepted::Accepted)
@@ -578,7 +578,7 @@ impl AccountsController {
     /// Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
     /// confirms the address, if that had not been done.
     #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "resetPassword")]
-    async fn reset_password(&self, body: Written<ResetPasswordBody>) -> Result<Done, Failure<LinkRefused>> {
+    async fn reset_password(&self, body: JsonBody<ResetPasswordBody>) -> Result<Done, Failure<LinkRefused>> {
         let password = Secret::new(body.0.password);
         self.accounts.reset_password(&body.0.token, &password).await?;
         Ok(Done::Done)
@@ -601,7 +601,7 @@ impl AccountsController {
     async fn update_me(
         &self,
         caller: SignedIn,
-        body: Written<UpdateMeBody>,
+        body: JsonBody<UpdateMeBody>,
     ) -> poem::Result<Json<AccountBody>> {
         let account = self.accounts.update_me(&caller.0, &body.0.into()).await?;
         Ok(Json(AccountBody::from(&account)))
@@ -614,7 +614,7 @@ impl AccountsController {
     async fn change_password(
         &self,
         caller: SignedIn,
-        body: Written<ChangePasswordBody>,
+        body: JsonBody<ChangePasswordBody>,
     ) -> poem::Result<Done> {
         let (current, new) = (Secret::new(body.0.current_password), Secret::new(body.0.new_password));
         self.accounts.change_password(&caller.0, &current, &new).await?;
@@ -627,7 +627,11 @@ impl AccountsController {
     /// which stays good until then. The answer is the same whether or not the new address has an account already.
     /// Another password ends a change that is under way.
     #[oai(path = "/v1/me/email", method = "put", operation_id = "changeEmail")]
-    async fn change_email(&self, caller: SignedIn, body: Written<ChangeEmailBody>) -> poem::Result<Accepted> {
+    async fn change_email(
+        &self,
+        caller: SignedIn,
+        body: JsonBody<ChangeEmailBody>,
+    ) -> poem::Result<Accepted> {
         let password = Secret::new(body.0.current_password);
         self.accounts.change_email(&caller.0, &password, &body.0.email).await?;
         Ok(Accepted::Accepted)
@@ -638,7 +642,7 @@ impl AccountsController {
     /// Takes the `token` of the link in the letter that went to the new address. Needs no session: letters are often
     /// opened on another device.
     #[oai(path = "/v1/me/email/confirm", method = "post", operation_id = "confirmEmail")]
-    async fn confirm_email(&self, body: Written<TokenBody>) -> Result<Done, Failure<ConfirmEmailProblem>> {
+    async fn confirm_email(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<ConfirmEmailProblem>> {
         self.accounts.confirm_email(&body.0.token).await?;
         Ok(Done::Done)
     }
@@ -651,7 +655,7 @@ pub fn rules() -> Vec<Rule> {
     bodies.map(|body| -> Rule { (body, Box::new(addresses_and_names)) }).into()
 }
 
-fn addresses_and_names(body: &Value) -> Vec<Fault> {
+fn addresses_and_names(body: &Value) -> Vec<FieldError> {
     let written = |property: &str| body.get(property).and_then(Value::as_str);
     let address = written("email").and_then(|email| model::address("/email", email).err());
     let names = ["firstName", "lastName", "preferredName"];

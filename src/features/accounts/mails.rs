@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use url::Url;
 
-use super::model::{Account, LetterToken, Purpose, SignUp};
+use super::model::{Account, EmailToken, Purpose, SignUp};
 use crate::config::Config;
 use crate::kernel::{Clock, EmailAddress, Timestamp};
 use crate::platform::keys::Sealer;
-use crate::platform::mail::{Letter, LetterFrame, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
 use crate::platform::store::Store;
 
 const CONFIRM_ADDRESS: &str = "confirm-address";
@@ -24,22 +24,22 @@ const SOMEBODY_SIGNED_UP: &str = "somebody-signed-up";
 // ---- posting ----
 
 /// To whoever signed up: is this your address?
-pub(super) fn confirm_address(token: &LetterToken) -> Mail {
+pub(super) fn confirm_address(token: &EmailToken) -> Mail {
     with_link(CONFIRM_ADDRESS, token)
 }
 
 /// To the owner of an address: choose a new password.
-pub(super) fn password_reset(token: &LetterToken) -> Mail {
+pub(super) fn password_reset(token: &EmailToken) -> Mail {
     with_link(PASSWORD_RESET, token)
 }
 
 /// To the new address of an account: is it yours?
-pub(super) fn confirm_email(token: &LetterToken) -> Mail {
+pub(super) fn confirm_email(token: &EmailToken) -> Mail {
     with_link(CONFIRM_EMAIL, token)
 }
 
 /// To the old address of an account, when another is asked for.
-pub(super) fn email_changing(account: &Account, token: &LetterToken) -> Mail {
+pub(super) fn email_changing(account: &Account, token: &EmailToken) -> Mail {
     let about = [("account", account.id.clone()), ("token", token.id.clone())];
     let id = format!("{EMAIL_CHANGED}:{}", token.id);
     Mail::new(id, EMAIL_CHANGED, &account.email, about, token.created_at)
@@ -63,7 +63,7 @@ pub(super) fn somebody_signed_up(owner: &Account, now: Timestamp) -> Mail {
     about_account(SOMEBODY_SIGNED_UP, format!("{}:{hour}", owner.id), owner, now)
 }
 
-fn with_link(template: &'static str, token: &LetterToken) -> Mail {
+fn with_link(template: &'static str, token: &EmailToken) -> Mail {
     let about = [("token", token.id.clone())];
     Mail::new(format!("{template}:{}", token.id), template, &token.email, about, token.created_at)
 }
@@ -76,23 +76,23 @@ fn about_account(template: &'static str, once: String, account: &Account, now: T
 // ---- rendering ----
 
 /// What the templates of accounts are filled in from.
-pub struct LetterParts {
+pub struct EmailParts {
     store: Store,
     clock: Arc<dyn Clock>,
     sealer: Arc<dyn Sealer>,
-    frame: LetterFrame,
+    frame: EmailLayout,
     pages: Url,
     time_zone: Tz,
 }
 
-impl LetterParts {
+impl EmailParts {
     /// The parts of this faculty's letters.
     pub fn new(store: Store, clock: Arc<dyn Clock>, sealer: Arc<dyn Sealer>, config: &Config) -> Self {
         Self {
             store,
             clock,
             sealer,
-            frame: LetterFrame::new(config),
+            frame: EmailLayout::new(config),
             pages: config.pages_url().clone(),
             time_zone: config.event.time_zone,
         }
@@ -100,9 +100,9 @@ impl LetterParts {
 }
 
 /// All letters of accounts.
-pub fn templates(parts: LetterParts) -> Vec<Arc<dyn Template>> {
+pub fn templates(parts: EmailParts) -> Vec<Arc<dyn Template>> {
     let parts = Arc::new(parts);
-    let template = |name| Arc::new(AccountLetter { name, parts: parts.clone() }) as Arc<dyn Template>;
+    let template = |name| Arc::new(AccountEmail { name, parts: parts.clone() }) as Arc<dyn Template>;
     let names = [
         CONFIRM_ADDRESS,
         WELCOME,
@@ -116,9 +116,9 @@ pub fn templates(parts: LetterParts) -> Vec<Arc<dyn Template>> {
 }
 
 /// One of the letters of accounts.
-struct AccountLetter {
+struct AccountEmail {
     name: &'static str,
-    parts: Arc<LetterParts>,
+    parts: Arc<EmailParts>,
 }
 
 /// What a letter tells; one that has no link of its own leads to where people sign in.
@@ -136,12 +136,12 @@ struct About {
 }
 
 #[async_trait]
-impl Template for AccountLetter {
+impl Template for AccountEmail {
     fn name(&self) -> &'static str {
         self.name
     }
 
-    async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         let about = match self.name {
             CONFIRM_ADDRESS | PASSWORD_RESET | CONFIRM_EMAIL => self.parts.about_link(mail).await?,
             EMAIL_CHANGED => self.parts.about_change(mail).await?,
@@ -151,8 +151,8 @@ impl Template for AccountLetter {
     }
 }
 
-impl AccountLetter {
-    fn fill(&self, about: &About) -> Result<Letter, RenderError> {
+impl AccountEmail {
+    fn fill(&self, about: &About) -> Result<Email, RenderError> {
         let frame = &self.parts.frame;
         match self.name {
             CONFIRM_ADDRESS => frame.letter(
@@ -195,7 +195,7 @@ impl AccountLetter {
     }
 }
 
-impl LetterParts {
+impl EmailParts {
     /// About a link that can still be used.
     async fn about_link(&self, mail: &Mail) -> Result<About, RenderError> {
         let token = self.token(mail).await?;
@@ -208,7 +208,7 @@ impl LetterParts {
     }
 
     /// The account that a link is about, or that its sign-up would become; and when it, or the sign-up, was made.
-    async fn subject(&self, token: &LetterToken) -> Result<(Account, Timestamp), RenderError> {
+    async fn subject(&self, token: &EmailToken) -> Result<(Account, Timestamp), RenderError> {
         if let Some(account) = self.store.get::<Account>(&token.subject).await? {
             let made = account.created_at;
             return Ok((account, made));
@@ -229,7 +229,7 @@ impl LetterParts {
         Ok(self.about(&account, account.email.clone(), mail.created_at))
     }
 
-    async fn token(&self, mail: &Mail) -> Result<LetterToken, RenderError> {
+    async fn token(&self, mail: &Mail) -> Result<EmailToken, RenderError> {
         self.store.get(mail.about("token")?).await?.ok_or(RenderError::Moot("the link has expired"))
     }
 
@@ -257,140 +257,140 @@ impl LetterParts {
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-address.subject.txt")]
 struct ConfirmAddressSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-address.body.txt")]
 struct ConfirmAddressText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-address.body.html")]
 struct ConfirmAddressHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/welcome.subject.txt")]
 struct WelcomeSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/welcome.body.txt")]
 struct WelcomeText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/welcome.body.html")]
 struct WelcomeHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-reset.subject.txt")]
 struct PasswordResetSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-reset.body.txt")]
 struct PasswordResetText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-reset.body.html")]
 struct PasswordResetHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-changed.subject.txt")]
 struct PasswordChangedSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-changed.body.txt")]
 struct PasswordChangedText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-changed.body.html")]
 struct PasswordChangedHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/email-changed.subject.txt")]
 struct EmailChangedSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/email-changed.body.txt")]
 struct EmailChangedText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/email-changed.body.html")]
 struct EmailChangedHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-email.subject.txt")]
 struct ConfirmEmailSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-email.body.txt")]
 struct ConfirmEmailText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-email.body.html")]
 struct ConfirmEmailHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/somebody-signed-up.subject.txt")]
 struct SomebodySignedUpSubject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/somebody-signed-up.body.txt")]
 struct SomebodySignedUpText<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/somebody-signed-up.body.html")]
 struct SomebodySignedUpHtml<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     about: &'a About,
 }

@@ -25,20 +25,20 @@ mod tests;
 use crate::platform::store::{Schema, schema};
 
 pub use controller::{AccountBody, AccountsController, rules};
-pub use mails::{LetterParts, templates};
+pub use mails::{EmailParts, templates};
 pub use model::{
-    Account, LetterToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
+    Account, EmailToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
     SignUpForm, TokenRefused,
 };
 pub use pages::routes;
-pub use passwords::{Password, Passwords, Rush};
+pub use passwords::{HashingOverloaded, Password, Passwords};
 pub use refusals::{
-    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
+    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, UseCaseError,
 };
 pub use service::{Accounts, Administrator, SessionSecret};
 pub use subscribers::{AccountSweeps, SweepAccounts};
 
 /// What this feature keeps in the store.
 pub fn schemas() -> Vec<Schema> {
-    vec![schema::<Account>(), schema::<SignUp>(), schema::<LetterToken>(), schema::<Session>()]
+    vec![schema::<Account>(), schema::<SignUp>(), schema::<EmailToken>(), schema::<Session>()]
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::passwords::Password;
 use crate::http::Role;
-use crate::kernel::{BadEmailAddress, EmailAddress, Fault, Secret, Timestamp, text};
+use crate::kernel::{BadEmailAddress, EmailAddress, FieldError, Secret, Timestamp, text};
 use crate::platform::store::{Document, Index};
 
 /// How long a link that confirms an address is good.
@@ -63,7 +63,7 @@ pub struct Account {
 #[serde(rename_all = "camelCase")]
 pub struct PendingEmail {
     pub email: EmailAddress,
-    /// The [`LetterToken`] that confirms it; an earlier one does no longer.
+    /// The [`EmailToken`] that confirms it; an earlier one does no longer.
     pub token: String,
 }
 
@@ -121,7 +121,7 @@ impl Account {
     ///
     /// # Errors
     /// [`TokenRefused::Used`] if that is not the change that is under way (any more).
-    pub fn take_pending_email(&mut self, token: &LetterToken) -> Result<(), TokenRefused> {
+    pub fn take_pending_email(&mut self, token: &EmailToken) -> Result<(), TokenRefused> {
         let pending = self.pending_email.take_if(|pending| pending.token == token.id);
         let pending = pending.ok_or(TokenRefused::Used)?;
         self.email_key = pending.email.key();
@@ -182,7 +182,7 @@ impl Document for SignUp {
 
 impl SignUp {
     /// A sign-up that begins to wait at `now`.
-    pub fn new(id: String, wish: &Wish, password_hash: String, now: Timestamp) -> Self {
+    pub fn new(id: String, wish: &CheckedSignUp, password_hash: String, now: Timestamp) -> Self {
         Self {
             id,
             email: wish.email.clone(),
@@ -214,7 +214,7 @@ pub struct SignUpForm {
 
 /// A form without faults.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct CheckedSignUp {
     pub email: EmailAddress,
     pub password: Password,
     pub names: Names,
@@ -226,7 +226,7 @@ impl SignUpForm {
     ///
     /// # Errors
     /// Every fault of it.
-    pub fn check(&self) -> Result<Wish, Vec<Fault>> {
+    pub fn check(&self) -> Result<CheckedSignUp, Vec<FieldError>> {
         let mut faults = Vec::new();
         let email = keep(address("/email", &self.email), &mut faults);
         let first = keep(name("/firstName", &self.first_name), &mut faults);
@@ -238,25 +238,28 @@ impl SignUpForm {
         let about = [&*self.email, &*self.first_name, &*self.last_name, preferred_name];
         faults.extend(password.fault("/password", &about));
         match (email, first, last) {
-            (Some(email), Some(first), Some(last)) if faults.is_empty() => {
-                Ok(Wish { email, password, names: Names { first, last, preferred }, role: self.role })
-            }
+            (Some(email), Some(first), Some(last)) if faults.is_empty() => Ok(CheckedSignUp {
+                email,
+                password,
+                names: Names { first, last, preferred },
+                role: self.role,
+            }),
             _ => Err(faults),
         }
     }
 }
 
-fn keep<T>(read: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+fn keep<T>(read: Result<T, FieldError>, faults: &mut Vec<FieldError>) -> Option<T> {
     read.map_err(|fault| faults.push(fault)).ok()
 }
 
 /// An address as it is kept, or what is wrong with it. `pointer` says where it was written.
 ///
 /// # Errors
-/// One [`Fault`].
-pub fn address(pointer: &str, written: &str) -> Result<EmailAddress, Fault> {
+/// One [`FieldError`].
+pub fn address(pointer: &str, written: &str) -> Result<EmailAddress, FieldError> {
     let fault =
-        |why: BadEmailAddress| Fault::new(pointer, "not-an-email-address", sentence(&why.to_string()));
+        |why: BadEmailAddress| FieldError::new(pointer, "not-an-email-address", sentence(&why.to_string()));
     EmailAddress::parse(written).map_err(fault)
 }
 
@@ -283,7 +286,7 @@ impl NamesChange {
     ///
     /// # Errors
     /// Every fault of them.
-    pub fn check(&self) -> Result<CheckedNames, Vec<Fault>> {
+    pub fn check(&self) -> Result<CheckedNames, Vec<FieldError>> {
         let mut faults = Vec::new();
         let mut read = |pointer, written: &Option<String>| {
             written.as_deref().and_then(|written| keep(name(pointer, written), &mut faults))
@@ -342,7 +345,7 @@ impl Purpose {
 /// can be used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LetterToken {
+pub struct EmailToken {
     pub id: String,
     pub purpose: Purpose,
     /// The id of the sign-up or account that it is about. (A sign-up that becomes an account keeps its id.)
@@ -357,7 +360,7 @@ pub struct LetterToken {
     pub used_at: Option<Timestamp>,
 }
 
-impl Document for LetterToken {
+impl Document for EmailToken {
     const COLLECTION: &'static str = "letter_tokens";
     const INDEXES: &'static [Index] = &[Index::on("letter_tokens_by_end", &["expiresAt"])];
 
@@ -379,7 +382,7 @@ pub enum TokenRefused {
     Expired,
 }
 
-impl LetterToken {
+impl EmailToken {
     /// A token about a sign-up.
     pub fn for_sign_up(id: String, purpose: Purpose, sign_up: &SignUp, now: Timestamp) -> Self {
         Self::new(id, purpose, &sign_up.id, &sign_up.email, 0, now)
@@ -495,22 +498,26 @@ pub const NAME_MAX: usize = 100;
 /// A name as it is kept, or what is wrong with it. `pointer` says where it was written.
 ///
 /// # Errors
-/// One [`Fault`]: empty, too long, holds control characters, or holds a link (strangers can have us write to
+/// One [`FieldError`]: empty, too long, holds control characters, or holds a link (strangers can have us write to
 /// anybody, and a name stands in that letter).
-pub fn name(pointer: &str, written: &str) -> Result<String, Fault> {
+pub fn name(pointer: &str, written: &str) -> Result<String, FieldError> {
     let name = text::clean(written);
     if name.is_empty() {
-        return Err(Fault::new(pointer, "too-short", "Write at least one letter."));
+        return Err(FieldError::new(pointer, "too-short", "Write at least one letter."));
     }
     if text::length(&name) > NAME_MAX {
-        return Err(Fault::new(pointer, "too-long", format!("At most {NAME_MAX} characters.")));
+        return Err(FieldError::new(pointer, "too-long", format!("At most {NAME_MAX} characters.")));
     }
     if text::has_control(&name) {
-        return Err(Fault::new(pointer, "control-character", "No line breaks or other control characters."));
+        return Err(FieldError::new(
+            pointer,
+            "control-character",
+            "No line breaks or other control characters.",
+        ));
     }
     if holds_link(&name) {
         let detail = "A name holds no web address. After a full stop put a space.";
-        return Err(Fault::new(pointer, "link", detail));
+        return Err(FieldError::new(pointer, "link", detail));
     }
     Ok(name)
 }

@@ -9,14 +9,14 @@ use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
 use serde::Deserialize;
 
 use super::model::TokenRefused;
-use super::refusals::{ConfirmEmailRefused, Invalid, ResetPasswordRefused, Stopped};
+use super::refusals::{ConfirmEmailRefused, Invalid, ResetPasswordRefused, UseCaseError};
 use super::service::Accounts;
-use crate::http::pages::{HtmlErrors, PageFrame};
+use crate::http::pages::{HtmlErrors, PageLayout};
 use crate::http::{busy, too_many, unavailable};
-use crate::kernel::{Fault, Secret};
+use crate::kernel::{FieldError, Secret};
 
 /// `/confirm`, `/confirm-email` and `/reset-password`.
-pub fn routes(route: Route, frame: Arc<PageFrame>, accounts: Arc<Accounts>) -> Route {
+pub fn routes(route: Route, frame: Arc<PageLayout>, accounts: Arc<Accounts>) -> Route {
     let errors = || HtmlErrors(frame.clone());
     let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(errors());
     route
@@ -43,7 +43,7 @@ struct NewPassword {
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm.page.html")]
 struct ConfirmPage<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     heading: &'a str,
     sentence: &'a str,
     action: &'a str,
@@ -54,23 +54,23 @@ struct ConfirmPage<'a> {
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/reset-password.page.html")]
 struct PasswordPage<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     token: &'a str,
-    faults: &'a [Fault],
+    faults: &'a [FieldError],
 }
 
 /// What happened, and where to go next.
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/done.page.html")]
 struct DonePage<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     heading: &'a str,
     sentence: &'a str,
     next: &'a str,
 }
 
 #[handler]
-fn ask_account(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+fn ask_account(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
     frame.page(&ConfirmPage {
         frame: &frame,
         heading: "Confirm your address",
@@ -83,7 +83,7 @@ fn ask_account(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Respon
 
 #[handler]
 async fn confirm_account(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     accounts: Data<&Arc<Accounts>>,
     Form(link): Form<Link>,
 ) -> poem::Result<Response> {
@@ -92,13 +92,13 @@ async fn confirm_account(
             let sentence = "Your address is confirmed and your account is ready. Now you can sign in.";
             Ok(done(&frame, &accounts, "Welcome", sentence))
         }
-        Err(Stopped::Refused(why)) => Ok(dead_link(&frame, why)),
+        Err(UseCaseError::Refused(why)) => Ok(dead_link(&frame, why)),
         Err(stopped) => Err(shared(stopped)),
     }
 }
 
 #[handler]
-fn ask_email(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+fn ask_email(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
     frame.page(&ConfirmPage {
         frame: &frame,
         heading: "Confirm your new address",
@@ -111,7 +111,7 @@ fn ask_email(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response
 
 #[handler]
 async fn confirm_email(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     accounts: Data<&Arc<Accounts>>,
     Form(link): Form<Link>,
 ) -> poem::Result<Response> {
@@ -120,8 +120,8 @@ async fn confirm_email(
             let sentence = "From now on letters come to this address, and you sign in with it.";
             Ok(done(&frame, &accounts, "Your address is changed", sentence))
         }
-        Err(Stopped::Refused(ConfirmEmailRefused::Token(why))) => Ok(dead_link(&frame, why)),
-        Err(Stopped::Refused(ConfirmEmailRefused::Taken)) => {
+        Err(UseCaseError::Refused(ConfirmEmailRefused::Token(why))) => Ok(dead_link(&frame, why)),
+        Err(UseCaseError::Refused(ConfirmEmailRefused::Taken)) => {
             let sentence =
                 "An account has this address already. Sign in there, or change to another address.";
             Ok(frame.message(StatusCode::CONFLICT, "This address is taken", sentence))
@@ -131,13 +131,13 @@ async fn confirm_email(
 }
 
 #[handler]
-fn ask_password(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+fn ask_password(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
     frame.page(&PasswordPage { frame: &frame, token: &link.token, faults: &[] })
 }
 
 #[handler]
 async fn reset_password(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     accounts: Data<&Arc<Accounts>>,
     Form(form): Form<NewPassword>,
 ) -> poem::Result<Response> {
@@ -146,8 +146,8 @@ async fn reset_password(
             let sentence = "You are signed out everywhere. Sign in with your new password.";
             Ok(done(&frame, &accounts, "Your password is changed", sentence))
         }
-        Err(Stopped::Refused(ResetPasswordRefused::Token(why))) => Ok(dead_link(&frame, why)),
-        Err(Stopped::Refused(ResetPasswordRefused::Invalid(Invalid(faults)))) => {
+        Err(UseCaseError::Refused(ResetPasswordRefused::Token(why))) => Ok(dead_link(&frame, why)),
+        Err(UseCaseError::Refused(ResetPasswordRefused::Invalid(Invalid(faults)))) => {
             let page = PasswordPage { frame: &frame, token: &form.token, faults: &faults };
             Ok(frame.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
@@ -155,11 +155,11 @@ async fn reset_password(
     }
 }
 
-fn done(frame: &PageFrame, accounts: &Accounts, heading: &str, sentence: &str) -> Response {
+fn done(frame: &PageLayout, accounts: &Accounts, heading: &str, sentence: &str) -> Response {
     frame.page(&DonePage { frame, heading, sentence, next: accounts.pages().as_str() })
 }
 
-fn dead_link(frame: &PageFrame, why: TokenRefused) -> Response {
+fn dead_link(frame: &PageLayout, why: TokenRefused) -> Response {
     let (status, heading, sentence) = match why {
         TokenRefused::Invalid => (
             StatusCode::NOT_FOUND,
@@ -182,12 +182,12 @@ fn dead_link(frame: &PageFrame, why: TokenRefused) -> Response {
 }
 
 /// What nearly every use case can be stopped by; its own refusals have been told by now.
-fn shared<R>(stopped: Stopped<R>) -> poem::Error {
+fn shared<R>(stopped: UseCaseError<R>) -> poem::Error {
     match stopped {
-        Stopped::TooMany { retry_after } => too_many(retry_after),
-        Stopped::Rush(rush) => busy(rush.retry_after),
-        Stopped::Store(error) => unavailable(error),
-        Stopped::Refused(_) => poem::Error::from_status(StatusCode::BAD_REQUEST),
+        UseCaseError::TooMany { retry_after } => too_many(retry_after),
+        UseCaseError::HashingOverloaded(rush) => busy(rush.retry_after),
+        UseCaseError::Store(error) => unavailable(error),
+        UseCaseError::Refused(_) => poem::Error::from_status(StatusCode::BAD_REQUEST),
     }
 }
 
@@ -198,14 +198,14 @@ mod tests {
     use poem::test::TestClient;
 
     async fn get(world: &World, path: &str) -> (StatusCode, String) {
-        let route = routes(Route::new(), Arc::new(PageFrame::sample()), world.accounts.clone());
+        let route = routes(Route::new(), Arc::new(PageLayout::sample()), world.accounts.clone());
         let answer = TestClient::new(route).get(path).send().await;
         answer.assert_header("cache-control", "no-store");
         (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
     }
 
     async fn post(world: &World, path: &str, form: &[(&str, &str)]) -> (StatusCode, String) {
-        let route = routes(Route::new(), Arc::new(PageFrame::sample()), world.accounts.clone());
+        let route = routes(Route::new(), Arc::new(PageLayout::sample()), world.accounts.clone());
         let answer = TestClient::new(route).post(path).form(&form).send().await;
         (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
     }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
 
-use crate::kernel::{Fault, Ids, Secret, text};
+use crate::kernel::{FieldError, Ids, Secret, text};
 
 /// The shortest password, in code points (NIST SP 800-63B).
 pub const PASSWORD_MIN: usize = 8;
@@ -68,20 +68,24 @@ impl Password {
 
     /// What is wrong with it as a new password of somebody whom `about` describes (names, address). `pointer`
     /// says where it was written.
-    pub fn fault(&self, pointer: &str, about: &[&str]) -> Option<Fault> {
+    pub fn fault(&self, pointer: &str, about: &[&str]) -> Option<FieldError> {
         let password = self.0.expose();
         let length = text::length(password);
         if length < PASSWORD_MIN {
-            return Some(Fault::new(pointer, "too-short", format!("At least {PASSWORD_MIN} characters.")));
+            return Some(FieldError::new(
+                pointer,
+                "too-short",
+                format!("At least {PASSWORD_MIN} characters."),
+            ));
         }
         if length > PASSWORD_MAX {
-            return Some(Fault::new(pointer, "too-long", format!("At most {PASSWORD_MAX} characters.")));
+            return Some(FieldError::new(pointer, "too-long", format!("At most {PASSWORD_MAX} characters.")));
         }
         if text::has_control(password) {
             let detail = "No line breaks or other control characters.";
-            return Some(Fault::new(pointer, "control-character", detail));
+            return Some(FieldError::new(pointer, "control-character", detail));
         }
-        too_weak(password, about).map(|advice| Fault::new(pointer, "too-weak", advice))
+        too_weak(password, about).map(|advice| FieldError::new(pointer, "too-weak", advice))
     }
 }
 
@@ -132,7 +136,7 @@ fn left_without(password: &str, words: &[String]) -> usize {
 /// More people are being hashed for than can be served soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked")]
-pub struct Rush {
+pub struct HashingOverloaded {
     /// When it is worth while to try again.
     pub retry_after: Duration,
 }
@@ -175,8 +179,8 @@ impl Passwords {
     /// The password's hash with a salt of its own, as a PHC string.
     ///
     /// # Errors
-    /// [`Rush`] if too many wait already.
-    pub async fn hash(&self, password: Password) -> Result<String, Rush> {
+    /// [`HashingOverloaded`] if too many wait already.
+    pub async fn hash(&self, password: Password) -> Result<String, HashingOverloaded> {
         let salt = self.ids.secret();
         self.off_thread(move |memory| {
             let hash = hash(&password, &salt[..SALT_BYTES], memory);
@@ -189,8 +193,8 @@ impl Passwords {
     /// the same work and says no.
     ///
     /// # Errors
-    /// [`Rush`] if too many wait already.
-    pub async fn verify(&self, password: Password, hash: Option<&str>) -> Result<bool, Rush> {
+    /// [`HashingOverloaded`] if too many wait already.
+    pub async fn verify(&self, password: Password, hash: Option<&str>) -> Result<bool, HashingOverloaded> {
         let (known, hash) = (hash.is_some(), hash.unwrap_or(DECOY).to_owned());
         self.off_thread(move |memory| fits(&password, &hash, memory) && known).await
     }
@@ -198,8 +202,8 @@ impl Passwords {
     async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
-    ) -> Result<T, Rush> {
-        let rush = Rush { retry_after: Duration::from_secs(3) };
+    ) -> Result<T, HashingOverloaded> {
+        let rush = HashingOverloaded { retry_after: Duration::from_secs(3) };
         let (tell, told) = oneshot::channel();
         let hashes = self.hashes.clone();
         let task = move |memory: &mut Memory| {
@@ -394,7 +398,7 @@ mod tests {
         let busy = hold(&passwords);
         (0..QUEUE_PER_THREAD).for_each(|_| passwords.queue.try_send(Box::new(|_| ())).unwrap());
         let refused = passwords.hash(Password::read("seven maple canoes drift")).await;
-        assert_eq!(refused, Err(Rush { retry_after: Duration::from_secs(3) }));
+        assert_eq!(refused, Err(HashingOverloaded { retry_after: Duration::from_secs(3) }));
         drop(busy);
         // The thread works the queue off in its order: once this is through there is room.
         let (tell, told) = oneshot::channel();
@@ -413,7 +417,7 @@ mod tests {
         drop(hung_up);
         let lost = passwords.off_thread(|_| panic!("as no hash does"));
         drop(busy);
-        assert_eq!(lost.await, Err::<(), _>(Rush { retry_after: Duration::from_secs(3) }));
+        assert_eq!(lost.await, Err::<(), _>(HashingOverloaded { retry_after: Duration::from_secs(3) }));
         assert!(passwords.hash(Password::read("seven maple canoes drift")).await.is_ok());
         assert_eq!(passwords.hashes(), 2, "the one that panics and the last");
     }

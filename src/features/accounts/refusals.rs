@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::model::TokenRefused;
-use super::passwords::Rush;
-use crate::kernel::Fault;
+use super::passwords::HashingOverloaded;
+use crate::kernel::FieldError;
 use crate::platform::store::StoreError;
 
 /// Why a use case stopped: for a reason of its own, or for one that nearly all share.
 #[derive(Debug, thiserror::Error)]
-pub enum Stopped<R> {
+pub enum UseCaseError<R> {
     /// One of its own refusals.
     #[error("{0}")]
     Refused(R),
@@ -18,7 +18,7 @@ pub enum Stopped<R> {
     TooMany { retry_after: Duration },
     /// More passwords are to be checked than can be soon.
     #[error(transparent)]
-    Rush(#[from] Rush),
+    HashingOverloaded(#[from] HashingOverloaded),
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -27,17 +27,17 @@ pub enum Stopped<R> {
 /// What somebody wrote has these faults.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", told(.0))]
-pub struct Invalid(pub Vec<Fault>);
+pub struct Invalid(pub Vec<FieldError>);
 
 /// As the command line tells them: each with its property.
-fn told(faults: &[Fault]) -> String {
-    let one = |fault: &Fault| format!("{}: {}", fault.pointer.trim_start_matches('/'), fault.detail);
+fn told(faults: &[FieldError]) -> String {
+    let one = |fault: &FieldError| format!("{}: {}", fault.pointer.trim_start_matches('/'), fault.detail);
     faults.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 impl Invalid {
     /// One fault.
-    pub fn one(fault: Fault) -> Self {
+    pub fn one(fault: FieldError) -> Self {
         Self(vec![fault])
     }
 }

@@ -9,17 +9,17 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::model::{
-    Account, LetterToken, Names, NamesChange, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS, Session, SignUp,
-    SignUpForm, TokenRefused, Wish, address,
+    Account, CheckedSignUp, EmailToken, Names, NamesChange, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS,
+    Session, SignUp, SignUpForm, TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
 use super::refusals::{
-    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, Stopped,
+    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, UseCaseError,
 };
 use super::{limits, mails};
 use crate::http::{Caller, Role, SessionReader};
 use crate::kernel::faults::guarded;
-use crate::kernel::{Clock, EmailAddress, Fault, Ids, Secret, Timestamp};
+use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Secret, Timestamp};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::{Limit, Signals, Verdict};
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
@@ -97,16 +97,16 @@ impl Accounts {
 
     /// Somebody wants an account. Whether the address has one already is told to its owner, by letter, and to
     /// nobody else: outcome and work are the same.
-    pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), Stopped<Invalid>> {
+    pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), UseCaseError<Invalid>> {
         self.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         let wish = off_thread(move || form.check()).await?.map_err(|faults| refused(Invalid(faults)))?;
         self.take(limits::LETTERS_ADDRESS, &limits::address_key(&wish.email.key())).await?;
         let password_hash = self.passwords.hash(wish.password.clone()).await?;
         let now = self.clock.now();
         let sign_up = SignUp::new(self.ids.next(), &wish, password_hash, now);
-        let token = LetterToken::for_sign_up(self.ids.next(), Purpose::ConfirmAccount, &sign_up, now);
+        let token = EmailToken::for_sign_up(self.ids.next(), Purpose::ConfirmAccount, &sign_up, now);
         let stored = self.store.transact(async |tx| {
-            // Written in any case: the time that it takes doesn't tell whether the address is known.
+            // JsonBody in any case: the time that it takes doesn't tell whether the address is known.
             tx.insert(&token).await?;
             if let Some(owner) = account_of(&tx, &sign_up.email_key).await? {
                 return tx.post(&mails::somebody_signed_up(&owner, now)).await;
@@ -120,14 +120,18 @@ impl Accounts {
 
     /// Sends the newest sign-up of an address another letter. Nobody is told whether there is one; the owner of
     /// an account is told by letter that there is nothing left to confirm.
-    pub async fn resend_confirmation(&self, email: &str, client: IpAddr) -> Result<(), Stopped<Invalid>> {
+    pub async fn resend_confirmation(
+        &self,
+        email: &str,
+        client: IpAddr,
+    ) -> Result<(), UseCaseError<Invalid>> {
         let email = self.asked_for_letter(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
             let (id, purpose) = (id.clone(), Purpose::ConfirmAccount);
             let token = match newest_sign_up(&tx, &email.key(), now).await? {
-                Some(sign_up) => LetterToken::for_sign_up(id, purpose, &sign_up, now),
-                None => LetterToken::for_nobody(id, purpose, &email, now),
+                Some(sign_up) => EmailToken::for_sign_up(id, purpose, &sign_up, now),
+                None => EmailToken::for_nobody(id, purpose, &email, now),
             };
             tx.insert(&token).await?;
             match account_of(&tx, &email.key()).await? {
@@ -140,7 +144,7 @@ impl Accounts {
     }
 
     /// Makes the sign-up that the token was sent for an account. The other sign-ups of the address go.
-    pub async fn confirm_account(&self, token: &str) -> Result<(), Stopped<TokenRefused>> {
+    pub async fn confirm_account(&self, token: &str) -> Result<(), UseCaseError<TokenRefused>> {
         let id = self.open(Purpose::ConfirmAccount, token).map_err(refused)?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
@@ -159,7 +163,7 @@ impl Accounts {
         email: &str,
         password: &Secret<String>,
         client: IpAddr,
-    ) -> Result<(SessionSecret, Account), Stopped<SignInRefused>> {
+    ) -> Result<(SessionSecret, Account), UseCaseError<SignInRefused>> {
         let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
         self.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
         self.take(limits::SIGN_IN_ADDRESS, &limits::address_key(&email.key())).await?;
@@ -180,7 +184,11 @@ impl Accounts {
 
     /// Sends a letter with which a new password can be set: to the owner of an account, or to whoever signed up
     /// last with an address not yet confirmed. Nobody is told whether there is one.
-    pub async fn request_password_reset(&self, email: &str, client: IpAddr) -> Result<(), Stopped<Invalid>> {
+    pub async fn request_password_reset(
+        &self,
+        email: &str,
+        client: IpAddr,
+    ) -> Result<(), UseCaseError<Invalid>> {
         let email = self.asked_for_letter(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
@@ -200,7 +208,7 @@ impl Accounts {
         &self,
         token: &str,
         password: &Secret<String>,
-    ) -> Result<(), Stopped<ResetPasswordRefused>> {
+    ) -> Result<(), UseCaseError<ResetPasswordRefused>> {
         let id = self.open(Purpose::ResetPassword, token).map_err(|why| refused(why.into()))?;
         let password = Password::read(password.expose());
         self.judge_reset(&id, &password).await?;
@@ -235,7 +243,7 @@ impl Accounts {
         &self,
         caller: &Caller,
         change: &NamesChange,
-    ) -> Result<Account, Stopped<ChangeRefused>> {
+    ) -> Result<Account, UseCaseError<ChangeRefused>> {
         let names = change.check().map_err(|faults| refused(Invalid(faults).into()))?;
         let stored = self.store.transact(async |tx| {
             let mut account = signed_in(&tx, caller, None).await?;
@@ -253,7 +261,7 @@ impl Accounts {
         caller: &Caller,
         current: &Secret<String>,
         new: &Secret<String>,
-    ) -> Result<(), Stopped<ChangeRefused>> {
+    ) -> Result<(), UseCaseError<ChangeRefused>> {
         let account = self.account(caller).await?;
         let new = Password::read(new.expose());
         if let Some(fault) = judge(&new, "/newPassword", &account.about()).await? {
@@ -283,7 +291,7 @@ impl Accounts {
         caller: &Caller,
         password: &Secret<String>,
         email: &str,
-    ) -> Result<(), Stopped<ChangeRefused>> {
+    ) -> Result<(), UseCaseError<ChangeRefused>> {
         let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
         let account = self.account(caller).await?;
         self.check_current(&account, password).await?;
@@ -291,7 +299,7 @@ impl Accounts {
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
             let mut account = signed_in(&tx, caller, Some(account.password_version)).await?;
-            let token = LetterToken::for_account(id.clone(), Purpose::ConfirmEmail, &account, &email, now);
+            let token = EmailToken::for_account(id.clone(), Purpose::ConfirmEmail, &account, &email, now);
             account.pending_email = Some(PendingEmail { email: email.clone(), token: id.clone() });
             tx.put(&account).await?;
             tx.insert(&token).await?;
@@ -308,7 +316,7 @@ impl Accounts {
     }
 
     /// Gives an account its new address by a letter's token. Sign-ups of that address go.
-    pub async fn confirm_email(&self, token: &str) -> Result<(), Stopped<ConfirmEmailRefused>> {
+    pub async fn confirm_email(&self, token: &str) -> Result<(), UseCaseError<ConfirmEmailRefused>> {
         let id = self.open(Purpose::ConfirmEmail, token).map_err(|why| refused(why.into()))?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
@@ -322,7 +330,9 @@ impl Accounts {
             Ok(())
         });
         match stored.await {
-            Err(Stopped::Store(StoreError::Duplicate { .. })) => Err(refused(ConfirmEmailRefused::Taken)),
+            Err(UseCaseError::Store(StoreError::Duplicate { .. })) => {
+                Err(refused(ConfirmEmailRefused::Taken))
+            }
             outcome => outcome,
         }
     }
@@ -333,7 +343,7 @@ impl Accounts {
         &self,
         email: &EmailAddress,
         password: Option<&Secret<String>>,
-    ) -> Result<Administrator, Stopped<Invalid>> {
+    ) -> Result<Administrator, UseCaseError<Invalid>> {
         let password = password.map(|password| Password::read(password.expose()));
         if let Some(password) = &password
             && let Some(fault) = judge(password, "/password", &[email.as_str()]).await?
@@ -346,7 +356,7 @@ impl Accounts {
         let hash = self.passwords.hash(password.unwrap_or_else(unknown)).await?;
         let now = self.clock.now();
         let names = Names { first: "Orientation".into(), last: "Administrator".into(), preferred: None };
-        let wish = Wish { email: email.clone(), password: unknown(), names, role: Role::Leader };
+        let wish = CheckedSignUp { email: email.clone(), password: unknown(), names, role: Role::Leader };
         let fresh = Account::confirmed(&SignUp::new(self.ids.next(), &wish, hash.clone(), now), now);
         let token_id = self.ids.next();
         let created = self.store.transact(async |tx| {
@@ -361,7 +371,7 @@ impl Accounts {
             forget_sign_ups(&tx, &account.email_key).await?;
             if wants_link {
                 let purpose = Purpose::ResetPassword;
-                tx.insert(&LetterToken::for_account(token_id.clone(), purpose, &account, email, now)).await?;
+                tx.insert(&EmailToken::for_account(token_id.clone(), purpose, &account, email, now)).await?;
             }
             Ok::<_, StoreError>(created)
         });
@@ -374,7 +384,7 @@ impl Accounts {
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let sign_ups = self.sweep_one::<SignUp>(now).await?;
-        let tokens = self.sweep_one::<LetterToken>(now).await?;
+        let tokens = self.sweep_one::<EmailToken>(now).await?;
         Ok(sign_ups + tokens + self.sweep_one::<Session>(now).await?)
     }
 
@@ -384,14 +394,18 @@ impl Accounts {
             .await
     }
 
-    async fn take<R>(&self, limit: Limit, key: &str) -> Result<(), Stopped<R>> {
+    async fn take<R>(&self, limit: Limit, key: &str) -> Result<(), UseCaseError<R>> {
         match self.signals.take(limit, key).await {
             Verdict::Granted { .. } => Ok(()),
-            Verdict::Refused { retry_after } => Err(Stopped::TooMany { retry_after }),
+            Verdict::Refused { retry_after } => Err(UseCaseError::TooMany { retry_after }),
         }
     }
 
-    async fn asked_for_letter(&self, email: &str, client: IpAddr) -> Result<EmailAddress, Stopped<Invalid>> {
+    async fn asked_for_letter(
+        &self,
+        email: &str,
+        client: IpAddr,
+    ) -> Result<EmailAddress, UseCaseError<Invalid>> {
         let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault)))?;
         self.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         self.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
@@ -402,19 +416,24 @@ impl Accounts {
         &self,
         account: &Account,
         password: &Secret<String>,
-    ) -> Result<(), Stopped<ChangeRefused>> {
+    ) -> Result<(), UseCaseError<ChangeRefused>> {
         self.take(limits::CURRENT_PASSWORD, &account.id).await?;
         let password = Password::read(password.expose());
         if self.passwords.verify(password, Some(&account.password_hash)).await? {
             return Ok(());
         }
-        let fault = Fault::new("/currentPassword", "wrong-password", "This is not your current password.");
+        let fault =
+            FieldError::new("/currentPassword", "wrong-password", "This is not your current password.");
         Err(refused(Invalid::one(fault).into()))
     }
 
     /// Refuses a dead token before a hash is computed for it, and a new password that is no good.
-    async fn judge_reset(&self, id: &str, password: &Password) -> Result<(), Stopped<ResetPasswordRefused>> {
-        let token: Option<LetterToken> = self.store.get(id).await?;
+    async fn judge_reset(
+        &self,
+        id: &str,
+        password: &Password,
+    ) -> Result<(), UseCaseError<ResetPasswordRefused>> {
+        let token: Option<EmailToken> = self.store.get(id).await?;
         let token = token.ok_or(refused(TokenRefused::Expired.into()))?;
         token.check(self.clock.now()).map_err(|why| refused(why.into()))?;
         let names = match self.store.get::<Account>(&token.subject).await? {
@@ -439,7 +458,7 @@ impl Accounts {
         Ok(account.map(|account| (session, account)))
     }
 
-    async fn account(&self, caller: &Caller) -> Result<Account, Stopped<ChangeRefused>> {
+    async fn account(&self, caller: &Caller) -> Result<Account, UseCaseError<ChangeRefused>> {
         let account = self.store.get(&caller.account_id).await?;
         account.ok_or(refused(ChangeRefused::SignedOut))
     }
@@ -456,12 +475,12 @@ impl Accounts {
     /// goes, in a transaction of its own, and the token counts as replaced.
     async fn or_forget_sign_ups<R: From<TokenRefused>>(
         &self,
-        outcome: Result<(), Stopped<R>>,
+        outcome: Result<(), UseCaseError<R>>,
         token_id: &str,
-    ) -> Result<(), Stopped<R>> {
-        let Err(Stopped::Store(StoreError::Duplicate { .. })) = outcome else { return outcome };
+    ) -> Result<(), UseCaseError<R>> {
+        let Err(UseCaseError::Store(StoreError::Duplicate { .. })) = outcome else { return outcome };
         let forgotten = self.store.transact(async |tx| {
-            let token: Option<LetterToken> = tx.get(token_id).await?;
+            let token: Option<EmailToken> = tx.get(token_id).await?;
             let Some(token) = token else { return Ok(()) };
             forget_sign_ups(&tx, &token.email.key()).await
         });
@@ -483,8 +502,8 @@ impl SessionReader for Accounts {
     }
 }
 
-fn refused<R>(why: R) -> Stopped<R> {
-    Stopped::Refused(why)
+fn refused<R>(why: R) -> UseCaseError<R> {
+    UseCaseError::Refused(why)
 }
 
 fn by_email(email_key: &str) -> Query {
@@ -524,7 +543,7 @@ async fn forget_sign_ups(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
 /// The account that a sign-up becomes: the unique index decides whether it may.
 async fn open_account(
     tx: &Tx,
-    token: LetterToken,
+    token: EmailToken,
     account: &Account,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -537,15 +556,19 @@ async fn open_account(
 }
 
 /// The token's record, if it can still be used. A sealed token without a record is one that was swept.
-async fn usable<R: From<TokenRefused>>(tx: &Tx, id: &str, now: Timestamp) -> Result<LetterToken, Stopped<R>> {
-    let token: Option<LetterToken> = tx.get(id).await?;
+async fn usable<R: From<TokenRefused>>(
+    tx: &Tx,
+    id: &str,
+    now: Timestamp,
+) -> Result<EmailToken, UseCaseError<R>> {
+    let token: Option<EmailToken> = tx.get(id).await?;
     let token = token.ok_or(refused(TokenRefused::Expired.into()))?;
     token.check(now).map_err(|why| refused(why.into()))?;
     Ok(token)
 }
 
-async fn use_up(tx: &Tx, token: LetterToken, now: Timestamp) -> Result<(), StoreError> {
-    tx.put(&LetterToken { used_at: Some(now), ..token }).await
+async fn use_up(tx: &Tx, token: EmailToken, now: Timestamp) -> Result<(), StoreError> {
+    tx.put(&EmailToken { used_at: Some(now), ..token }).await
 }
 
 async fn reset_token(
@@ -553,14 +576,14 @@ async fn reset_token(
     email: &EmailAddress,
     id: String,
     now: Timestamp,
-) -> Result<LetterToken, StoreError> {
+) -> Result<EmailToken, StoreError> {
     let purpose = Purpose::ResetPassword;
     if let Some(account) = account_of(tx, &email.key()).await? {
-        return Ok(LetterToken::for_account(id, purpose, &account, &account.email, now));
+        return Ok(EmailToken::for_account(id, purpose, &account, &account.email, now));
     }
     Ok(match newest_sign_up(tx, &email.key(), now).await? {
-        Some(sign_up) => LetterToken::for_sign_up(id, purpose, &sign_up, now),
-        None => LetterToken::for_nobody(id, purpose, email, now),
+        Some(sign_up) => EmailToken::for_sign_up(id, purpose, &sign_up, now),
+        None => EmailToken::for_nobody(id, purpose, email, now),
     })
 }
 
@@ -569,7 +592,7 @@ async fn signed_in(
     tx: &Tx,
     caller: &Caller,
     version: Option<u32>,
-) -> Result<Account, Stopped<ChangeRefused>> {
+) -> Result<Account, UseCaseError<ChangeRefused>> {
     let account: Option<Account> = tx.get(&caller.account_id).await?;
     let same = |account: &Account| version.is_none_or(|version| version == account.password_version);
     account.filter(same).ok_or(refused(ChangeRefused::SignedOut))
@@ -580,7 +603,7 @@ async fn judge<R>(
     password: &Password,
     pointer: &'static str,
     about: &[&str],
-) -> Result<Option<Fault>, Stopped<R>> {
+) -> Result<Option<FieldError>, UseCaseError<R>> {
     let (password, about) = (password.clone(), about.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
     let judged = move || password.fault(pointer, &about.iter().map(String::as_str).collect::<Vec<_>>());
     off_thread(judged).await
@@ -588,7 +611,7 @@ async fn judge<R>(
 
 async fn off_thread<T: Send + 'static, R>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Stopped<R>> {
+) -> Result<T, UseCaseError<R>> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Stopped::Store(StoreError::Failed("the process shuts down".into())))
+    done.map_err(|_| UseCaseError::Store(StoreError::Failed("the process shuts down".into())))
 }

@@ -12,7 +12,7 @@ use crate::http::{Caller, Role, SessionReader};
 use crate::kernel::{Clock, EmailAddress, ManualClock, RandomIds, Secret, Timestamp};
 use crate::platform::jobs::Job;
 use crate::platform::keys::{Keys, Sealer};
-use crate::platform::mail::{Letter, Mail, RenderError, Templates};
+use crate::platform::mail::{Email, Mail, RenderError, Templates};
 use crate::platform::signals::InProcess;
 use crate::platform::store::testing::TestStore;
 use crate::platform::store::{Document, Filter, Query};
@@ -60,7 +60,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START)));
         let keys = Arc::new(Keys::load(&store, &RandomIds, clock.now(), &[]).await.unwrap());
         let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let parts = LetterParts::new(store.clone(), clock.clone(), keys.clone(), &config);
+        let parts = EmailParts::new(store.clone(), clock.clone(), keys.clone(), &config);
         let accounts = Accounts::new(
             store.clone(),
             clock.clone(),
@@ -92,7 +92,7 @@ impl World {
         self.keys.seal(purpose.seal(), mail.about("token").unwrap())
     }
 
-    async fn letter(&self, template: &str, to: &str) -> Result<Letter, RenderError> {
+    async fn letter(&self, template: &str, to: &str) -> Result<Email, RenderError> {
         let mail = self.mails(template, to).await.pop().expect("there is such a letter");
         self.letters.render(&mail).await
     }
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Signs in; the cookie.
-    async fn sign_in(&self, email: &str, password: &str) -> Result<String, Stopped<SignInRefused>> {
+    async fn sign_in(&self, email: &str, password: &str) -> Result<String, UseCaseError<SignInRefused>> {
         let (secret, _) = self.accounts.sign_in(email, &secret(password), CLIENT).await?;
         Ok(secret.cookie())
     }
@@ -128,7 +128,7 @@ impl World {
     }
 }
 
-fn is_used<R: std::fmt::Debug>(outcome: Result<(), Stopped<R>>) -> bool {
+fn is_used<R: std::fmt::Debug>(outcome: Result<(), UseCaseError<R>>) -> bool {
     format!("{outcome:?}").contains("Used")
 }
 
@@ -140,7 +140,7 @@ async fn an_account_exists_once_its_address_is_confirmed_and_can_sign_in_from_th
     let token = world.sign_up("Ana@Example.org", "Ana", PASSWORD).await;
     assert!(world.all::<Account>().await.is_empty());
     let early = world.sign_in(ANA, PASSWORD).await.unwrap_err();
-    assert!(matches!(early, Stopped::Refused(SignInRefused::WrongCredentials)));
+    assert!(matches!(early, UseCaseError::Refused(SignInRefused::WrongCredentials)));
     world.accounts.confirm_account(&token).await.unwrap();
     let cookie = world.sign_in("ANA@example.ORG", PASSWORD).await.unwrap();
     let caller = world.caller(&cookie).await.unwrap();
@@ -154,16 +154,16 @@ async fn a_token_works_once_within_a_day_and_for_its_purpose_only() {
     let world = World::new().await;
     let token = world.sign_up(ANA, "Ana", PASSWORD).await;
     let wrong = world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap_err();
-    assert!(matches!(wrong, Stopped::Refused(ResetPasswordRefused::Token(TokenRefused::Invalid))));
+    assert!(matches!(wrong, UseCaseError::Refused(ResetPasswordRefused::Token(TokenRefused::Invalid))));
     let nonsense = world.accounts.confirm_account("nonsense").await.unwrap_err();
-    assert!(matches!(nonsense, Stopped::Refused(TokenRefused::Invalid)));
+    assert!(matches!(nonsense, UseCaseError::Refused(TokenRefused::Invalid)));
     world.accounts.confirm_account(&token).await.unwrap();
     assert!(is_used(world.accounts.confirm_account(&token).await));
 
     let late = world.sign_up("late@example.org", "Late", PASSWORD).await;
     world.clock.advance(CONFIRMATION_LASTS);
     let expired = world.accounts.confirm_account(&late).await.unwrap_err();
-    assert!(matches!(expired, Stopped::Refused(TokenRefused::Expired)));
+    assert!(matches!(expired, UseCaseError::Refused(TokenRefused::Expired)));
     assert_eq!(world.all::<Account>().await.len(), 1);
 }
 
@@ -235,7 +235,8 @@ async fn every_fault_of_a_form_is_told_and_nothing_is_kept() {
         preferred_name: Some("see www.example.org".into()),
         ..form("nobody", "Ana", "password1")
     };
-    let Stopped::Refused(Invalid(faults)) = world.accounts.sign_up(bad, CLIENT).await.unwrap_err() else {
+    let UseCaseError::Refused(Invalid(faults)) = world.accounts.sign_up(bad, CLIENT).await.unwrap_err()
+    else {
         panic!("the form was taken")
     };
     let told: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
@@ -268,7 +269,7 @@ async fn confirm_at_once(world: &World, tokens: Vec<String>) -> (usize, usize) {
     let confirm = |token: String| async move { world.accounts.confirm_account(&token).await };
     let outcomes = futures_util::future::join_all(tokens.into_iter().map(confirm)).await;
     for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
-        assert!(matches!(refused, Stopped::Refused(TokenRefused::Used)), "{refused:?}");
+        assert!(matches!(refused, UseCaseError::Refused(TokenRefused::Used)), "{refused:?}");
     }
     (outcomes.iter().filter(|outcome| outcome.is_ok()).count(), world.all::<Account>().await.len())
 }
@@ -332,7 +333,7 @@ async fn a_wrong_password_an_unknown_address_and_an_unconfirmed_one_cost_one_has
     {
         let before = world.accounts.hashes();
         let refused = world.sign_in(email, password).await.unwrap_err();
-        assert!(matches!(refused, Stopped::Refused(SignInRefused::WrongCredentials)), "{email}");
+        assert!(matches!(refused, UseCaseError::Refused(SignInRefused::WrongCredentials)), "{email}");
         assert_eq!(world.accounts.hashes() - before, 1, "{email}");
     }
 }
@@ -358,7 +359,7 @@ async fn nothing_kept_opens_a_session_or_works_as_a_link() {
     world.account(ANA).await;
     let cookie = world.sign_in(ANA, PASSWORD).await.unwrap();
     let kept = serde_json::to_string(&world.all::<Session>().await).unwrap()
-        + &serde_json::to_string(&world.all::<LetterToken>().await).unwrap()
+        + &serde_json::to_string(&world.all::<EmailToken>().await).unwrap()
         + &serde_json::to_string(&world.all::<Account>().await).unwrap();
     let token = world.reset_token(ANA).await;
     assert!(!kept.contains(&cookie) && !kept.contains(&token) && !kept.contains(PASSWORD));
@@ -383,7 +384,7 @@ async fn a_reset_sets_the_password_once_within_an_hour_and_ends_every_session() 
     let late = world.reset_token(ANA).await;
     world.clock.advance(Duration::from_hours(1));
     let expired = world.accounts.reset_password(&late, &secret(PASSWORD)).await.unwrap_err();
-    assert!(matches!(expired, Stopped::Refused(ResetPasswordRefused::Token(TokenRefused::Expired))));
+    assert!(matches!(expired, UseCaseError::Refused(ResetPasswordRefused::Token(TokenRefused::Expired))));
 }
 
 #[tokio::test]
@@ -404,7 +405,7 @@ async fn a_reset_for_an_unknown_address_sends_nothing_and_a_weak_password_spends
     world.account(ANA).await;
     let token = world.reset_token(ANA).await;
     let weak = world.accounts.reset_password(&token, &secret("password1")).await.unwrap_err();
-    assert!(matches!(weak, Stopped::Refused(ResetPasswordRefused::Invalid(_))));
+    assert!(matches!(weak, UseCaseError::Refused(ResetPasswordRefused::Invalid(_))));
     world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap();
 }
 
@@ -415,17 +416,17 @@ async fn something_is_written_whether_or_not_the_address_is_known_and_strangers_
     world.account(ANA).await;
     world.sign_up("waiting@example.org", "Wai", PASSWORD).await;
     for email in [ANA, "waiting@example.org", "nobody@example.org"] {
-        let (tokens, jobs) = (world.all::<LetterToken>().await.len(), world.all::<Job>().await.len());
+        let (tokens, jobs) = (world.all::<EmailToken>().await.len(), world.all::<Job>().await.len());
         world.accounts.request_password_reset(email, CLIENT).await.unwrap();
-        assert_eq!(world.all::<LetterToken>().await.len(), tokens + 1, "reset for {email}");
+        assert_eq!(world.all::<EmailToken>().await.len(), tokens + 1, "reset for {email}");
         world.accounts.resend_confirmation(email, CLIENT).await.unwrap();
-        assert_eq!(world.all::<LetterToken>().await.len(), tokens + 2, "confirmation for {email}");
+        assert_eq!(world.all::<EmailToken>().await.len(), tokens + 2, "confirmation for {email}");
         let queued = world.all::<Job>().await.len() - jobs;
         assert_eq!(queued, if email == "nobody@example.org" { 0 } else { 2 }, "{email}");
     }
     world.clock.advance(CONFIRMATION_LASTS + Duration::from_secs(1));
     world.accounts.sweep().await.unwrap();
-    assert!(world.all::<LetterToken>().await.is_empty());
+    assert!(world.all::<EmailToken>().await.is_empty());
 }
 
 #[tokio::test]
@@ -442,7 +443,7 @@ async fn another_password_needs_the_present_one_and_ends_the_other_sessions_only
     for (current, new, pointer) in
         [(OTHER_PASSWORD, OTHER_PASSWORD, "/currentPassword"), (PASSWORD, "ana gray", "/newPassword")]
     {
-        let Err(Stopped::Refused(ChangeRefused::Invalid(Invalid(faults)))) = change(current, new).await
+        let Err(UseCaseError::Refused(ChangeRefused::Invalid(Invalid(faults)))) = change(current, new).await
         else {
             panic!("it was changed")
         };
@@ -529,7 +530,7 @@ async fn an_address_taken_before_it_was_confirmed_is_refused_and_sign_ups_of_it_
     let token = world.token("confirm-email", Purpose::ConfirmEmail, NEW).await;
     let account = world.account(NEW).await;
     let taken = world.accounts.confirm_email(&token).await.unwrap_err();
-    assert!(matches!(taken, Stopped::Refused(ConfirmEmailRefused::Taken)));
+    assert!(matches!(taken, UseCaseError::Refused(ConfirmEmailRefused::Taken)));
     assert_eq!(world.all::<Account>().await.iter().filter(|one| one.email_key == NEW).count(), 1);
 
     change_email(&world, "third@example.org").await;
@@ -547,14 +548,14 @@ async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_address
     let world = World::with(1.0, schemas()).await;
     for email in [ANA, "nobody@example.org"] {
         for _ in 0..limits::SIGN_IN_ADDRESS.quota {
-            assert!(matches!(world.sign_in(email, PASSWORD).await, Err(Stopped::Refused(_))));
+            assert!(matches!(world.sign_in(email, PASSWORD).await, Err(UseCaseError::Refused(_))));
         }
-        assert!(matches!(world.sign_in(email, PASSWORD).await, Err(Stopped::TooMany { .. })));
+        assert!(matches!(world.sign_in(email, PASSWORD).await, Err(UseCaseError::TooMany { .. })));
         for _ in 0..limits::LETTERS_ADDRESS.quota {
             world.accounts.request_password_reset(email, CLIENT).await.unwrap();
         }
         let flood = world.accounts.request_password_reset(email, CLIENT).await;
-        assert!(matches!(flood, Err(Stopped::TooMany { .. })));
+        assert!(matches!(flood, Err(UseCaseError::TooMany { .. })));
     }
 }
 
@@ -569,7 +570,7 @@ async fn what_has_expired_is_swept_and_what_has_not_stays() {
     world.clock.advance(Duration::from_hours(25));
     assert_eq!(world.accounts.sweep().await.unwrap(), 2, "the sign-up of a week, the second link");
     let swept = world.accounts.confirm_account(&token).await.unwrap_err();
-    assert!(matches!(swept, Stopped::Refused(TokenRefused::Expired)), "a swept link has run out");
+    assert!(matches!(swept, UseCaseError::Refused(TokenRefused::Expired)), "a swept link has run out");
     world.clock.advance(SESSION_LASTS);
     assert_eq!(world.accounts.sweep().await.unwrap(), 1, "the session");
 }
@@ -599,7 +600,7 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
 // ---- letters ----
 
 /// The letter without what differs from run to run.
-fn shown(letter: &Letter, token: &str) -> String {
+fn shown(letter: &Email, token: &str) -> String {
     let text = format!("Subject: {}\n\n{}\n\n===\n\n{}", letter.subject, letter.text, letter.html);
     if token.is_empty() { text } else { text.replace(token, "TOKEN") }
 }

@@ -10,13 +10,13 @@ mod model;
 mod pages;
 mod service;
 
-pub use model::{Cursor, KeptFile, KeptLetter};
+pub use model::{Cursor, KeptFile, StoredEmail};
 pub use pages::{Access, routes};
-pub use service::{LetterPage, Outbox};
+pub use service::{EmailPage, Outbox};
 
 use crate::platform::store::{Schema, schema};
 
 /// The documents kept here.
 pub fn schemas() -> Vec<Schema> {
-    vec![schema::<KeptLetter>(), schema::<KeptFile>()]
+    vec![schema::<StoredEmail>(), schema::<KeptFile>()]
 }

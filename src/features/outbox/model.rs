@@ -5,13 +5,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::kernel::{EmailAddress, Timestamp};
-use crate::platform::mail::{Attachment, Letter, Mail};
+use crate::platform::mail::{Attachment, Email, Mail};
 use crate::platform::store::{Document, Index};
 
 /// A rendered letter. Its id is that of its mail.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptLetter {
+pub struct StoredEmail {
     /// Id of the [`Mail`].
     pub id: String,
     /// Its recipient.
@@ -53,7 +53,7 @@ pub struct KeptFile {
     pub content: Vec<u8>,
 }
 
-impl Document for KeptLetter {
+impl Document for StoredEmail {
     const COLLECTION: &'static str = "outbox";
     const INDEXES: &'static [Index] = &[
         Index::on("outbox_by_time", &["writtenAt"]),
@@ -71,9 +71,9 @@ impl Document for KeptFile {
     }
 }
 
-impl KeptLetter {
+impl StoredEmail {
     /// The letter and its files as they are kept.
-    pub fn of(mail: &Mail, letter: &Letter, now: Timestamp) -> (Self, Vec<KeptFile>) {
+    pub fn of(mail: &Mail, letter: &Email, now: Timestamp) -> (Self, Vec<KeptFile>) {
         let kept = Self {
             id: mail.id.clone(),
             to: mail.to.clone(),
@@ -128,7 +128,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// The place after `letter`.
-    pub fn after(letter: &KeptLetter) -> Self {
+    pub fn after(letter: &StoredEmail) -> Self {
         Self { written_at: letter.written_at, id: letter.id.clone() }
     }
 

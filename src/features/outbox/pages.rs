@@ -8,9 +8,9 @@ use poem::web::{Data, Json, Path, Query};
 use poem::{Endpoint, EndpointExt, IntoResponse, Middleware, Request, Response, Result, Route, get, handler};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Cursor, FileInfo, KeptLetter};
-use super::service::{LetterPage, Outbox};
-use crate::http::pages::{HtmlErrors, PageFrame};
+use super::model::{Cursor, FileInfo, StoredEmail};
+use super::service::{EmailPage, Outbox};
+use crate::http::pages::{HtmlErrors, PageLayout};
 use crate::http::{Problem, signed_in, unavailable};
 
 /// Who may read the letters.
@@ -23,7 +23,7 @@ pub enum Access {
 }
 
 /// `/outbox` and what is below it, `/outbox.json`.
-pub fn routes(route: Route, frame: Arc<PageFrame>, outbox: Arc<Outbox>, access: Access) -> Route {
+pub fn routes(route: Route, frame: Arc<PageLayout>, outbox: Arc<Outbox>, access: Access) -> Route {
     let guarded = Guard(access);
     let errors = HtmlErrors(frame.clone());
     let pages = Route::new()
@@ -61,7 +61,7 @@ impl ListQuery {
         self.to.as_deref().map(str::trim).filter(|to| !to.is_empty())
     }
 
-    async fn find(&self, outbox: &Outbox, limit: u32) -> Result<LetterPage> {
+    async fn find(&self, outbox: &Outbox, limit: u32) -> Result<EmailPage> {
         let cursor = match self.cursor.as_deref() {
             Some(word) => Some(Cursor::decode(word).ok_or_else(bad_cursor)?),
             None => None,
@@ -81,7 +81,7 @@ fn bad_cursor() -> poem::Error {
 #[derive(askama::Template)]
 #[template(path = "features/outbox/templates/list.page.html")]
 struct ListPage<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     letters: Vec<Line<'a>>,
     to: &'a str,
     fresh: bool,
@@ -98,13 +98,13 @@ struct ListPage<'a> {
 
 struct Line<'a> {
     address: String,
-    letter: &'a KeptLetter,
+    letter: &'a StoredEmail,
 }
 
 #[handler]
 async fn list(
     outbox: Data<&Arc<Outbox>>,
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
     let page = query.find(&outbox, LETTERS_ON_A_PAGE).await?;
@@ -138,9 +138,9 @@ fn list_address(to: &str, more: &[(&str, &str)]) -> String {
 
 #[derive(askama::Template)]
 #[template(path = "features/outbox/templates/letter.page.html")]
-struct LetterPageView<'a> {
-    frame: &'a PageFrame,
-    letter: &'a KeptLetter,
+struct EmailPageView<'a> {
+    frame: &'a PageLayout,
+    letter: &'a StoredEmail,
     html_address: String,
     all_to_address: String,
     files: Vec<FileView<'a>>,
@@ -154,12 +154,12 @@ struct FileView<'a> {
 #[handler]
 async fn show(
     outbox: Data<&Arc<Outbox>>,
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     Path(id): Path<String>,
 ) -> Result<Response> {
     let letter = find(&outbox, &id).await?;
     let files = letter.files.iter().enumerate();
-    Ok(frame.page(&LetterPageView {
+    Ok(frame.page(&EmailPageView {
         frame: &frame,
         letter: &letter,
         html_address: format!("{}/html", address_of(&id)),
@@ -168,7 +168,7 @@ async fn show(
     }))
 }
 
-async fn find(outbox: &Outbox, id: &str) -> Result<KeptLetter> {
+async fn find(outbox: &Outbox, id: &str) -> Result<StoredEmail> {
     outbox.letter(id).await.map_err(unavailable)?.ok_or_else(no_such_letter)
 }
 
@@ -225,15 +225,15 @@ fn attachment_address(id: &str, n: usize) -> String {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LettersJson<'a> {
-    items: Vec<LetterJson<'a>>,
+struct EmailsJson<'a> {
+    items: Vec<EmailJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LetterJson<'a> {
+struct EmailJson<'a> {
     id: &'a str,
     to: &'a str,
     subject: &'a str,
@@ -252,8 +252,8 @@ struct FileJson<'a> {
     address: String,
 }
 
-impl<'a> From<&'a KeptLetter> for LetterJson<'a> {
-    fn from(letter: &'a KeptLetter) -> Self {
+impl<'a> From<&'a StoredEmail> for EmailJson<'a> {
+    fn from(letter: &'a StoredEmail) -> Self {
         let files = letter.files.iter().enumerate().map(|(n, file)| FileJson {
             name: &file.name,
             content_type: &file.content_type,
@@ -274,8 +274,8 @@ impl<'a> From<&'a KeptLetter> for LetterJson<'a> {
 #[handler]
 async fn list_json(outbox: Data<&Arc<Outbox>>, Query(query): Query<ListQuery>) -> Result<Response> {
     let page = query.find(&outbox, LETTERS_IN_AN_ANSWER).await?;
-    let items = page.letters.iter().map(LetterJson::from).collect();
-    let letters = LettersJson { items, next_cursor: page.next.map(|cursor| cursor.encode()) };
+    let items = page.letters.iter().map(EmailJson::from).collect();
+    let letters = EmailsJson { items, next_cursor: page.next.map(|cursor| cursor.encode()) };
     Ok(Json(letters).with_header(header::CACHE_CONTROL, "no-store").into_response())
 }
 
@@ -326,7 +326,7 @@ mod tests {
     use super::*;
     use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
     use crate::kernel::{EmailAddress, ManualClock, Timestamp};
-    use crate::platform::mail::{Attachment, Carrier, Letter, Mail};
+    use crate::platform::mail::{Attachment, Carrier, Email, Mail};
     use crate::platform::store::StoreError;
     use crate::platform::store::testing::TestStore;
 
@@ -348,7 +348,7 @@ mod tests {
             self.clock.advance(std::time::Duration::from_secs(1));
             let to = EmailAddress::parse(to).unwrap();
             let mail = Mail::new(id.into(), "hello", &to, [], self.clock_now());
-            let letter = Letter {
+            let letter = Email {
                 subject: format!("Hello <{id}>"),
                 text: "Hello,\nthis is <text>.".into(),
                 html: "<html><head><title>x</title></head><body><script>1</script></body></html>".into(),
@@ -367,7 +367,7 @@ mod tests {
         }
 
         async fn get(&self, path: &str) -> TestResponse {
-            let frame = Arc::new(PageFrame::sample());
+            let frame = Arc::new(PageLayout::sample());
             let route = routes(Route::new(), frame, self.outbox.clone(), Access::Anybody);
             TestClient::new(route).get(path).send().await
         }
@@ -480,7 +480,7 @@ mod tests {
     #[tokio::test]
     async fn in_a_rehearsal_only_administrators_read_letters() {
         let desk = Desk::new().await;
-        let frame = Arc::new(PageFrame::sample());
+        let frame = Arc::new(PageLayout::sample());
         let route = routes(Route::new(), frame, desk.outbox.clone(), Access::Administrators);
         let parts = ApiParts {
             public_url: "http://127.0.0.1:3000".parse().unwrap(),

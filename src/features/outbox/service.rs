@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::model::{Cursor, KeptFile, KeptLetter};
+use super::model::{Cursor, KeptFile, StoredEmail};
 use crate::kernel::{Clock, EmailAddress, text};
-use crate::platform::mail::{Carrier, CarryError, Letter, Mail};
+use crate::platform::mail::{Carrier, CarryError, Email, Mail};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
 /// The letters that were carried here.
@@ -16,9 +16,9 @@ pub struct Outbox {
 }
 
 /// Some letters, the newest first.
-pub struct LetterPage {
+pub struct EmailPage {
     /// As many as were asked for, or all that are left.
-    pub letters: Vec<KeptLetter>,
+    pub letters: Vec<StoredEmail>,
     /// Where the older ones begin, if there are any.
     pub next: Option<Cursor>,
 }
@@ -38,24 +38,24 @@ impl Outbox {
         to: Option<&str>,
         after: Option<&Cursor>,
         limit: u32,
-    ) -> Result<LetterPage, StoreError> {
+    ) -> Result<EmailPage, StoreError> {
         let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", key(to)));
         let mut query = Query::new(filter).sort("writtenAt", Dir::Desc).limit(limit + 1);
         if let Some(cursor) = after {
             query = query.after(vec![cursor.written_at.into(), cursor.id.as_str().into()]);
         }
-        let mut letters: Vec<KeptLetter> = self.store.find(query).await?;
+        let mut letters: Vec<StoredEmail> = self.store.find(query).await?;
         let more = letters.len() > limit as usize;
         letters.truncate(limit as usize);
         let next = letters.last().filter(|_| more).map(Cursor::after);
-        Ok(LetterPage { letters, next })
+        Ok(EmailPage { letters, next })
     }
 
     /// One letter.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn letter(&self, id: &str) -> Result<Option<KeptLetter>, StoreError> {
+    pub async fn letter(&self, id: &str) -> Result<Option<StoredEmail>, StoreError> {
         self.store.get(id).await
     }
 
@@ -76,12 +76,12 @@ fn key(to: &str) -> String {
 #[async_trait]
 impl Carrier for Outbox {
     /// Writes the letter down; one that is there already stays as it is.
-    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
-        let (kept, files) = KeptLetter::of(mail, letter, self.clock.now());
+    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
+        let (kept, files) = StoredEmail::of(mail, letter, self.clock.now());
         let written: Result<(), StoreError> = self
             .store
             .transact(async |tx| {
-                if tx.get::<KeptLetter>(&kept.id).await?.is_some() {
+                if tx.get::<StoredEmail>(&kept.id).await?.is_some() {
                     return Ok(());
                 }
                 for file in &files {
@@ -114,9 +114,9 @@ mod tests {
             "hello"
         }
 
-        async fn render(&self, _: &Mail) -> Result<Letter, RenderError> {
+        async fn render(&self, _: &Mail) -> Result<Email, RenderError> {
             let (subject, text, html) = ("Hello".into(), "Hello".into(), "Hello".into());
-            Ok(Letter { subject, text, html, attachments: vec![] })
+            Ok(Email { subject, text, html, attachments: vec![] })
         }
     }
 

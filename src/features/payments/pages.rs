@@ -10,13 +10,13 @@ use serde::Deserialize;
 use super::gateway::{Press, PressError, Sandbox, SandboxCheckout, SandboxStatus};
 use super::model::OrderState;
 use super::service::Payments;
-use crate::http::pages::{HtmlErrors, PageFrame};
+use crate::http::pages::{HtmlErrors, PageLayout};
 use crate::http::unavailable;
 
 /// The pages to which checkouts lead back, and with `sandbox` the checkouts themselves.
 pub fn routes(
     route: Route,
-    frame: Arc<PageFrame>,
+    frame: Arc<PageLayout>,
     payments: Arc<Payments>,
     sandbox: Option<Arc<Sandbox>>,
 ) -> Route {
@@ -41,7 +41,7 @@ struct Link {
 #[derive(askama::Template)]
 #[template(path = "features/payments/templates/checkout-done.page.html")]
 struct DonePage<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     heading: &'a str,
     sentence: &'a str,
     order: &'a str,
@@ -53,7 +53,7 @@ struct DonePage<'a> {
 /// Anybody with the link may look: it shows nothing but the order's state.
 #[handler]
 async fn show_done(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     payments: Data<&Arc<Payments>>,
     Query(link): Query<Link>,
 ) -> poem::Result<Response> {
@@ -85,7 +85,7 @@ async fn show_done(
 
 #[handler]
 async fn show_back(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     payments: Data<&Arc<Payments>>,
     Query(link): Query<Link>,
 ) -> poem::Result<Response> {
@@ -102,7 +102,7 @@ async fn show_back(
     })
 }
 
-fn no_order(frame: &PageFrame) -> Response {
+fn no_order(frame: &PageLayout) -> Response {
     let sentence = "There is no such order. Perhaps the address was cut off when it was copied.";
     frame.message(StatusCode::NOT_FOUND, "No such order", sentence)
 }
@@ -110,14 +110,14 @@ fn no_order(frame: &PageFrame) -> Response {
 #[derive(askama::Template)]
 #[template(path = "features/payments/templates/sandbox-checkout.page.html")]
 struct CheckoutPage<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     checkout: &'a SandboxCheckout,
     open: bool,
     /// Why it can't be paid, where it can't.
     over: &'a str,
 }
 
-fn checkout_page(frame: &PageFrame, status: StatusCode, checkout: &SandboxCheckout, open: bool) -> Response {
+fn checkout_page(frame: &PageLayout, status: StatusCode, checkout: &SandboxCheckout, open: bool) -> Response {
     let over = match checkout.status {
         SandboxStatus::Complete => "This checkout is done: it can't be paid a second time.",
         SandboxStatus::Open | SandboxStatus::Expired => {
@@ -127,14 +127,14 @@ fn checkout_page(frame: &PageFrame, status: StatusCode, checkout: &SandboxChecko
     frame.page_with(status, &CheckoutPage { frame, checkout, open, over })
 }
 
-fn no_checkout(frame: &PageFrame) -> Response {
+fn no_checkout(frame: &PageLayout) -> Response {
     let sentence = "There is no such checkout. Perhaps the address was cut off when it was copied.";
     frame.message(StatusCode::NOT_FOUND, "No such checkout", sentence)
 }
 
 #[handler]
 async fn show_checkout(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     sandbox: Data<&Arc<Sandbox>>,
     Path(session): Path<String>,
 ) -> poem::Result<Response> {
@@ -161,7 +161,7 @@ struct Pressed {
 
 #[handler]
 async fn press_button(
-    frame: Data<&Arc<PageFrame>>,
+    frame: Data<&Arc<PageLayout>>,
     sandbox: Data<&Arc<Sandbox>>,
     Path(session): Path<String>,
     Form(pressed): Form<Pressed>,
@@ -224,7 +224,7 @@ mod tests {
     impl Street {
         async fn open() -> Self {
             let shop = Shop::open().await;
-            let frame = Arc::new(PageFrame::sample());
+            let frame = Arc::new(PageLayout::sample());
             let pages = routes(Route::new(), frame, shop.payments.clone(), Some(shop.sandbox.clone()));
             let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
             let address = server.local_addr();

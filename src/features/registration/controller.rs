@@ -16,7 +16,7 @@ use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
 use crate::http::{
-    Failure, Problem, ProblemJson, Remark, Rule, Student, Written, invalid, not_signed_in, too_many,
+    Failure, JsonBody, Problem, ProblemJson, Remark, Rule, Student, invalid, not_signed_in, too_many,
     unavailable,
 };
 use crate::kernel::Timestamp;
@@ -554,7 +554,7 @@ impl RegistrationController {
     async fn register(
         &self,
         student: Student,
-        form: Written<RegistrationForm>,
+        form: JsonBody<RegistrationForm>,
     ) -> Result<RegisterAnswer, Failure<RegisterRefused>> {
         let taken = self.registrations.register(&student.0.account_id, form.0.into()).await;
         let (registration, order) = taken.map_err(|error| self.refusal(error))?;
@@ -581,7 +581,7 @@ impl RegistrationController {
     async fn update_registration(
         &self,
         student: Student,
-        changes: Written<RegistrationChanges>,
+        changes: JsonBody<RegistrationChanges>,
     ) -> Result<Json<RegistrationBody>, Failure<RegistrationMissing>> {
         Ok(Json(self.body(self.registrations.update(&student.0.account_id, changes.0.into()).await?)))
     }

@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Event, OTHER_PRONOUNS};
-use crate::kernel::{EmailAddress, Fault, text};
+use crate::kernel::{EmailAddress, FieldError, text};
 
 /// The longest legal name, in code points.
 pub const LEGAL_NAME_MAX: usize = 50;
@@ -104,7 +104,7 @@ impl Form {
     ///
     /// # Errors
     /// Every fault at once.
-    pub fn checked(self, event: &Event) -> Result<Self, Vec<Fault>> {
+    pub fn checked(self, event: &Event) -> Result<Self, Vec<FieldError>> {
         let mut check = Check::default();
         let form = Self {
             legal_name: check.line("/legalName", &self.legal_name, LEGAL_NAME_MAX),
@@ -137,7 +137,7 @@ impl Form {
     ///
     /// # Errors
     /// Every fault of the changes at once; what stays is not looked at again.
-    pub fn changed(&self, changes: Changes, event: &Event) -> Result<Self, Vec<Fault>> {
+    pub fn changed(&self, changes: Changes, event: &Event) -> Result<Self, Vec<FieldError>> {
         let mut check = Check::default();
         for name in &changes.fixed {
             let detail = "This is fixed once the form has been submitted. Ask the committee to change it.";
@@ -191,11 +191,11 @@ impl Form {
 
 /// The faults found so far.
 #[derive(Default)]
-struct Check(Vec<Fault>);
+struct Check(Vec<FieldError>);
 
 impl Check {
     fn fault(&mut self, pointer: &str, code: &'static str, detail: impl Into<String>) {
-        self.0.push(Fault::new(pointer, code, detail));
+        self.0.push(FieldError::new(pointer, code, detail));
     }
 
     /// One line that must be there.

@@ -9,7 +9,7 @@ use super::model::Registration;
 use crate::config::Config;
 use crate::features::accounts::Account;
 use crate::features::payments::{Order, OrderState};
-use crate::platform::mail::{Letter, LetterFrame, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
 use crate::platform::store::Store;
 
 /// The letter with the ticket: `ticket:<order>`, about `account` and `order`.
@@ -20,26 +20,26 @@ pub const CHECKOUT_EXPIRED: &str = "checkout-expired";
 
 /// The letters that this feature renders.
 pub fn templates(store: &Store, config: &Config) -> Vec<Arc<dyn Template>> {
-    let (frame, pages) = (LetterFrame::new(config), config.pages_url().clone());
+    let (frame, pages) = (EmailLayout::new(config), config.pages_url().clone());
     vec![Arc::new(CheckoutExpired { store: store.clone(), frame, pages })]
 }
 
 struct CheckoutExpired {
     store: Store,
-    frame: LetterFrame,
+    frame: EmailLayout,
     pages: Url,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/registration/templates/checkout-expired.subject.txt")]
 struct Subject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/registration/templates/checkout-expired.body.txt")]
 struct Text<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     name: &'a str,
     group: &'a str,
     product: &'a str,
@@ -50,7 +50,7 @@ struct Text<'a> {
 #[derive(askama::Template)]
 #[template(path = "features/registration/templates/checkout-expired.body.html")]
 struct Html<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     name: &'a str,
     group: &'a str,
     product: &'a str,
@@ -59,7 +59,7 @@ struct Html<'a> {
 }
 
 impl CheckoutExpired {
-    fn letter(&self, name: &str, group: &str, order: &Order) -> Result<Letter, RenderError> {
+    fn letter(&self, name: &str, group: &str, order: &Order) -> Result<Email, RenderError> {
         let mut link = self.pages.clone();
         link.set_path("/checkout/back");
         link.query_pairs_mut().append_pair("order", &order.id);
@@ -77,7 +77,7 @@ impl Template for CheckoutExpired {
         CHECKOUT_EXPIRED
     }
 
-    async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         let order: Order =
             self.store.get(mail.about("order")?).await?.ok_or(RenderError::Moot("no order"))?;
         if order.state != OrderState::Expired {
@@ -104,7 +104,7 @@ mod tests {
     async fn the_letter_on_an_ended_checkout_is_reviewed() {
         let store = TestStore::with(&[]).await;
         let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let (frame, pages) = (LetterFrame::new(&config), config.pages_url().clone());
+        let (frame, pages) = (EmailLayout::new(&config), config.pages_url().clone());
         let product = config.event.product(Product::ORIENTATION).unwrap();
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open("order-1".into(), "account-1", product, email, Timestamp::from_millis(0));

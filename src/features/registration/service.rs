@@ -12,7 +12,7 @@ use crate::config::{Event, GroupConfig, Product, Window};
 use crate::features::accounts::Account;
 use crate::features::payments::{Fulfilment, Order, Payments};
 use crate::kernel::faults;
-use crate::kernel::{Clock, Fault, Ids, Timestamp};
+use crate::kernel::{Clock, FieldError, Ids, Timestamp};
 use crate::platform::mail::Mail;
 use crate::platform::signals::{Limit, Signals, Verdict};
 use crate::platform::store::{Store, StoreError, Tx};
@@ -30,7 +30,7 @@ pub enum RegisterError {
     #[error("registration is closed")]
     Closed(Window),
     #[error("something in the form is wrong")]
-    Invalid(Vec<Fault>),
+    Invalid(Vec<FieldError>),
     #[error("there is a registration already")]
     AlreadyRegistered,
     #[error("another registration has this student id")]
@@ -59,7 +59,7 @@ pub enum UpdateRegistrationError {
     #[error("there is no registration")]
     NotFound,
     #[error("something in the changes is wrong")]
-    Invalid(Vec<Fault>),
+    Invalid(Vec<FieldError>),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -25,7 +25,7 @@ impl Document for SnsNotification {
 /// What SES says of a letter: in the words of notifications of an identity, or of events of a configuration set.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Told {
+pub(super) struct SesEvent {
     #[serde(alias = "eventType")]
     notification_type: String,
     bounce: Bounce,
@@ -60,7 +60,7 @@ pub(super) struct Verdict {
     pub addresses: Vec<EmailAddress>,
 }
 
-impl Told {
+impl SesEvent {
     /// Reads what was published; what can't be read says nothing.
     pub(super) fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn told(value: &Value) -> Option<(SuppressionCause, Vec<String>)> {
-        let verdict = Told::read(&value.to_string()).verdict()?;
+        let verdict = SesEvent::read(&value.to_string()).verdict()?;
         Some((verdict.cause, verdict.addresses.iter().map(EmailAddress::key).collect()))
     }
 
@@ -150,7 +150,7 @@ mod tests {
         for text in
             ["", "Successfully validated SNS topic", "[]", "{\"notificationType\":\"AmazonSnsSubscription\"}"]
         {
-            assert_eq!(Told::read(text).verdict(), None, "{text}");
+            assert_eq!(SesEvent::read(text).verdict(), None, "{text}");
         }
         let delivery =
             json!({ "eventType": "Delivery", "bounce": bounce("Permanent", &["a@b.org"])["bounce"] });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::model::{SnsNotification, Told, Verdict};
+use super::model::{SesEvent, SnsNotification, Verdict};
 use crate::kernel::{Clock, Ids, Timestamp};
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
@@ -93,7 +93,7 @@ impl Suppressions {
     }
 
     async fn act_on(&self, message: &Message, now: Timestamp) -> Result<(), StoreError> {
-        let verdict = Told::read(&message.text).verdict();
+        let verdict = SesEvent::read(&message.text).verdict();
         if let Some(Verdict { cause, addresses }) = &verdict {
             tracing::info!(
                 message = message.id,

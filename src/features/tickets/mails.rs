@@ -6,31 +6,31 @@ use async_trait::async_trait;
 
 use super::model::{Line, Ticket};
 use super::service::{PrintError, TicketError, Tickets};
-use crate::platform::mail::{Attachment, Letter, LetterFrame, Mail, RenderError, Template};
+use crate::platform::mail::{Attachment, Email, EmailLayout, Mail, RenderError, Template};
 
 /// Renders the letter `ticket`. `about`: `account`, and `order` for those who look for the letter of an order.
-pub struct TicketLetter {
+pub struct TicketEmail {
     tickets: Arc<Tickets>,
-    frame: LetterFrame,
+    frame: EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/tickets/templates/ticket.subject.txt")]
 struct Subject<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/tickets/templates/ticket.body.txt")]
 struct Text<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     facts: &'a Facts,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/tickets/templates/ticket.body.html")]
 struct Html<'a> {
-    frame: &'a LetterFrame,
+    frame: &'a EmailLayout,
     facts: &'a Facts,
 }
 
@@ -46,12 +46,12 @@ struct Facts {
     how_to_find_us: Vec<String>,
 }
 
-impl TicketLetter {
-    pub fn new(tickets: Arc<Tickets>, frame: LetterFrame) -> Self {
+impl TicketEmail {
+    pub fn new(tickets: Arc<Tickets>, frame: EmailLayout) -> Self {
         Self { tickets, frame }
     }
 
-    fn write(&self, facts: &Facts, pdf: Vec<u8>) -> Result<Letter, RenderError> {
+    fn write(&self, facts: &Facts, pdf: Vec<u8>) -> Result<Email, RenderError> {
         let frame = &self.frame;
         let letter = frame.letter(&Subject { frame }, &Text { frame, facts }, &Html { frame, facts })?;
         let (name, content_type) = ("ticket.pdf".into(), "application/pdf".into());
@@ -60,12 +60,12 @@ impl TicketLetter {
 }
 
 #[async_trait]
-impl Template for TicketLetter {
+impl Template for TicketEmail {
     fn name(&self) -> &'static str {
         "ticket"
     }
 
-    async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         let (holder, ticket) = self.tickets.of_holder(mail.about("account")?).await?;
         let facts = Facts::new(&ticket, holder.greeting(), &self.tickets);
         let pdf = self.tickets.print(ticket, &holder).await.map_err(PrintError::from)?;
@@ -132,7 +132,7 @@ mod tests {
                 "Subway: St. George.".into(),
             ],
         };
-        let frame = &LetterFrame {
+        let frame = &EmailLayout {
             event: "Orientation Week 2027".into(),
             faculty: "Faculty of Applied Science & Engineering".into(),
             contact: "orientation@example.org".into(),

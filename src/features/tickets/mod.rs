@@ -22,12 +22,12 @@ mod token;
 use std::sync::Arc;
 
 pub use controller::TicketsController;
-pub use mails::TicketLetter;
+pub use mails::TicketEmail;
 pub use model::{Line, Ticket};
 pub use service::{PrintError, TicketError, Tickets};
 pub use token::{TOKEN_MAX, TicketClaims, TokenError};
 
-use crate::platform::mail::{LetterFrame, Template};
+use crate::platform::mail::{EmailLayout, Template};
 use crate::platform::store::Schema;
 
 /// Tickets are made from what other features keep.
@@ -36,6 +36,6 @@ pub fn schemas() -> Vec<Schema> {
 }
 
 /// The letters of this feature.
-pub fn templates(frame: &LetterFrame, tickets: &Arc<Tickets>) -> Vec<Arc<dyn Template>> {
-    vec![Arc::new(TicketLetter::new(Arc::clone(tickets), frame.clone()))]
+pub fn templates(frame: &EmailLayout, tickets: &Arc<Tickets>) -> Vec<Arc<dyn Template>> {
+    vec![Arc::new(TicketEmail::new(Arc::clone(tickets), frame.clone()))]
 }

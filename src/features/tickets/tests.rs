@@ -16,7 +16,7 @@ use crate::features::registration::{self, Form, Registration};
 use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
 use crate::kernel::{EmailAddress, RandomIds, Timestamp};
 use crate::platform::keys::{self, Keys};
-use crate::platform::mail::{Letter, LetterFrame, Mail, RenderError, Templates};
+use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Templates};
 use crate::platform::store::StoreError;
 use crate::platform::store::testing::TestStore;
 
@@ -89,11 +89,11 @@ impl World {
             .await
     }
 
-    async fn letter(&self) -> Result<Letter, RenderError> {
+    async fn letter(&self) -> Result<Email, RenderError> {
         let about = [("account", "a".to_owned()), ("order", ORDER.to_owned())];
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let mail = Mail::new(format!("ticket:{ORDER}"), "ticket", &email, about, at(0));
-        let templates = templates(&LetterFrame::new(&self.config), &self.tickets);
+        let templates = templates(&EmailLayout::new(&self.config), &self.tickets);
         Templates::new(templates).unwrap().render(&mail).await
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use poem::http::{StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use super::PageFrame;
+use super::PageLayout;
 
 /// Turns what goes wrong behind a page's route into a page: its reader can do nothing with JSON. Who says what they
 /// accept, and that is no HTML, is a script and gets the problem as it is.
-pub struct HtmlErrors(pub Arc<PageFrame>);
+pub struct HtmlErrors(pub Arc<PageLayout>);
 
 impl<E: Endpoint> Middleware<E> for HtmlErrors {
     type Output = HtmlErrorsEndpoint<E>;
@@ -22,7 +22,7 @@ impl<E: Endpoint> Middleware<E> for HtmlErrors {
 /// The endpoint that [`HtmlErrors`] makes.
 pub struct HtmlErrorsEndpoint<E> {
     inner: E,
-    frame: Arc<PageFrame>,
+    frame: Arc<PageLayout>,
 }
 
 impl<E: Endpoint> Endpoint for HtmlErrorsEndpoint<E> {
@@ -45,7 +45,7 @@ fn reads_html(request: &Request) -> bool {
     }
 }
 
-impl PageFrame {
+impl PageLayout {
     /// The page for an error's answer, whose status and headers it keeps; a page or a redirection stays as it is.
     pub fn in_place_of(&self, answer: Response) -> Response {
         let status = answer.status();
@@ -113,7 +113,7 @@ mod tests {
 
     fn client() -> TestClient<impl Endpoint> {
         let route = Route::new().at("/busy", get(busy)).at("/away", get(away));
-        TestClient::new(route.with(HtmlErrors(Arc::new(PageFrame::sample()))))
+        TestClient::new(route.with(HtmlErrors(Arc::new(PageLayout::sample()))))
     }
 
     #[tokio::test]

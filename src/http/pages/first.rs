@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem::web::Data;
 use poem::{Response, handler};
 
-use super::PageFrame;
+use super::PageLayout;
 
 /// What the first page leads to beside the interface's document.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +19,12 @@ pub struct FirstPage {
 #[derive(askama::Template)]
 #[template(path = "http/pages/templates/first.html")]
 struct First<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     first: FirstPage,
 }
 
 #[handler]
-pub(super) fn show(frame: Data<&Arc<PageFrame>>, first: Data<&FirstPage>) -> Response {
+pub(super) fn show(frame: Data<&Arc<PageLayout>>, first: Data<&FirstPage>) -> Response {
     frame.page(&First { frame: &frame, first: **first })
 }
 
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     async fn page(first: FirstPage) -> String {
-        let route = super::super::routes(Route::new(), Arc::new(PageFrame::sample()), first);
+        let route = super::super::routes(Route::new(), Arc::new(PageLayout::sample()), first);
         let answer = TestClient::new(route).get("/").send().await;
         answer.assert_status_is_ok();
         answer.0.into_body().into_string().await.unwrap()
@@ -60,7 +60,7 @@ mod tests {
     #[tokio::test]
     async fn the_stylesheet_is_there() {
         let first = FirstPage { outbox: true, sandbox: true };
-        let route = super::super::routes(Route::new(), Arc::new(PageFrame::sample()), first);
+        let route = super::super::routes(Route::new(), Arc::new(PageLayout::sample()), first);
         let answer = TestClient::new(route).get("/pages.css?v=1").send().await;
         answer.assert_status_is_ok();
         answer.assert_content_type("text/css; charset=utf-8");

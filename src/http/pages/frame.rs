@@ -31,23 +31,23 @@ use crate::config::Config;
 /// ```ignore
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/confirm.page.html")]
-/// struct ConfirmPage<'a> { frame: &'a PageFrame, token: &'a str }
+/// struct ConfirmPage<'a> { frame: &'a PageLayout, token: &'a str }
 ///
 /// #[handler]
-/// fn confirm(frame: Data<&Arc<PageFrame>>, Query(link): Query<Link>) -> Response {
+/// fn confirm(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
 ///     frame.page(&ConfirmPage { frame: &frame, token: &link.token })
 /// }
 ///
 /// /// The pages that links in letters lead to.
-/// pub fn routes(route: Route, frame: Arc<PageFrame>, accounts: Arc<Accounts>) -> Route {
+/// pub fn routes(route: Route, frame: Arc<PageLayout>, accounts: Arc<Accounts>) -> Route {
 ///     let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(HtmlErrors(frame.clone()));
 ///     route.at("/confirm", with(get(confirm).post(confirmed)))
 /// }
 /// ```
-/// What goes wrong: [`PageFrame::message`] where the page has something to say about it; a `poem::Error` from anywhere
+/// What goes wrong: [`PageLayout::message`] where the page has something to say about it; a `poem::Error` from anywhere
 /// becomes a page by [`HtmlErrors`](super::HtmlErrors).
 #[derive(Clone, Debug)]
-pub struct PageFrame {
+pub struct PageLayout {
     /// Such as `Orientation Week 2027`.
     pub event: String,
     /// Such as `Faculty of Applied Science & Engineering`.
@@ -61,7 +61,7 @@ pub struct PageFrame {
     policy: String,
 }
 
-impl PageFrame {
+impl PageLayout {
     /// The frame of this faculty's pages.
     pub fn new(config: &Config) -> Self {
         let event = &config.event;
@@ -111,7 +111,7 @@ impl PageFrame {
 #[derive(askama::Template)]
 #[template(path = "http/pages/templates/message.html")]
 struct Message<'a> {
-    frame: &'a PageFrame,
+    frame: &'a PageLayout,
     heading: &'a str,
     sentence: &'a str,
 }
@@ -134,7 +134,7 @@ fn stylesheet_address() -> String {
 }
 
 #[cfg(test)]
-impl PageFrame {
+impl PageLayout {
     /// A frame for tests.
     pub fn sample() -> Self {
         Self {
@@ -152,9 +152,9 @@ impl PageFrame {
 mod tests {
     use super::*;
 
-    fn frame(frontend: &str) -> PageFrame {
+    fn frame(frontend: &str) -> PageLayout {
         let env = [("ORIENTATION_FRONTEND_URL".to_owned(), frontend.to_owned())].into();
-        PageFrame::new(&Config::from_env(&env).unwrap())
+        PageLayout::new(&Config::from_env(&env).unwrap())
     }
 
     #[tokio::test]

@@ -11,10 +11,10 @@ use poem::{EndpointExt, Response, Route, get, handler};
 
 pub use errors::HtmlErrors;
 pub use first::FirstPage;
-pub use frame::PageFrame;
+pub use frame::PageLayout;
 
 /// `GET /` and the stylesheet of all pages.
-pub fn routes(route: Route, frame: Arc<PageFrame>, first: FirstPage) -> Route {
+pub fn routes(route: Route, frame: Arc<PageLayout>, first: FirstPage) -> Route {
     route
         .at("/", get(first::show).data(frame).data(first))
         .at("/pages.css", get(stylesheet))

@@ -97,7 +97,7 @@ impl Trial {
     ///
     /// Answers with the name.
     #[oai(path = "/v1/form", method = "post", operation_id = "sendForm")]
-    async fn send(&self, form: Written<Form>) -> poem::Result<Json<String>> {
+    async fn send(&self, form: JsonBody<Form>) -> poem::Result<Json<String>> {
         let _ = (form.0.emergency_contact.phone, form.0.joins, form.0.words, form.0.remark);
         Ok(Json(form.0.legal_name))
     }
@@ -106,7 +106,7 @@ impl Trial {
     ///
     /// Only what is there.
     #[oai(path = "/v1/form", method = "patch", operation_id = "changeForm")]
-    async fn change(&self, change: Written<Change>) -> poem::Result<Json<String>> {
+    async fn change(&self, change: JsonBody<Change>) -> poem::Result<Json<String>> {
         Ok(Json(format!("{:?}", change.0.nickname.to_json())))
     }
 

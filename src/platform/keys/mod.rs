@@ -44,7 +44,7 @@ impl Keys {
         let ring = |purpose| ring::load(store, ids, now, configured, purpose);
         Ok(Self {
             tickets: TicketKeys::new(ring(KeyPurpose::Ticket).await?),
-            letters: Seals::new(ring(KeyPurpose::Letter).await?),
+            letters: Seals::new(ring(KeyPurpose::Email).await?),
             unsubscribes: Seals::new(ring(KeyPurpose::Unsubscribe).await?),
         })
     }

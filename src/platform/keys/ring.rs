@@ -135,7 +135,7 @@ impl From<&ConfiguredKey> for Key {
 fn document_id(purpose: KeyPurpose) -> &'static str {
     match purpose {
         KeyPurpose::Ticket => "ticket",
-        KeyPurpose::Letter => "letter",
+        KeyPurpose::Email => "letter",
         KeyPurpose::Unsubscribe => "unsubscribe",
     }
 }
@@ -196,10 +196,10 @@ mod tests {
     #[tokio::test]
     async fn a_key_that_was_replaced_still_verifies() {
         let store = store().await;
-        let old = [configured("old", KeyPurpose::Letter, 1), configured("t1", KeyPurpose::Ticket, 1)];
+        let old = [configured("old", KeyPurpose::Email, 1), configured("t1", KeyPurpose::Ticket, 1)];
         let new = [
-            configured("new", KeyPurpose::Letter, 2),
-            configured("old", KeyPurpose::Letter, 1),
+            configured("new", KeyPurpose::Email, 2),
+            configured("old", KeyPurpose::Email, 1),
             configured("t2", KeyPurpose::Ticket, 2),
             configured("t1", KeyPurpose::Ticket, 1),
         ];
@@ -228,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_secret_is_shown_when_keys_are_printed() {
-        let keys = [configured("a", KeyPurpose::Ticket, 0xab), configured("b", KeyPurpose::Letter, 0xab)];
+        let keys = [configured("a", KeyPurpose::Ticket, 0xab), configured("b", KeyPurpose::Email, 0xab)];
         let store = store().await;
         let keys = Keys::load(&store, &RandomIds, now(), &keys).await.unwrap();
         let shown = format!("{keys:?}").to_lowercase();

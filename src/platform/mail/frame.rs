@@ -1,6 +1,6 @@
 //! The look that all letters share.
 
-use super::{Letter, RenderError};
+use super::{Email, RenderError};
 use crate::config::Config;
 
 /// What stands around every letter: the templates of the features embed it as `frame`.
@@ -37,15 +37,15 @@ use crate::config::Config;
 /// ```ignore
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/welcome.subject.txt")]
-/// struct Subject<'a> { frame: &'a LetterFrame, name: &'a str }
+/// struct Subject<'a> { frame: &'a EmailLayout, name: &'a str }
 ///
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/welcome.body.txt")]
-/// struct Text<'a> { frame: &'a LetterFrame, name: &'a str, link: &'a str }
+/// struct Text<'a> { frame: &'a EmailLayout, name: &'a str, link: &'a str }
 ///
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/welcome.body.html")]
-/// struct Html<'a> { frame: &'a LetterFrame, name: &'a str, link: &'a str }
+/// struct Html<'a> { frame: &'a EmailLayout, name: &'a str, link: &'a str }
 ///
 /// #[async_trait]
 /// impl mail::Template for Welcome {
@@ -60,7 +60,7 @@ use crate::config::Config;
 /// ```
 /// Files go with [`Letter::attach`].
 #[derive(Clone, Debug)]
-pub struct LetterFrame {
+pub struct EmailLayout {
     /// Such as `Orientation Week 2027`.
     pub event: String,
     /// Such as `Faculty of Applied Science & Engineering`.
@@ -73,7 +73,7 @@ pub struct LetterFrame {
     pub rehearsal: bool,
 }
 
-impl LetterFrame {
+impl EmailLayout {
     /// The frame of this faculty's letters.
     pub fn new(config: &Config) -> Self {
         let event = &config.event;
@@ -96,9 +96,9 @@ impl LetterFrame {
         subject: &impl askama::Template,
         text: &impl askama::Template,
         html: &impl askama::Template,
-    ) -> Result<Letter, RenderError> {
+    ) -> Result<Email, RenderError> {
         let rehearsal = if self.rehearsal { "[REHEARSAL] " } else { "" };
-        Ok(Letter {
+        Ok(Email {
             subject: format!("{rehearsal}{}", one_line(&subject.render()?)),
             text: text.render()?,
             html: html.render()?,
@@ -140,7 +140,7 @@ confirm your address: {{ link }}
         ext = "txt"
     )]
     struct Text<'a> {
-        frame: &'a LetterFrame,
+        frame: &'a EmailLayout,
         name: &'a str,
         link: &'a str,
     }
@@ -159,13 +159,13 @@ confirm your address: {{ link }}
         ext = "html"
     )]
     struct Html<'a> {
-        frame: &'a LetterFrame,
+        frame: &'a EmailLayout,
         name: &'a str,
         link: &'a str,
     }
 
-    fn letter(rehearsal: bool, name: &str) -> Letter {
-        let frame = &LetterFrame {
+    fn letter(rehearsal: bool, name: &str) -> Email {
+        let frame = &EmailLayout {
             event: "Orientation Week 2027".into(),
             faculty: "Faculty of Applied Science & Engineering".into(),
             contact: "orientation@example.org".into(),

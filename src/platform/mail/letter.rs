@@ -11,7 +11,7 @@ use crate::platform::store::StoreError;
 
 /// A rendered letter.
 #[derive(Clone)]
-pub struct Letter {
+pub struct Email {
     /// One line.
     pub subject: String,
     /// The letter as plain text.
@@ -22,7 +22,7 @@ pub struct Letter {
     pub attachments: Vec<Attachment>,
 }
 
-impl Letter {
+impl Email {
     /// The letter with one more file.
     pub fn attach(mut self, file: Attachment) -> Self {
         self.attachments.push(file);
@@ -30,10 +30,10 @@ impl Letter {
     }
 }
 
-impl fmt::Debug for Letter {
+impl fmt::Debug for Email {
     /// Without what it says: a letter holds names and links that open accounts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Letter {{ {} attachments, … }}", self.attachments.len())
+        write!(f, "Email {{ {} attachments, … }}", self.attachments.len())
     }
 }
 
@@ -62,14 +62,14 @@ pub enum RenderError {
     Failed(String),
 }
 
-/// Renders one kind of letter from the documents that it is about. [`LetterFrame`](super::LetterFrame) shows how to
+/// Renders one kind of letter from the documents that it is about. [`EmailLayout`](super::EmailLayout) shows how to
 /// write one.
 #[async_trait]
 pub trait Template: Send + Sync + 'static {
     /// As in [`Mail::template`], such as `confirm-address`.
     fn name(&self) -> &'static str;
     /// Reads what the letter is about and fills the templates in.
-    async fn render(&self, mail: &Mail) -> Result<Letter, RenderError>;
+    async fn render(&self, mail: &Mail) -> Result<Email, RenderError>;
 }
 
 /// All letters that the service can write.
@@ -100,7 +100,7 @@ impl Templates {
     ///
     /// # Errors
     /// Those of the template, and [`RenderError::Failed`] if there is none of this name.
-    pub async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+    pub async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         let template = self.0.get(mail.template.as_str());
         let template =
             template.ok_or_else(|| RenderError::Failed(format!("no template `{}`", mail.template)))?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::pace::{Pace, Turn};
 use super::suppression::suppressed;
-use super::{Letter, Mail, MailState, Outcome, RenderError, SendMail, Templates};
+use super::{Email, Mail, MailState, Outcome, RenderError, SendMail, Templates};
 use crate::kernel::{Clock, faults};
 use crate::platform::jobs::{JobError, Run, Subscriber};
 use crate::platform::store::{Store, StoreError};
@@ -15,7 +15,7 @@ use crate::platform::store::{Store, StoreError};
 #[async_trait]
 pub trait Carrier: Send + Sync + 'static {
     /// Takes one letter. `mail.id` is the same at every try of one letter.
-    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError>;
+    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError>;
 
     /// Whether a letter that is carried twice under one id arrives once.
     fn repeats_safely(&self) -> bool;
@@ -50,7 +50,7 @@ pub struct Mailer {
 
 /// A letter before it is taken up.
 enum Ready {
-    Letter(Letter),
+    Email(Email),
     /// It is not to be sent, and why.
     Moot(&'static str),
 }
@@ -78,7 +78,7 @@ impl Mailer {
             return Ok(Ready::Moot("letters to this address came back, or its owner called one spam"));
         }
         match self.templates.render(mail).await {
-            Ok(letter) => Ok(Ready::Letter(letter)),
+            Ok(letter) => Ok(Ready::Email(letter)),
             Err(RenderError::Moot(reason)) => Ok(Ready::Moot(reason)),
             Err(error) => Err(JobError::Retry(without_addresses(&error.to_string()))),
         }
@@ -129,7 +129,7 @@ impl Mailer {
             .await
     }
 
-    async fn carry(&self, turn: Option<Turn>, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+    async fn carry(&self, turn: Option<Turn>, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
         self.come(turn).await.map_err(|error| CarryError::Temporary(error.to_string()))?;
         let carried = self.carrier.carry(mail, letter).await;
         if let (Err(CarryError::Throttled(_)), Some(pace)) = (&carried, &self.pace)
@@ -182,12 +182,12 @@ impl Subscriber for Mailer {
         faults::point("mail.before-take-up");
         let Some(mail) = self.to_be_sent(&payload.mail).await? else { return Ok(()) };
         let ready = self.make_ready(&mail).await?;
-        let turn = if matches!(ready, Ready::Letter(_)) { self.turn().await? } else { None };
+        let turn = if matches!(ready, Ready::Email(_)) { self.turn().await? } else { None };
         // Taken up just before it goes: a letter that only waits for its slot has surely not gone.
         let Some(mail) = self.take_up(&mail.id).await? else { return Ok(()) };
         faults::point("mail.before-carry");
         let (outcome, result) = match ready {
-            Ready::Letter(letter) => outcome(self.carry(turn, &mail, &letter).await),
+            Ready::Email(letter) => outcome(self.carry(turn, &mail, &letter).await),
             Ready::Moot(reason) => (Outcome::Moot(reason), Ok(())),
         };
         faults::point("mail.after-carry");
@@ -221,7 +221,7 @@ mod tests {
 
     #[async_trait]
     impl Carrier for Scripted {
-        async fn carry(&self, _: &Mail, _: &Letter) -> Result<(), CarryError> {
+        async fn carry(&self, _: &Mail, _: &Email) -> Result<(), CarryError> {
             let next = self.tries.lock().unwrap().pop().expect("one try more than the test foresaw");
             match next {
                 Some(result) => result,
@@ -243,11 +243,11 @@ mod tests {
             self.0
         }
 
-        async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
+        async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
             match self.0 {
                 "moot" => Err(RenderError::Moot("the account is gone")),
                 "broken" => Err(RenderError::Failed(format!("nobody at {}", mail.to))),
-                _ => Ok(Letter {
+                _ => Ok(Email {
                     subject: "Hello".into(),
                     text: "".into(),
                     html: "".into(),

@@ -29,8 +29,8 @@ mod suppression;
 mod watched;
 
 pub use document::{Mail, MailState, Outcome, SendMail};
-pub use frame::LetterFrame;
-pub use letter::{Attachment, Letter, RenderError, Template, Templates, TwoOfOneName};
+pub use frame::EmailLayout;
+pub use letter::{Attachment, Email, RenderError, Template, Templates, TwoOfOneName};
 pub use mailer::{Carrier, CarryError, Mailer};
 pub use pace::MailRate;
 pub use ses::Ses;

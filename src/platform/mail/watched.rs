@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use tracing::Instrument;
 
-use super::{Carrier, CarryError, Letter, Mail};
+use super::{Carrier, CarryError, Email, Mail};
 use crate::platform::metrics::Carries;
 use crate::platform::traces;
 
@@ -25,7 +25,7 @@ impl Watched {
 
 #[async_trait]
 impl Carrier for Watched {
-    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
         let begun = Instant::now();
         let span = traces::call("mail.carry");
         let answer = self.carrier.carry(mail, letter).instrument(span.clone()).await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orientation::config::SenderConfig;
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
-use orientation::platform::mail::{Attachment, Carrier, Letter, Mail};
+use orientation::platform::mail::{Attachment, Carrier, Email, Mail};
 
 /// A carrier, and a look at what has arrived.
 #[async_trait]
@@ -45,8 +45,8 @@ pub fn mail(id: &str, to: &str) -> Mail {
     Mail::new(id.into(), "hello", &to, [], SystemClock.now())
 }
 
-pub fn letter() -> Letter {
-    Letter {
+pub fn letter() -> Email {
+    Email {
         subject: "Your ticket, Zoë 王 — and a subject so long that no header keeps it on one line of its own"
             .into(),
         text: "Hello Zoë,\n\n.a line that begins with a dot\nFrom here on: 王小明, مرحبا\n".into(),
@@ -55,7 +55,7 @@ pub fn letter() -> Letter {
     }
 }
 
-pub fn with_file(letter: Letter) -> Letter {
+pub fn with_file(letter: Email) -> Email {
     let bytes = (0..=255).cycle().take(20_000).collect();
     letter.attach(Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes })
 }

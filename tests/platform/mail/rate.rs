@@ -9,7 +9,7 @@ use orientation::config::Event;
 use orientation::kernel::{Clock, EmailAddress, RandomIds, SystemClock, Timestamp, faults};
 use orientation::platform::jobs::{self, Crons, Running, Subscribers, Workers};
 use orientation::platform::mail::{
-    self, Letter, Mail, MailState, Mailer, RenderError, Ses, Template, Templates,
+    self, Email, Mail, MailState, Mailer, RenderError, Ses, Template, Templates,
 };
 use orientation::platform::signals::InProcess;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::ses::account;
 use super::{letter, sender};
-use crate::doubles::ses::{self as ses_double, Fault};
+use crate::doubles::ses::{self as ses_double, FieldError};
 
 const RATE: f64 = 50.0;
 /// As far as SES is away.
@@ -31,7 +31,7 @@ impl Template for Hello {
         "hello"
     }
 
-    async fn render(&self, _: &Mail) -> Result<Letter, RenderError> {
+    async fn render(&self, _: &Mail) -> Result<Email, RenderError> {
         Ok(letter())
     }
 }
@@ -184,8 +184,8 @@ async fn send(mailer: &Mailer, mail: &Mail) {
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_that_ses_throttles_go_later_and_those_without_an_answer_are_marked() {
     let office = Office::with_letters(30).await;
-    let throttle = Fault::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
-    office.double.fail([throttle, throttle, Fault::DropAfter, Fault::DropBefore]);
+    let throttle = FieldError::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
+    office.double.fail([throttle, throttle, FieldError::DropAfter, FieldError::DropBefore]);
     let worker = office.worker().await;
     office.until_all_went(Duration::from_secs(60)).await;
     let marked = office.in_state("sentPossiblyTwice").await;

@@ -24,7 +24,7 @@ fn meaning(carried: &Result<(), CarryError>) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_ses() {
-    use ses_double::Fault::{DropAfter, DropBefore, Refuse};
+    use ses_double::FieldError::{DropAfter, DropBefore, Refuse};
     let double = ses_double::Ses::start(Duration::ZERO);
     let carrier = Ses::new(&account(double.url(), sender())).await;
     let cases = [
@@ -105,14 +105,14 @@ async fn of_a_server_that_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_smtp() {
-    use smtp_double::Fault::{Begin, DropAfter, DropBefore, Letter, Recipient, Sender};
+    use smtp_double::FieldError::{Begin, DropAfter, DropBefore, Email, Recipient, Sender};
     let double = smtp_double::Smtp::start().await;
     let carrier = carrier(&double.url());
     let cases = [
         (Recipient("550 5.1.1 no such user"), "permanent"),
         (Recipient("450 4.2.1 come back later"), "temporary"),
-        (Letter("554 5.7.1 this is spam"), "permanent"),
-        (Letter("451 4.3.0 come back later"), "temporary"),
+        (Email("554 5.7.1 this is spam"), "permanent"),
+        (Email("451 4.3.0 come back later"), "temporary"),
         (Sender("550 5.7.1 you may not send"), "temporary"),
         (Recipient("530 5.7.0 sign in first"), "temporary"),
         (Recipient("554 5.7.1 <ana@example.org>: Relay access denied"), "temporary"),
@@ -139,7 +139,7 @@ async fn a_server_of_smtp_is_asked_whether_it_minds_the_sender_and_gets_no_lette
     let double = smtp_double::Smtp::start().await;
     let carrier = carrier(&double.url());
     assert!(carrier.check().await.is_ok());
-    double.fail([smtp_double::Fault::Sender("550 5.7.1 not your address")]);
+    double.fail([smtp_double::FieldError::Sender("550 5.7.1 not your address")]);
     assert!(carrier.check().await.expect_err("it minds").contains("not your address"));
     assert_eq!(double.taken().len(), 0);
 }

@@ -21,7 +21,7 @@ use aws_sdk_sesv2::types::{
     self, AttachmentContentDisposition, Body, Content, Destination, EmailContent, Message, MessageHeader,
 };
 
-use super::{Attachment, Carrier, CarryError, Letter, Mail, sender};
+use super::{Attachment, Carrier, CarryError, Email, Mail, sender};
 use crate::config::SesConfig;
 
 /// A connection to AWS stands within this time.
@@ -78,7 +78,7 @@ impl Ses {
 
 #[async_trait]
 impl Carrier for Ses {
-    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
         let content = content(mail, letter).map_err(|error| CarryError::Permanent(error.to_string()))?;
         self.send(mail, content).await
     }
@@ -113,7 +113,7 @@ fn judge(account: &GetAccountOutput, rate: f64) -> Result<Vec<String>, String> {
     Ok(remarks)
 }
 
-fn content(mail: &Mail, letter: &Letter) -> Result<EmailContent, BuildError> {
+fn content(mail: &Mail, letter: &Email) -> Result<EmailContent, BuildError> {
     let body = Body::builder().text(utf8(&letter.text)?).html(utf8(&letter.html)?).build();
     let mut message = Message::builder().subject(utf8(&letter.subject)?).body(body);
     for (name, value) in sender::headers(mail) {

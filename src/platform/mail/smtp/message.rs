@@ -9,7 +9,7 @@ use lettre::message::{Attachment as Part, Mailbox, MultiPart};
 use sha2::{Digest, Sha256};
 
 use crate::kernel::Timestamp;
-use crate::platform::mail::{Letter, Mail, sender};
+use crate::platform::mail::{Email, Mail, sender};
 
 /// Why a letter makes no message.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub(super) enum NoMessage {
 pub(super) fn written(
     from: &Mailbox,
     mail: &Mail,
-    letter: &Letter,
+    letter: &Email,
     now: Timestamp,
 ) -> Result<Message, NoMessage> {
     let to = Mailbox::new(None, mail.to.on_the_wire().parse()?);
@@ -70,7 +70,7 @@ mod tests {
         let mail = Mail::new("ticket:1".into(), "ticket", &to, [], now);
         let file =
             Attachment { name: "t.pdf".into(), content_type: "application/pdf".into(), bytes: vec![0, 255] };
-        let letter = Letter {
+        let letter = Email {
             subject: "Your ticket, Zoë".into(),
             text: "Hello Zoë".into(),
             html: "<p>Hello Zoë</p>".into(),

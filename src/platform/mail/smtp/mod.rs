@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use self::idle::Idle;
 pub use self::server::BadSmtpUrl;
 use self::server::Server;
-use super::{Carrier, CarryError, Letter, Mail};
+use super::{Carrier, CarryError, Email, Mail};
 use crate::config::SmtpConfig;
 use crate::kernel::Clock;
 
@@ -123,7 +123,7 @@ impl Smtp {
 
 #[async_trait]
 impl Carrier for Smtp {
-    async fn carry(&self, mail: &Mail, letter: &Letter) -> Result<(), CarryError> {
+    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
         let message = message::written(&self.from, mail, letter, self.clock.now());
         let message = message.map_err(|error| CarryError::Permanent(error.to_string()))?;
         let begun = timeout(DIALOGUE, self.begin(message.envelope())).await;

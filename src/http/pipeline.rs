@@ -81,7 +81,7 @@ pub(super) fn peer(request: &Request) -> IpAddr {
 }
 
 /// The endpoint that the server serves.
-pub(super) struct Frame {
+pub(super) struct Pipeline {
     pub(super) api: BoxEndpoint<'static>,
     pub(super) docs: BoxEndpoint<'static>,
     pub(super) pages: BoxEndpoint<'static>,
@@ -93,7 +93,7 @@ pub(super) struct Frame {
     pub(super) operations: Operations,
 }
 
-impl Endpoint for Frame {
+impl Endpoint for Pipeline {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -139,7 +139,7 @@ struct Head {
     frontend: bool,
 }
 
-impl Frame {
+impl Pipeline {
     fn head(&self, request: &Request) -> Head {
         let (path, headers) = (request.uri().path(), request.headers());
         Head {
