@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use super::{Failed, run};
-use crate::features::accounts::{Invalid, Stopped};
+use crate::features::accounts::{Invalid, UseCaseError};
 use crate::kernel::{EmailAddress, Secret};
 use crate::platform::store::Access;
 
@@ -25,9 +25,9 @@ pub(super) async fn create(email: &str, link: bool) -> Result<(), Failed> {
 }
 
 /// Why there is no administrator: a password that isn't good enough says what it lacks.
-fn told(stopped: Stopped<Invalid>) -> Failed {
+fn told(stopped: UseCaseError<Invalid>) -> Failed {
     match stopped {
-        Stopped::Refused(Invalid(faults)) => {
+        UseCaseError::Refused(Invalid(faults)) => {
             let details: Vec<_> = faults.into_iter().map(|fault| fault.detail).collect();
             Failed(format!("the password is not good enough: {}", details.join(" ")))
         }

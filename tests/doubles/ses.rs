@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 /// What can befall a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldError {
+pub enum Fault {
     /// SES refuses it: status, code, message.
     Refuse(u16, &'static str, &'static str),
     /// It is taken, and no answer comes.
@@ -47,7 +47,7 @@ struct State {
     taken: Vec<Taken>,
     /// When requests came, taken or not.
     came: Vec<Instant>,
-    faults: VecDeque<FieldError>,
+    faults: VecDeque<Fault>,
     latency: Duration,
     max_send_rate: f64,
 }
@@ -85,7 +85,7 @@ impl Ses {
     }
 
     /// The next letters meet these faults.
-    pub fn fail(&self, faults: impl IntoIterator<Item = FieldError>) {
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.state).faults.extend(faults);
     }
 
@@ -152,10 +152,10 @@ async fn answer(request: Request<Incoming>, state: &Shared) -> Result<Response<S
         state.came.push(at);
         (state.faults.pop_front(), state.latency)
     };
-    if fault == Some(FieldError::DropBefore) {
+    if fault == Some(Fault::DropBefore) {
         return Err(std::io::ErrorKind::ConnectionReset.into());
     }
-    if let Some(FieldError::Refuse(status, code, message)) = fault {
+    if let Some(Fault::Refuse(status, code, message)) = fault {
         tokio::time::sleep(latency).await;
         return Ok(json_answer(status, Some(code), &json!({ "message": message })));
     }
@@ -163,7 +163,7 @@ async fn answer(request: Request<Incoming>, state: &Shared) -> Result<Response<S
     lock(state).taken.push(taken(at, &body));
     tokio::time::sleep(latency).await;
     match fault {
-        Some(FieldError::HangAfter) => pending().await,
+        Some(Fault::HangAfter) => pending().await,
         Some(_) => Err(std::io::ErrorKind::ConnectionReset.into()),
         None => Ok(json_answer(200, None, &json!({ "MessageId": "m" }))),
     }

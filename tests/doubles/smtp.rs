@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 /// What can befall a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldError {
+pub enum Fault {
     /// This answer to the recipient.
     Recipient(&'static str),
     /// This answer to the sender.
@@ -37,7 +37,7 @@ pub struct Taken {
 #[derive(Default)]
 struct State {
     taken: Vec<Taken>,
-    faults: VecDeque<FieldError>,
+    faults: VecDeque<Fault>,
     connections: usize,
     /// How many of them, the first ones, are no longer answered.
     silent: usize,
@@ -65,7 +65,7 @@ impl Smtp {
     }
 
     /// The next letters meet these faults.
-    pub fn fail(&self, faults: impl IntoIterator<Item = FieldError>) {
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).faults.extend(faults);
     }
 
@@ -119,23 +119,23 @@ async fn converse(stream: TcpStream, number: usize, state: Arc<Mutex<State>>) ->
             ("MAIL", _) => {
                 fault = state.lock().unwrap_or_else(PoisonError::into_inner).faults.pop_front();
                 letter = Taken { from: address(&line), ..Taken::default() };
-                if let Some(FieldError::Sender(answer)) = fault { answer } else { "250 ok" }
+                if let Some(Fault::Sender(answer)) = fault { answer } else { "250 ok" }
             }
-            ("RCPT", Some(FieldError::Recipient(answer))) => answer,
+            ("RCPT", Some(Fault::Recipient(answer))) => answer,
             ("RCPT", _) => {
                 letter.to.push(address(&line));
                 "250 ok"
             }
-            ("DATA", Some(FieldError::DropBefore)) => return None,
-            ("DATA", Some(FieldError::Begin(answer))) => answer,
+            ("DATA", Some(Fault::DropBefore)) => return None,
+            ("DATA", Some(Fault::Begin(answer))) => answer,
             ("DATA", _) => {
                 say(&mut stream, "354 go on").await?;
                 letter.message = message(&mut stream).await?;
-                if let Some(FieldError::Email(answer)) = fault {
+                if let Some(Fault::Email(answer)) = fault {
                     answer
                 } else {
                     state.lock().unwrap_or_else(PoisonError::into_inner).taken.push(letter.clone());
-                    if fault == Some(FieldError::DropAfter) {
+                    if fault == Some(Fault::DropAfter) {
                         return None;
                     }
                     "250 taken"

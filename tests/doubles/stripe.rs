@@ -42,7 +42,7 @@ const LIFETIME: (i64, i64) = (30 * 60, 24 * 3600);
 
 /// What can befall a request to the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldError {
+pub enum Fault {
     /// 500 before anything was done.
     ServerError,
     /// 500 instead of the answer, after all was done; the key gives the same 500 from then on.
@@ -96,7 +96,7 @@ struct State {
     prices: HashMap<String, (i64, String)>,
     /// By idempotency key: what was asked, and the answer.
     kept: HashMap<String, (String, Answer)>,
-    faults: VecDeque<(FieldError, usize)>,
+    faults: VecDeque<(Fault, usize)>,
     endpoints: Vec<String>,
     turn: usize,
     withheld: Option<Vec<Value>>,
@@ -184,7 +184,7 @@ impl Stripe {
     }
 
     /// The next `times` requests to the API meet this fault, after the faults that are in line already.
-    pub fn fail(&self, fault: FieldError, times: usize) {
+    pub fn fail(&self, fault: Fault, times: usize) {
         self.inner.state().faults.push_back((fault, times));
     }
 
@@ -542,16 +542,16 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Respons
     }
     let fault = inner.next_fault();
     match fault {
-        Some(FieldError::ServerError) => return Ok(respond(Answer::server_error())),
-        Some(FieldError::TooMany) => return Ok(respond(Answer::too_many())),
-        Some(FieldError::Hang) => return pending().await,
-        Some(FieldError::DropBefore) => return Err(Dropped),
-        Some(FieldError::ServerErrorKept | FieldError::HangAfter | FieldError::DropAfter) | None => {}
+        Some(Fault::ServerError) => return Ok(respond(Answer::server_error())),
+        Some(Fault::TooMany) => return Ok(respond(Answer::too_many())),
+        Some(Fault::Hang) => return pending().await,
+        Some(Fault::DropBefore) => return Err(Dropped),
+        Some(Fault::ServerErrorKept | Fault::HangAfter | Fault::DropAfter) | None => {}
     }
     let answer = inner.under_key(&operation, key.as_deref(), &params, fault);
     match fault {
-        Some(FieldError::DropAfter) => Err(Dropped),
-        Some(FieldError::HangAfter) => pending().await,
+        Some(Fault::DropAfter) => Err(Dropped),
+        Some(Fault::HangAfter) => pending().await,
         _ => Ok(respond(answer)),
     }
 }
@@ -570,7 +570,7 @@ fn respond(answer: Answer) -> Response<String> {
 }
 
 impl Inner {
-    fn next_fault(&self) -> Option<FieldError> {
+    fn next_fault(&self) -> Option<Fault> {
         let mut state = self.state();
         let (fault, times) = state.faults.front_mut()?;
         let fault = *fault;
@@ -588,7 +588,7 @@ impl Inner {
         operation: &str,
         key: Option<&str>,
         params: &Params,
-        fault: Option<FieldError>,
+        fault: Option<Fault>,
     ) -> Answer {
         let asked = format!("{operation} {params:?}");
         let _one_at_a_time = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -606,7 +606,7 @@ impl Inner {
         }
         let done = self.carry_out(operation, params);
         let key = key.filter(|_| done.status == 200);
-        let answer = if fault == Some(FieldError::ServerErrorKept) { Answer::server_error() } else { done };
+        let answer = if fault == Some(Fault::ServerErrorKept) { Answer::server_error() } else { done };
         if let Some(key) = key {
             self.state().kept.insert(key.to_owned(), (asked, answer.clone()));
         }

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::doubles::stripe::FieldError;
+use crate::doubles::stripe::Fault;
 use crate::support::{Mailbox, PASSWORD, PostOffice, TestApp, Visitor, form};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -237,7 +237,7 @@ async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_letters() {
     // As long as there is only one, `tracing` asks whichever thread comes by first whether anybody listens.
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let (app, stripe) = TestApp::start_embedded_with_stripe().await;
-    stripe.fail(FieldError::DropBefore, usize::MAX);
+    stripe.fail(Fault::DropBefore, usize::MAX);
     let (ana, _) = app.submitted().await;
     assert!(stripe.sessions().is_empty(), "the gateway is away");
     stripe.heal();

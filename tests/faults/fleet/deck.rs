@@ -18,7 +18,7 @@ const TURNED: Range<u64> = 1000..3000;
 
 /// Something that befalls the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldError {
+pub enum Fault {
     /// The process of this number is killed and started again.
     Kill(usize),
     /// Redis is killed and started again, empty.
@@ -30,21 +30,21 @@ pub enum FieldError {
 }
 
 /// All faults, in an order that is chance's.
-pub fn shuffled(chance: &mut fastrand::Rng) -> Vec<FieldError> {
-    let mut deck = vec![FieldError::KillRedis; 3];
+pub fn shuffled(chance: &mut fastrand::Rng) -> Vec<Fault> {
+    let mut deck = vec![Fault::KillRedis; 3];
     for process in 0..PROCESSES {
-        deck.extend([FieldError::Kill(process); KILLS]);
+        deck.extend([Fault::Kill(process); KILLS]);
     }
     for whose in [None, None, Some(chance.usize(..PROCESSES)), Some(chance.usize(..PROCESSES))] {
-        deck.extend([Weather::Silent, Weather::Cut].map(|weather| FieldError::Network(whose, weather)));
-        deck.push(FieldError::Reset(whose));
+        deck.extend([Weather::Silent, Weather::Cut].map(|weather| Fault::Network(whose, weather)));
+        deck.push(Fault::Reset(whose));
     }
-    deck.extend([FieldError::Network(None, SLOW); 2]);
+    deck.extend([Fault::Network(None, SLOW); 2]);
     chance.shuffle(&mut deck);
     deck
 }
 
-impl FieldError {
+impl Fault {
     /// From its beginning until it is put right.
     pub fn lasts(self, chance: &mut fastrand::Rng) -> Duration {
         Duration::from_millis(match self {
@@ -65,7 +65,7 @@ impl FieldError {
     }
 }
 
-impl fmt::Display for FieldError {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whose = |whose: &Option<usize>| if whose.is_some() { "of one process" } else { "of all" };
         match self {

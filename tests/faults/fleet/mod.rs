@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use self::balancer::Balancer;
-use self::deck::FieldError;
+use self::deck::Fault;
 use self::processes::{Process, Redis};
 use self::road::{Faults, Seen, ToTheFleet};
 use crate::audit::{all, all_is_well};
@@ -175,7 +175,7 @@ impl Fleet {
     }
 
     /// One fault, from its beginning until it is over.
-    async fn befall(&mut self, fault: FieldError, chance: &mut fastrand::Rng) {
+    async fn befall(&mut self, fault: Fault, chance: &mut fastrand::Rng) {
         self.road.faults.begin();
         self.begin(fault).await;
         self.note_in_flight(fault).await;
@@ -187,30 +187,30 @@ impl Fleet {
         self.processes.iter_mut().for_each(Process::assert_lives);
     }
 
-    async fn begin(&mut self, fault: FieldError) {
+    async fn begin(&mut self, fault: Fault) {
         match fault {
-            FieldError::Kill(process) => self.processes[process].kill().await,
-            FieldError::KillRedis => self.redis.kill().await,
-            FieldError::Network(whose, weather) => {
+            Fault::Kill(process) => self.processes[process].kill().await,
+            Fault::KillRedis => self.redis.kill().await,
+            Fault::Network(whose, weather) => {
                 self.networks(whose).for_each(|process| process.network.turns(weather));
             }
-            FieldError::Reset(whose) => self.networks(whose).for_each(|process| process.network.reset()),
+            Fault::Reset(whose) => self.networks(whose).for_each(|process| process.network.reset()),
         }
     }
 
-    async fn put_right(&mut self, fault: FieldError) {
+    async fn put_right(&mut self, fault: Fault) {
         match fault {
-            FieldError::Kill(process) => self.processes[process].start().await,
-            FieldError::KillRedis => self.redis.restart().await,
-            FieldError::Network(whose, _) => {
+            Fault::Kill(process) => self.processes[process].start().await,
+            Fault::KillRedis => self.redis.restart().await,
+            Fault::Network(whose, _) => {
                 self.networks(whose).for_each(|process| process.network.turns(Weather::Fair));
             }
-            FieldError::Reset(_) => {}
+            Fault::Reset(_) => {}
         }
     }
 
     /// Notes which letters are being sent at this moment, by the test's own way to MongoDB, which nothing befalls.
-    async fn note_in_flight(&mut self, fault: FieldError) {
+    async fn note_in_flight(&mut self, fault: Fault) {
         if fault.cuts_letters_short() {
             self.in_flight.extend(in_state(&self.store, "sending").await);
         }
@@ -323,7 +323,7 @@ struct Table {
 }
 
 impl Table {
-    fn note(&mut self, fault: FieldError, seen: Seen) {
+    fn note(&mut self, fault: Fault, seen: Seen) {
         let (times, sum) = self.rows.entry(fault.to_string()).or_default();
         *times += 1;
         sum.answered += seen.answered;

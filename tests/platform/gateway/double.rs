@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::doubles::stripe::{FieldError, SECRET_KEY, Stripe};
+use crate::doubles::stripe::{Fault, SECRET_KEY, Stripe};
 
 /// Asks for a checkout that costs so much, under this key.
 async fn open(stripe: &Stripe, key: &str, amount: &str) -> Result<(u16, Value), reqwest::Error> {
@@ -40,11 +40,11 @@ async fn one_key_is_one_checkout_and_other_parameters_are_refused() {
 async fn a_fault_comes_so_often_before_or_after_the_effect() {
     let stripe = Stripe::start().await;
     for (key, fault, made) in [
-        ("a", FieldError::ServerError, 0),
-        ("a", FieldError::TooMany, 0),
-        ("a", FieldError::DropBefore, 0),
-        ("a", FieldError::DropAfter, 1),
-        ("b", FieldError::ServerErrorKept, 2),
+        ("a", Fault::ServerError, 0),
+        ("a", Fault::TooMany, 0),
+        ("a", Fault::DropBefore, 0),
+        ("a", Fault::DropAfter, 1),
+        ("b", Fault::ServerErrorKept, 2),
     ] {
         stripe.fail(fault, 1);
         let failed = open(&stripe, key, "13000").await.map_or(true, |(status, _)| status >= 429);

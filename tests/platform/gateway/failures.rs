@@ -6,7 +6,7 @@ use orientation::features::payments::{CheckoutRequest, CheckoutStatus, Discount,
 use orientation::kernel::Clock;
 
 use super::{cad, clock, impatient, request, stripe_at};
-use crate::doubles::stripe::{FieldError, SECRET_KEY, Seen, Stripe as Double};
+use crate::doubles::stripe::{Fault, SECRET_KEY, Seen, Stripe as Double};
 
 const SESSIONS: &str = "POST /v1/checkout/sessions";
 
@@ -20,12 +20,12 @@ fn the_same(tries: &[Seen]) -> bool {
 #[tokio::test]
 async fn whatever_befalls_the_first_tries_there_is_one_checkout_under_one_key() {
     for (fault, times) in [
-        (FieldError::ServerError, 2),
-        (FieldError::TooMany, 2),
-        (FieldError::DropBefore, 2),
-        (FieldError::DropAfter, 2),
-        (FieldError::Hang, 1),
-        (FieldError::HangAfter, 1),
+        (Fault::ServerError, 2),
+        (Fault::TooMany, 2),
+        (Fault::DropBefore, 2),
+        (Fault::DropAfter, 2),
+        (Fault::Hang, 1),
+        (Fault::HangAfter, 1),
     ] {
         let (double, clock) = (Double::start().await, orientation::kernel::SystemClock);
         let gateway = impatient(&double);
@@ -42,7 +42,7 @@ async fn whatever_befalls_the_first_tries_there_is_one_checkout_under_one_key() 
 
 #[tokio::test]
 async fn what_stays_down_is_given_up_in_time_and_found_later_under_the_same_key() {
-    for fault in [FieldError::ServerError, FieldError::DropAfter, FieldError::HangAfter] {
+    for fault in [Fault::ServerError, Fault::DropAfter, Fault::HangAfter] {
         let clock = clock();
         let double = Double::start_with(clock.clone()).await;
         let gateway = impatient(&double);
@@ -52,7 +52,7 @@ async fn what_stays_down_is_given_up_in_time_and_found_later_under_the_same_key(
         assert!(matches!(answer, Err(GatewayError::Unavailable(_))), "{fault:?}: {answer:?}");
         assert!(began.elapsed() < Duration::from_secs(20), "{fault:?}");
         let made = double.sessions().len();
-        assert_eq!(made, usize::from(fault != FieldError::ServerError), "{fault:?}");
+        assert_eq!(made, usize::from(fault != Fault::ServerError), "{fault:?}");
         double.heal();
         let checkout = gateway.open(&asked).await.expect("it is back");
         assert_eq!(double.sessions().len(), 1, "{fault:?}");
@@ -65,7 +65,7 @@ async fn a_failure_that_stripe_keeps_under_the_key_leaves_a_checkout_that_can_be
     let clock = clock();
     let double = Double::start_with(clock.clone()).await;
     let gateway = impatient(&double);
-    double.fail(FieldError::ServerErrorKept, 1);
+    double.fail(Fault::ServerErrorKept, 1);
     assert!(matches!(gateway.open(&request("a", &clock)).await, Err(GatewayError::Unavailable(_))));
     let listed = gateway.list(clock.now(), None).await.expect("it answers").items;
     assert_eq!((listed.len(), listed[0].order.as_deref()), (1, Some("order-a")));

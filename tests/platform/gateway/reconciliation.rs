@@ -21,7 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{cad, clock, impatient};
-use crate::doubles::stripe::{FieldError, Stripe as Double, WEBHOOK_SECRET, signature};
+use crate::doubles::stripe::{Fault, Stripe as Double, WEBHOOK_SECRET, signature};
 
 /// Counts what follows.
 #[derive(Default)]
@@ -276,7 +276,7 @@ async fn a_checkout_whose_answer_was_lost_is_found_open_or_paid() {
     for paid in [false, true] {
         let shop = Shop::open().await;
         let order = shop.order().await;
-        shop.double.fail(FieldError::DropAfter, usize::MAX);
+        shop.double.fail(Fault::DropAfter, usize::MAX);
         assert!(shop.payments.open_checkout(&order.id).await.is_err());
         shop.double.heal();
         let sessions = shop.double.sessions();
@@ -305,7 +305,7 @@ async fn a_checkout_of_another_amount_whose_answer_was_lost_is_ended_and_makes_w
     let order = Order { price_id: Some("price_1".into()), ..shop.order().await };
     let order = Order { attempts: shop.read(&order).await.attempts, ..order };
     shop.put(&order).await;
-    shop.double.fail(FieldError::DropAfter, usize::MAX);
+    shop.double.fail(Fault::DropAfter, usize::MAX);
     assert!(shop.payments.open_checkout(&order.id).await.is_err());
     shop.double.heal();
     assert_eq!(shop.double.sessions()[0]["status"], "open");
@@ -344,7 +344,7 @@ async fn what_can_t_be_asked_holds_up_nothing_else_and_is_asked_later() {
 async fn a_failure_that_stripe_keeps_under_the_key_is_no_dead_end() {
     let shop = Shop::open().await;
     let order = shop.order().await;
-    shop.double.fail(FieldError::ServerErrorKept, 1);
+    shop.double.fail(Fault::ServerErrorKept, 1);
     assert!(shop.payments.open_checkout(&order.id).await.is_err());
     assert!(shop.payments.open_checkout(&order.id).await.is_err(), "the key gives the same failure");
     assert_eq!(shop.asked().await, [Found::Opened]);
@@ -376,7 +376,7 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
     shop.double.pay(&session).expect("open");
     let before = shop.read(&order).await;
     shop.clock.advance(Duration::from_secs(5 * 60));
-    shop.double.fail(FieldError::ServerError, usize::MAX);
+    shop.double.fail(Fault::ServerError, usize::MAX);
     let away = shop.payments.reconcile(Scope::Due).await;
     assert!(matches!(away, Err(Unfinished { why: ReconcileError::Gateway(_), .. })), "{away:?}");
     assert_eq!(shop.read(&order).await, before);
@@ -388,7 +388,7 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
 async fn an_order_that_is_removed_while_stripe_is_asked_is_no_failure() {
     let shop = Shop::open().await;
     let order = shop.order().await;
-    shop.double.fail(FieldError::DropAfter, usize::MAX);
+    shop.double.fail(Fault::DropAfter, usize::MAX);
     assert!(shop.payments.open_checkout(&order.id).await.is_err());
     shop.double.heal();
     *shop.gateway.removed.lock().expect("nobody panicked") = Some((shop.store.clone(), order.id.clone()));

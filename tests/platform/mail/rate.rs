@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::ses::account;
 use super::{letter, sender};
-use crate::doubles::ses::{self as ses_double, FieldError};
+use crate::doubles::ses::{self as ses_double, Fault};
 
 const RATE: f64 = 50.0;
 /// As far as SES is away.
@@ -184,8 +184,8 @@ async fn send(mailer: &Mailer, mail: &Mail) {
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_that_ses_throttles_go_later_and_those_without_an_answer_are_marked() {
     let office = Office::with_letters(30).await;
-    let throttle = FieldError::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
-    office.double.fail([throttle, throttle, FieldError::DropAfter, FieldError::DropBefore]);
+    let throttle = Fault::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
+    office.double.fail([throttle, throttle, Fault::DropAfter, Fault::DropBefore]);
     let worker = office.worker().await;
     office.until_all_went(Duration::from_secs(60)).await;
     let marked = office.in_state("sentPossiblyTwice").await;

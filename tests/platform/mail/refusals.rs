@@ -24,7 +24,7 @@ fn meaning(carried: &Result<(), CarryError>) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_ses() {
-    use ses_double::FieldError::{DropAfter, DropBefore, Refuse};
+    use ses_double::Fault::{DropAfter, DropBefore, Refuse};
     let double = ses_double::Ses::start(Duration::ZERO);
     let carrier = Ses::new(&account(double.url(), sender())).await;
     let cases = [
@@ -105,7 +105,7 @@ async fn of_a_server_that_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_smtp() {
-    use smtp_double::FieldError::{Begin, DropAfter, DropBefore, Email, Recipient, Sender};
+    use smtp_double::Fault::{Begin, DropAfter, DropBefore, Email, Recipient, Sender};
     let double = smtp_double::Smtp::start().await;
     let carrier = carrier(&double.url());
     let cases = [
@@ -139,7 +139,7 @@ async fn a_server_of_smtp_is_asked_whether_it_minds_the_sender_and_gets_no_lette
     let double = smtp_double::Smtp::start().await;
     let carrier = carrier(&double.url());
     assert!(carrier.check().await.is_ok());
-    double.fail([smtp_double::FieldError::Sender("550 5.7.1 not your address")]);
+    double.fail([smtp_double::Fault::Sender("550 5.7.1 not your address")]);
     assert!(carrier.check().await.expect_err("it minds").contains("not your address"));
     assert_eq!(double.taken().len(), 0);
 }

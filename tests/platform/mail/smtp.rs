@@ -158,7 +158,7 @@ async fn a_connection_is_used_again_and_one_that_the_server_has_closed_is_not_mi
             .expect("taken");
     }
     assert_eq!(double.server.connections(), 1);
-    double.server.fail([smtp_double::FieldError::DropAfter]);
+    double.server.fail([smtp_double::Fault::DropAfter]);
     double.carrier.carry(&mail("hello:4", "ana@example.org"), &letter()).await.expect_err("no answer");
     double.carrier.carry(&mail("hello:5", "ana@example.org"), &letter()).await.expect("taken");
     assert_eq!((double.server.connections(), double.server.taken().len()), (2, 5));
