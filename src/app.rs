@@ -35,7 +35,8 @@ use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
 use crate::platform::keys::{self, Keys, KeysError, Sealer};
 use crate::platform::mail::sns::{AwsHosts, Hosts, Sns};
 use crate::platform::mail::{
-    self, BadSmtpUrl, Carrier, EmailLayout, Mailer, Ses, Smtp, Templates, TwoOfOneName, Watched,
+    self, BadSmtpUrl, DuplicateTemplate, EmailLayout, Mailer, MeteredTransport, Ses, Smtp, Templates,
+    Transport,
 };
 use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
@@ -77,7 +78,7 @@ pub enum AssembleError {
     #[error("STRIPE_SECRET_KEY: {0}")]
     Account(#[from] BadAccount),
     #[error("{0}")]
-    Letters(#[from] TwoOfOneName),
+    Emails(#[from] DuplicateTemplate),
     #[error("ORIENTATION_SMTP_URL: {0}")]
     Smtp(#[from] BadSmtpUrl),
     #[error("{folder}: {error}")]
@@ -117,7 +118,7 @@ impl App {
         let signals = Metered::over(open_signals(&config, &store, &keys).await?);
         let metrics = Arc::new(Metrics::new(store.clone(), signals.clone(), clock.clone()));
         let metrics_page = open_metrics_page(&config, access, &metrics).await?;
-        let letter_frame = EmailLayout::new(&config);
+        let email_layout = EmailLayout::new(&config);
         let page_frame = Arc::new(PageLayout::new(&config));
 
         let accounts = Arc::new(Accounts::new(
@@ -158,12 +159,15 @@ impl App {
             [
                 accounts::templates(letters),
                 registration::templates(&store, &config),
-                tickets::templates(&letter_frame, &tickets),
+                tickets::templates(&email_layout, &tickets),
             ]
             .concat(),
         )?;
-        let carrier = Watched::over(open_carrier(&config, &clock, &outbox).await?, metrics.carries.clone());
-        let mailer = Mailer::new(store.clone(), clock.clone(), templates, carrier);
+        let transport = MeteredTransport::over(
+            open_transport(&config, &clock, &outbox).await?,
+            metrics.mail_sends.clone(),
+        );
+        let mailer = Mailer::new(store.clone(), clock.clone(), templates, transport);
         let mailer = match config.mail.sender() {
             Some(sender) => mailer.at_rate(sender.rate),
             None => mailer,
@@ -322,11 +326,11 @@ async fn open_signals(
 }
 
 /// What takes letters away.
-async fn open_carrier(
+async fn open_transport(
     config: &Config,
     clock: &Arc<dyn Clock>,
     outbox: &Arc<Outbox>,
-) -> Result<Arc<dyn Carrier>, BadSmtpUrl> {
+) -> Result<Arc<dyn Transport>, BadSmtpUrl> {
     Ok(match &config.mail {
         MailConfig::Outbox => outbox.clone(),
         MailConfig::Ses(ses) => Arc::new(Ses::new(ses).await),

@@ -377,6 +377,6 @@ async fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
     }
     app.stranger().get("/health/ready").await.ok(200);
     app.settle().await;
-    assert!(app.mailbox("ana@mail.example.edu").letters().await.is_empty());
+    assert!(app.mailbox("ana@mail.example.edu").emails().await.is_empty());
     app.finish().await;
 }

@@ -125,7 +125,7 @@ const EXAMPLES: [(&str, u16); 14] = [
     ("confirmEmail", 404),
     ("changePassword", 204),
     ("receiveStripeEvent", 400),
-    // 403 where letters leave by SES.
+    // 403 where emails leave by SES.
     ("receiveSesNotification", 404),
 ];
 

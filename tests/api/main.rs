@@ -10,10 +10,10 @@ mod contract;
 mod documents;
 #[path = "../doubles/mod.rs"]
 mod doubles;
+mod emails;
 mod embedded;
 mod health;
 mod layers;
-mod letters;
 mod logs;
 mod metrics;
 mod mistakes;

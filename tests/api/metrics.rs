@@ -129,9 +129,7 @@ async fn after_a_whole_way_every_metric_is_there_and_nothing_personal() {
         assert!(ALL.iter().any(|metric| metric.name == name), "{name} is not documented");
     }
     assert_eq!(value(&text, "orientation_gateway_calls_total{method=\"open\",outcome=\"done\"}"), Some(1.0));
-    assert!(
-        value(&text, "orientation_mail_carries_total{outcome=\"taken\"}").is_some_and(|taken| taken >= 2.0)
-    );
+    assert!(value(&text, "orientation_mail_sends_total{outcome=\"sent\"}").is_some_and(|taken| taken >= 2.0));
     let (order, account) = (order["id"].as_str().expect("an id"), way.cookie.clone().expect("signed in"));
     let personal =
         ["pangol", "aardvark", "garc", "5062345678", "example", "/v1/", "?", "@", &token, order, &account];

@@ -83,8 +83,8 @@ async fn mistake_6_the_same_event_again_changes_nothing() {
     assert!(at_once.iter().all(|answer| answer.status == 200));
     assert_eq!(student.get("/v1/orders").await.ok(200), paid);
     app.settle().await;
-    let letters = app.mailbox(student.email()).letters().await;
-    assert_eq!(letters.len(), 1, "one letter with the ticket");
+    let emails = app.mailbox(student.email()).emails().await;
+    assert_eq!(emails.len(), 1, "one email with the ticket");
     app.finish().await;
 }
 
@@ -97,9 +97,9 @@ async fn mistake_7_no_ticket_goes_out_before_the_money_came() {
     app.settle().await;
     assert_eq!(student.get("/v1/registration").await.ok(200)["state"], "submitted");
     student.get("/v1/ticket.pdf").await.refused(404, "not-registered");
-    assert!(app.mailbox(student.email()).letters().await.is_empty());
+    assert!(app.mailbox(student.email()).emails().await.is_empty());
     app.deliver(&event("evt_2", "async_payment_succeeded", &order, "paid")).await.ok(200);
-    app.mailbox(student.email()).letter("your ticket").await;
+    app.mailbox(student.email()).email("your ticket").await;
     app.finish().await;
 }
 
@@ -108,7 +108,7 @@ async fn mistake_12_an_empty_list_is_a_list_and_a_malformed_request_hurts_nobody
     let app = TestApp::start().await;
     let student = app.student().await;
     assert_eq!(student.get("/v1/orders").await.ok(200), json!({ "items": [] }));
-    assert!(app.mailbox(student.email()).letters().await.is_empty());
+    assert!(app.mailbox(student.email()).emails().await.is_empty());
     for path in ["/v1/orders?limit=-1", "/v1/orders?limit=%00", "/v1/orders/%ff"] {
         let answer = student.get(path).await;
         assert!(answer.status.is_client_error(), "{path}: {answer:?}");

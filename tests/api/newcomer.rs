@@ -29,8 +29,6 @@ async fn a_newcomer_signs_up_confirms_signs_in_registers_pays_and_holds_a_ticket
     assert_eq!(ana.get("/v1/registration").await.ok(200)["state"], "registered");
     let pdf = ana.get("/v1/ticket.pdf").await;
     assert!(pdf.bytes.starts_with(b"%PDF-"));
-    assert!(
-        mailbox.letters().await.iter().any(|letter| letter["attachments"][0]["type"] == "application/pdf")
-    );
+    assert!(mailbox.emails().await.iter().any(|email| email["attachments"][0]["type"] == "application/pdf"));
     app.finish().await;
 }

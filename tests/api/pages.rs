@@ -1,4 +1,4 @@
-//! The plain pages: those that letters lead to.
+//! The plain pages: those that emails lead to.
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HOST};
@@ -22,7 +22,7 @@ fn is_closed_page(answer: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn opening_the_link_of_a_letter_changes_nothing_and_its_button_does_the_step() {
+async fn opening_the_link_of_an_email_changes_nothing_and_its_button_does_the_step() {
     let app = TestApp::start().await;
     let (visitor, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
     let signs_in = async |email: &str, password: &str| {

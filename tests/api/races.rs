@@ -63,8 +63,8 @@ async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
     let kept: Order =
         app.store.get(order["id"].as_str().expect("an id")).await.expect("readable").expect("there");
     let registered: u32 = book(&app).await.groups.iter().map(|tally| tally.registered).sum();
-    let letters = app.mailbox(ana.email()).letters().await.len();
-    assert_eq!((kept.payments.len(), registered, letters), (1, 1, 1));
+    let emails = app.mailbox(ana.email()).emails().await.len();
+    assert_eq!((kept.payments.len(), registered, emails), (1, 1, 1));
     app.finish().await;
 }
 
@@ -113,7 +113,7 @@ async fn twenty_who_press_pay_at_once_pay_once() {
     let statuses = counted(presses.iter().map(|answer| answer.status.as_u16()));
     assert_eq!(statuses, BTreeMap::from([(303, 1), (409, 19)]));
     app.settle().await;
-    assert_eq!(app.mailbox(ana.email()).letters().await.len(), 1);
+    assert_eq!(app.mailbox(ana.email()).emails().await.len(), 1);
     assert_eq!(ana.order(&order).await["state"], "paid");
     app.finish().await;
 }

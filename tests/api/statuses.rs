@@ -148,7 +148,7 @@ async fn accounts(app: &TestApp) {
     student.delete("/v1/session").await.ok(204);
 }
 
-/// A letter's link: it works, works no more, and what is no link never does.
+/// An email's link: it works, works no more, and what is no link never does.
 async fn once(visitor: &Visitor, path: &str, body: &Value) {
     visitor.post(path, body).await.ok(204);
     visitor.post(path, body).await.refused(410, "token-used");
@@ -194,7 +194,7 @@ async fn health_and_event(app: &TestApp) {
     assert_eq!(stranger.send(again).await.status, 304);
 }
 
-/// What SES tells, of a service whose letters leave by it, and of one whose letters don't; and the list that follows.
+/// What SES tells, of a service whose emails leave by it, and of one whose emails don't; and the list that follows.
 async fn notifications(by_outbox: &TestApp, by_ses: &TestApp) {
     by_outbox.notify(&about("m0", "nobody@example.org")).await.refused(404, "ses-not-configured");
     by_ses.notify("{}").await.refused(400, "notification-unreadable");
@@ -292,9 +292,9 @@ impl Links {
         student.put("/v1/me/email", &change).await.ok(202);
         student.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
         Self {
-            confirm: token_in(&app.mailbox("bo@mail.example.edu").letter("Confirm").await),
-            email: token_in(&app.mailbox("bo2@mail.example.edu").letter("Confirm").await),
-            reset: token_in(&app.mailbox(student.email()).letter("Choose").await),
+            confirm: token_in(&app.mailbox("bo@mail.example.edu").email("Confirm").await),
+            email: token_in(&app.mailbox("bo2@mail.example.edu").email("Confirm").await),
+            reset: token_in(&app.mailbox(student.email()).email("Choose").await),
         }
     }
 }

@@ -31,12 +31,12 @@ async fn nobody_signs_in_before_the_address_is_confirmed() {
     ana.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
     let account = ana.post("/v1/session", &credentials).await.ok(200);
     assert_eq!((&account["email"], &account["role"]), (&json!("ana@mail.example.edu"), &json!("student")));
-    mailbox.letter("Welcome").await;
+    mailbox.email("Welcome").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_sign_up_in_other_case_gets_the_same_answer_and_its_owner_a_letter() {
+async fn a_second_sign_up_in_other_case_gets_the_same_answer_and_its_owner_an_email() {
     let app = TestApp::start().await;
     let owner = app.student().await;
     let stranger = app.stranger();
@@ -45,10 +45,10 @@ async fn a_second_sign_up_in_other_case_gets_the_same_answer_and_its_owner_a_let
     assert_eq!(known.look(), unknown.look());
     assert_eq!(known.status, 202);
     app.settle().await;
-    let letters = app.mailbox(owner.email()).letters().await;
-    assert_eq!(letters.len(), 1, "{letters:?}");
-    let letter = app.mailbox(owner.email()).letter("You have an account").await;
-    assert!(!letter["text"].as_str().expect("a text").contains("token="));
+    let emails = app.mailbox(owner.email()).emails().await;
+    assert_eq!(emails.len(), 1, "{emails:?}");
+    let email = app.mailbox(owner.email()).email("You have an account").await;
+    assert!(!email["text"].as_str().expect("a text").contains("token="));
     owner.get("/v1/me").await.ok(200);
     app.finish().await;
 }
@@ -64,8 +64,8 @@ async fn the_token_that_is_used_decides_and_the_other_sign_ups_of_the_address_en
     app.settle().await;
     ana.post("/v1/accounts", &sign_up_of("Ana@mail.example.edu")).await.ok(202);
     app.settle().await;
-    let letters = mailbox.letters().await;
-    let (own, prepared) = (token_in(&letters[0]), token_in(&letters[1]));
+    let emails = mailbox.emails().await;
+    let (own, prepared) = (token_in(&emails[0]), token_in(&emails[1]));
 
     ana.post("/v1/accounts/confirm", &json!({ "token": own })).await.ok(204);
     let late = ana.post("/v1/accounts/confirm", &json!({ "token": prepared })).await;
@@ -91,10 +91,10 @@ async fn a_confirmation_can_be_asked_for_again_and_the_answer_never_tells_for_wh
     assert_eq!(waiting.look(), ask("nobody@mail.example.edu").await.look());
     assert_eq!(waiting.look(), ask(owner.email()).await.look());
     app.settle().await;
-    assert!(app.mailbox("nobody@mail.example.edu").letters().await.is_empty());
-    let letters = mailbox.letters().await;
-    assert_eq!(letters.len(), 2);
-    ana.post("/v1/accounts/confirm", &json!({ "token": token_in(&letters[0]) })).await.ok(204);
+    assert!(app.mailbox("nobody@mail.example.edu").emails().await.is_empty());
+    let emails = mailbox.emails().await;
+    assert_eq!(emails.len(), 2);
+    ana.post("/v1/accounts/confirm", &json!({ "token": token_in(&emails[0]) })).await.ok(204);
     app.finish().await;
 }
 
@@ -158,7 +158,7 @@ async fn who_signs_up_as_a_leader_waits_for_approval_and_holds_no_scopes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_of_a_sign_up_are_told_at_once_and_no_letter_goes_out() {
+async fn all_faults_of_a_sign_up_are_told_at_once_and_no_email_goes_out() {
     let app = TestApp::start().await;
     let body = json!({
         "email": "ana", "password": "short", "lastName": "", "role": "admin", "scopes": ["admin:all"],

@@ -40,7 +40,7 @@ async fn another_password_ends_the_other_sessions_and_tells_the_owner() {
     student.get("/v1/me").await.ok(200);
     phone.get("/v1/me").await.refused(401, "not-signed-in");
     phone.post("/v1/session", &credentials(student.email(), OTHER_PASSWORD)).await.ok(200);
-    app.mailbox(student.email()).letter("Your password").await;
+    app.mailbox(student.email()).email("Your password").await;
     app.finish().await;
 }
 
@@ -51,7 +51,7 @@ async fn a_new_address_counts_once_it_is_confirmed_and_the_old_one_until_then() 
     let old = student.email().to_owned();
     student.put("/v1/me/email", &to_email("new@mail.example.edu")).await.ok(202);
     assert_eq!(student.get("/v1/me").await.ok(200)["pendingEmail"], "new@mail.example.edu");
-    app.mailbox(&old).letter("is about to change").await;
+    app.mailbox(&old).email("is about to change").await;
     let token = app.mailbox("new@mail.example.edu").token("Confirm your new address").await;
     stranger.post("/v1/session", &credentials(&old, PASSWORD)).await.ok(200);
     let early = stranger.post("/v1/session", &credentials("new@mail.example.edu", PASSWORD)).await;
@@ -75,7 +75,7 @@ async fn an_address_of_somebody_else_is_not_told_and_never_taken() {
     let taken = one.put("/v1/me/email", &to_email(owner.email())).await;
     let free = other.put("/v1/me/email", &to_email("free@mail.example.edu")).await;
     assert_eq!((taken.status.as_u16(), taken.look()), (202, free.look()));
-    app.mailbox(owner.email()).letter("You have an account").await;
+    app.mailbox(owner.email()).email("You have an account").await;
 
     let token = app.mailbox("free@mail.example.edu").token("Confirm your new address").await;
     app.somebody("Free@mail.example.edu", one.account().role, &[]).await;

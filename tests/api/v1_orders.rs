@@ -107,7 +107,7 @@ async fn after_a_day_the_checkout_has_ended_and_the_next_one_can_be_paid() {
     let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
     app.settle().await;
     app.clock.advance(Duration::from_hours(24));
-    app.mailbox(ana.email()).letter("isn't paid yet").await;
+    app.mailbox(ana.email()).email("isn't paid yet").await;
     assert_eq!(ana.order(&order).await["state"], "expired");
     let next = ana.press(&checkout).await.ok(200);
     assert_eq!(next["state"], "open");

@@ -1,4 +1,4 @@
-//! `/v1/password-resets`: a new password by a letter.
+//! `/v1/password-resets`: a new password by an email.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ async fn a_reset_is_answered_alike_whether_or_not_the_address_is_known() {
     assert_eq!(known.status, 202);
     assert_eq!(known.look(), ask("nobody@mail.example.edu").await.look());
     app.settle().await;
-    assert!(app.mailbox("nobody@mail.example.edu").letters().await.is_empty());
-    assert_eq!(app.mailbox(student.email()).letters().await.len(), 1);
+    assert!(app.mailbox("nobody@mail.example.edu").emails().await.is_empty());
+    assert_eq!(app.mailbox(student.email()).emails().await.len(), 1);
     app.finish().await;
 }
 
@@ -44,7 +44,7 @@ async fn a_reset_works_once_ends_all_sessions_and_tells_the_owner() {
     let old = stranger.post("/v1/session", &credentials(student.email(), PASSWORD)).await;
     old.refused(401, "wrong-credentials");
     stranger.post("/v1/session", &credentials(student.email(), OTHER_PASSWORD)).await.ok(200);
-    app.mailbox(student.email()).letter("Your password").await;
+    app.mailbox(student.email()).email("Your password").await;
     app.finish().await;
 }
 

@@ -160,7 +160,7 @@ async fn a_mailbox_is_not_flooded_whether_or_not_its_address_is_known() {
         assert!(refused.header("retry-after").is_some());
     }
     app.settle().await;
-    let letters = app.mailbox(student.email()).letters().await;
-    assert_eq!(letters.len(), 3, "two links to a new password, and one notice for three occasions");
+    let emails = app.mailbox(student.email()).emails().await;
+    assert_eq!(emails.len(), 3, "two links to a new password, and one notice for three occasions");
     app.finish().await;
 }

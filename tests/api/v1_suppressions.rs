@@ -10,7 +10,7 @@ use reqwest::Method;
 use crate::doubles::sns::{TOPIC, bounce, complaint, notification, signed};
 use crate::support::{Answer, TestApp};
 
-/// Letters leave by an SES that nobody reaches, and what SNS tells under the topic of the double is believed.
+/// Emails leave by an SES that nobody reaches, and what SNS tells under the topic of the double is believed.
 pub fn by_ses() -> MailConfig {
     let key = Secret::new("key".to_owned());
     let address = EmailAddress::parse("orientation@example.edu").expect("an address");
@@ -23,7 +23,7 @@ pub fn by_ses() -> MailConfig {
     })
 }
 
-/// A letter to this address came back for good, as SNS tells it under this id.
+/// An email to this address came back for good, as SNS tells it under this id.
 pub fn about(id: &str, address: &str) -> String {
     signed(notification(id, &bounce("Permanent", address), SystemClock.now()), 2)
 }
@@ -38,7 +38,7 @@ impl TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_whose_letter_came_back_gets_no_more_until_an_administrator_lifts_it() {
+async fn an_address_whose_email_came_back_gets_no_more_until_an_administrator_lifts_it() {
     let app = TestApp::start_with(|config| config.mail = by_ses()).await;
     app.notify(&about("m1", "Ana@Example.org")).await.ok(200);
     let told = signed(notification("m2", &complaint("bo@example.org"), SystemClock.now()), 1);
@@ -92,7 +92,7 @@ async fn a_notification_is_text_of_some_length_and_may_come_from_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_outbox_is_there_only_where_letters_go_into_it() {
+async fn the_outbox_is_there_only_where_emails_go_into_it() {
     let app = TestApp::start_with(|config| config.mail = by_ses()).await;
     let visitor = app.stranger();
     assert_eq!(visitor.get("/outbox").await.status, 404);

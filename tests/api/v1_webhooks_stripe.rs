@@ -28,8 +28,8 @@ async fn registered(app: &TestApp) -> u32 {
 
 async fn tickets_sent(app: &TestApp, student: &Visitor) -> usize {
     app.settle().await;
-    let letters = app.mailbox(student.email()).letters().await;
-    letters.iter().filter(|letter| !letter["attachments"][0].is_null()).count()
+    let emails = app.mailbox(student.email()).emails().await;
+    emails.iter().filter(|email| !email["attachments"][0].is_null()).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

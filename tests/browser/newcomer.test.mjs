@@ -1,7 +1,7 @@
 // The newcomer's way in Chromium, from Swagger UI, with the examples exactly as they are filled in.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { letter, letterWithLink, look, openWindow, startBrowser, startService } from './service.mjs';
+import { waitForEmail, waitForLink, look, openWindow, startBrowser, startService } from './service.mjs';
 
 const email = 'alex.student@example.org';
 let service;
@@ -69,15 +69,15 @@ test('a newcomer goes the whole way from Swagger UI, with the examples as they a
   assert.equal(await status('getEvent'), 200);
   assert.equal(await status('signUp'), 202);
 
-  // The letter, found and opened as a person does, in a tab beside.
-  const sent = await letterWithLink(service.url, email, '/confirm');
+  // The email, found and opened as a person does, in a tab beside.
+  const sent = await waitForLink(service.url, email, '/confirm');
   const tab = await context.newPage();
   await tab.goto('/outbox');
   await look(tab, 'outbox');
   await tab.getByRole('link', { name: sent.subject }).first().click();
   const frame = tab.frameLocator('iframe');
   await frame.getByRole('link').first().waitFor();
-  await look(tab, 'letter-confirm-address');
+  await look(tab, 'email-confirm-address');
   await frame.locator(`a[href="${sent.link}"]`).first().click();
   await tab.waitForURL(sent.link);
   await look(tab, 'confirm');
@@ -112,12 +112,12 @@ test('a newcomer goes the whole way from Swagger UI, with the examples as they a
   const ticket = await context.request.get(await tab.getByRole('link', { name: 'Open the ticket' }).getAttribute('href'));
   assert.deepEqual([ticket.status(), ticket.headers()['content-type']], [200, 'application/pdf']);
 
-  const complete = await letter(service.url, email, ({ attachments }) => attachments.some(({ type }) => type === 'application/pdf'));
+  const complete = await waitForEmail(service.url, email, ({ attachments }) => attachments.some(({ type }) => type === 'application/pdf'));
   await tab.goto('/outbox');
   await look(tab, 'outbox-all');
   await tab.getByRole('link', { name: complete.subject }).first().click();
   await tab.frameLocator('iframe').locator('body').waitFor();
-  await look(tab, 'letter-ticket');
+  await look(tab, 'email-ticket');
   const [download] = await Promise.all([
     tab.waitForEvent('download'),
     tab.getByRole('link', { name: complete.attachments[0].name }).click(),

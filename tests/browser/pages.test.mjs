@@ -1,7 +1,7 @@
-// The plain pages to which links in letters and the checkout lead.
+// The plain pages to which links in emails and the checkout lead.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { letter, letterWithLink, look, openWindow, startBrowser, startService } from './service.mjs';
+import { waitForEmail, waitForLink, look, openWindow, startBrowser, startService } from './service.mjs';
 
 const password = 'seven quiet herons at dawn';
 let service;
@@ -21,7 +21,7 @@ async function signedIn(email) {
   const window = await openWindow(browser, service);
   const post = async (path, data) => assert.ok((await window.context.request.post(path, { data })).ok(), path);
   await post('/v1/accounts', { email, password, firstName: 'Noor', lastName: 'Haddad' });
-  const { link } = await letterWithLink(service.url, email, '/confirm');
+  const { link } = await waitForLink(service.url, email, '/confirm');
   await post('/v1/accounts/confirm', { token: new URL(link).searchParams.get('token') });
   await post('/v1/session', { email, password });
   return window;
@@ -35,7 +35,7 @@ test('a link works once, and a broken one says so', async () => {
   const email = 'once@example.org';
   const data = { email, password, firstName: 'Noor', lastName: 'Haddad' };
   await context.request.post('/v1/accounts', { data });
-  const { link } = await letterWithLink(service.url, email, '/confirm');
+  const { link } = await waitForLink(service.url, email, '/confirm');
   for (const heading of ['Welcome', 'This link has been used']) {
     await page.goto(link);
     await page.getByRole('button').click();
@@ -56,7 +56,7 @@ test('a new password is chosen on its page, which says what is wrong with a weak
   const email = 'forgetful@example.org';
   const { page, context, complaints } = await signedIn(email);
   await context.request.post('/v1/password-resets', { data: { email } });
-  const { link } = await letterWithLink(service.url, email, '/reset-password');
+  const { link } = await waitForLink(service.url, email, '/reset-password');
   await page.goto(link);
   await look(page, 'reset-password');
   await page.getByLabel('New password').fill('password');
@@ -80,7 +80,7 @@ test('a new address is confirmed on its page', async () => {
   const [old, next] = ['old@example.org', 'next@example.org'];
   const { page, context, complaints } = await signedIn(old);
   await context.request.put('/v1/me/email', { data: { email: next, currentPassword: password } });
-  const { link } = await letterWithLink(service.url, next, '/confirm-email');
+  const { link } = await waitForLink(service.url, next, '/confirm-email');
   await page.goto(link);
   await look(page, 'confirm-email');
   await page.getByRole('button').click();
@@ -131,7 +131,7 @@ async function lookAgainUntil(page, done, heading) {
   }
 }
 
-test('every letter looks right on a phone and on a desktop, and asks nothing of anybody', async () => {
+test('every email looks right on a phone and on a desktop, and asks nothing of anybody', async () => {
   const email = 'reader@example.org';
   const { page, context, complaints } = await signedIn(email);
   const put = (path, data) => context.request.put(path, { data });
@@ -141,7 +141,7 @@ test('every letter looks right on a phone and on a desktop, and asks nothing of 
   await put('/v1/me/email', { currentPassword: 'a brass kettle hums at noon', email: 'reader.new@example.org' });
   const subjects = new Map();
   for (const to of [email, 'reader.new@example.org']) {
-    await letter(service.url, to, ({ subject }) => to !== email || /address/i.test(subject));
+    await waitForEmail(service.url, to, ({ subject }) => to !== email || /address/i.test(subject));
   }
   await new Promise((passed) => setTimeout(passed, 1000));
   for (const to of [email, 'reader.new@example.org']) {
@@ -150,7 +150,7 @@ test('every letter looks right on a phone and on a desktop, and asks nothing of 
   }
   for (const [subject, one] of subjects) {
     await page.goto(`/outbox/${encodeURIComponent(one.id)}/html`);
-    await look(page, `letter-${subject.toLowerCase().replace(/[^a-z]+/g, '-')}`);
+    await look(page, `email-${subject.toLowerCase().replace(/[^a-z]+/g, '-')}`);
   }
   assert.ok(subjects.size >= 6, [...subjects.keys()].join('; '));
   assert.deepEqual(complaints, []);

@@ -79,8 +79,8 @@ export async function look(page, name, { ours = true } = {}) {
   }
 }
 
-// Waits for a letter to `to` that `wanted` accepts.
-export async function letter(url, to, wanted) {
+// Waits for an email to `to` that `wanted` accepts.
+export async function waitForEmail(url, to, wanted) {
   const deadline = Date.now() + 30_000;
   while (Date.now() < deadline) {
     const { items } = await (await fetch(`${url}/outbox.json?to=${encodeURIComponent(to)}`)).json();
@@ -88,12 +88,12 @@ export async function letter(url, to, wanted) {
     if (found) return found;
     await new Promise((done) => setTimeout(done, 50));
   }
-  throw new Error(`no such letter to ${to}`);
+  throw new Error(`no such email to ${to}`);
 }
 
-// The newest letter to `to` with a link to `path`, and that link.
-export async function letterWithLink(url, to, path) {
+// The newest email to `to` with a link to `path`, and that link.
+export async function waitForLink(url, to, path) {
   const link = new RegExp(`${url}${path}\\?token=\\S+`);
-  const found = await letter(url, to, ({ text }) => link.test(text));
+  const found = await waitForEmail(url, to, ({ text }) => link.test(text));
   return { ...found, link: link.exec(found.text)[0] };
 }

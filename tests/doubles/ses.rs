@@ -1,5 +1,5 @@
-//! SES's double: takes letters as SES v2 does and can do what aws-ses-v2-local can't: refuse, throttle, be silent, and
-//! tell when each letter came.
+//! SES's double: takes emails as SES v2 does and can do what aws-ses-v2-local can't: refuse, throttle, be silent, and
+//! tell when each email came.
 //!
 //! It runs on a thread of its own, so that the times it measures are not those of a test that is busy.
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// What can befall a letter.
+/// What can befall an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// SES refuses it: status, code, message.
@@ -30,7 +30,7 @@ pub enum Fault {
     DropBefore,
 }
 
-/// A letter that was taken.
+/// An email that was taken.
 #[derive(Clone, Debug)]
 pub struct Taken {
     /// When its request came.
@@ -62,7 +62,7 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Starts it; each letter is answered after this time.
+    /// Starts it; each email is answered after this time.
     pub fn start(latency: Duration) -> Self {
         let state = Shared::new(Mutex::new(State { latency, max_send_rate: 50.0, ..State::default() }));
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
@@ -84,7 +84,7 @@ impl Ses {
         &self.url
     }
 
-    /// The next letters meet these faults.
+    /// The next emails meet these faults.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.state).faults.extend(faults);
     }
@@ -94,12 +94,12 @@ impl Ses {
         lock(&self.state).max_send_rate = max_send_rate;
     }
 
-    /// All letters that were taken, in the order in which they came.
+    /// All emails that were taken, in the order in which they came.
     pub fn taken(&self) -> Vec<Taken> {
         lock(&self.state).taken.clone()
     }
 
-    /// How many letters to this address were taken.
+    /// How many emails to this address were taken.
     pub fn taken_to(&self, email: &str) -> usize {
         lock(&self.state).taken.iter().filter(|taken| taken.to.eq_ignore_ascii_case(email)).count()
     }
@@ -172,7 +172,7 @@ async fn answer(request: Request<Incoming>, state: &Shared) -> Result<Response<S
 fn taken(at: Instant, body: &[u8]) -> Taken {
     let request: Value = serde_json::from_slice(body).expect("the SDK writes JSON");
     let headers = request["Content"]["Simple"]["Headers"].as_array().cloned().unwrap_or_default();
-    let mail = headers.iter().find(|header| header["Name"] == "X-Mail-Id").expect("every letter has its id");
+    let mail = headers.iter().find(|header| header["Name"] == "X-Mail-Id").expect("every email has its id");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     Taken { at, to: text(&request["Destination"]["ToAddresses"][0]), mail: text(&mail["Value"]), request }
 }

@@ -1,4 +1,4 @@
-//! A server that speaks SMTP and keeps the letters that it is given, with the faults that such servers have.
+//! A server that speaks SMTP and keeps the emails that it is given, with the faults that such servers have.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -8,24 +8,24 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// What can befall a letter.
+/// What can befall an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This answer to the recipient.
     Recipient(&'static str),
     /// This answer to the sender.
     Sender(&'static str),
-    /// This answer to the question whether the letter may be given.
+    /// This answer to the question whether the email may be given.
     Begin(&'static str),
-    /// This answer to the whole letter.
+    /// This answer to the whole email.
     Email(&'static str),
-    /// The connection is closed before the letter is given.
+    /// The connection is closed before the email is given.
     DropBefore,
-    /// The letter is taken, and the connection is closed.
+    /// The email is taken, and the connection is closed.
     DropAfter,
 }
 
-/// A letter that was taken.
+/// An email that was taken.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
     pub from: String,
@@ -64,7 +64,7 @@ impl Smtp {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// The next letters meet these faults.
+    /// The next emails meet these faults.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).faults.extend(faults);
     }
@@ -107,7 +107,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
 async fn converse(stream: TcpStream, number: usize, state: Arc<Mutex<State>>) -> Option<()> {
     let mut stream = BufReader::new(stream);
     say(&mut stream, "220 double ESMTP").await?;
-    let (mut letter, mut fault) = (Taken::default(), None);
+    let (mut email, mut fault) = (Taken::default(), None);
     loop {
         let line = line(&mut stream).await?;
         if number <= state.lock().unwrap_or_else(PoisonError::into_inner).silent {
@@ -118,23 +118,23 @@ async fn converse(stream: TcpStream, number: usize, state: Arc<Mutex<State>>) ->
             ("EHLO", _) => "250-double\r\n250-8BITMIME\r\n250 SMTPUTF8",
             ("MAIL", _) => {
                 fault = state.lock().unwrap_or_else(PoisonError::into_inner).faults.pop_front();
-                letter = Taken { from: address(&line), ..Taken::default() };
+                email = Taken { from: address(&line), ..Taken::default() };
                 if let Some(Fault::Sender(answer)) = fault { answer } else { "250 ok" }
             }
             ("RCPT", Some(Fault::Recipient(answer))) => answer,
             ("RCPT", _) => {
-                letter.to.push(address(&line));
+                email.to.push(address(&line));
                 "250 ok"
             }
             ("DATA", Some(Fault::DropBefore)) => return None,
             ("DATA", Some(Fault::Begin(answer))) => answer,
             ("DATA", _) => {
                 say(&mut stream, "354 go on").await?;
-                letter.message = message(&mut stream).await?;
+                email.message = message(&mut stream).await?;
                 if let Some(Fault::Email(answer)) = fault {
                     answer
                 } else {
-                    state.lock().unwrap_or_else(PoisonError::into_inner).taken.push(letter.clone());
+                    state.lock().unwrap_or_else(PoisonError::into_inner).taken.push(email.clone());
                     if fault == Some(Fault::DropAfter) {
                         return None;
                     }

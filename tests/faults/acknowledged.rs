@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::audit::all;
-use crate::endings::letter_to;
+use crate::endings::email_to;
 use crate::program::{Program, client};
 use crate::students::{Student, seed};
 
@@ -17,7 +17,7 @@ use crate::students::{Student, seed};
 const AT_ONCE: usize = 6;
 
 #[tokio::test]
-async fn answered_sign_ups_survive_kill_9_and_their_letters_come() {
+async fn answered_sign_ups_survive_kill_9_and_their_emails_come() {
     let mut program = Program::new();
     let mut answered = BTreeSet::new();
     for life in 0..4 {
@@ -32,7 +32,7 @@ async fn answered_sign_ups_survive_kill_9_and_their_letters_come() {
     drop(store);
     program.start("").await;
     for email in &answered {
-        letter_to(&program, email).await;
+        email_to(&program, email).await;
     }
     program.stop().await;
 }

@@ -28,19 +28,19 @@ pub async fn all_is_well(store: &Store, students: &[Student], told: &BTreeMap<St
     assert_eq!(neglected(store).await, Vec::<String>::new(), "jobs that are late or dead");
 }
 
-/// Everybody has one letter with their ticket in the outbox, and nobody another.
+/// Everybody has one email with their ticket in the outbox, and nobody another.
 pub async fn one_ticket_each(store: &Store, students: &[Student]) {
     let registrations: Vec<Registration> = all(store).await;
     let mails: Vec<Mail> = all(store).await;
-    let letters: Vec<StoredEmail> = all(store).await;
-    assert_eq!((mails.len(), letters.len()), (students.len(), students.len()), "mails and letters");
+    let emails: Vec<StoredEmail> = all(store).await;
+    assert_eq!((mails.len(), emails.len()), (students.len(), students.len()), "mails and emails");
     for registration in registrations {
         let id = format!("ticket:{}", registration.order_id);
         let mail = mails.iter().find(|mail| mail.id == id).expect("who paid has a mail");
         assert_eq!(mail.state, MailState::Sent, "{id}");
-        let letter = letters.iter().find(|letter| letter.id == id).expect("it went to the outbox");
+        let email = emails.iter().find(|email| email.id == id).expect("it went to the outbox");
         let student = students.iter().find(|student| student.id == registration.id).expect("one of ours");
-        assert_eq!(letter.to.as_str(), student.email, "{id}");
+        assert_eq!(email.to.as_str(), student.email, "{id}");
     }
 }
 

@@ -50,8 +50,8 @@ async fn told_to_stop_it_answers_who_has_begun_to_ask_and_takes_nobody_new() {
     );
     drop(store);
     program.start("").await;
-    let letter = letter_to(&program, "ana@example.org").await;
-    assert!(letter["text"].as_str().expect("a text").contains("token="), "{letter}");
+    let email = email_to(&program, "ana@example.org").await;
+    assert!(email["text"].as_str().expect("a text").contains("token="), "{email}");
     program.stop().await;
 }
 
@@ -71,19 +71,19 @@ async fn takes_nobody(port: u16) {
     }
 }
 
-/// The first letter in the outbox to this address, once there is one.
-pub async fn letter_to(program: &Program, email: &str) -> Value {
+/// The first email in the outbox to this address, once there is one.
+pub async fn email_to(program: &Program, email: &str) -> Value {
     let http = client();
     let look = async {
         loop {
-            let letters = http.get(outbox(&program.url(), email));
-            let mut letters: Value =
-                letters.send().await.expect("it serves").json().await.expect("the outbox is JSON");
-            if let Some(letter) = letters["items"].as_array_mut().and_then(Vec::pop) {
-                return letter;
+            let emails = http.get(outbox(&program.url(), email));
+            let mut emails: Value =
+                emails.send().await.expect("it serves").json().await.expect("the outbox is JSON");
+            if let Some(email) = emails["items"].as_array_mut().and_then(Vec::pop) {
+                return email;
             }
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("no letter came to {email}: {}", program.log()))
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("no email came to {email}: {}", program.log()))
 }

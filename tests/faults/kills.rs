@@ -24,7 +24,7 @@ use crate::way::{Patience, Step, Way};
 
 const STUDENTS: usize = 200;
 const KILLS: usize = 100;
-/// Between the form and the payment; who waits for the letter is counted apart.
+/// Between the form and the payment; who waits for the email is counted apart.
 const AT_ONCE: usize = 4;
 /// Picks the moments: another run of the same seed kills after the same steps.
 const SEED: u64 = 2026;
@@ -95,7 +95,7 @@ async fn steps_hit(store: &Store, doing: &BTreeMap<String, Step>, born: Timestam
             Step::AwaitingTheTicket => {}
         }
     }
-    hit.extend(letters_cut_short(store, born).await);
+    hit.extend(emails_cut_short(store, born).await);
     hit
 }
 
@@ -121,19 +121,19 @@ async fn while_paying(store: &Store, student: &str) -> &'static str {
     }
 }
 
-/// Letters whose job was under way in the life that has just ended.
-async fn letters_cut_short(store: &Store, born: Timestamp) -> Vec<&'static str> {
+/// Emails whose job was under way in the life that has just ended.
+async fn emails_cut_short(store: &Store, born: Timestamp) -> Vec<&'static str> {
     let running = Filter::eq("kind", "mail.send").and(Filter::eq("state", "running"));
     let mut hit = vec![];
     for job in jobs(store, running).await.iter().filter(|job| job.started_at >= Some(born)) {
-        let id = job.payload["mail"].as_str().expect("the letter's id");
+        let id = job.payload["mail"].as_str().expect("the email's id");
         let mail: Option<Mail> = store.get(id).await.expect("readable");
         let kept = store.get::<StoredEmail>(id).await.expect("readable").is_some();
         hit.push(match mail.map(|mail| mail.state) {
-            Some(MailState::Queued) | None => "8 letter: claimed, not taken up yet",
-            Some(MailState::Sending) if !kept => "9 letter: being drawn and carried",
-            Some(MailState::Sending) => "A letter: carried, not settled yet",
-            Some(_) => "B letter: settled, its job not yet",
+            Some(MailState::Queued) | None => "8 email: claimed, not taken up yet",
+            Some(MailState::Sending) if !kept => "9 email: being drawn and carried",
+            Some(MailState::Sending) => "An email: carried, not settled yet",
+            Some(_) => "B email: settled, its job not yet",
         });
     }
     hit

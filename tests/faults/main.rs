@@ -10,10 +10,10 @@ mod beside;
 mod configuration;
 #[path = "../doubles/mod.rs"]
 mod doubles;
+mod emails;
 mod endings;
 mod fleet;
 mod kills;
-mod letters;
 mod points;
 mod program;
 #[path = "../servers/mod.rs"]

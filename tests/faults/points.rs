@@ -42,8 +42,8 @@ async fn dead_at_each_step_of_being_paid_everybody_comes_through() {
 }
 
 #[tokio::test]
-async fn dead_at_each_step_of_a_letter_everybody_comes_through() {
-    for point in ["mail.before-take-up", "mail.before-carry", "mail.after-carry", "mail.after-settle"] {
+async fn dead_at_each_step_of_an_email_everybody_comes_through() {
+    for point in ["mail.before-start", "mail.before-send", "mail.after-send", "mail.after-finish"] {
         dies_three_times(point).await;
     }
 }

@@ -50,7 +50,7 @@ pub trait Road: Send + Sync {
     /// The answer; none if it did not come whole. Then it is time to ask again.
     async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)>;
 
-    /// Whether a letter with a ticket has come to this address; none if there was no answer.
+    /// Whether an email with a ticket has come to this address; none if there was no answer.
     async fn has_ticket(&self, email: &str) -> Option<bool>;
 }
 
@@ -101,7 +101,7 @@ impl Way {
         self.next(student, Step::AwaitingTheTicket);
     }
 
-    /// Waits for the letter with the ticket.
+    /// Waits for the email with the ticket.
     pub async fn await_ticket(&self, student: &Student) {
         while self.road.has_ticket(&student.email).await != Some(true) {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -212,7 +212,7 @@ impl Way {
     }
 }
 
-/// To a program that is alone, and asks its outbox for the letters.
+/// To a program that is alone, and asks its outbox for the emails.
 struct OneProgram {
     http: reqwest::Client,
     url: String,
@@ -239,10 +239,10 @@ impl Road for OneProgram {
     }
 
     async fn has_ticket(&self, email: &str) -> Option<bool> {
-        let (status, letters) = self.once(self.http.get(outbox(&self.url, email))).await?;
-        assert!(status.is_success(), "{status} {letters}");
-        let ticket = |letter: &Value| letter["attachments"][0]["type"] == "application/pdf";
-        Some(letters["items"].as_array().expect("a list").iter().any(ticket))
+        let (status, emails) = self.once(self.http.get(outbox(&self.url, email))).await?;
+        assert!(status.is_success(), "{status} {emails}");
+        let ticket = |email: &Value| email["attachments"][0]["type"] == "application/pdf";
+        Some(emails["items"].as_array().expect("a list").iter().any(ticket))
     }
 }
 
@@ -254,7 +254,7 @@ pub async fn answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, Hea
     Ok((status, headers, serde_json::from_str(&body).unwrap_or(Value::String(body))))
 }
 
-/// Where the letters to this address are listed.
+/// Where the emails to this address are listed.
 pub fn outbox(url: &str, email: &str) -> url::Url {
     url::Url::parse_with_params(&format!("{url}/outbox.json"), [("to", email)]).expect("an address")
 }

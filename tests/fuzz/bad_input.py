@@ -138,21 +138,21 @@ def sign_ups(people):
                for email in (people.address(), account["email"], account["email"].upper())]  # fmt: skip
     assert len({(answer.status_code, answer.content) for answer in answers}) == 1 and answers[0].status_code == 202
     people.sign_in(account | {"email": account["email"].upper()})
-    wait_for_letter(people, account["email"], "already")
+    wait_for_email(people, account["email"], "already")
     wrong = people.send("POST", "/v1/session", {"email": account["email"], "password": "wrong"})
     nobody = people.send("POST", "/v1/session", {"email": people.address(), "password": "wrong"})
     assert refused(wrong, 401, "wrong-credentials") == refused(nobody, 401, "wrong-credentials")
 
 
-def wait_for_letter(people, email, word):
-    """A second letter, beside the first that confirmed the address."""
+def wait_for_email(people, email, word):
+    """A second email, beside the first that confirmed the address."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        letters = people.done("GET", f"/outbox.json?to={email}").json()["items"]
-        if any(word in letter["subject"].lower() for letter in letters):
+        messages = people.done("GET", f"/outbox.json?to={email}").json()["items"]
+        if any(word in message["subject"].lower() for message in messages):
             return
         time.sleep(0.02)
-    raise AssertionError(f"no letter about {word}: {[letter['subject'] for letter in letters]}")
+    raise AssertionError(f"no email about {word}: {[message['subject'] for message in messages]}")
 
 
 def origins(people):

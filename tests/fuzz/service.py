@@ -74,7 +74,7 @@ class Service:
 
 
 class People:
-    """Makes accounts through the API, reading the letters as their owners would. `name` keeps those of several
+    """Makes accounts through the API, reading the emails as their owners would. `name` keeps those of several
     processes apart."""
 
     def __init__(self, url, name):
@@ -107,17 +107,17 @@ class People:
         return email
 
     def token(self, email, page):
-        """The token of a letter to `email` that leads to `page` and was not asked for here before."""
+        """The token of an email to `email` that leads to `page` and was not asked for here before."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            letters = self.done("GET", f"/outbox.json?to={requests.utils.quote(email)}").json()["items"]
-            for letter in letters:
-                found = re.search(rf"/{page}\?token=([\w.-]+)", letter["text"])
+            messages = self.done("GET", f"/outbox.json?to={requests.utils.quote(email)}").json()["items"]
+            for message in messages:
+                found = re.search(rf"/{page}\?token=([\w.-]+)", message["text"])
                 if found and found[1] not in self.read:
                     self.read.add(found[1])
                     return found[1]
             time.sleep(0.01)
-        raise AssertionError(f"no letter with a link to /{page}")
+        raise AssertionError(f"no email with a link to /{page}")
 
     def account(self, role="student"):
         """Somebody whose address is confirmed."""

@@ -1,4 +1,4 @@
-/** The newcomer's way with the client alone, but for the cookie jar, the letters, and the press of *Pay*. */
+/** The newcomer's way with the client alone, but for the cookie jar, the emails, and the press of *Pay*. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
@@ -55,8 +55,8 @@ test('a newcomer signs up, registers, pays and holds a ticket', async () => {
   assert.equal(again.data?.checkoutUrl, order.checkoutUrl, 'one live checkout an order');
 
   assert.match(await press(order.checkoutUrl, 'pay'), /\/checkout\/done/);
-  const letter = await service.letter(email, ({ attachments }) => attachments.some(({ type }) => type === 'application/pdf'));
-  assert.match(letter.subject, /registered|ticket/i);
+  const message = await service.waitForEmail(email, ({ attachments }) => attachments.some(({ type }) => type === 'application/pdf'));
+  assert.match(message.subject, /registered|ticket/i);
 
   assert.equal((await getRegistration()).data?.state, 'registered');
   const paid = await getOrder({ path: { orderId: order.id } });

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** A letter of `/outbox.json`. */
-export interface Letter {
+/** An email of `/outbox.json`. */
+export interface Email {
   id: string;
   to: string;
   subject: string;
@@ -45,20 +45,20 @@ export class Service {
     await rm(this.folder, { recursive: true });
   }
 
-  /** Waits for a letter to `to` that `wanted` accepts; the newest of them. */
-  async letter(to: string, wanted: (letter: Letter) => boolean): Promise<Letter> {
-    return eventually(`a letter to ${to}`, async () => {
+  /** Waits for an email to `to` that `wanted` accepts; the newest of them. */
+  async waitForEmail(to: string, wanted: (message: Email) => boolean): Promise<Email> {
+    return eventually(`an email to ${to}`, async () => {
       const answer = await fetch(`${this.url}/outbox.json?to=${encodeURIComponent(to)}`);
-      return ((await answer.json()) as { items: Letter[] }).items.find(wanted);
+      return ((await answer.json()) as { items: Email[] }).items.find(wanted);
     });
   }
 
-  /** The token of the link to `page` in a letter to `to`, but not `known`. */
+  /** The token of the link to `page` in an email to `to`, but not `known`. */
   async token(to: string, page: string, known?: string): Promise<string> {
     const link = new RegExp(`${this.url}${page}\\?token=([^\\s&]+)`);
-    const token = ({ text }: Letter) => link.exec(text)?.[1];
-    const letter = await this.letter(to, (letter) => ![undefined, known].includes(token(letter)));
-    return token(letter) ?? '';
+    const token = ({ text }: Email) => link.exec(text)?.[1];
+    const message = await this.waitForEmail(to, (message) => ![undefined, known].includes(token(message)));
+    return token(message) ?? '';
   }
 }
 

@@ -12,7 +12,7 @@ export const form: RegistrationForm = {
   photoConsent: false, bursaryRequested: false,
 };
 
-/** Signs up, confirms the address by its letter, and signs in. */
+/** Signs up, confirms the address by its email, and signs in. */
 export async function signedIn(service: Service, email: string): Promise<Account> {
   const { response } = await signUp({ body: { email, password, firstName: 'Noor', lastName: 'Haddad' } });
   assert.equal(response.status, 202);

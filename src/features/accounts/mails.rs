@@ -1,4 +1,4 @@
-//! The letters of accounts.
+//! The emails of accounts.
 
 use std::sync::Arc;
 
@@ -80,26 +80,26 @@ pub struct EmailParts {
     store: Store,
     clock: Arc<dyn Clock>,
     sealer: Arc<dyn Sealer>,
-    frame: EmailLayout,
+    layout: EmailLayout,
     pages: Url,
     time_zone: Tz,
 }
 
 impl EmailParts {
-    /// The parts of this faculty's letters.
+    /// The parts of this faculty's emails.
     pub fn new(store: Store, clock: Arc<dyn Clock>, sealer: Arc<dyn Sealer>, config: &Config) -> Self {
         Self {
             store,
             clock,
             sealer,
-            frame: EmailLayout::new(config),
+            layout: EmailLayout::new(config),
             pages: config.pages_url().clone(),
             time_zone: config.event.time_zone,
         }
     }
 }
 
-/// All letters of accounts.
+/// All emails of accounts.
 pub fn templates(parts: EmailParts) -> Vec<Arc<dyn Template>> {
     let parts = Arc::new(parts);
     let template = |name| Arc::new(AccountEmail { name, parts: parts.clone() }) as Arc<dyn Template>;
@@ -115,13 +115,13 @@ pub fn templates(parts: EmailParts) -> Vec<Arc<dyn Template>> {
     names.map(template).to_vec()
 }
 
-/// One of the letters of accounts.
+/// One of the emails of accounts.
 struct AccountEmail {
     name: &'static str,
     parts: Arc<EmailParts>,
 }
 
-/// What a letter tells; one that has no link of its own leads to where people sign in.
+/// What an email tells; one that has no link of its own leads to where people sign in.
 struct About {
     /// What its reader is called.
     name: String,
@@ -153,44 +153,44 @@ impl Template for AccountEmail {
 
 impl AccountEmail {
     fn fill(&self, about: &About) -> Result<Email, RenderError> {
-        let frame = &self.parts.frame;
+        let layout = &self.parts.layout;
         match self.name {
-            CONFIRM_ADDRESS => frame.letter(
-                &ConfirmAddressSubject { frame },
-                &ConfirmAddressText { frame, about },
-                &ConfirmAddressHtml { frame, about },
+            CONFIRM_ADDRESS => layout.render(
+                &ConfirmAddressSubject { layout },
+                &ConfirmAddressText { layout, about },
+                &ConfirmAddressHtml { layout, about },
             ),
-            WELCOME => frame.letter(
-                &WelcomeSubject { frame, about },
-                &WelcomeText { frame, about },
-                &WelcomeHtml { frame, about },
+            WELCOME => layout.render(
+                &WelcomeSubject { layout, about },
+                &WelcomeText { layout, about },
+                &WelcomeHtml { layout, about },
             ),
-            PASSWORD_RESET => frame.letter(
-                &PasswordResetSubject { frame },
-                &PasswordResetText { frame, about },
-                &PasswordResetHtml { frame, about },
+            PASSWORD_RESET => layout.render(
+                &PasswordResetSubject { layout },
+                &PasswordResetText { layout, about },
+                &PasswordResetHtml { layout, about },
             ),
-            PASSWORD_CHANGED => frame.letter(
-                &PasswordChangedSubject { frame },
-                &PasswordChangedText { frame, about },
-                &PasswordChangedHtml { frame, about },
+            PASSWORD_CHANGED => layout.render(
+                &PasswordChangedSubject { layout },
+                &PasswordChangedText { layout, about },
+                &PasswordChangedHtml { layout, about },
             ),
-            EMAIL_CHANGED => frame.letter(
-                &EmailChangedSubject { frame },
-                &EmailChangedText { frame, about },
-                &EmailChangedHtml { frame, about },
+            EMAIL_CHANGED => layout.render(
+                &EmailChangedSubject { layout },
+                &EmailChangedText { layout, about },
+                &EmailChangedHtml { layout, about },
             ),
-            CONFIRM_EMAIL => frame.letter(
-                &ConfirmEmailSubject { frame },
-                &ConfirmEmailText { frame, about },
-                &ConfirmEmailHtml { frame, about },
+            CONFIRM_EMAIL => layout.render(
+                &ConfirmEmailSubject { layout },
+                &ConfirmEmailText { layout, about },
+                &ConfirmEmailHtml { layout, about },
             ),
-            SOMEBODY_SIGNED_UP => frame.letter(
-                &SomebodySignedUpSubject { frame },
-                &SomebodySignedUpText { frame, about },
-                &SomebodySignedUpHtml { frame, about },
+            SOMEBODY_SIGNED_UP => layout.render(
+                &SomebodySignedUpSubject { layout },
+                &SomebodySignedUpText { layout, about },
+                &SomebodySignedUpHtml { layout, about },
             ),
-            other => Err(RenderError::Failed(format!("no letter `{other}`"))),
+            other => Err(RenderError::Failed(format!("no email `{other}`"))),
         }
     }
 }
@@ -199,7 +199,9 @@ impl EmailParts {
     /// About a link that can still be used.
     async fn about_link(&self, mail: &Mail) -> Result<About, RenderError> {
         let token = self.token(mail).await?;
-        token.check(self.clock.now()).map_err(|_| RenderError::Moot("the link can't be used any more"))?;
+        token
+            .check(self.clock.now())
+            .map_err(|_| RenderError::Obsolete("the link can't be used any more"))?;
         let (account, began) = self.subject(&token).await?;
         let when = if token.purpose == Purpose::ConfirmAccount { began } else { token.created_at };
         let link = token.purpose.link(&self.pages, &self.sealer.seal(token.purpose.seal(), &token.id));
@@ -214,7 +216,7 @@ impl EmailParts {
             return Ok((account, made));
         }
         let sign_up: Option<SignUp> = self.store.get(&token.subject).await?;
-        let sign_up = sign_up.ok_or(RenderError::Moot("the sign-up is gone"))?;
+        let sign_up = sign_up.ok_or(RenderError::Obsolete("the sign-up is gone"))?;
         Ok((Account::confirmed(&sign_up, sign_up.created_at), sign_up.created_at))
     }
 
@@ -230,11 +232,11 @@ impl EmailParts {
     }
 
     async fn token(&self, mail: &Mail) -> Result<EmailToken, RenderError> {
-        self.store.get(mail.about("token")?).await?.ok_or(RenderError::Moot("the link has expired"))
+        self.store.get(mail.about("token")?).await?.ok_or(RenderError::Obsolete("the link has expired"))
     }
 
     async fn account(&self, mail: &Mail) -> Result<Account, RenderError> {
-        self.store.get(mail.about("account")?).await?.ok_or(RenderError::Moot("the account is gone"))
+        self.store.get(mail.about("account")?).await?.ok_or(RenderError::Obsolete("the account is gone"))
     }
 
     fn about(&self, account: &Account, address: EmailAddress, when: Timestamp) -> About {
@@ -257,140 +259,140 @@ impl EmailParts {
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-address.subject.txt")]
 struct ConfirmAddressSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-address.body.txt")]
 struct ConfirmAddressText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-address.body.html")]
 struct ConfirmAddressHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/welcome.subject.txt")]
 struct WelcomeSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/welcome.body.txt")]
 struct WelcomeText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/welcome.body.html")]
 struct WelcomeHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-reset.subject.txt")]
 struct PasswordResetSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-reset.body.txt")]
 struct PasswordResetText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-reset.body.html")]
 struct PasswordResetHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-changed.subject.txt")]
 struct PasswordChangedSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-changed.body.txt")]
 struct PasswordChangedText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/password-changed.body.html")]
 struct PasswordChangedHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/email-changed.subject.txt")]
 struct EmailChangedSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/email-changed.body.txt")]
 struct EmailChangedText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/email-changed.body.html")]
 struct EmailChangedHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-email.subject.txt")]
 struct ConfirmEmailSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-email.body.txt")]
 struct ConfirmEmailText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm-email.body.html")]
 struct ConfirmEmailHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/somebody-signed-up.subject.txt")]
 struct SomebodySignedUpSubject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/somebody-signed-up.body.txt")]
 struct SomebodySignedUpText<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/somebody-signed-up.body.html")]
 struct SomebodySignedUpHtml<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     about: &'a About,
 }

@@ -1,4 +1,4 @@
-//! The rules of accounts, from sign-up to letter, on a store of their own.
+//! The rules of accounts, from sign-up to email, on a store of their own.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ pub(super) struct World {
     store: TestStore,
     clock: Arc<ManualClock>,
     keys: Arc<Keys>,
-    letters: Templates,
+    emails: Templates,
 }
 
 fn secret(text: &str) -> Secret<String> {
@@ -70,15 +70,15 @@ impl World {
             Passwords::new(Arc::new(RandomIds), 2),
             config.pages_url().clone(),
         );
-        let letters = Templates::new(templates(parts)).unwrap();
-        Self { accounts: Arc::new(accounts), store, clock, keys, letters }
+        let emails = Templates::new(templates(parts)).unwrap();
+        Self { accounts: Arc::new(accounts), store, clock, keys, emails }
     }
 
     async fn all<D: Document>(&self) -> Vec<D> {
         self.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
     }
 
-    /// The letters of this kind to this address, the oldest first.
+    /// The emails of this kind to this address, the oldest first.
     async fn mails(&self, template: &str, to: &str) -> Vec<Mail> {
         let mut mails = self.all::<Mail>().await;
         mails.retain(|mail| mail.template == template && mail.to.as_str() == to);
@@ -86,15 +86,15 @@ impl World {
         mails
     }
 
-    /// The token in the newest letter of this kind.
+    /// The token in the newest email of this kind.
     pub async fn token(&self, template: &str, purpose: Purpose, to: &str) -> String {
-        let mail = self.mails(template, to).await.pop().expect("there is such a letter");
+        let mail = self.mails(template, to).await.pop().expect("there is such an email");
         self.keys.seal(purpose.seal(), mail.about("token").unwrap())
     }
 
-    async fn letter(&self, template: &str, to: &str) -> Result<Email, RenderError> {
-        let mail = self.mails(template, to).await.pop().expect("there is such a letter");
-        self.letters.render(&mail).await
+    async fn email(&self, template: &str, to: &str) -> Result<Email, RenderError> {
+        let mail = self.mails(template, to).await.pop().expect("there is such an email");
+        self.emails.render(&mail).await
     }
 
     pub async fn sign_up(&self, email: &str, first_name: &str, password: &str) -> String {
@@ -168,7 +168,7 @@ async fn a_token_works_once_within_a_day_and_for_its_purpose_only() {
 }
 
 #[tokio::test]
-async fn the_sign_up_whose_letter_is_answered_decides_and_the_others_die() {
+async fn the_sign_up_whose_email_is_answered_decides_and_the_others_die() {
     let world = World::new().await;
     let stranger = world.sign_up(ANA, "Mallory", OTHER_PASSWORD).await;
     world.clock.advance(Duration::from_secs(1));
@@ -214,7 +214,7 @@ async fn of_an_address_five_sign_ups_wait_at_most_and_the_latest_are_kept() {
 }
 
 #[tokio::test]
-async fn the_letter_comes_again_for_a_waiting_sign_up_and_for_nothing_else() {
+async fn the_email_comes_again_for_a_waiting_sign_up_and_for_nothing_else() {
     let world = World::new().await;
     world.accounts.resend_confirmation(ANA, CLIENT).await.unwrap();
     assert!(world.all::<Mail>().await.is_empty());
@@ -597,38 +597,38 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
     assert!(weak.unwrap_err().to_string().starts_with("password: This password is easy to guess."));
 }
 
-// ---- letters ----
+// ---- emails ----
 
-/// The letter without what differs from run to run.
-fn shown(letter: &Email, token: &str) -> String {
-    let text = format!("Subject: {}\n\n{}\n\n===\n\n{}", letter.subject, letter.text, letter.html);
+/// The email without what differs from run to run.
+fn shown(email: &Email, token: &str) -> String {
+    let text = format!("Subject: {}\n\n{}\n\n===\n\n{}", email.subject, email.text, email.html);
     if token.is_empty() { text } else { text.replace(token, "TOKEN") }
 }
 
 #[tokio::test]
-async fn the_letters_are_reviewed() {
+async fn the_emails_are_reviewed() {
     let world = World::new().await;
     let token = world.sign_up(ANA, "Ana", PASSWORD).await;
-    let letter = world.letter("confirm-address", ANA).await.unwrap();
-    insta::assert_snapshot!("confirm-address", shown(&letter, &token));
+    let email = world.email("confirm-address", ANA).await.unwrap();
+    insta::assert_snapshot!("confirm-address", shown(&email, &token));
     world.accounts.confirm_account(&token).await.unwrap();
-    assert!(matches!(world.letter("confirm-address", ANA).await, Err(RenderError::Moot(_))));
-    insta::assert_snapshot!("welcome", shown(&world.letter("welcome", ANA).await.unwrap(), ""));
+    assert!(matches!(world.email("confirm-address", ANA).await, Err(RenderError::Obsolete(_))));
+    insta::assert_snapshot!("welcome", shown(&world.email("welcome", ANA).await.unwrap(), ""));
 
     world.accounts.sign_up(form(ANA, "Mallory", PASSWORD), CLIENT).await.unwrap();
-    let letter = world.letter("somebody-signed-up", ANA).await.unwrap();
-    insta::assert_snapshot!("somebody-signed-up", shown(&letter, ""));
+    let email = world.email("somebody-signed-up", ANA).await.unwrap();
+    insta::assert_snapshot!("somebody-signed-up", shown(&email, ""));
 
     change_email(&world, NEW).await;
     let token = world.token("confirm-email", Purpose::ConfirmEmail, NEW).await;
-    let letter = world.letter("confirm-email", NEW).await.unwrap();
-    insta::assert_snapshot!("confirm-email", shown(&letter, &token));
-    insta::assert_snapshot!("email-changed", shown(&world.letter("email-changed", ANA).await.unwrap(), ""));
+    let email = world.email("confirm-email", NEW).await.unwrap();
+    insta::assert_snapshot!("confirm-email", shown(&email, &token));
+    insta::assert_snapshot!("email-changed", shown(&world.email("email-changed", ANA).await.unwrap(), ""));
 
     let token = world.reset_token(ANA).await;
-    let letter = world.letter("password-reset", ANA).await.unwrap();
-    insta::assert_snapshot!("password-reset", shown(&letter, &token));
+    let email = world.email("password-reset", ANA).await.unwrap();
+    insta::assert_snapshot!("password-reset", shown(&email, &token));
     world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap();
-    let letter = world.letter("password-changed", ANA).await.unwrap();
-    insta::assert_snapshot!("password-changed", shown(&letter, ""));
+    let email = world.email("password-changed", ANA).await.unwrap();
+    insta::assert_snapshot!("password-changed", shown(&email, ""));
 }

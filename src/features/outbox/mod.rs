@@ -1,9 +1,9 @@
-//! Letters that go no further: without a mail provider they are kept in the store and can be read in the browser.
+//! Emails that go no further: without a mail provider they are kept in the store and can be read in the browser.
 //!
-//! The [`Outbox`] is the mailer's carrier: it writes each rendered letter down under the id of its mail, once,
-//! however often it is carried. `/outbox` lists them with the newest first, `/outbox/{id}` shows one as HTML (in a
+//! The [`Outbox`] is the mailer's transport: it writes each rendered email down under the id of its mail, once,
+//! however often it is sent. `/outbox` lists them with the newest first, `/outbox/{id}` shows one as HTML (in a
 //! frame in which nothing runs), as text and with its files, and `/outbox.json` tells the same to scripts, by
-//! recipient if asked. Whoever can open these pages can read everybody's letters and follow their links: they are
+//! recipient if asked. Whoever can open these pages can read everybody's emails and follow their links: they are
 //! there only on a machine that nobody else reaches, or, in a rehearsal, for administrators.
 
 mod model;

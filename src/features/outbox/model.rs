@@ -1,4 +1,4 @@
-//! Rendered letters as they are kept.
+//! Rendered emails as they are kept.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,7 +8,7 @@ use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::mail::{Attachment, Email, Mail};
 use crate::platform::store::{Document, Index};
 
-/// A rendered letter. Its id is that of its mail.
+/// A rendered email. Its id is that of its mail.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredEmail {
@@ -20,17 +20,17 @@ pub struct StoredEmail {
     pub to_key: String,
     /// One line.
     pub subject: String,
-    /// The letter as plain text.
+    /// The email as plain text.
     pub text: String,
-    /// The letter as HTML.
+    /// The email as HTML.
     pub html: String,
     /// Names and kinds of its files, in their order; their contents are [`KeptFile`]s.
     pub files: Vec<FileInfo>,
-    /// When it was first carried here.
+    /// When it was first sent here.
     pub written_at: Timestamp,
 }
 
-/// What a letter says about one of its files.
+/// What an email says about one of its files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileInfo {
@@ -42,7 +42,7 @@ pub struct FileInfo {
     pub size: usize,
 }
 
-/// A file that went with a letter.
+/// A file that went with an email.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptFile {
@@ -72,19 +72,19 @@ impl Document for KeptFile {
 }
 
 impl StoredEmail {
-    /// The letter and its files as they are kept.
-    pub fn of(mail: &Mail, letter: &Email, now: Timestamp) -> (Self, Vec<KeptFile>) {
+    /// The email and its files as they are kept.
+    pub fn of(mail: &Mail, email: &Email, now: Timestamp) -> (Self, Vec<KeptFile>) {
         let kept = Self {
             id: mail.id.clone(),
             to: mail.to.clone(),
             to_key: mail.to.key(),
-            subject: letter.subject.clone(),
-            text: letter.text.clone(),
-            html: letter.html.clone(),
-            files: letter.attachments.iter().map(FileInfo::of).collect(),
+            subject: email.subject.clone(),
+            text: email.text.clone(),
+            html: email.html.clone(),
+            files: email.attachments.iter().map(FileInfo::of).collect(),
             written_at: now,
         };
-        let files = letter.attachments.iter().enumerate();
+        let files = email.attachments.iter().enumerate();
         let files =
             files.map(|(n, file)| KeptFile { id: KeptFile::id_of(&mail.id, n), content: file.bytes.clone() });
         (kept, files.collect())
@@ -92,9 +92,9 @@ impl StoredEmail {
 }
 
 impl KeptFile {
-    /// Id of the file with the number `n` (from 0) of a letter.
-    pub fn id_of(letter: &str, n: usize) -> String {
-        format!("{n}:{letter}")
+    /// Id of the file with the number `n` (from 0) of an email.
+    pub fn id_of(email: &str, n: usize) -> String {
+        format!("{n}:{email}")
     }
 }
 
@@ -117,19 +117,19 @@ fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
     STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-/// A place in the list of letters: after this one, towards the older.
+/// A place in the list of emails: after this one, towards the older.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// When the letter was written.
+    /// When the email was written.
     pub written_at: Timestamp,
     /// Its id.
     pub id: String,
 }
 
 impl Cursor {
-    /// The place after `letter`.
-    pub fn after(letter: &StoredEmail) -> Self {
-        Self { written_at: letter.written_at, id: letter.id.clone() }
+    /// The place after `email`.
+    pub fn after(email: &StoredEmail) -> Self {
+        Self { written_at: email.written_at, id: email.id.clone() }
     }
 
     /// As a word for addresses.

@@ -13,7 +13,7 @@ use super::service::{EmailPage, Outbox};
 use crate::http::pages::{HtmlErrors, PageLayout};
 use crate::http::{Problem, signed_in, unavailable};
 
-/// Who may read the letters.
+/// Who may read the emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Whoever reaches the machine: it is this one alone.
@@ -38,12 +38,12 @@ pub fn routes(route: Route, frame: Arc<PageLayout>, outbox: Arc<Outbox>, access:
     route.nest("/outbox", pages).at("/outbox.json", get(list_json).data(outbox).with(guarded))
 }
 
-/// Letters on a page of the list.
-const LETTERS_ON_A_PAGE: u32 = 50;
-/// Letters in one answer to a script, unless it asks for fewer or more.
-const LETTERS_IN_AN_ANSWER: u32 = 50;
-/// More letters than these are not read at once: their HTML is with them.
-const LETTERS_AT_MOST: u32 = 200;
+/// Emails on a page of the list.
+const EMAILS_ON_A_PAGE: u32 = 50;
+/// Emails in one answer to a script, unless it asks for fewer or more.
+const EMAILS_IN_AN_ANSWER: u32 = 50;
+/// More emails than these are not read at once: their HTML is with them.
+const EMAILS_AT_MOST: u32 = 200;
 /// Seconds between two loads of a list that keeps itself fresh.
 const FRESH_EVERY: u32 = 5;
 
@@ -66,8 +66,8 @@ impl ListQuery {
             Some(word) => Some(Cursor::decode(word).ok_or_else(bad_cursor)?),
             None => None,
         };
-        let limit = self.limit.unwrap_or(limit).clamp(1, LETTERS_AT_MOST);
-        outbox.letters(self.to(), cursor.as_ref(), limit).await.map_err(unavailable)
+        let limit = self.limit.unwrap_or(limit).clamp(1, EMAILS_AT_MOST);
+        outbox.emails(self.to(), cursor.as_ref(), limit).await.map_err(unavailable)
     }
 }
 
@@ -82,11 +82,11 @@ fn bad_cursor() -> poem::Error {
 #[template(path = "features/outbox/templates/list.page.html")]
 struct ListPage<'a> {
     frame: &'a PageLayout,
-    letters: Vec<Line<'a>>,
+    emails: Vec<Line<'a>>,
     to: &'a str,
     fresh: bool,
     fresh_every: u32,
-    /// Whether it begins with the newest letter.
+    /// Whether it begins with the newest email.
     first: bool,
     /// Address of the next page.
     older: Option<String>,
@@ -98,7 +98,7 @@ struct ListPage<'a> {
 
 struct Line<'a> {
     address: String,
-    letter: &'a StoredEmail,
+    email: &'a StoredEmail,
 }
 
 #[handler]
@@ -107,13 +107,13 @@ async fn list(
     frame: Data<&Arc<PageLayout>>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
-    let page = query.find(&outbox, LETTERS_ON_A_PAGE).await?;
+    let page = query.find(&outbox, EMAILS_ON_A_PAGE).await?;
     let to = query.to().unwrap_or_default();
     let address = |more: &[(&str, &str)]| list_address(to, more);
-    let letters = page.letters.iter();
+    let emails = page.emails.iter();
     Ok(frame.page(&ListPage {
         frame: &frame,
-        letters: letters.map(|letter| Line { address: address_of(&letter.id), letter }).collect(),
+        emails: emails.map(|email| Line { address: address_of(&email.id), email }).collect(),
         to,
         fresh: query.fresh,
         fresh_every: FRESH_EVERY,
@@ -134,13 +134,13 @@ fn list_address(to: &str, more: &[(&str, &str)]) -> String {
     format!("/outbox?{query}")
 }
 
-// ---- one letter ----
+// ---- one email ----
 
 #[derive(askama::Template)]
-#[template(path = "features/outbox/templates/letter.page.html")]
+#[template(path = "features/outbox/templates/email.page.html")]
 struct EmailPageView<'a> {
     frame: &'a PageLayout,
-    letter: &'a StoredEmail,
+    email: &'a StoredEmail,
     html_address: String,
     all_to_address: String,
     files: Vec<FileView<'a>>,
@@ -157,43 +157,43 @@ async fn show(
     frame: Data<&Arc<PageLayout>>,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    let letter = find(&outbox, &id).await?;
-    let files = letter.files.iter().enumerate();
+    let email = find(&outbox, &id).await?;
+    let files = email.files.iter().enumerate();
     Ok(frame.page(&EmailPageView {
         frame: &frame,
-        letter: &letter,
+        email: &email,
         html_address: format!("{}/html", address_of(&id)),
-        all_to_address: list_address(letter.to.as_str(), &[]),
+        all_to_address: list_address(email.to.as_str(), &[]),
         files: files.map(|(n, file)| FileView { address: attachment_address(&id, n), file }).collect(),
     }))
 }
 
 async fn find(outbox: &Outbox, id: &str) -> Result<StoredEmail> {
-    outbox.letter(id).await.map_err(unavailable)?.ok_or_else(no_such_letter)
+    outbox.email(id).await.map_err(unavailable)?.ok_or_else(no_such_email)
 }
 
-fn no_such_letter() -> poem::Error {
-    let detail = "No letter in the outbox has this id, or it has no such file.";
+fn no_such_email() -> poem::Error {
+    let detail = "No email in the outbox has this id, or it has no such file.";
     Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail).into()
 }
 
-/// Nothing in a letter runs, loads or is sent; its links leave the frame that it is shown in.
-const LETTER_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; \
+/// Nothing in an email runs, loads or is sent; its links leave the frame that it is shown in.
+const EMAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; \
     frame-ancestors 'self'; base-uri 'none'; \
     sandbox allow-top-navigation-by-user-activation allow-popups allow-popups-to-escape-sandbox";
 
 #[handler]
 async fn html(outbox: Data<&Arc<Outbox>>, Path(id): Path<String>) -> Result<Response> {
-    let letter = find(&outbox, &id).await?;
-    let html = letter.html.replacen("<head>", "<head>\n<base target=\"_top\">", 1);
-    Ok(closed(Response::builder(), LETTER_POLICY).content_type("text/html; charset=utf-8").body(html))
+    let email = find(&outbox, &id).await?;
+    let html = email.html.replacen("<head>", "<head>\n<base target=\"_top\">", 1);
+    Ok(closed(Response::builder(), EMAIL_POLICY).content_type("text/html; charset=utf-8").body(html))
 }
 
 #[handler]
 async fn attachment(outbox: Data<&Arc<Outbox>>, Path((id, n)): Path<(String, usize)>) -> Result<Response> {
-    let letter = find(&outbox, &id).await?;
-    let info = letter.files.get(n).ok_or_else(no_such_letter)?;
-    let file = outbox.file(&id, n).await.map_err(unavailable)?.ok_or_else(no_such_letter)?;
+    let email = find(&outbox, &id).await?;
+    let info = email.files.get(n).ok_or_else(no_such_email)?;
+    let file = outbox.file(&id, n).await.map_err(unavailable)?.ok_or_else(no_such_email)?;
     let disposition = format!("attachment; filename=\"{}\"", info.name);
     Ok(closed(Response::builder(), "default-src 'none'; sandbox")
         .content_type(&info.content_type)
@@ -253,30 +253,30 @@ struct FileJson<'a> {
 }
 
 impl<'a> From<&'a StoredEmail> for EmailJson<'a> {
-    fn from(letter: &'a StoredEmail) -> Self {
-        let files = letter.files.iter().enumerate().map(|(n, file)| FileJson {
+    fn from(email: &'a StoredEmail) -> Self {
+        let files = email.files.iter().enumerate().map(|(n, file)| FileJson {
             name: &file.name,
             content_type: &file.content_type,
-            address: attachment_address(&letter.id, n),
+            address: attachment_address(&email.id, n),
         });
         Self {
-            id: &letter.id,
-            to: letter.to.as_str(),
-            subject: &letter.subject,
-            text: &letter.text,
-            html: &letter.html,
+            id: &email.id,
+            to: email.to.as_str(),
+            subject: &email.subject,
+            text: &email.text,
+            html: &email.html,
             attachments: files.collect(),
-            written_at: letter.written_at.rfc3339(),
+            written_at: email.written_at.rfc3339(),
         }
     }
 }
 
 #[handler]
 async fn list_json(outbox: Data<&Arc<Outbox>>, Query(query): Query<ListQuery>) -> Result<Response> {
-    let page = query.find(&outbox, LETTERS_IN_AN_ANSWER).await?;
-    let items = page.letters.iter().map(EmailJson::from).collect();
-    let letters = EmailsJson { items, next_cursor: page.next.map(|cursor| cursor.encode()) };
-    Ok(Json(letters).with_header(header::CACHE_CONTROL, "no-store").into_response())
+    let page = query.find(&outbox, EMAILS_IN_AN_ANSWER).await?;
+    let items = page.emails.iter().map(EmailJson::from).collect();
+    let emails = EmailsJson { items, next_cursor: page.next.map(|cursor| cursor.encode()) };
+    Ok(Json(emails).with_header(header::CACHE_CONTROL, "no-store").into_response())
 }
 
 // ---- who may read them ----
@@ -313,7 +313,7 @@ async fn administrator(request: &Request) -> Result<()> {
     if signed_in(request).await?.may("admin:all") {
         return Ok(());
     }
-    let detail = "In a rehearsal only administrators read the letters.";
+    let detail = "In a rehearsal only administrators read the emails.";
     Err(Problem::new(StatusCode::FORBIDDEN, "administrators-only", "Only administrators", detail).into())
 }
 
@@ -326,7 +326,7 @@ mod tests {
     use super::*;
     use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
     use crate::kernel::{EmailAddress, ManualClock, Timestamp};
-    use crate::platform::mail::{Attachment, Carrier, Email, Mail};
+    use crate::platform::mail::{Attachment, Email, Mail, Transport};
     use crate::platform::store::StoreError;
     use crate::platform::store::testing::TestStore;
 
@@ -343,12 +343,12 @@ mod tests {
             Self { outbox: Arc::new(Outbox::new(store.clone(), clock.clone())), clock, _store: store }
         }
 
-        /// Carries a letter, a second after the one before.
-        async fn carry(&self, id: &str, to: &str) {
+        /// Sends an email, a second after the one before.
+        async fn send(&self, id: &str, to: &str) {
             self.clock.advance(std::time::Duration::from_secs(1));
             let to = EmailAddress::parse(to).unwrap();
             let mail = Mail::new(id.into(), "hello", &to, [], self.clock_now());
-            let letter = Email {
+            let email = Email {
                 subject: format!("Hello <{id}>"),
                 text: "Hello,\nthis is <text>.".into(),
                 html: "<html><head><title>x</title></head><body><script>1</script></body></html>".into(),
@@ -358,7 +358,7 @@ mod tests {
                     bytes: vec![0, 159, 146, 150],
                 }],
             };
-            self.outbox.carry(&mail, &letter).await.unwrap();
+            self.outbox.send(&mail, &email).await.unwrap();
         }
 
         fn clock_now(&self) -> Timestamp {
@@ -384,31 +384,31 @@ mod tests {
     }
 
     fn ids(page: &Value) -> Vec<&str> {
-        page["items"].as_array().unwrap().iter().map(|letter| letter["id"].as_str().unwrap()).collect()
+        page["items"].as_array().unwrap().iter().map(|email| email["id"].as_str().unwrap()).collect()
     }
 
     #[tokio::test]
     async fn an_empty_outbox_says_what_to_do() {
         let desk = Desk::new().await;
         insta::assert_snapshot!("empty.html", desk.text("/outbox").await);
-        assert!(desk.text("/outbox?to=x@example.org").await.contains("No letters to x@example.org yet"));
+        assert!(desk.text("/outbox?to=x@example.org").await.contains("No emails to x@example.org yet"));
         assert!(ids(&desk.json("/outbox.json").await).is_empty());
     }
 
     #[tokio::test]
-    async fn the_list_and_a_letter_can_be_read() {
+    async fn the_list_and_an_email_can_be_read() {
         let desk = Desk::new().await;
-        desk.carry("welcome:1", "ana@example.org").await;
+        desk.send("welcome:1", "ana@example.org").await;
         insta::assert_snapshot!("list.html", desk.text("/outbox").await);
-        insta::assert_snapshot!("letter.html", desk.text("/outbox/welcome:1").await);
+        insta::assert_snapshot!("email.html", desk.text("/outbox/welcome:1").await);
     }
 
     #[tokio::test]
-    async fn a_letter_carried_twice_is_there_once_as_it_first_was() {
+    async fn an_email_carried_twice_is_there_once_as_it_first_was() {
         let desk = Desk::new().await;
-        desk.carry("a", "ana@example.org").await;
+        desk.send("a", "ana@example.org").await;
         let first = desk.json("/outbox.json").await;
-        desk.carry("a", "ana@example.org").await;
+        desk.send("a", "ana@example.org").await;
         assert_eq!(desk.json("/outbox.json").await, first);
     }
 
@@ -416,7 +416,7 @@ mod tests {
     async fn scripts_read_page_by_page_and_by_recipient() {
         let desk = Desk::new().await;
         for (id, to) in [("a", "Ana@example.org"), ("b", "bo@example.org"), ("c", "ana@EXAMPLE.org")] {
-            desk.carry(id, to).await;
+            desk.send(id, to).await;
         }
         let first = desk.json("/outbox.json?limit=2").await;
         assert_eq!(ids(&first), ["c", "b"]);
@@ -431,9 +431,9 @@ mod tests {
     #[tokio::test]
     async fn files_can_be_fetched_at_the_address_given() {
         let desk = Desk::new().await;
-        desk.carry("ticket:é/1", "ana@example.org").await;
-        let letters = desk.json("/outbox.json").await;
-        let file = &letters["items"][0]["attachments"][0];
+        desk.send("ticket:é/1", "ana@example.org").await;
+        let emails = desk.json("/outbox.json").await;
+        let file = &emails["items"][0]["attachments"][0];
         assert_eq!((&file["name"], &file["type"]), (&"ticket.pdf".into(), &"application/pdf".into()));
         let answer = desk.get(file["address"].as_str().unwrap()).await;
         answer.assert_status_is_ok();
@@ -443,18 +443,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_in_a_letter_runs() {
+    async fn nothing_in_an_email_runs() {
         let desk = Desk::new().await;
-        desk.carry("a", "ana@example.org").await;
+        desk.send("a", "ana@example.org").await;
         let answer = desk.get("/outbox/a/html").await;
-        answer.assert_header("content-security-policy", LETTER_POLICY);
-        assert!(!LETTER_POLICY.contains("allow-scripts") && !LETTER_POLICY.contains("allow-same-origin"));
+        answer.assert_header("content-security-policy", EMAIL_POLICY);
+        assert!(!EMAIL_POLICY.contains("allow-scripts") && !EMAIL_POLICY.contains("allow-same-origin"));
     }
 
     #[tokio::test]
     async fn what_is_not_there_is_a_page_and_a_bad_place_a_refusal() {
         let desk = Desk::new().await;
-        desk.carry("a", "ana@example.org").await;
+        desk.send("a", "ana@example.org").await;
         for path in ["/outbox/b", "/outbox/b/html", "/outbox/a/attachments/1"] {
             let answer = desk.get(path).await;
             answer.assert_status(StatusCode::NOT_FOUND);
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_a_rehearsal_only_administrators_read_letters() {
+    async fn in_a_rehearsal_only_administrators_read_emails() {
         let desk = Desk::new().await;
         let frame = Arc::new(PageLayout::sample());
         let route = routes(Route::new(), frame, desk.outbox.clone(), Access::Administrators);

@@ -1,4 +1,4 @@
-//! Keeps letters and finds them again.
+//! Keeps emails and finds them again.
 
 use std::sync::Arc;
 
@@ -6,34 +6,34 @@ use async_trait::async_trait;
 
 use super::model::{Cursor, KeptFile, StoredEmail};
 use crate::kernel::{Clock, EmailAddress, text};
-use crate::platform::mail::{Carrier, CarryError, Email, Mail};
+use crate::platform::mail::{Email, Mail, SendError, Transport};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
-/// The letters that were carried here.
+/// The emails that were sent here.
 pub struct Outbox {
     store: Store,
     clock: Arc<dyn Clock>,
 }
 
-/// Some letters, the newest first.
+/// Some emails, the newest first.
 pub struct EmailPage {
     /// As many as were asked for, or all that are left.
-    pub letters: Vec<StoredEmail>,
+    pub emails: Vec<StoredEmail>,
     /// Where the older ones begin, if there are any.
     pub next: Option<Cursor>,
 }
 
 impl Outbox {
-    /// Keeps letters in `store`.
+    /// Keeps emails in `store`.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock }
     }
 
-    /// Up to `limit` letters, the newest first: to the address `to` if it is given, from `after` on.
+    /// Up to `limit` emails, the newest first: to the address `to` if it is given, from `after` on.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn letters(
+    pub async fn emails(
         &self,
         to: Option<&str>,
         after: Option<&Cursor>,
@@ -44,27 +44,27 @@ impl Outbox {
         if let Some(cursor) = after {
             query = query.after(vec![cursor.written_at.into(), cursor.id.as_str().into()]);
         }
-        let mut letters: Vec<StoredEmail> = self.store.find(query).await?;
-        let more = letters.len() > limit as usize;
-        letters.truncate(limit as usize);
-        let next = letters.last().filter(|_| more).map(Cursor::after);
-        Ok(EmailPage { letters, next })
+        let mut emails: Vec<StoredEmail> = self.store.find(query).await?;
+        let more = emails.len() > limit as usize;
+        emails.truncate(limit as usize);
+        let next = emails.last().filter(|_| more).map(Cursor::after);
+        Ok(EmailPage { emails, next })
     }
 
-    /// One letter.
+    /// One email.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn letter(&self, id: &str) -> Result<Option<StoredEmail>, StoreError> {
+    pub async fn email(&self, id: &str) -> Result<Option<StoredEmail>, StoreError> {
         self.store.get(id).await
     }
 
-    /// The file with the number `n` (from 0) of a letter.
+    /// The file with the number `n` (from 0) of an email.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn file(&self, letter: &str, n: usize) -> Result<Option<KeptFile>, StoreError> {
-        self.store.get(&KeptFile::id_of(letter, n)).await
+    pub async fn file(&self, email: &str, n: usize) -> Result<Option<KeptFile>, StoreError> {
+        self.store.get(&KeptFile::id_of(email, n)).await
     }
 }
 
@@ -74,10 +74,10 @@ fn key(to: &str) -> String {
 }
 
 #[async_trait]
-impl Carrier for Outbox {
-    /// Writes the letter down; one that is there already stays as it is.
-    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
-        let (kept, files) = StoredEmail::of(mail, letter, self.clock.now());
+impl Transport for Outbox {
+    /// Writes the email down; one that is there already stays as it is.
+    async fn send(&self, mail: &Mail, email: &Email) -> Result<(), SendError> {
+        let (kept, files) = StoredEmail::of(mail, email, self.clock.now());
         let written: Result<(), StoreError> = self
             .store
             .transact(async |tx| {
@@ -90,10 +90,10 @@ impl Carrier for Outbox {
                 tx.insert(&kept).await
             })
             .await;
-        written.map_err(|error| CarryError::Temporary(error.to_string()))
+        written.map_err(|error| SendError::Temporary(error.to_string()))
     }
 
-    fn repeats_safely(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         true
     }
 }
@@ -121,17 +121,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_dies_before_it_settles_leaves_one_letter_sent_once() {
+    async fn a_process_that_dies_before_it_settles_leaves_one_email_sent_once() {
         let store = TestStore::with(&[mail::schemas(), crate::features::outbox::schemas()].concat()).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let outbox = Arc::new(Outbox::new(store.clone(), clock.clone()));
         let to = EmailAddress::parse("ana@example.org").unwrap();
         let mut mail = Mail::new("hello:1".into(), "hello", &to, [], clock.now());
 
-        mail.take_up();
+        mail.start_sending();
         store.insert(&mail).await.unwrap();
-        let letter = Hello.render(&mail).await.unwrap();
-        outbox.carry(&mail, &letter).await.unwrap();
+        let email = Hello.render(&mail).await.unwrap();
+        outbox.send(&mail, &email).await.unwrap();
 
         let templates = Templates::new(vec![Arc::new(Hello)]).unwrap();
         let mailer = Mailer::new(store.clone(), clock, templates, outbox.clone());
@@ -140,6 +140,6 @@ mod tests {
 
         let mail: Mail = store.get("hello:1").await.unwrap().unwrap();
         assert_eq!(mail.state, MailState::Sent);
-        assert_eq!(outbox.letters(None, None, 10).await.unwrap().letters.len(), 1);
+        assert_eq!(outbox.emails(None, None, 10).await.unwrap().emails.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Letters of registration. The ticket's is `features::tickets`' to render.
+//! Emails of registration. The ticket's is `features::tickets`' to render.
 
 use std::sync::Arc;
 
@@ -12,34 +12,34 @@ use crate::features::payments::{Order, OrderState};
 use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
 use crate::platform::store::Store;
 
-/// The letter with the ticket: `ticket:<order>`, about `account` and `order`.
+/// The email with the ticket: `ticket:<order>`, about `account` and `order`.
 pub const TICKET: &str = "ticket";
 
-/// The letter after a checkout that ended unpaid: `checkout-expired:<session>`, about `account` and `order`.
+/// The email after a checkout that ended unpaid: `checkout-expired:<session>`, about `account` and `order`.
 pub const CHECKOUT_EXPIRED: &str = "checkout-expired";
 
-/// The letters that this feature renders.
+/// The emails that this feature renders.
 pub fn templates(store: &Store, config: &Config) -> Vec<Arc<dyn Template>> {
-    let (frame, pages) = (EmailLayout::new(config), config.pages_url().clone());
-    vec![Arc::new(CheckoutExpired { store: store.clone(), frame, pages })]
+    let (layout, pages) = (EmailLayout::new(config), config.pages_url().clone());
+    vec![Arc::new(CheckoutExpired { store: store.clone(), layout, pages })]
 }
 
 struct CheckoutExpired {
     store: Store,
-    frame: EmailLayout,
+    layout: EmailLayout,
     pages: Url,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/registration/templates/checkout-expired.subject.txt")]
 struct Subject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/registration/templates/checkout-expired.body.txt")]
 struct Text<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     name: &'a str,
     group: &'a str,
     product: &'a str,
@@ -50,7 +50,7 @@ struct Text<'a> {
 #[derive(askama::Template)]
 #[template(path = "features/registration/templates/checkout-expired.body.html")]
 struct Html<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     name: &'a str,
     group: &'a str,
     product: &'a str,
@@ -59,15 +59,15 @@ struct Html<'a> {
 }
 
 impl CheckoutExpired {
-    fn letter(&self, name: &str, group: &str, order: &Order) -> Result<Email, RenderError> {
+    fn email(&self, name: &str, group: &str, order: &Order) -> Result<Email, RenderError> {
         let mut link = self.pages.clone();
         link.set_path("/checkout/back");
         link.query_pairs_mut().append_pair("order", &order.id);
-        let (frame, product, price, link) =
-            (&self.frame, order.product_name.as_str(), order.price.to_string(), link.as_str());
-        let text = Text { frame, name, group, product, price: &price, link };
-        let html = Html { frame, name, group, product, price: &price, link };
-        frame.letter(&Subject { frame }, &text, &html)
+        let (layout, product, price, link) =
+            (&self.layout, order.product_name.as_str(), order.price.to_string(), link.as_str());
+        let text = Text { layout, name, group, product, price: &price, link };
+        let html = Html { layout, name, group, product, price: &price, link };
+        layout.render(&Subject { layout }, &text, &html)
     }
 }
 
@@ -79,15 +79,15 @@ impl Template for CheckoutExpired {
 
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         let order: Order =
-            self.store.get(mail.about("order")?).await?.ok_or(RenderError::Moot("no order"))?;
+            self.store.get(mail.about("order")?).await?.ok_or(RenderError::Obsolete("no order"))?;
         if order.state != OrderState::Expired {
-            return Err(RenderError::Moot("the order has moved on"));
+            return Err(RenderError::Obsolete("the order has moved on"));
         }
         let id = mail.about("account")?;
-        let account: Account = self.store.get(id).await?.ok_or(RenderError::Moot("no account"))?;
+        let account: Account = self.store.get(id).await?.ok_or(RenderError::Obsolete("no account"))?;
         let registration = self.store.get::<Registration>(id).await?;
-        let registration = registration.ok_or(RenderError::Moot("no registration"))?;
-        self.letter(account.greeting(), &registration.group, &order)
+        let registration = registration.ok_or(RenderError::Obsolete("no registration"))?;
+        self.email(account.greeting(), &registration.group, &order)
     }
 }
 
@@ -101,18 +101,18 @@ mod tests {
     use crate::platform::store::testing::TestStore;
 
     #[tokio::test]
-    async fn the_letter_on_an_ended_checkout_is_reviewed() {
+    async fn the_email_on_an_ended_checkout_is_reviewed() {
         let store = TestStore::with(&[]).await;
         let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let (frame, pages) = (EmailLayout::new(&config), config.pages_url().clone());
+        let (layout, pages) = (EmailLayout::new(&config), config.pages_url().clone());
         let product = config.event.product(Product::ORIENTATION).unwrap();
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open("order-1".into(), "account-1", product, email, Timestamp::from_millis(0));
-        let letter = CheckoutExpired { store: store.clone(), frame, pages }
-            .letter("Ana <b>", "Alpha", &order)
+        let email = CheckoutExpired { store: store.clone(), layout, pages }
+            .email("Ana <b>", "Alpha", &order)
             .unwrap();
-        insta::assert_snapshot!("checkout-expired.subject", letter.subject);
-        insta::assert_snapshot!("checkout-expired.txt", letter.text);
-        insta::assert_snapshot!("checkout-expired.html", letter.html);
+        insta::assert_snapshot!("checkout-expired.subject", email.subject);
+        insta::assert_snapshot!("checkout-expired.txt", email.text);
+        insta::assert_snapshot!("checkout-expired.html", email.html);
     }
 }

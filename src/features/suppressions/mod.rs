@@ -1,7 +1,7 @@
-//! Addresses that get no letters any more.
+//! Addresses that get no emails any more.
 //!
-//! SES tells by SNS what became of letters. A letter that came back for good, or that its owner called spam, puts the
-//! address on the list: the mailer keeps further letters to it back (`platform::mail`). What is only delayed does not.
+//! SES tells by SNS what became of emails. An email that came back for good, or that its owner called spam, puts the
+//! address on the list: the mailer keeps further emails to it back (`platform::mail`). What is only delayed does not.
 //! A message counts if it is signed as SNS signs, about a topic that the operator lists (`platform::mail::sns`), and
 //! each counts once: its id is kept for as long as it could be believed again. Administrators see the list, and lift
 //! what is on it when the owner of an address says that it works again.

@@ -1,4 +1,4 @@
-//! What SES tells of letters, and which of it ends the letters to an address.
+//! What SES tells of emails, and which of it ends the emails to an address.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ impl Document for SnsNotification {
     }
 }
 
-/// What SES says of a letter: in the words of notifications of an identity, or of events of a configuration set.
+/// What SES says of an email: in the words of notifications of an identity, or of events of a configuration set.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct SesEvent {
@@ -52,7 +52,7 @@ struct Recipient {
     email_address: String,
 }
 
-/// Whom letters no longer go to.
+/// Whom emails no longer go to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub cause: SuppressionCause,
@@ -66,7 +66,7 @@ impl SesEvent {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// `None` if letters go on: what is delayed, delivered, opened, or not to be told from it.
+    /// `None` if emails go on: what is delayed, delivered, opened, or not to be told from it.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         match self.notification_type.as_str() {
             "Bounce" if self.bounce.bounce_type == "Permanent" => {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_back_for_good_ends_the_letters_and_what_may_arrive_yet_does_not() {
+    fn what_came_back_for_good_ends_the_emails_and_what_may_arrive_yet_does_not() {
         let ana = vec!["ana@example.org".to_owned()];
         assert_eq!(
             told(&bounce("Permanent", &["ana@example.org"])),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_ends_the_letters_unless_it_is_taken_back() {
+    fn a_complaint_ends_the_emails_unless_it_is_taken_back() {
         let complaint = |kind: Value| {
             let to = json!([{ "emailAddress": "ana@example.org" }]);
             let complaint = json!({ "complaintFeedbackType": kind, "complainedRecipients": to });

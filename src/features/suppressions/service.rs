@@ -19,7 +19,7 @@ const TRIES: u32 = 5;
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// Letters don't leave by SES.
+    /// Emails don't leave by SES.
     #[error("nobody here expects messages of SNS")]
     NotConfigured,
     #[error(transparent)]
@@ -49,12 +49,12 @@ pub enum LiftError {
     Store(#[from] StoreError),
 }
 
-/// The list of addresses that get no letters.
+/// The list of addresses that get no emails.
 pub struct Suppressions {
     store: Store,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    /// `None` where letters don't leave by SES.
+    /// `None` where emails don't leave by SES.
     sns: Option<Sns>,
 }
 
@@ -63,7 +63,7 @@ impl Suppressions {
         Self { store, clock, ids, sns }
     }
 
-    /// Takes in a message of SNS, as it came. One that has come before, or is about nothing that ends letters, changes
+    /// Takes in a message of SNS, as it came. One that has come before, or is about nothing that ends emails, changes
     /// nothing.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Suppressions {
             MessageKind::Notification => self.act_on(&message, now).await?,
             MessageKind::Subscription => self.confirm(sns, &message, now).await?,
             MessageKind::Unsubscription => {
-                tracing::warn!(topic = message.topic, "SNS will tell nothing more of letters that come back");
+                tracing::warn!(topic = message.topic, "SNS will tell nothing more of emails that come back");
             }
         }
         Ok(())
@@ -99,7 +99,7 @@ impl Suppressions {
                 message = message.id,
                 ?cause,
                 addresses = addresses.len(),
-                "SES tells of a letter"
+                "SES tells of an email"
             );
         }
         self.act(message, verdict, now).await
@@ -149,7 +149,7 @@ impl Suppressions {
         Ok((entries, more))
     }
 
-    /// Letters go to the address of this entry again, from the next on.
+    /// Emails go to the address of this entry again, from the next on.
     ///
     /// # Errors
     /// [`LiftError`] if there is no such entry.
@@ -158,7 +158,7 @@ impl Suppressions {
         if !gone {
             return Err(LiftError::NotFound);
         }
-        tracing::info!(entry = id, by, "letters go to an address again");
+        tracing::info!(entry = id, by, "emails go to an address again");
         Ok(())
     }
 

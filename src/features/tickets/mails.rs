@@ -1,4 +1,4 @@
-//! The letter *registration complete*, with the ticket.
+//! The email *registration complete*, with the ticket.
 
 use std::sync::Arc;
 
@@ -8,33 +8,33 @@ use super::model::{Line, Ticket};
 use super::service::{PrintError, TicketError, Tickets};
 use crate::platform::mail::{Attachment, Email, EmailLayout, Mail, RenderError, Template};
 
-/// Renders the letter `ticket`. `about`: `account`, and `order` for those who look for the letter of an order.
+/// Renders the email `ticket`. `about`: `account`, and `order` for those who look for the email of an order.
 pub struct TicketEmail {
     tickets: Arc<Tickets>,
-    frame: EmailLayout,
+    layout: EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/tickets/templates/ticket.subject.txt")]
 struct Subject<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/tickets/templates/ticket.body.txt")]
 struct Text<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     facts: &'a Facts,
 }
 
 #[derive(askama::Template)]
 #[template(path = "features/tickets/templates/ticket.body.html")]
 struct Html<'a> {
-    frame: &'a EmailLayout,
+    layout: &'a EmailLayout,
     facts: &'a Facts,
 }
 
-/// What the letter says.
+/// What the email says.
 struct Facts {
     name: String,
     group: String,
@@ -47,15 +47,15 @@ struct Facts {
 }
 
 impl TicketEmail {
-    pub fn new(tickets: Arc<Tickets>, frame: EmailLayout) -> Self {
-        Self { tickets, frame }
+    pub fn new(tickets: Arc<Tickets>, layout: EmailLayout) -> Self {
+        Self { tickets, layout }
     }
 
     fn write(&self, facts: &Facts, pdf: Vec<u8>) -> Result<Email, RenderError> {
-        let frame = &self.frame;
-        let letter = frame.letter(&Subject { frame }, &Text { frame, facts }, &Html { frame, facts })?;
+        let layout = &self.layout;
+        let email = layout.render(&Subject { layout }, &Text { layout, facts }, &Html { layout, facts })?;
         let (name, content_type) = ("ticket.pdf".into(), "application/pdf".into());
-        Ok(letter.attach(Attachment { name, content_type, bytes: pdf }))
+        Ok(email.attach(Attachment { name, content_type, bytes: pdf }))
     }
 }
 
@@ -104,7 +104,7 @@ impl From<PrintError> for RenderError {
 impl From<TicketError> for RenderError {
     fn from(error: TicketError) -> Self {
         match error {
-            TicketError::NotRegistered => Self::Moot("no longer registered"),
+            TicketError::NotRegistered => Self::Obsolete("no longer registered"),
             TicketError::Token(error) => Self::Failed(error.to_string()),
             TicketError::Store(error) => error.into(),
         }
@@ -117,7 +117,7 @@ mod tests {
     use crate::kernel::Money;
 
     #[test]
-    fn the_letter_is_reviewed() {
+    fn the_email_is_reviewed() {
         let amount = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
         let facts = Facts {
             name: "Zoë <b>".into(),
@@ -132,7 +132,7 @@ mod tests {
                 "Subway: St. George.".into(),
             ],
         };
-        let frame = &EmailLayout {
+        let layout = &EmailLayout {
             event: "Orientation Week 2027".into(),
             faculty: "Faculty of Applied Science & Engineering".into(),
             contact: "orientation@example.org".into(),
@@ -140,10 +140,10 @@ mod tests {
             rehearsal: false,
         };
         let facts = &facts;
-        let letter =
-            frame.letter(&Subject { frame }, &Text { frame, facts }, &Html { frame, facts }).unwrap();
-        insta::assert_snapshot!("ticket.subject", letter.subject);
-        insta::assert_snapshot!("ticket.txt", letter.text);
-        insta::assert_snapshot!("ticket.html", letter.html);
+        let email =
+            layout.render(&Subject { layout }, &Text { layout, facts }, &Html { layout, facts }).unwrap();
+        insta::assert_snapshot!("ticket.subject", email.subject);
+        insta::assert_snapshot!("ticket.txt", email.text);
+        insta::assert_snapshot!("ticket.html", email.html);
     }
 }

@@ -131,7 +131,7 @@ async fn there_is_no_ticket_until_the_registration_is_paid() {
         refused.assert_content_type("application/problem+json");
         world.get(path, "x").await.assert_status(StatusCode::UNAUTHORIZED);
     }
-    assert!(matches!(world.letter().await, Err(RenderError::Moot(_))));
+    assert!(matches!(world.letter().await, Err(RenderError::Obsolete(_))));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A letter to one recipient, as it is kept, and the rules of its states.
+//! An email to one recipient, as it is kept, and the rules of its states.
 
 use std::collections::BTreeMap;
 
@@ -9,40 +9,40 @@ use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::jobs::{Job, Payload};
 use crate::platform::store::{Document, Index, StoreError, Tx};
 
-/// How far a letter has come.
+/// How far an email has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MailState {
     /// Waits for its job.
     Queued,
-    /// Is being rendered and carried, or was when the process died.
+    /// Is being rendered and sent, or was when the process died.
     Sending,
     /// Has gone once.
     Sent,
     /// Has gone, and may have gone before.
     SentPossiblyTwice,
-    /// The carrier will never take it: see [`Mail::reason`].
+    /// The transport will never take it: see [`Mail::reason`].
     Failed,
     /// What it was about is gone or over: see [`Mail::reason`].
     Suppressed,
 }
 
-/// A letter to one recipient.
+/// An email to one recipient.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mail {
-    /// Deterministic where a letter must go once: `ticket:<order>`.
+    /// Deterministic where an email must go once: `ticket:<order>`.
     pub id: String,
     /// Which [`Template`](super::Template) renders it.
     pub template: String,
     /// Its recipient.
     pub to: EmailAddress,
-    /// Ids of what the letter is about.
+    /// Ids of what the email is about.
     pub about: BTreeMap<String, String>,
     /// How far it has come.
     pub state: MailState,
-    /// A run ended without a word between taking the letter up and settling it, or the carrier could not say whether
-    /// the letter has gone.
+    /// A run ended without a word between taking the email up and settling it, or the transport could not say whether
+    /// the email has gone.
     #[serde(default)]
     pub interrupted: bool,
     /// Why it failed or was suppressed; never shows the address.
@@ -63,23 +63,23 @@ impl Document for Mail {
     }
 }
 
-/// What became of a letter that was taken up.
+/// What became of an email that was taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The carrier has it.
-    Carried,
+    /// The transport has it.
+    Sent,
     /// It has not gone, and may go later.
-    NotYet,
+    Deferred,
     /// It may have gone; it goes again, so that nobody is left out.
     Uncertain,
     /// It will never go.
-    Refused(String),
+    Failed(String),
     /// There is nothing to send any more.
-    Moot(&'static str),
+    Obsolete(&'static str),
 }
 
 impl Mail {
-    /// A queued letter. `about`: names and ids of the documents that its template reads.
+    /// A queued email. `about`: names and ids of the documents that its template reads.
     pub fn new(
         id: String,
         template: &'static str,
@@ -100,17 +100,17 @@ impl Mail {
         }
     }
 
-    /// The id under this name in what the letter is about.
+    /// The id under this name in what the email is about.
     ///
     /// # Errors
     /// [`RenderError::Failed`] if there is none.
     pub fn about(&self, name: &str) -> Result<&str, RenderError> {
         let id = self.about.get(name).map(String::as_str);
-        id.ok_or_else(|| RenderError::Failed(format!("the letter names no {name}")))
+        id.ok_or_else(|| RenderError::Failed(format!("the email names no {name}")))
     }
 
-    /// Begins a run: `false` if the letter has come to its end already.
-    pub fn take_up(&mut self) -> bool {
+    /// Begins a run: `false` if the email has come to its end already.
+    pub fn start_sending(&mut self) -> bool {
         match self.state {
             MailState::Queued => self.state = MailState::Sending,
             MailState::Sending => self.interrupted = true,
@@ -121,26 +121,26 @@ impl Mail {
         true
     }
 
-    /// Ends a run. `repeats_safely`: the carrier takes the same letter twice without sending two. A letter that
+    /// Ends a run. `is_idempotent`: the transport takes the same email twice without sending two. An email that
     /// another run has brought to its end stays as it is; one that another run has put back has its end by this one,
     /// since no job may be left to take it up.
-    pub fn settle(&mut self, outcome: Outcome, repeats_safely: bool, now: Timestamp) {
+    pub fn finish_sending(&mut self, outcome: Outcome, is_idempotent: bool, now: Timestamp) {
         if !matches!(self.state, MailState::Queued | MailState::Sending) {
             return;
         }
         self.state = match outcome {
-            Outcome::Carried if self.interrupted && !repeats_safely => MailState::SentPossiblyTwice,
-            Outcome::Carried => MailState::Sent,
-            Outcome::NotYet | Outcome::Uncertain => MailState::Queued,
-            Outcome::Refused(_) => MailState::Failed,
-            Outcome::Moot(_) => MailState::Suppressed,
+            Outcome::Sent if self.interrupted && !is_idempotent => MailState::SentPossiblyTwice,
+            Outcome::Sent => MailState::Sent,
+            Outcome::Deferred | Outcome::Uncertain => MailState::Queued,
+            Outcome::Failed(_) => MailState::Failed,
+            Outcome::Obsolete(_) => MailState::Suppressed,
         };
         match outcome {
-            Outcome::Carried => self.sent_at = Some(now),
-            Outcome::NotYet => {}
+            Outcome::Sent => self.sent_at = Some(now),
+            Outcome::Deferred => {}
             Outcome::Uncertain => self.interrupted = true,
-            Outcome::Refused(reason) => self.reason = Some(reason),
-            Outcome::Moot(reason) => self.reason = Some(reason.into()),
+            Outcome::Failed(reason) => self.reason = Some(reason),
+            Outcome::Obsolete(reason) => self.reason = Some(reason.into()),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Payload for SendMail {
 }
 
 impl Tx {
-    /// Records the letter and the job that sends it (whose id is `mail:<id>`). A letter that is there already goes
+    /// Records the email and the job that sends it (whose id is `mail:<id>`). An email that is there already goes
     /// no second time.
     pub async fn post(&self, mail: &Mail) -> Result<(), StoreError> {
         if self.get::<Mail>(&mail.id).await?.is_some() {
@@ -183,76 +183,76 @@ mod tests {
         let to = EmailAddress::parse("ana@example.org").unwrap();
         let mut mail = Mail::new("welcome:1".into(), "welcome", &to, [("account", "1".into())], NOW());
         for _ in 0..times {
-            assert!(mail.take_up());
+            assert!(mail.start_sending());
         }
         mail
     }
 
-    fn settled(mut mail: Mail, outcome: Outcome, repeats_safely: bool) -> Mail {
-        mail.settle(outcome, repeats_safely, NOW());
+    fn settled(mut mail: Mail, outcome: Outcome, is_idempotent: bool) -> Mail {
+        mail.finish_sending(outcome, is_idempotent, NOW());
         mail
     }
 
     #[test]
-    fn a_letter_that_is_carried_is_sent() {
-        let mail = settled(taken_up(1), Outcome::Carried, false);
+    fn an_email_that_is_carried_is_sent() {
+        let mail = settled(taken_up(1), Outcome::Sent, false);
         assert_eq!((mail.state, mail.sent_at), (MailState::Sent, Some(NOW())));
     }
 
     #[test]
-    fn a_letter_whose_run_died_may_have_gone_twice_unless_the_carrier_repeats_safely() {
-        assert_eq!(settled(taken_up(2), Outcome::Carried, false).state, MailState::SentPossiblyTwice);
-        assert_eq!(settled(taken_up(2), Outcome::Carried, true).state, MailState::Sent);
+    fn an_email_whose_run_died_may_have_gone_twice_unless_the_transport_is_idempotent() {
+        assert_eq!(settled(taken_up(2), Outcome::Sent, false).state, MailState::SentPossiblyTwice);
+        assert_eq!(settled(taken_up(2), Outcome::Sent, true).state, MailState::Sent);
     }
 
     #[test]
-    fn a_letter_that_has_surely_not_gone_is_not_marked_at_the_next_run() {
-        let mut mail = settled(taken_up(1), Outcome::NotYet, false);
-        assert!(mail.take_up());
-        assert_eq!(settled(mail, Outcome::Carried, false).state, MailState::Sent);
+    fn an_email_that_has_surely_not_gone_is_not_marked_at_the_next_run() {
+        let mut mail = settled(taken_up(1), Outcome::Deferred, false);
+        assert!(mail.start_sending());
+        assert_eq!(settled(mail, Outcome::Sent, false).state, MailState::Sent);
     }
 
     #[test]
-    fn a_letter_of_which_the_carrier_can_not_say_whether_it_has_gone_is_marked_when_it_goes() {
+    fn an_email_of_which_the_transport_can_not_say_whether_it_has_gone_is_marked_when_it_goes() {
         let mut mail = settled(taken_up(1), Outcome::Uncertain, false);
         assert_eq!((mail.state, mail.sent_at), (MailState::Queued, None));
-        assert!(mail.take_up());
-        assert_eq!(settled(mail.clone(), Outcome::Carried, true).state, MailState::Sent);
-        assert_eq!(settled(mail, Outcome::Carried, false).state, MailState::SentPossiblyTwice);
+        assert!(mail.start_sending());
+        assert_eq!(settled(mail.clone(), Outcome::Sent, true).state, MailState::Sent);
+        assert_eq!(settled(mail, Outcome::Sent, false).state, MailState::SentPossiblyTwice);
     }
 
     #[test]
     fn a_doubt_is_not_forgotten_by_a_run_that_does_not_send() {
-        let mut mail = settled(taken_up(2), Outcome::NotYet, false);
-        assert!(mail.take_up());
-        assert_eq!(settled(mail, Outcome::Carried, false).state, MailState::SentPossiblyTwice);
+        let mut mail = settled(taken_up(2), Outcome::Deferred, false);
+        assert!(mail.start_sending());
+        assert_eq!(settled(mail, Outcome::Sent, false).state, MailState::SentPossiblyTwice);
     }
 
     #[test]
-    fn a_run_that_was_given_up_for_dead_and_puts_the_letter_back_leaves_its_end_to_the_other_run() {
+    fn a_run_that_was_given_up_for_dead_and_puts_the_email_back_leaves_its_end_to_the_other_run() {
         for (outcome, end) in [
-            (Outcome::Carried, MailState::SentPossiblyTwice),
-            (Outcome::Refused("no such mailbox".into()), MailState::Failed),
-            (Outcome::Moot("over"), MailState::Suppressed),
+            (Outcome::Sent, MailState::SentPossiblyTwice),
+            (Outcome::Failed("no such mailbox".into()), MailState::Failed),
+            (Outcome::Obsolete("over"), MailState::Suppressed),
         ] {
-            for back in [Outcome::NotYet, Outcome::Uncertain] {
+            for back in [Outcome::Deferred, Outcome::Uncertain] {
                 let mut put_back = settled(taken_up(2), back, false);
                 assert_eq!(put_back.state, MailState::Queued);
                 put_back = settled(put_back, outcome.clone(), false);
                 assert_eq!(put_back.state, end);
-                assert!(!put_back.take_up());
+                assert!(!put_back.start_sending());
             }
         }
     }
 
     #[test]
     fn an_end_is_an_end() {
-        let ends = [Outcome::Carried, Outcome::Refused("no such mailbox".into()), Outcome::Moot("over")];
+        let ends = [Outcome::Sent, Outcome::Failed("no such mailbox".into()), Outcome::Obsolete("over")];
         for end in ends {
             let mut mail = settled(taken_up(1), end, false);
             let state = mail.state;
-            assert!(!mail.take_up());
-            assert_eq!(settled(mail, Outcome::Carried, false).state, state);
+            assert!(!mail.start_sending());
+            assert_eq!(settled(mail, Outcome::Sent, false).state, state);
         }
     }
 

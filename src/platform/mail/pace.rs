@@ -1,15 +1,15 @@
-//! When the next letter may leave: slots in time, which all processes claim through the store.
+//! When the next email may leave: slots in time, which all processes claim through the store.
 //!
-//! One document holds when the next free slot is. Who has letters to send claims the slots of the next tenth of a
-//! second in one transaction, waits for each outside of it, and lets a letter go at its slot or not at all: a slot
+//! One document holds when the next free slot is. Who has emails to send claims the slots of the next tenth of a
+//! second in one transaction, waits for each outside of it, and lets an email go at its slot or not at all: a slot
 //! that is missed is lost, never caught up, and so is one whose process dies. Slots are spaced evenly and a little
-//! further apart than the rate says, so that letters which are held up on their way for as long as [`LATE`] and a
+//! further apart than the rate says, so that emails which are held up on their way for as long as [`LATE`] and a
 //! bad network take together are never too many in any second at the server.
 //!
 //! Assumed: the clocks of the processes agree within some milliseconds, as those of servers do. Each reckons from its
 //! own clock; where clocks differ by more, the slots that two processes have claimed one after the other overlap by
 //! the difference, so for so long the rate may be that of both. On average it is kept whatever the clocks say, and a
-//! time that is further ahead than any line of letters is long ([`AHEAD`]) is taken for a wrong clock's.
+//! time that is further ahead than any line of emails is long ([`AHEAD`]) is taken for a wrong clock's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use tokio::time::{Instant, sleep_until};
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::store::{Document, Store, StoreError};
 
-/// How much further apart slots are than the rate says: letters of a second may arrive within 900 ms.
+/// How much further apart slots are than the rate says: emails of a second may arrive within 900 ms.
 const SLACK: f64 = 1.1;
 /// Slots are claimed for so long at once; one if they are further apart.
 const BATCH: Duration = Duration::from_millis(100);
 /// A slot that is missed by more than this is lost.
 const LATE: Duration = Duration::from_millis(50);
-/// A letter is told of its slot this long before, so that it can be taken up.
+/// An email is told of its slot this long before, so that it can be taken up.
 const EARLY: Duration = Duration::from_millis(100);
-/// Slots are never further ahead than this, or than a hundred letters take.
+/// Slots are never further ahead than this, or than a hundred emails take.
 const AHEAD: Duration = Duration::from_secs(60);
-/// How long nobody sends after the carrier has said that it was too fast.
+/// How long nobody sends after the transport has said that it was too fast.
 const REST: Duration = Duration::from_secs(1);
 /// The longest time that a claim is expected to take.
 const SLOWEST_CLAIM: Duration = Duration::from_secs(5);
 
-/// When the next letter may leave.
+/// When the next email may leave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MailRate {
@@ -56,7 +56,7 @@ impl Document for MailRate {
 }
 
 impl MailRate {
-    /// Of all letters, whoever sends them.
+    /// Of all emails, whoever sends them.
     pub const ID: &'static str = "all";
 
     fn new(now: Timestamp) -> Self {
@@ -80,12 +80,12 @@ impl MailRate {
     }
 }
 
-/// Lets the letters of this process go at their slots.
+/// Lets the emails of this process go at their slots.
 pub(super) struct Pace {
     store: Store,
     clock: Arc<dyn Clock>,
     interval: Duration,
-    /// Letters of this process that want a slot.
+    /// Emails of this process that want a slot.
     waiting: AtomicUsize,
     line: Mutex<Line>,
 }
@@ -97,7 +97,7 @@ struct Line {
     claiming: Duration,
 }
 
-/// The slot of one letter.
+/// The slot of one email.
 pub(super) struct Turn(Instant);
 
 impl Turn {
@@ -109,7 +109,7 @@ impl Turn {
 }
 
 impl Pace {
-    /// At most `per_second` letters a second from all processes on this store.
+    /// At most `per_second` emails a second from all processes on this store.
     pub(super) fn new(store: Store, clock: Arc<dyn Clock>, per_second: f64) -> Self {
         let line = Line { slots: VecDeque::new(), claiming: Duration::ZERO };
         let interval = Duration::from_secs_f64(SLACK / per_second.max(0.001));
@@ -132,7 +132,7 @@ impl Pace {
         }
     }
 
-    /// Claims slots for the letters that wait here, not before the claim is likely to be done.
+    /// Claims slots for the emails that wait here, not before the claim is likely to be done.
     async fn claim(&self, line: &mut Line) -> Result<(), StoreError> {
         let (begun, now) = (Instant::now(), self.clock.now());
         let (count, interval) = (self.count(), self.interval);
@@ -160,7 +160,7 @@ impl Pace {
         u32::try_from(waiting).unwrap_or(u32::MAX).min(of_a_batch as u32).max(1)
     }
 
-    /// The carrier was too fast for its server: everybody rests for a moment, but for the few slots that are claimed.
+    /// The transport was too fast for its server: everybody rests for a moment, but for the few slots that are claimed.
     pub(super) async fn rest(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store
@@ -243,21 +243,21 @@ mod tests {
         }
     }
 
-    /// When letters went that were let go by several processes on one store, as fast as they may.
-    async fn letters(processes: usize, of_each: usize, per_second: f64) -> Vec<Instant> {
+    /// When emails went that were let go by several processes on one store, as fast as they may.
+    async fn emails(processes: usize, of_each: usize, per_second: f64) -> Vec<Instant> {
         let store = TestStore::with(&[schema::<MailRate>()]).await;
-        let mut letters = tokio::task::JoinSet::new();
+        let mut emails = tokio::task::JoinSet::new();
         for _ in 0..processes {
             let pace = Arc::new(Pace::new(store.clone(), Arc::new(SystemClock), per_second));
             for _ in 0..of_each {
                 let pace = pace.clone();
-                letters.spawn(async move {
+                emails.spawn(async move {
                     while !pace.turn().await.unwrap().come().await {}
                     Instant::now()
                 });
             }
         }
-        let mut went = letters.join_all().await;
+        let mut went = emails.join_all().await;
         went.sort();
         went
     }
@@ -270,16 +270,16 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn several_processes_together_stay_below_the_rate_and_come_near_it() {
-        let went = letters(3, 40, 50.0).await;
+        let went = emails(3, 40, 50.0).await;
         let took = went[went.len() - 1] - went[0];
         assert!(most_in_a_second(&went) <= 50, "{}", most_in_a_second(&went));
         assert!(took < Duration::from_secs(6), "{took:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_letter_that_comes_alone_does_not_wait() {
+    async fn an_email_that_comes_alone_does_not_wait() {
         let begun = Instant::now();
-        assert_eq!(letters(1, 1, 0.1).await.len(), 1);
+        assert_eq!(emails(1, 1, 0.1).await.len(), 1);
         assert!(begun.elapsed() < Duration::from_secs(5));
     }
 }

@@ -1,4 +1,4 @@
-//! Whom letters come from, and what their headers say of it.
+//! Whom emails come from, and what their headers say of it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::Mail;
 use crate::config::SenderConfig;
 
-/// Headers that every letter has: a program wrote it, so no program need answer (RFC 3834); and which mail it is, so
+/// Headers that every email has: a program wrote it, so no program need answer (RFC 3834); and which mail it is, so
 /// that one that went twice can be told.
 pub(super) fn headers(mail: &Mail) -> [(&'static str, String); 2] {
     [("Auto-Submitted", "auto-generated".to_owned()), ("X-Mail-Id", ascii(&mail.id))]

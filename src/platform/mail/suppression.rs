@@ -1,21 +1,21 @@
-//! Addresses that get no letters any more.
+//! Addresses that get no emails any more.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::store::{Document, Filter, Index, Query, Store, StoreError};
 
-/// Why an address gets no letters.
+/// Why an address gets no emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SuppressionCause {
-    /// A letter came back for good: there is no such mailbox.
+    /// An email came back for good: there is no such mailbox.
     Bounce,
-    /// Its owner called a letter spam.
+    /// Its owner called an email spam.
     Complaint,
 }
 
-/// An address that gets no letters, whatever they are about, until an administrator lifts this.
+/// An address that gets no emails, whatever they are about, until an administrator lifts this.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suppression {
@@ -41,7 +41,7 @@ impl Suppression {
     /// The index that holds that an address stands here once.
     pub const BY_ADDRESS: &'static str = "suppressions_by_address";
 
-    /// No letters to `address` from `now` on.
+    /// No emails to `address` from `now` on.
     pub fn new(id: String, address: &EmailAddress, cause: SuppressionCause, now: Timestamp) -> Self {
         Self { id, address: address.clone(), address_key: address.key(), cause, created_at: now }
     }
@@ -52,7 +52,7 @@ impl Suppression {
     }
 }
 
-/// Whether letters to `address` are to be kept back.
+/// Whether emails to `address` are to be kept back.
 pub(super) async fn suppressed(store: &Store, address: &EmailAddress) -> Result<bool, StoreError> {
     Ok(!store.find::<Suppression>(Suppression::of(address)).await?.is_empty())
 }

@@ -101,16 +101,15 @@ pub(super) const JOB_RUNS: Described = counter(
 );
 pub(super) const JOB_SECONDS: Described =
     histogram("orientation_job_run_duration_seconds", &["kind"], "How long runs of jobs took.");
-pub(super) const MAILS: Described =
-    gauge("orientation_mails", &["state"], "Letters in the store, by how far they have come.");
-pub(super) const CARRIES: Described = counter(
-    "orientation_mail_carries_total",
+pub(super) const MAILS: Described = gauge("orientation_mails", &["state"], "Emails in the store, by state.");
+pub(super) const SENDS: Described = counter(
+    "orientation_mail_sends_total",
     &["outcome"],
-    "Letters handed to the carrier: `taken`, `temporary` (not reached: comes back), `throttled` (too fast: comes back), \
-     `uncertain` (no answer: comes back, and may go twice) or `permanent` (refused for good).",
+    "Emails handed to the transport, by outcome: `sent`, `temporary` (retried later), `throttled` (too fast: retried \
+     later), `uncertain` (no answer: retried, may arrive twice) or `permanent` (refused for good).",
 );
-pub(super) const CARRY_SECONDS: Described =
-    histogram("orientation_mail_carry_duration_seconds", &[], "How long the carrier took to answer.");
+pub(super) const SEND_SECONDS: Described =
+    histogram("orientation_mail_send_duration_seconds", &[], "How long the transport took to answer.");
 pub(super) const GATEWAY_CALLS: Described = counter(
     "orientation_gateway_calls_total",
     &["method", "outcome"],
@@ -177,8 +176,8 @@ pub const ALL: &[Described] = &[
     JOB_RUNS,
     JOB_SECONDS,
     MAILS,
-    CARRIES,
-    CARRY_SECONDS,
+    SENDS,
+    SEND_SECONDS,
     GATEWAY_CALLS,
     GATEWAY_SECONDS,
     TRANSACTIONS,

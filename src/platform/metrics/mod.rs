@@ -23,7 +23,7 @@ use crate::platform::store::Store;
 pub use described::{ALL, Described, Kind};
 pub use requests::{Connections, CutOff, InFlight, Operations, Requests};
 use stored::Stored;
-pub use work::{Carries, GatewayCalls, JobRuns};
+pub use work::{GatewayCalls, JobRuns, MailSends};
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,7 +37,7 @@ pub struct Metrics {
     /// For the workers.
     pub job_runs: JobRuns,
     /// For what takes letters away.
-    pub carries: Carries,
+    pub mail_sends: MailSends,
     /// For who takes the money.
     pub gateway_calls: GatewayCalls,
     registry: Registry,
@@ -57,7 +57,7 @@ impl Metrics {
             requests: Requests::registered(&registry),
             connections: Connections::registered(&registry),
             job_runs: JobRuns::registered(&registry),
-            carries: Carries::registered(&registry),
+            mail_sends: MailSends::registered(&registry),
             gateway_calls: GatewayCalls::registered(&registry),
             signals_up: described::SIGNALS_UP.gauge(&registry),
             signals,

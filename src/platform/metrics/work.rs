@@ -1,4 +1,4 @@
-//! What is counted behind the requests: runs of jobs, letters carried, calls to the gateway.
+//! What is counted behind the requests: runs of jobs, emails sent, calls to the gateway.
 
 use std::time::Duration;
 
@@ -33,22 +33,22 @@ impl Default for JobRuns {
     }
 }
 
-/// Counts what the carrier of letters answers.
+/// Counts emails handed to the transport, by outcome.
 #[derive(Clone)]
-pub struct Carries {
-    carries: IntCounterVec,
+pub struct MailSends {
+    sends: IntCounterVec,
     seconds: Histogram,
 }
 
-impl Carries {
+impl MailSends {
     pub(super) fn registered(registry: &Registry) -> Self {
-        let (carries, seconds) = (described::CARRIES, described::CARRY_SECONDS);
-        Self { carries: carries.counters(registry), seconds: seconds.histogram(registry) }
+        let (sends, seconds) = (described::SENDS, described::SEND_SECONDS);
+        Self { sends: sends.counters(registry), seconds: seconds.histogram(registry) }
     }
 
-    /// The carrier has answered so, after so long.
+    /// Records the outcome of one email and how long the transport took.
     pub fn note(&self, outcome: &'static str, took: Duration) {
-        self.carries.with_label_values(&[outcome]).inc();
+        self.sends.with_label_values(&[outcome]).inc();
         self.seconds.observe(took.as_secs_f64());
     }
 }

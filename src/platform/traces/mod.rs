@@ -1,7 +1,7 @@
 //! Traces: where the time of a request goes, through the jobs that follow from it, to the gateway and the letters.
 //!
 //! Where a collector is configured ([`Traces::start`]) each request and each run of a job is a span, and so is each
-//! call to the gateway and each letter carried. A job carries the place in the trace that it was enqueued in (W3C's
+//! call to the gateway and each email sent. A job carries the place in the trace that it was enqueued in (W3C's
 //! `traceparent`, in `Job::trace`) and goes on from there, in whichever process. Without a collector these spans are
 //! switched off where they stand, and cost nothing.
 //!
@@ -168,10 +168,10 @@ mod tests {
             answered(&request, "signUp", 202);
             drop(request);
             let job = job("mail.send", 1, parent.as_deref());
-            job.in_scope(|| ended(&call("mail.carry"), "taken", true));
+            job.in_scope(|| ended(&call("mail.transport"), "sent", true));
         });
         let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
-        assert_eq!(names, ["signUp", "mail.carry", "mail.send"]);
+        assert_eq!(names, ["signUp", "mail.transport", "mail.send"]);
         for span in &spans {
             assert_eq!(Some(span.span_context.trace_id().to_string()), trace);
         }

@@ -2,7 +2,7 @@
 //! this module is the whole list of what doesn't, and why.
 //!
 //! - `sandbox`: Stripe shows a checkout page of its own.
-//! - `outbox`: letters that really leave are not shown in the browser.
+//! - `outbox`: emails that really leave are not shown in the browser.
 //! - `traces`: the program itself is run, and it starts on nothing else without servers.
 
 mod outbox;

@@ -21,15 +21,15 @@ async fn the_first_page_leads_to_all_that_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_rehearsal_every_page_says_so_and_letters_are_for_administrators() {
+async fn in_a_rehearsal_every_page_says_so_and_emails_are_for_administrators() {
     let app = TestApp::start_with(|config| config.rehearsal = true).await;
     let (student, leader) = (app.student().await, app.leader().await);
     let (stranger, administrator) = (app.stranger(), app.administrator().await);
     stranger.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
     app.settle().await;
-    let letters = administrator.get("/outbox.json").await.ok(200);
-    let id = letters["items"][0]["id"].as_str().expect("a letter").to_owned();
-    assert!(letters["items"][0]["text"].as_str().expect("a text").contains("REHEARSAL"));
+    let emails = administrator.get("/outbox.json").await.ok(200);
+    let id = emails["items"][0]["id"].as_str().expect("an email").to_owned();
+    assert!(emails["items"][0]["text"].as_str().expect("a text").contains("REHEARSAL"));
     let below = ["/outbox.json", "/outbox", &format!("/outbox/{id}"), &format!("/outbox/{id}/html")];
     for path in below {
         for (visitor, status) in [(&stranger, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {

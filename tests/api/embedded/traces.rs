@@ -199,17 +199,17 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
     let order = way.post("/v1/registration", &form("pangol1n9")).await.ok(201)["order"].clone();
     way.order(&order).await;
     way.press_button(&order, "pay").await;
-    mailbox.letter("ticket").await;
+    mailbox.email("ticket").await;
     let log = program.stop().await;
 
     let told = collector.told();
     told.under(&told.find("register"), "gateway.open");
     for cause in ["signUp", "receiveStripeEvent"] {
-        let letter = told.under(&told.find(cause), "mail.send");
-        told.under(&letter, "mail.carry");
+        let email = told.under(&told.find(cause), "mail.send");
+        told.under(&email, "mail.transport");
     }
     assert_ne!(hex(&told.find("signUp").trace), FOREIGN[3..35], "a stranger's trace is not continued");
-    for (words, of) in [("\"route\":\"register\"", "register"), ("\"message\":\"letter\"", "signUp")] {
+    for (words, of) in [("\"route\":\"register\"", "register"), ("\"message\":\"email\"", "signUp")] {
         let trace = format!("\"trace_id\":\"{}\"", hex(&told.find(of).trace));
         let line = log.lines().find(|line| line.contains(words)).expect("its line in the log");
         assert!(line.contains(&trace), "{line}");
@@ -230,7 +230,7 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
 
 /// On one thread, whose spans go to the collector.
 #[tokio::test]
-async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_letters() {
+async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_emails() {
     let (collector, address) = Collector::start().await;
     let traces = Traces::start(&address.parse().expect("an address")).expect("an address");
     let collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces.layer()));
@@ -247,7 +247,7 @@ async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_letters() {
     // Nobody tells the service of it.
     stripe.pay(checkout["id"].as_str().expect("an id")).expect("it is open");
     app.clock.advance(Duration::from_secs(30 * 60));
-    app.mailbox(ana.email()).letter("ticket").await;
+    app.mailbox(ana.email()).email("ticket").await;
     app.finish().await;
     drop(collected);
     traces.finish().await;
@@ -257,7 +257,7 @@ async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_letters() {
     let asking = told.find("gateway.retrieve");
     let job = told.0.iter().find(|span| span.id == asking.parent).expect("somebody asked");
     assert_eq!(job.name, "payments.reconcile");
-    told.under(&told.under(job, "mail.send"), "mail.carry");
+    told.under(&told.under(job, "mail.send"), "mail.transport");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,7 @@ impl TestApp {
         Visitor::signed_in(&self.url, account, &secret.cookie()).noted_in(&self.seen)
     }
 
-    /// The letters to this address.
+    /// The emails to this address.
     pub fn mailbox(&self, email: &str) -> Mailbox {
         self.parts.mailbox(&self.url, email)
     }

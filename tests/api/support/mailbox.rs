@@ -1,4 +1,4 @@
-//! Letters to one address, read where they were sent.
+//! Emails to one address, read where they were sent.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Visitor;
 use super::app::PATIENCE;
 
-/// Where letters can be read.
+/// Where emails can be read.
 #[derive(Clone)]
 pub enum PostOffice {
     /// The outbox of the service at this address.
@@ -30,8 +30,8 @@ impl Mailbox {
         Self { office, email: email.to_owned(), visitor }
     }
 
-    /// All letters as the outbox shows them, the newest first.
-    pub async fn letters(&self) -> Vec<Value> {
+    /// All emails as the outbox shows them, the newest first.
+    pub async fn emails(&self) -> Vec<Value> {
         match &self.office {
             PostOffice::Outbox(_) => {
                 let to: String = url::form_urlencoded::byte_serialize(self.email.as_bytes()).collect();
@@ -40,9 +40,9 @@ impl Mailbox {
             }
             PostOffice::Ses { from, since, .. } => {
                 let answer = self.visitor.get(&format!("/store?since={since}")).await.ok(200);
-                let to = |letter: &&Value| {
-                    let to = list(&letter["destination"]["to"]);
-                    letter["from"] == **from && to.iter().any(|to| self.is_ours(to))
+                let to = |email: &&Value| {
+                    let to = list(&email["destination"]["to"]);
+                    email["from"] == **from && to.iter().any(|to| self.is_ours(to))
                 };
                 list(&answer["emails"]).iter().rev().filter(to).map(as_in_the_outbox).collect()
             }
@@ -53,29 +53,29 @@ impl Mailbox {
         to.as_str().is_some_and(|to| to.eq_ignore_ascii_case(&self.email))
     }
 
-    /// Waits for a letter whose subject contains this.
-    pub async fn letter(&self, subject: &str) -> Value {
+    /// Waits for an email whose subject contains this.
+    pub async fn email(&self, subject: &str) -> Value {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let letters = self.letters().await;
+            let emails = self.emails().await;
             let found =
-                letters.iter().find(|letter| letter["subject"].as_str().is_some_and(|s| s.contains(subject)));
-            if let Some(letter) = found {
-                return letter.clone();
+                emails.iter().find(|email| email["subject"].as_str().is_some_and(|s| s.contains(subject)));
+            if let Some(email) = found {
+                return email.clone();
             }
-            let subjects: Vec<_> = letters.iter().map(|letter| letter["subject"].clone()).collect();
-            assert!(tokio::time::Instant::now() < deadline, "no letter '{subject}' among {subjects:?}");
+            let subjects: Vec<_> = emails.iter().map(|email| email["subject"].clone()).collect();
+            assert!(tokio::time::Instant::now() < deadline, "no email '{subject}' among {subjects:?}");
             // The mailer sends by itself: there is no event to wait for from outside.
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }
 
-    /// The token in the link of such a letter.
+    /// The token in the link of such an email.
     pub async fn token(&self, subject: &str) -> String {
-        token_in(&self.letter(subject).await)
+        token_in(&self.email(subject).await)
     }
 
-    /// What is in a file that goes with a letter.
+    /// What is in a file that goes with an email.
     pub async fn file(&self, file: &Value) -> Vec<u8> {
         let address = file["address"].as_str().expect("an address");
         match address.strip_prefix(INLINE) {
@@ -88,16 +88,16 @@ impl Mailbox {
 /// How the address of a file begins that is its content: at SES a file has none.
 const INLINE: &str = "data:;base64,";
 
-/// A letter as SES's double shows it, written as the outbox does.
-fn as_in_the_outbox(letter: &Value) -> Value {
-    let files = list(&letter["attachments"]).iter().map(|file| {
+/// An email as SES's double shows it, written as the outbox does.
+fn as_in_the_outbox(email: &Value) -> Value {
+    let files = list(&email["attachments"]).iter().map(|file| {
         let content = file["content"].as_str().expect("base64");
         json!({ "name": file["filename"], "type": file["contentType"], "address": format!("{INLINE}{content}") })
     });
-    let id = list(&letter["headers"]).iter().find(|header| header["name"] == "X-Mail-Id");
+    let id = list(&email["headers"]).iter().find(|header| header["name"] == "X-Mail-Id");
     json!({
-        "id": id.map(|header| &header["value"]), "to": letter["destination"]["to"][0],
-        "subject": letter["subject"], "text": letter["body"]["text"], "html": letter["body"]["html"],
+        "id": id.map(|header| &header["value"]), "to": email["destination"]["to"][0],
+        "subject": email["subject"], "text": email["body"]["text"], "html": email["body"]["html"],
         "attachments": files.collect::<Vec<_>>(),
     })
 }
@@ -106,9 +106,9 @@ fn list(value: &Value) -> &Vec<Value> {
     value.as_array().expect("a list")
 }
 
-/// The token in the link of a letter.
-pub fn token_in(letter: &Value) -> String {
-    let text = letter["text"].as_str().expect("a text");
+/// The token in the link of an email.
+pub fn token_in(email: &Value) -> String {
+    let text = email["text"].as_str().expect("a text");
     let rest = text.split("token=").nth(1).expect("a link with a token");
     rest.split(|c: char| c.is_whitespace() || c == '&').next().expect("a token").to_owned()
 }

@@ -63,7 +63,7 @@ impl Parts {
         }
     }
 
-    /// The letters of the service at `url` to this address.
+    /// The emails of the service at `url` to this address.
     pub fn mailbox(&self, url: &str, email: &str) -> Mailbox {
         match self {
             Self::Embedded => Mailbox::new(PostOffice::Outbox(url.to_owned()), email),

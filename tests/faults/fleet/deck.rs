@@ -54,8 +54,8 @@ impl Fault {
         })
     }
 
-    /// Whether a process that sends letters may not learn, or not tell, what became of those that it is sending.
-    pub fn cuts_letters_short(self) -> bool {
+    /// Whether a process that sends emails may not learn, or not tell, what became of those that it is sending.
+    pub fn cuts_emails_short(self) -> bool {
         let works = |process| process >= PROCESSES / 2;
         match self {
             Self::Kill(process) => works(process),

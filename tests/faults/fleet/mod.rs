@@ -27,7 +27,7 @@ use crate::audit::{all, all_is_well};
 use crate::doubles::proxy::Weather;
 use crate::doubles::ses::Ses;
 use crate::doubles::stripe::{SECRET_KEY, Stripe, WEBHOOK_SECRET};
-use crate::letters::in_state;
+use crate::emails::in_state;
 use crate::program::{PATIENCE, free_port, neglected, new_folder};
 use crate::servers;
 use crate::students::{Student, seed};
@@ -43,7 +43,7 @@ const SEED: u64 = 2027;
 /// Between two faults, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 0..1000;
 /// What was on its way to MongoDB when a fault was put right is there within this time. Sooner than the lease of
-/// somebody who was killed runs out, so that a letter that was cut short is still being sent.
+/// somebody who was killed runs out, so that an email that was cut short is still being sent.
 const ON_THE_WAY: Duration = Duration::from_millis(100);
 /// After the last fault everything is as before within this time, and no job is due for longer.
 const WELL_AGAIN: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ async fn a_fleet_whose_processes_redis_and_network_fail_loses_nothing() {
     let Posted { marked, twice } = posted(&fleet.store, &fleet.ses).await;
     let report = format!(
         "\nseed {SEED}: {STUDENTS} students, {} faults\n{table}\nafter the last fault all answer after {answered:?}, \
-         and no job is late after {worked:?} (late then: {late:?})\n{STUDENTS} letters, {} in flight at a fault, {} marked as sent possibly \
+         and no job is late after {worked:?} (late then: {late:?})\n{STUDENTS} emails, {} in flight at a fault, {} marked as sent possibly \
          twice, {} sent twice\n",
         deck.len(),
         fleet.in_flight.len(),
@@ -136,7 +136,7 @@ struct Fleet {
     stripe: Stripe,
     ses: Arc<Ses>,
     road: Arc<ToTheFleet>,
-    /// Letters that were being sent at a fault that can cut them short.
+    /// Emails that were being sent at a fault that can cut them short.
     in_flight: BTreeSet<String>,
     database: String,
     _balancer: Balancer,
@@ -209,9 +209,9 @@ impl Fleet {
         }
     }
 
-    /// Notes which letters are being sent at this moment, by the test's own way to MongoDB, which nothing befalls.
+    /// Notes which emails are being sent at this moment, by the test's own way to MongoDB, which nothing befalls.
     async fn note_in_flight(&mut self, fault: Fault) {
-        if fault.cuts_letters_short() {
+        if fault.cuts_emails_short() {
             self.in_flight.extend(in_state(&self.store, "sending").await);
         }
     }
@@ -275,7 +275,7 @@ fn environment(public_url: &str, redis: &Redis, stripe: &Stripe, ses: &Ses) -> V
     ]
 }
 
-/// Ids of letters that may have gone out more than once.
+/// Ids of emails that may have gone out more than once.
 struct Posted {
     /// They are marked as sent possibly twice.
     marked: BTreeSet<String>,
@@ -286,7 +286,7 @@ struct Posted {
 /// Everybody's ticket went out.
 async fn posted(store: &Store, ses: &Ses) -> Posted {
     let (mails, times): (Vec<Mail>, _) = (all(store).await, ses.times());
-    assert_eq!((mails.len(), times.len()), (STUDENTS, STUDENTS), "mails and letters");
+    assert_eq!((mails.len(), times.len()), (STUDENTS, STUDENTS), "mails and emails");
     for mail in &mails {
         let gone = matches!(mail.state, MailState::Sent | MailState::SentPossiblyTwice);
         assert!(gone, "{} is {:?}: {:?}", mail.id, mail.state, mail.reason);

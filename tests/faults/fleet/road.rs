@@ -125,7 +125,7 @@ impl Road for ToTheFleet {
     }
 
     async fn has_ticket(&self, email: &str) -> Option<bool> {
-        // Nobody gets another letter on this way.
+        // Nobody gets another email on this way.
         Some(self.ses.taken_to(email) > 0)
     }
 }

@@ -1,4 +1,4 @@
-//! What takes letters away: one suite for all carriers, what each makes of its server's troubles, and the rate.
+//! What takes emails away: one suite for all transports, what each makes of its server's troubles, and the rate.
 
 mod contract;
 mod notifications;
@@ -13,17 +13,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orientation::config::SenderConfig;
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
-use orientation::platform::mail::{Attachment, Carrier, Email, Mail};
+use orientation::platform::mail::{Attachment, Email, Mail, Transport};
 
-/// A carrier, and a look at what has arrived.
+/// A transport, and a look at what has arrived.
 #[async_trait]
 pub trait Post: Send + Sync {
-    fn carrier(&self) -> Arc<dyn Carrier>;
-    /// What has arrived from this carrier.
+    fn transport(&self) -> Arc<dyn Transport>;
+    /// What has arrived from this transport.
     async fn arrived(&self) -> Vec<Arrived>;
 }
 
-/// A letter, as whoever gets it reads it.
+/// An email, as whoever gets it reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
     pub to: String,
@@ -34,7 +34,7 @@ pub struct Arrived {
     pub files: Vec<(String, String, Vec<u8>)>,
 }
 
-/// Whom letters come from in these tests; each carrier an address of its own.
+/// Whom emails come from in these tests; each transport an address of its own.
 pub fn sender() -> SenderConfig {
     let address = EmailAddress::parse(&format!("{}@example.edu", RandomIds.next())).expect("an address");
     SenderConfig { name: Some("Faculté d'Ingénierie".into()), address, rate: 50.0 }
@@ -45,7 +45,7 @@ pub fn mail(id: &str, to: &str) -> Mail {
     Mail::new(id.into(), "hello", &to, [], SystemClock.now())
 }
 
-pub fn letter() -> Email {
+pub fn email() -> Email {
     Email {
         subject: "Your ticket, Zoë 王 — and a subject so long that no header keeps it on one line of its own"
             .into(),
@@ -55,7 +55,7 @@ pub fn letter() -> Email {
     }
 }
 
-pub fn with_file(letter: Email) -> Email {
+pub fn with_file(email: Email) -> Email {
     let bytes = (0..=255).cycle().take(20_000).collect();
-    letter.attach(Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes })
+    email.attach(Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes })
 }

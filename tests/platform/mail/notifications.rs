@@ -107,7 +107,7 @@ async fn a_notification_that_comes_again_changes_nothing_even_after_an_administr
     desk.receive(&body).await.expect("believed");
     assert_eq!(desk.list().await.len(), 0);
     desk.receive(&signed(desk.bounce("m2"), 2)).await.expect("believed");
-    assert_eq!(desk.list().await.len(), 1, "another letter came back");
+    assert_eq!(desk.list().await.len(), 1, "another email came back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orientation::features::outbox::{self, Outbox};
 use orientation::kernel::SystemClock;
-use orientation::platform::mail::Carrier;
+use orientation::platform::mail::Transport;
 use orientation::platform::store::{Access, Store};
 use tempfile::TempDir;
 
@@ -15,38 +15,32 @@ struct Here(Arc<Outbox>, #[allow(dead_code, reason = "removed when the test ends
 
 #[async_trait]
 impl Post for Here {
-    fn carrier(&self) -> Arc<dyn Carrier> {
+    fn transport(&self) -> Arc<dyn Transport> {
         self.0.clone()
     }
 
     async fn arrived(&self) -> Vec<Arrived> {
-        let letters = self.0.letters(None, None, 200).await.expect("readable").letters;
+        let emails = self.0.emails(None, None, 200).await.expect("readable").emails;
         let mut arrived = vec![];
-        for letter in letters {
+        for email in emails {
             let mut files = vec![];
-            for (n, info) in letter.files.iter().enumerate() {
-                let file = self.0.file(&letter.id, n).await.expect("readable").expect("there");
+            for (n, info) in email.files.iter().enumerate() {
+                let file = self.0.file(&email.id, n).await.expect("readable").expect("there");
                 files.push((info.name.clone(), info.content_type.clone(), file.content));
             }
-            let to = letter.to.to_string();
-            arrived.push(Arrived {
-                to,
-                subject: letter.subject,
-                text: letter.text,
-                html: letter.html,
-                files,
-            });
+            let to = email.to.to_string();
+            arrived.push(Arrived { to, subject: email.subject, text: email.text, html: email.html, files });
         }
         arrived
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keeps_letters_as_they_are() {
+async fn keeps_emails_as_they_are() {
     let folder = tempfile::tempdir().expect("there is room for it");
     let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
     store.prepare(&outbox::schemas()).await.expect("it is new");
     let here = Here(Arc::new(Outbox::new(store, Arc::new(SystemClock))), folder);
     contract::holds(&here).await;
-    assert!(here.carrier().repeats_safely());
+    assert!(here.transport().is_idempotent());
 }

@@ -1,4 +1,4 @@
-//! The rate, and who gets a letter when those who send die: several sets of workers on one store.
+//! The rate, and who gets an email when those who send die: several sets of workers on one store.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
 use tempfile::TempDir;
 
 use super::ses::account;
-use super::{letter, sender};
+use super::{email, sender};
 use crate::doubles::ses::{self as ses_double, Fault};
 
 const RATE: f64 = 50.0;
@@ -32,11 +32,11 @@ impl Template for Hello {
     }
 
     async fn render(&self, _: &Mail) -> Result<Email, RenderError> {
-        Ok(letter())
+        Ok(email())
     }
 }
 
-/// A store with letters to be sent, and SES's double.
+/// A store with emails to be sent, and SES's double.
 struct Office {
     store: Store,
     double: ses_double::Ses,
@@ -44,7 +44,7 @@ struct Office {
 }
 
 impl Office {
-    async fn with_letters(count: usize) -> Self {
+    async fn with_emails(count: usize) -> Self {
         let folder = tempfile::tempdir().expect("there is room for it");
         let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
         store.prepare(&[jobs::schemas(), mail::schemas()].concat()).await.expect("it is new");
@@ -87,7 +87,7 @@ impl Office {
             if open == 0 {
                 return;
             }
-            assert!(Instant::now() < deadline, "{open} letters have not gone");
+            assert!(Instant::now() < deadline, "{open} emails have not gone");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -103,9 +103,9 @@ fn event() -> Event {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_letters_by_two_workers_who_die_three_times_on_the_way() {
-    const LETTERS: usize = 2000;
-    let office = Office::with_letters(LETTERS).await;
+async fn two_thousand_emails_by_two_workers_who_die_three_times_on_the_way() {
+    const EMAILS: usize = 2000;
+    let office = Office::with_emails(EMAILS).await;
     let mut workers = [Some(office.worker().await), Some(office.worker().await)];
     let (begun, mut in_flight) = (Instant::now(), BTreeSet::new());
     for (kill, at) in [6, 15, 24].into_iter().enumerate() {
@@ -124,7 +124,7 @@ async fn two_thousand_letters_by_two_workers_who_die_three_times_on_the_way() {
     let marked: BTreeSet<_> =
         office.in_state("sentPossiblyTwice").await.into_iter().map(|mail| mail.id).collect();
     let report = format!(
-        "{LETTERS} letters in {:.1} s, at most {} in a second; {} went twice, {} are marked, {} were in flight\n",
+        "{EMAILS} emails in {:.1} s, at most {} in a second; {} went twice, {} are marked, {} were in flight\n",
         begun.elapsed().as_secs_f64(),
         office.double.most_in_a_second(),
         twice.len(),
@@ -132,7 +132,7 @@ async fn two_thousand_letters_by_two_workers_who_die_three_times_on_the_way() {
         in_flight.len(),
     );
     std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes()).expect("somebody reads it");
-    assert_eq!(times.len(), LETTERS, "nobody is left out");
+    assert_eq!(times.len(), EMAILS, "nobody is left out");
     assert!(times.values().all(|times| *times <= 4));
     assert!(twice.is_subset(&marked), "what went twice is marked");
     assert!(marked.is_subset(&in_flight), "only what was in flight is marked");
@@ -143,13 +143,13 @@ async fn two_thousand_letters_by_two_workers_who_die_three_times_on_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_slots_in_the_store_letters_would_go_faster() {
+async fn without_the_slots_in_the_store_emails_would_go_faster() {
     let went = |guarded: bool| async move {
         let folder = tempfile::tempdir().expect("there is room for it");
         let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
         store.prepare(&[jobs::schemas(), mail::schemas()].concat()).await.expect("it is new");
         let double = ses_double::Ses::start(Duration::ZERO);
-        let mut letters = tokio::task::JoinSet::new();
+        let mut emails = tokio::task::JoinSet::new();
         for process in 0..3 {
             let ses = Arc::new(Ses::new(&account(double.url(), sender())).await);
             let templates = Templates::new(vec![Arc::new(Hello)]).expect("one");
@@ -162,12 +162,12 @@ async fn without_the_slots_in_the_store_letters_would_go_faster() {
                     send(&mailer, &mail).await;
                 };
                 match guarded {
-                    true => letters.spawn(sending),
-                    false => letters.spawn(faults::without("mail-rate", sending)),
+                    true => emails.spawn(sending),
+                    false => emails.spawn(faults::without("mail-rate", sending)),
                 };
             }
         }
-        letters.join_all().await;
+        emails.join_all().await;
         double.most_in_a_second()
     };
     let (with, without) = (went(true).await, went(false).await);
@@ -182,8 +182,8 @@ async fn send(mailer: &Mailer, mail: &Mail) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn letters_that_ses_throttles_go_later_and_those_without_an_answer_are_marked() {
-    let office = Office::with_letters(30).await;
+async fn emails_that_ses_throttles_go_later_and_those_without_an_answer_are_marked() {
+    let office = Office::with_emails(30).await;
     let throttle = Fault::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
     office.double.fail([throttle, throttle, Fault::DropAfter, Fault::DropBefore]);
     let worker = office.worker().await;

@@ -1,24 +1,24 @@
-//! What carriers make of a server that says no, or nothing.
+//! What transports make of a server that says no, or nothing.
 
 use std::time::Duration;
 
-use orientation::platform::mail::{Carrier, CarryError, Ses};
+use orientation::platform::mail::{SendError, Ses, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::ses::account;
-use super::smtp::carrier;
-use super::{letter, mail, sender};
+use super::smtp::transport;
+use super::{email, mail, sender};
 use crate::doubles::{ses as ses_double, smtp as smtp_double};
 
-/// What it means for the letter.
-fn meaning(carried: &Result<(), CarryError>) -> &'static str {
-    match carried {
-        Ok(()) => "taken",
-        Err(CarryError::Temporary(_)) => "temporary",
-        Err(CarryError::Throttled(_)) => "throttled",
-        Err(CarryError::Uncertain(_)) => "uncertain",
-        Err(CarryError::Permanent(_)) => "permanent",
+/// What it means for the email.
+fn meaning(sent: &Result<(), SendError>) -> &'static str {
+    match sent {
+        Ok(()) => "sent",
+        Err(SendError::Temporary(_)) => "temporary",
+        Err(SendError::Throttled(_)) => "throttled",
+        Err(SendError::Uncertain(_)) => "uncertain",
+        Err(SendError::Permanent(_)) => "permanent",
     }
 }
 
@@ -26,7 +26,7 @@ fn meaning(carried: &Result<(), CarryError>) -> &'static str {
 async fn of_ses() {
     use ses_double::Fault::{DropAfter, DropBefore, Refuse};
     let double = ses_double::Ses::start(Duration::ZERO);
-    let carrier = Ses::new(&account(double.url(), sender())).await;
+    let transport = Ses::new(&account(double.url(), sender())).await;
     let cases = [
         (Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded."), "throttled"),
         (Refuse(400, "LimitExceededException", "Daily message quota exceeded."), "throttled"),
@@ -43,11 +43,11 @@ async fn of_ses() {
     ];
     for (fault, expected) in cases {
         double.fail([fault]);
-        let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
-        assert_eq!(meaning(&carried), expected, "{fault:?}: {carried:?}");
+        let sent = transport.send(&mail("hello:1", "ana@example.org"), &email()).await;
+        assert_eq!(meaning(&sent), expected, "{fault:?}: {sent:?}");
     }
-    let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
-    assert_eq!(meaning(&carried), "taken");
+    let sent = transport.send(&mail("hello:1", "ana@example.org"), &email()).await;
+    assert_eq!(meaning(&sent), "sent");
     assert_eq!(double.times()["hello:1"], 2, "nothing was repeated by the SDK");
 }
 
@@ -94,12 +94,12 @@ async fn what_a_check_of_ses_says_is_a_sentence_without_what_came_with_the_answe
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_server_that_is_not_there() {
     let nobody = Ses::new(&account("http://127.0.0.1:1", sender())).await;
-    let carried = nobody.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
-    assert_eq!(meaning(&carried), "temporary", "{carried:?}");
+    let sent = nobody.send(&mail("hello:1", "ana@example.org"), &email()).await;
+    assert_eq!(meaning(&sent), "temporary", "{sent:?}");
     assert!(nobody.check(1.0).await.is_err());
-    let nobody = carrier("smtp://127.0.0.1:1");
-    let carried = nobody.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
-    assert_eq!(meaning(&carried), "temporary", "{carried:?}");
+    let nobody = transport("smtp://127.0.0.1:1");
+    let sent = nobody.send(&mail("hello:1", "ana@example.org"), &email()).await;
+    assert_eq!(meaning(&sent), "temporary", "{sent:?}");
     assert!(nobody.check().await.is_err());
 }
 
@@ -107,7 +107,7 @@ async fn of_a_server_that_is_not_there() {
 async fn of_smtp() {
     use smtp_double::Fault::{Begin, DropAfter, DropBefore, Email, Recipient, Sender};
     let double = smtp_double::Smtp::start().await;
-    let carrier = carrier(&double.url());
+    let transport = transport(&double.url());
     let cases = [
         (Recipient("550 5.1.1 no such user"), "permanent"),
         (Recipient("450 4.2.1 come back later"), "temporary"),
@@ -127,28 +127,28 @@ async fn of_smtp() {
     ];
     for (fault, expected) in cases {
         double.fail([fault]);
-        let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
-        assert_eq!(meaning(&carried), expected, "{fault:?}: {carried:?}");
+        let sent = transport.send(&mail("hello:1", "ana@example.org"), &email()).await;
+        assert_eq!(meaning(&sent), expected, "{fault:?}: {sent:?}");
     }
-    let carried = carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await;
-    assert_eq!(meaning(&carried), "taken");
+    let sent = transport.send(&mail("hello:1", "ana@example.org"), &email()).await;
+    assert_eq!(meaning(&sent), "sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_smtp_is_asked_whether_it_minds_the_sender_and_gets_no_letter() {
+async fn a_server_of_smtp_is_asked_whether_it_minds_the_sender_and_gets_no_email() {
     let double = smtp_double::Smtp::start().await;
-    let carrier = carrier(&double.url());
-    assert!(carrier.check().await.is_ok());
+    let transport = transport(&double.url());
+    assert!(transport.check().await.is_ok());
     double.fail([smtp_double::Fault::Sender("550 5.7.1 not your address")]);
-    assert!(carrier.check().await.expect_err("it minds").contains("not your address"));
+    assert!(transport.check().await.expect_err("it minds").contains("not your address"));
     assert_eq!(double.taken().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_asked_whether_it_may_send_as_fast() {
     let double = ses_double::Ses::start(Duration::ZERO);
-    let carrier = Ses::new(&account(double.url(), sender())).await;
-    assert!(carrier.check(50.0).await.is_ok());
+    let transport = Ses::new(&account(double.url(), sender())).await;
+    assert!(transport.check(50.0).await.is_ok());
     double.allow(14.0);
-    assert!(carrier.check(50.0).await.expect_err("too fast").contains("14"));
+    assert!(transport.check(50.0).await.expect_err("too fast").contains("14"));
 }

@@ -8,33 +8,33 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use orientation::config::SmtpConfig;
 use orientation::kernel::{Secret, SystemClock};
-use orientation::platform::mail::{Carrier, Smtp};
+use orientation::platform::mail::{Smtp, Transport};
 
-use super::{Arrived, Post, contract, letter, mail, sender};
+use super::{Arrived, Post, contract, email, mail, sender};
 use crate::doubles::smtp as smtp_double;
 
-pub fn carrier(url: &str) -> Smtp {
+pub fn transport(url: &str) -> Smtp {
     let config = SmtpConfig { sender: sender(), url: Secret::new(url.into()) };
     Smtp::new(&config, Arc::new(SystemClock)).expect("a good address")
 }
 
 struct Double {
     server: smtp_double::Smtp,
-    carrier: Arc<Smtp>,
+    transport: Arc<Smtp>,
 }
 
 impl Double {
     async fn new() -> Self {
         let server = smtp_double::Smtp::start().await;
-        let carrier = Arc::new(carrier(&server.url()));
-        Self { server, carrier }
+        let transport = Arc::new(transport(&server.url()));
+        Self { server, transport }
     }
 }
 
 #[async_trait]
 impl Post for Double {
-    fn carrier(&self) -> Arc<dyn Carrier> {
-        self.carrier.clone()
+    fn transport(&self) -> Arc<dyn Transport> {
+        self.transport.clone()
     }
 
     async fn arrived(&self) -> Vec<Arrived> {
@@ -141,10 +141,10 @@ fn words(header: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn takes_letters_as_they_are() {
+async fn takes_emails_as_they_are() {
     let double = Double::new().await;
     contract::holds(&double).await;
-    assert!(!double.carrier().repeats_safely());
+    assert!(!double.transport().is_idempotent());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,68 +152,68 @@ async fn a_connection_is_used_again_and_one_that_the_server_has_closed_is_not_mi
     let double = Double::new().await;
     for n in 0..3 {
         double
-            .carrier
-            .carry(&mail(&format!("hello:{n}"), "ana@example.org"), &letter())
+            .transport
+            .send(&mail(&format!("hello:{n}"), "ana@example.org"), &email())
             .await
             .expect("taken");
     }
     assert_eq!(double.server.connections(), 1);
     double.server.fail([smtp_double::Fault::DropAfter]);
-    double.carrier.carry(&mail("hello:4", "ana@example.org"), &letter()).await.expect_err("no answer");
-    double.carrier.carry(&mail("hello:5", "ana@example.org"), &letter()).await.expect("taken");
+    double.transport.send(&mail("hello:4", "ana@example.org"), &email()).await.expect_err("no answer");
+    double.transport.send(&mail("hello:5", "ana@example.org"), &email()).await.expect("taken");
     assert_eq!((double.server.connections(), double.server.taken().len()), (2, 5));
 }
 
-/// Each is carried by a connection of its own.
-async fn carry_at_once(double: &Double, letters: usize) {
-    let carry = async |n: usize| {
-        let (mail, letter) = (mail(&format!("at-once:{n}"), "ana@example.org"), letter());
-        double.carrier.carry(&mail, &letter).await.expect("taken");
+/// Each is sent by a connection of its own.
+async fn send_at_once(double: &Double, emails: usize) {
+    let send = async |n: usize| {
+        let (mail, email) = (mail(&format!("at-once:{n}"), "ana@example.org"), email());
+        double.transport.send(&mail, &email).await.expect("taken");
     };
-    futures_util::future::join_all((0..letters).map(carry)).await;
-    assert_eq!(double.server.connections(), letters);
+    futures_util::future::join_all((0..emails).map(send)).await;
+    assert_eq!(double.server.connections(), emails);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kept_connections_that_have_gone_silent_hold_up_one_letter_for_seconds_and_fail_none() {
+async fn kept_connections_that_have_gone_silent_hold_up_one_email_for_seconds_and_fail_none() {
     let double = Double::new().await;
-    carry_at_once(&double, 3).await;
+    send_at_once(&double, 3).await;
     double.server.falls_silent();
     let begun = Instant::now();
-    let (mail, letter) = (mail("after:1", "ana@example.org"), letter());
-    double.carrier.carry(&mail, &letter).await.expect("taken at the first try");
+    let (mail, email) = (mail("after:1", "ana@example.org"), email());
+    double.transport.send(&mail, &email).await.expect("taken at the first try");
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
     let begun = Instant::now();
     let next = super::mail("after:2", "ana@example.org");
-    double.carrier.carry(&next, &letter).await.expect("taken");
+    double.transport.send(&next, &email).await.expect("taken");
     assert!(begun.elapsed() < Duration::from_secs(1), "the next one took {:?}", begun.elapsed());
     assert_eq!((double.server.connections(), double.server.taken().len()), (4, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_that_was_cut_short_leaves_no_connection_that_another_one_would_take_up() {
+async fn an_email_that_was_cut_short_leaves_no_connection_that_another_one_would_take_up() {
     let double = Double::new().await;
     for n in 0..20 {
-        let (mail, letter) = (mail(&format!("cut:{n}"), "cut@example.org"), letter());
+        let (mail, email) = (mail(&format!("cut:{n}"), "cut@example.org"), email());
         let cut = Duration::from_micros(200 * n);
         // Whether it gets through in this time doesn't matter.
-        let _ = tokio::time::timeout(cut, double.carrier.carry(&mail, &letter)).await;
+        let _ = tokio::time::timeout(cut, double.transport.send(&mail, &email)).await;
         double
-            .carrier
-            .carry(&super::mail(&format!("next:{n}"), &format!("next{n}@example.org")), &letter)
+            .transport
+            .send(&super::mail(&format!("next:{n}"), &format!("next{n}@example.org")), &email)
             .await
             .expect("taken");
     }
-    let next = double.arrived().await.into_iter().filter(|letter| letter.to.starts_with("next")).count();
+    let next = double.arrived().await.into_iter().filter(|email| email.to.starts_with("next")).count();
     assert_eq!(next, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_is_told_with_a_name() {
     let double = Double::new().await;
-    double.carrier.carry(&mail("hello:1", "ana@example.org"), &letter()).await.expect("taken");
+    double.transport.send(&mail("hello:1", "ana@example.org"), &email()).await.expect("taken");
     let message = Part::read(&double.server.taken()[0].message);
     assert!(message.header("from").contains("=?utf-8?b?"), "{}", message.header("from"));
     assert_eq!(message.header("x-mail-id"), "hello:1");
-    assert_eq!(double.carrier.check().await.expect("it answers").len(), 1);
+    assert_eq!(double.transport.check().await.expect("it answers").len(), 1);
 }

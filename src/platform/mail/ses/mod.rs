@@ -1,6 +1,6 @@
-//! AWS SES takes the letters away: one `SendEmail` each.
+//! AWS SES takes the emails away: one `SendEmail` each.
 //!
-//! SES has no token by which a letter that is sent twice would arrive once, so the SDK repeats nothing by itself:
+//! SES has no token by which an email that is sent twice would arrive once, so the SDK repeats nothing by itself:
 //! what comes of each try is told (`refusals`), and the mailer decides.
 
 mod refusals;
@@ -21,15 +21,15 @@ use aws_sdk_sesv2::types::{
     self, AttachmentContentDisposition, Body, Content, Destination, EmailContent, Message, MessageHeader,
 };
 
-use super::{Attachment, Carrier, CarryError, Email, Mail, sender};
+use super::{Attachment, Email, Mail, SendError, Transport, sender};
 use crate::config::SesConfig;
 
 /// A connection to AWS stands within this time.
 const CONNECT: Duration = Duration::from_secs(5);
-/// SES answers within this time, looking for credentials included. A letter whose answer takes longer may have gone.
+/// SES answers within this time, looking for credentials included. An email whose answer takes longer may have gone.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// Letters by SES.
+/// Emails by SES.
 pub struct Ses {
     client: Client,
     /// Name and address as the header has them.
@@ -37,7 +37,7 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Letters by this account. Nothing is asked of AWS yet.
+    /// Emails by this account. Nothing is asked of AWS yet.
     pub async fn new(config: &SesConfig) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(ANSWER).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -56,7 +56,7 @@ impl Ses {
         Self { client: Client::new(&loader.load().await), from: sender::from(&config.sender) }
     }
 
-    /// Asks whether the account may send, and as fast as `rate` letters a second: what is to be known of it.
+    /// Asks whether the account may send, and as fast as `rate` emails a second: what is to be known of it.
     ///
     /// # Errors
     /// What is wrong, in a sentence for operators.
@@ -65,7 +65,7 @@ impl Ses {
         judge(&account.map_err(|error| refusals::unchecked(&error))?, rate)
     }
 
-    async fn send(&self, mail: &Mail, content: EmailContent) -> Result<(), CarryError> {
+    async fn send(&self, mail: &Mail, content: EmailContent) -> Result<(), SendError> {
         let to = Destination::builder().to_addresses(mail.to.on_the_wire()).build();
         let request =
             self.client.send_email().from_email_address(&self.from).destination(to).content(content);
@@ -77,13 +77,13 @@ impl Ses {
 }
 
 #[async_trait]
-impl Carrier for Ses {
-    async fn carry(&self, mail: &Mail, letter: &Email) -> Result<(), CarryError> {
-        let content = content(mail, letter).map_err(|error| CarryError::Permanent(error.to_string()))?;
+impl Transport for Ses {
+    async fn send(&self, mail: &Mail, email: &Email) -> Result<(), SendError> {
+        let content = content(mail, email).map_err(|error| SendError::Permanent(error.to_string()))?;
         self.send(mail, content).await
     }
 
-    fn repeats_safely(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         false
     }
 }
@@ -97,29 +97,29 @@ fn judge(account: &GetAccountOutput, rate: f64) -> Result<Vec<String>, String> {
     let may = quota.map_or(f64::INFINITY, types::SendQuota::max_send_rate);
     if rate > may {
         return Err(format!(
-            "ORIENTATION_MAIL_RATE is {rate}, and the account may send {may} letters a second"
+            "ORIENTATION_MAIL_RATE is {rate}, and the account may send {may} emails a second"
         ));
     }
-    let mut remarks = vec![format!("{rate} letters a second of the {may} that the account may send")];
+    let mut remarks = vec![format!("{rate} emails a second of the {may} that the account may send")];
     if let Some(quota) = quota.filter(|quota| quota.max24_hour_send() >= 0.0) {
         let (sent, may) = (quota.sent_last24_hours(), quota.max24_hour_send());
-        remarks.push(format!("{sent} letters in the last 24 hours, of {may} that the account may send"));
+        remarks.push(format!("{sent} emails in the last 24 hours, of {may} that the account may send"));
     }
     if !account.production_access_enabled() {
         remarks.push(
-            "the account is in SES's sandbox: only addresses that are verified there get letters".into(),
+            "the account is in SES's sandbox: only addresses that are verified there get emails".into(),
         );
     }
     Ok(remarks)
 }
 
-fn content(mail: &Mail, letter: &Email) -> Result<EmailContent, BuildError> {
-    let body = Body::builder().text(utf8(&letter.text)?).html(utf8(&letter.html)?).build();
-    let mut message = Message::builder().subject(utf8(&letter.subject)?).body(body);
+fn content(mail: &Mail, email: &Email) -> Result<EmailContent, BuildError> {
+    let body = Body::builder().text(utf8(&email.text)?).html(utf8(&email.html)?).build();
+    let mut message = Message::builder().subject(utf8(&email.subject)?).body(body);
     for (name, value) in sender::headers(mail) {
         message = message.headers(MessageHeader::builder().name(name).value(value).build()?);
     }
-    for file in &letter.attachments {
+    for file in &email.attachments {
         message = message.attachments(attachment(file)?);
     }
     Ok(EmailContent::builder().simple(message.build()).build())

@@ -1,4 +1,4 @@
-//! What it means for the letter, and to operators, when SES does not say yes.
+//! What it means for the email, and to operators, when SES does not say yes.
 
 use std::error::Error;
 
@@ -8,17 +8,17 @@ use aws_sdk_sesv2::operation::get_account::GetAccountError;
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 
 use super::chain;
-use crate::platform::mail::CarryError;
+use crate::platform::mail::SendError;
 
-/// Codes of what letters are refused for that come too fast, or too many in a day.
+/// Codes of what emails are refused for that come too fast, or too many in a day.
 const TOO_FAST: &[&str] =
     &["TooManyRequestsException", "LimitExceededException", "Throttling", "ThrottlingException"];
 
-/// Codes of what is wrong with this one letter.
-const OF_THE_LETTER: &[&str] = &["MessageRejected", "BadRequestException"];
+/// Codes of what is wrong with this one email.
+const OF_THE_EMAIL: &[&str] = &["MessageRejected", "BadRequestException"];
 
-/// What became of the letter.
-pub(super) fn told(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError {
+/// What became of the email.
+pub(super) fn told(error: &SdkError<SendEmailError, HttpResponse>) -> SendError {
     match error {
         SdkError::ConstructionFailure(_) => not_sent(error),
         SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(stayed_here) => {
@@ -28,12 +28,12 @@ pub(super) fn told(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError
             let said = refused.err().meta();
             refusal(refused.raw().status().as_u16(), said.code(), said.message())
         }
-        _ => CarryError::Uncertain("SES was asked, and no answer of it could be read".into()),
+        _ => SendError::Uncertain("SES was asked, and no answer of it could be read".into()),
     }
 }
 
-fn not_sent(error: &SdkError<SendEmailError, HttpResponse>) -> CarryError {
-    CarryError::Temporary(not_asked(error))
+fn not_sent(error: &SdkError<SendEmailError, HttpResponse>) -> SendError {
+    SendError::Temporary(not_asked(error))
 }
 
 fn not_asked(error: &(dyn Error + 'static)) -> String {
@@ -78,23 +78,23 @@ fn stayed_here(error: &ConnectorError) -> bool {
 }
 
 /// An answer was read: only a failure within SES leaves a doubt.
-fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> CarryError {
+fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> SendError {
     let (code, message) = (code.unwrap_or("no code"), message.unwrap_or("no message"));
     let reason = format!("SES: {message} ({code}, {status})");
     if status >= 500 {
-        return CarryError::Uncertain(reason);
+        return SendError::Uncertain(reason);
     }
     if TOO_FAST.contains(&code) || status == 429 {
-        return CarryError::Throttled(reason);
+        return SendError::Throttled(reason);
     }
-    // SES refuses letters by this code, too, while sender (or, in its sandbox, recipient) is not verified.
+    // SES refuses emails by this code, too, while sender (or, in its sandbox, recipient) is not verified.
     let unverified = message.contains("not verified");
-    if OF_THE_LETTER.contains(&code) && !unverified {
-        return CarryError::Permanent(reason);
+    if OF_THE_EMAIL.contains(&code) && !unverified {
+        return SendError::Permanent(reason);
     }
     // The message may hold an address.
-    tracing::error!(code, status, "SES takes no letters of this account: they wait until that is mended");
-    CarryError::Temporary(reason)
+    tracing::error!(code, status, "SES takes no emails of this account: they wait until that is mended");
+    SendError::Temporary(reason)
 }
 
 #[cfg(test)]
@@ -102,12 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_letter_ends_it_and_what_is_wrong_with_the_account_does_not() {
+    fn what_is_wrong_with_an_email_ends_it_and_what_is_wrong_with_the_account_does_not() {
         let of = |status, code, message| match refusal(status, Some(code), Some(message)) {
-            CarryError::Permanent(_) => "permanent",
-            CarryError::Temporary(_) => "temporary",
-            CarryError::Throttled(_) => "throttled",
-            CarryError::Uncertain(_) => "uncertain",
+            SendError::Permanent(_) => "permanent",
+            SendError::Temporary(_) => "temporary",
+            SendError::Throttled(_) => "throttled",
+            SendError::Uncertain(_) => "uncertain",
         };
         let cases = [
             (400, "MessageRejected", "Email address is on the suppression list", "permanent"),

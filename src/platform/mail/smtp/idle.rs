@@ -1,11 +1,11 @@
-//! Connections that wait for the next letter.
+//! Connections that wait for the next email.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// As many as letters are on their way at once.
+/// As many as emails are on their way at once.
 const MOST: usize = 32;
 /// What stands between us and the server (NAT, firewalls) may forget a connection on which nothing is said, and tell
 /// nobody; some do so after two minutes.
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_letters_are_on_their_way() {
+    fn no_more_are_kept_than_emails_are_on_their_way() {
         let (idle, now) = (Idle::new(), Instant::now());
         (0..100).for_each(|n| idle.keep(n, now));
         assert_eq!(idle.take(now), Some(MOST - 1));

@@ -1,4 +1,4 @@
-//! A letter as a message of RFC 5322.
+//! An email as a message of RFC 5322.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 use crate::kernel::Timestamp;
 use crate::platform::mail::{Email, Mail, sender};
 
-/// Why a letter makes no message.
+/// Why an email makes no message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoMessage {
     #[error("the address can't be written in a message: {0}")]
     Address(#[from] AddressError),
     #[error("a file's type is none: {0}")]
     ContentType(#[from] ContentTypeErr),
-    #[error("the letter makes no message: {0}")]
+    #[error("the email makes no message: {0}")]
     Other(#[from] lettre::error::Error),
 }
 
@@ -26,32 +26,32 @@ pub(super) enum NoMessage {
 pub(super) fn written(
     from: &Mailbox,
     mail: &Mail,
-    letter: &Email,
+    email: &Email,
     now: Timestamp,
 ) -> Result<Message, NoMessage> {
     let to = Mailbox::new(None, mail.to.on_the_wire().parse()?);
     let mut message = Message::builder()
         .from(from.clone())
         .to(to)
-        .subject(letter.subject.clone())
+        .subject(email.subject.clone())
         .date(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(now.as_secs()).unwrap_or(0)))
         .message_id(Some(id(mail, from)));
     for (name, value) in sender::headers(mail) {
         message = message.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
     }
-    let alternatives = MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone());
-    if letter.attachments.is_empty() {
+    let alternatives = MultiPart::alternative_plain_html(email.text.clone(), email.html.clone());
+    if email.attachments.is_empty() {
         return Ok(message.multipart(alternatives)?);
     }
     let mut mixed = MultiPart::mixed().multipart(alternatives);
-    for file in &letter.attachments {
+    for file in &email.attachments {
         let kind = ContentType::parse(&file.content_type)?;
         mixed = mixed.singlepart(Part::new(file.name.clone()).body(file.bytes.clone(), kind));
     }
     Ok(message.multipart(mixed)?)
 }
 
-/// The same at every try of one letter, so that mail programs can show one that went twice once.
+/// The same at every try of one email, so that mail programs can show one that went twice once.
 fn id(mail: &Mail, from: &Mailbox) -> String {
     let hash = Sha256::digest(mail.id.as_bytes());
     let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -70,18 +70,18 @@ mod tests {
         let mail = Mail::new("ticket:1".into(), "ticket", &to, [], now);
         let file =
             Attachment { name: "t.pdf".into(), content_type: "application/pdf".into(), bytes: vec![0, 255] };
-        let letter = Email {
+        let email = Email {
             subject: "Your ticket, Zoë".into(),
             text: "Hello Zoë".into(),
             html: "<p>Hello Zoë</p>".into(),
             attachments: vec![file; files],
         };
         let from = Mailbox::new(Some("Faculté".into()), "o@example.edu".parse().unwrap());
-        String::from_utf8(written(&from, &mail, &letter, now).unwrap().formatted()).unwrap()
+        String::from_utf8(written(&from, &mail, &email, now).unwrap().formatted()).unwrap()
     }
 
     #[test]
-    fn a_message_is_ascii_whatever_the_letter_says() {
+    fn a_message_is_ascii_whatever_the_email_says() {
         let message = message(1);
         assert!(message.is_ascii(), "{message}");
         for line in [
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_goes_again_has_the_same_id() {
+    fn an_email_that_goes_again_has_the_same_id() {
         let id =
             |message: &str| message.lines().find(|line| line.starts_with("Message-ID: ")).unwrap().to_owned();
         assert_eq!(id(&message(0)), id(&message(1)));

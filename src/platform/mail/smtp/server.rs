@@ -12,7 +12,7 @@ use url::{Host, Url};
 /// A connection stands within this time.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Why letters can't go to a server at an address.
+/// Why emails can't go to a server at an address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSmtpUrl {
     #[error("it is no address of a server, such as smtps://user:password@smtp.example.edu")]
@@ -69,7 +69,7 @@ impl Server {
         Ok(Self { host, port: url.port().unwrap_or(usual), sealed, credentials, hello })
     }
 
-    /// A connection on which letters are taken.
+    /// A connection on which emails are taken.
     pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
         let parameters = || TlsParameters::new(self.host.clone());
         let from_the_start = if self.sealed == Sealed::FromTheStart { Some(parameters()?) } else { None };

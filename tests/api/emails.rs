@@ -1,17 +1,17 @@
-//! The letters about a registration. Accounts' own letters stand with the accounts.
+//! The emails about a registration. Accounts' own emails stand with the accounts.
 
 use serde_json::Value;
 
 use crate::support::stripe::{self, event};
 use crate::support::{Mailbox, TestApp, Visitor, form, new_student_id, text_of_pdf};
 
-/// Everything that somebody got: the letters as they are, and the text of what goes with them.
+/// Everything that somebody got: the emails as they are, and the text of what goes with them.
 async fn all_that_came(app: &TestApp, student: &Visitor) -> String {
     app.settle().await;
     let (mut all, mailbox) = (String::new(), app.mailbox(student.email()));
-    for letter in mailbox.letters().await {
-        all.push_str(&letter.to_string());
-        for file in letter["attachments"].as_array().expect("a list") {
+    for email in mailbox.emails().await {
+        all.push_str(&email.to_string());
+        for file in email["attachments"].as_array().expect("a list") {
             assert_eq!(file["type"], "application/pdf");
             all.push_str(&text_of_pdf(&mailbox.file(file).await));
         }
@@ -20,8 +20,8 @@ async fn all_that_came(app: &TestApp, student: &Visitor) -> String {
 }
 
 async fn subjects(mailbox: &Mailbox) -> Vec<String> {
-    let letters = mailbox.letters().await;
-    letters.iter().map(|letter| letter["subject"].as_str().expect("a text").to_owned()).collect()
+    let emails = mailbox.emails().await;
+    emails.iter().map(|email| email["subject"].as_str().expect("a text").to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,18 +29,15 @@ async fn registration_complete_brings_the_ticket_as_a_pdf() {
     let app = TestApp::start().await;
     let (ana, order) = app.registered().await;
     let mailbox = app.mailbox(ana.email());
-    let letter = mailbox.letter("You are registered").await;
-    assert_eq!(
-        (&letter["to"], letter["id"].as_str()),
-        (&Value::from(ana.email()), Some(&*ticket_of(&order)))
-    );
-    let [file] = &letter["attachments"].as_array().expect("a list")[..] else { panic!("one file") };
+    let email = mailbox.email("You are registered").await;
+    assert_eq!((&email["to"], email["id"].as_str()), (&Value::from(ana.email()), Some(&*ticket_of(&order))));
+    let [file] = &email["attachments"].as_array().expect("a list")[..] else { panic!("one file") };
     assert_eq!((&file["name"], &file["type"]), (&"ticket.pdf".into(), &"application/pdf".into()));
     let pdf = mailbox.file(file).await;
     let (sent, shown) = (text_of_pdf(&pdf), text_of_pdf(&ana.get("/v1/ticket.pdf").await.bytes));
     assert_eq!(sent, shown);
     let group = ana.get("/v1/registration").await.ok(200)["group"]["name"].clone();
-    let text = letter["text"].as_str().expect("a text");
+    let text = email["text"].as_str().expect("a text");
     for part in ["CAD 130.00", group.as_str().expect("a name"), "Hello Ana"] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -60,9 +57,9 @@ async fn a_checkout_that_ended_unpaid_is_told_once() {
     app.settle().await;
     let mailbox = app.mailbox(ana.email());
     assert_eq!(subjects(&mailbox).await.len(), 1);
-    let letter = mailbox.letter("isn't paid yet").await;
-    assert_eq!(letter["id"], format!("checkout-expired:{}", stripe::session(&order)));
-    let text = letter["text"].as_str().expect("a text");
+    let email = mailbox.email("isn't paid yet").await;
+    assert_eq!(email["id"], format!("checkout-expired:{}", stripe::session(&order)));
+    let text = email["text"].as_str().expect("a text");
     let link = text.split_whitespace().find(|word| word.contains("/checkout/back")).expect("a link");
     assert!(ana.get(link).await.text().contains("Not paid yet"));
     app.finish().await;
@@ -100,7 +97,7 @@ fn recognisable(student_id: &str) -> (Value, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_letter_and_no_ticket_ever_holds_an_answer_of_the_form() {
+async fn no_email_and_no_ticket_ever_holds_an_answer_of_the_form() {
     let app = stripe::app_with_secret().await;
     let ana = app.student().await;
     let student_id = new_student_id();

@@ -1,4 +1,4 @@
-/** What is done by letters: another one, a forgotten password, another address. */
+/** What is done by emails: another one, a forgotten password, another address. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import {
@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 after(() => service?.stop());
 
-test('the letter that confirms can be asked for again, and the newest link counts', async () => {
+test('the email that confirms can be asked for again, and the newest link counts', async () => {
   const email = 'again@mail.example.edu';
   await signUp({ body: { email, password, firstName: 'Noor', lastName: 'Haddad' } });
   const first = await service.token(email, '/confirm');
@@ -30,7 +30,7 @@ test('the letter that confirms can be asked for again, and the newest link count
   assert.equal((await signIn({ body: { email, password } })).data?.email, email);
 });
 
-test('a forgotten password is reset by a letter, once, and every session ends', async () => {
+test('a forgotten password is reset by an email, once, and every session ends', async () => {
   const email = 'forgetful@mail.example.edu';
   await signedIn(service, email);
   const known = await requestPasswordReset({ body: { email } });
@@ -47,7 +47,7 @@ test('a forgotten password is reset by a letter, once, and every session ends', 
   assert.equal((await signIn({ body: { email, password: other } })).data?.email, email);
 });
 
-test('an address is changed by a letter to the new one, with a notice to the old', async () => {
+test('an address is changed by an email to the new one, with a notice to the old', async () => {
   const [old, next] = ['old@mail.example.edu', 'next@mail.example.edu'];
   await signedIn(service, old);
   const refused = await changeEmail({ body: { email: next, currentPassword: other } });
@@ -56,7 +56,7 @@ test('an address is changed by a letter to the new one, with a notice to the old
   const waiting = await getMe();
   assert.deepEqual([waiting.data?.email, waiting.data?.pendingEmail], [old, next], 'the old one counts until then');
 
-  const notice = await service.letter(old, ({ text }) => text.includes(next));
+  const notice = await service.waitForEmail(old, ({ text }) => text.includes(next));
   assert.doesNotMatch(notice.text, /token=/, 'the notice confirms nothing');
   const token = await service.token(next, '/confirm-email');
   assert.equal((await confirmEmail({ body: { token } })).response.status, 204);
@@ -65,11 +65,11 @@ test('an address is changed by a letter to the new one, with a notice to the old
   assert.equal((await signIn({ body: { email: next, password } })).data?.email, next);
 });
 
-test('a changed password is told by a letter', async () => {
+test('a changed password is told by an email', async () => {
   const email = 'careful@mail.example.edu';
   await signedIn(service, email);
   const changed = await changePassword({ body: { currentPassword: password, newPassword: other } });
   assert.equal(changed.response.status, 204);
-  await service.letter(email, ({ subject }) => /password/i.test(subject));
+  await service.waitForEmail(email, ({ subject }) => /password/i.test(subject));
   assert.equal((await getMe()).data?.email, email, 'this session stays');
 });

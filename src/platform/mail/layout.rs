@@ -1,16 +1,16 @@
-//! The look that all letters share.
+//! The look that all emails share.
 
 use super::{Email, RenderError};
 use crate::config::Config;
 
-/// What stands around every letter: the templates of the features embed it as `frame`.
+/// What stands around every email: the templates of the features embed it as `layout`.
 ///
-/// # How a feature writes a letter
+/// # How a feature writes an email
 /// Three templates in the feature's `templates/` folder. HTML is escaped, text is not.
 ///
 /// `welcome.subject.txt`, one line:
 /// ```text
-/// Welcome to {{ frame.event }}, {{ name }}
+/// Welcome to {{ layout.event }}, {{ name }}
 /// ```
 /// `welcome.body.txt` (blocks: `content`, `reason`):
 /// ```text
@@ -21,8 +21,8 @@ use crate::config::Config;
 /// fill in the form: {{ link }}
 /// {%- endblock %}
 /// ```
-/// `welcome.body.html` (blocks: `preheader`, the line that a list of letters shows beside the subject; `heading`;
-/// `content`; `reason`, why this person gets this letter):
+/// `welcome.body.html` (blocks: `preheader`, the line that a list of emails shows beside the subject; `heading`;
+/// `content`; `reason`, why this person gets this email):
 /// ```text
 /// {% extends "platform/mail/templates/layout.html" %}
 /// {%- import "platform/mail/templates/parts.html" as parts -%}
@@ -37,28 +37,28 @@ use crate::config::Config;
 /// ```ignore
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/welcome.subject.txt")]
-/// struct Subject<'a> { frame: &'a EmailLayout, name: &'a str }
+/// struct Subject<'a> { layout: &'a EmailLayout, name: &'a str }
 ///
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/welcome.body.txt")]
-/// struct Text<'a> { frame: &'a EmailLayout, name: &'a str, link: &'a str }
+/// struct Text<'a> { layout: &'a EmailLayout, name: &'a str, link: &'a str }
 ///
 /// #[derive(askama::Template)]
 /// #[template(path = "features/accounts/templates/welcome.body.html")]
-/// struct Html<'a> { frame: &'a EmailLayout, name: &'a str, link: &'a str }
+/// struct Html<'a> { layout: &'a EmailLayout, name: &'a str, link: &'a str }
 ///
 /// #[async_trait]
 /// impl mail::Template for Welcome {
 ///     fn name(&self) -> &'static str { "welcome" }
 ///
-///     async fn render(&self, mail: &Mail) -> Result<Letter, RenderError> {
-///         let account: Account = self.store.get(mail.about("account")?).await?.ok_or(RenderError::Moot("no account"))?;
-///         let (frame, name, link) = (&self.frame, account.greeting(), self.form.as_str());
-///         frame.letter(&Subject { frame, name }, &Text { frame, name, link }, &Html { frame, name, link })
+///     async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
+///         let account: Account = self.store.get(mail.about("account")?).await?.ok_or(RenderError::Obsolete("no account"))?;
+///         let (layout, name, link) = (&self.layout, account.greeting(), self.form.as_str());
+///         layout.render(&Subject { layout, name }, &Text { layout, name, link }, &Html { layout, name, link })
 ///     }
 /// }
 /// ```
-/// Files go with [`Letter::attach`].
+/// Files go with [`Email::attach`].
 #[derive(Clone, Debug)]
 pub struct EmailLayout {
     /// Such as `Orientation Week 2027`.
@@ -69,12 +69,12 @@ pub struct EmailLayout {
     pub contact: String,
     /// Its lines.
     pub postal_address: Vec<String>,
-    /// Says on every letter that nothing in it is real.
+    /// Says on every email that nothing in it is real.
     pub rehearsal: bool,
 }
 
 impl EmailLayout {
-    /// The frame of this faculty's letters.
+    /// The layout of this faculty's emails.
     pub fn new(config: &Config) -> Self {
         let event = &config.event;
         Self {
@@ -86,12 +86,12 @@ impl EmailLayout {
         }
     }
 
-    /// Fills the three templates of a letter in. The subject becomes one line whatever is put into it, so that
+    /// Fills the three templates of an email in. The subject becomes one line whatever is put into it, so that
     /// nobody's name can write a header.
     ///
     /// # Errors
     /// [`RenderError::Failed`] if a template fails.
-    pub fn letter(
+    pub fn render(
         &self,
         subject: &impl askama::Template,
         text: &impl askama::Template,
@@ -140,7 +140,7 @@ confirm your address: {{ link }}
         ext = "txt"
     )]
     struct Text<'a> {
-        frame: &'a EmailLayout,
+        layout: &'a EmailLayout,
         name: &'a str,
         link: &'a str,
     }
@@ -159,13 +159,13 @@ confirm your address: {{ link }}
         ext = "html"
     )]
     struct Html<'a> {
-        frame: &'a EmailLayout,
+        layout: &'a EmailLayout,
         name: &'a str,
         link: &'a str,
     }
 
-    fn letter(rehearsal: bool, name: &str) -> Email {
-        let frame = &EmailLayout {
+    fn email(rehearsal: bool, name: &str) -> Email {
+        let layout = &EmailLayout {
             event: "Orientation Week 2027".into(),
             faculty: "Faculty of Applied Science & Engineering".into(),
             contact: "orientation@example.org".into(),
@@ -173,28 +173,28 @@ confirm your address: {{ link }}
             rehearsal,
         };
         let link = "http://127.0.0.1:3000/confirm?token=abc";
-        frame.letter(&Subject { name }, &Text { frame, name, link }, &Html { frame, name, link }).unwrap()
+        layout.render(&Subject { name }, &Text { layout, name, link }, &Html { layout, name, link }).unwrap()
     }
 
     #[test]
     fn the_shared_look_is_reviewed() {
-        let letter = letter(false, "Ana");
-        insta::assert_snapshot!("letter.txt", letter.text);
-        insta::assert_snapshot!("letter.html", letter.html);
+        let email = email(false, "Ana");
+        insta::assert_snapshot!("email.txt", email.text);
+        insta::assert_snapshot!("email.html", email.html);
     }
 
     #[test]
     fn a_name_writes_neither_headers_nor_markup() {
-        let letter = letter(false, "<b>\r\nBcc: x@example.org\u{85}</b>");
-        assert_eq!(letter.subject, "Hello <b> Bcc: x@example.org </b>");
-        assert!(letter.text.contains("Hello <b>"));
-        assert!(!letter.html.contains("<b>"));
+        let email = email(false, "<b>\r\nBcc: x@example.org\u{85}</b>");
+        assert_eq!(email.subject, "Hello <b> Bcc: x@example.org </b>");
+        assert!(email.text.contains("Hello <b>"));
+        assert!(!email.html.contains("<b>"));
     }
 
     #[test]
     fn a_rehearsal_says_so_everywhere() {
-        let letter = letter(true, "Ana");
-        assert_eq!(letter.subject, "[REHEARSAL] Hello Ana");
-        assert!(letter.text.starts_with("*** REHEARSAL") && letter.html.contains("REHEARSAL"));
+        let email = email(true, "Ana");
+        assert_eq!(email.subject, "[REHEARSAL] Hello Ana");
+        assert!(email.text.starts_with("*** REHEARSAL") && email.html.contains("REHEARSAL"));
     }
 }

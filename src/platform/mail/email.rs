@@ -1,4 +1,4 @@
-//! A rendered letter, and what renders it.
+//! A rendered email, and what renders it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,21 +9,21 @@ use async_trait::async_trait;
 use super::Mail;
 use crate::platform::store::StoreError;
 
-/// A rendered letter.
+/// A rendered email.
 #[derive(Clone)]
 pub struct Email {
     /// One line.
     pub subject: String,
-    /// The letter as plain text.
+    /// The email as plain text.
     pub text: String,
-    /// The letter as HTML.
+    /// The email as HTML.
     pub html: String,
     /// Files that go with it.
     pub attachments: Vec<Attachment>,
 }
 
 impl Email {
-    /// The letter with one more file.
+    /// The email with one more file.
     pub fn attach(mut self, file: Attachment) -> Self {
         self.attachments.push(file);
         self
@@ -31,13 +31,13 @@ impl Email {
 }
 
 impl fmt::Debug for Email {
-    /// Without what it says: a letter holds names and links that open accounts.
+    /// Without what it says: an email holds names and links that open accounts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Email {{ {} attachments, … }}", self.attachments.len())
     }
 }
 
-/// A file that goes with a letter.
+/// A file that goes with an email.
 #[derive(Clone)]
 pub struct Attachment {
     /// File name, ASCII.
@@ -48,12 +48,12 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
 }
 
-/// Why a letter can't be rendered.
+/// Why an email can't be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// What it is about is gone or over: the letter is not sent (state `suppressed`).
+    /// What it is about is gone or over: the email is not sent (state `suppressed`).
     #[error("no longer to be sent: {0}")]
-    Moot(&'static str),
+    Obsolete(&'static str),
     /// What it is about can't be read now.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,41 +62,41 @@ pub enum RenderError {
     Failed(String),
 }
 
-/// Renders one kind of letter from the documents that it is about. [`EmailLayout`](super::EmailLayout) shows how to
+/// Renders one kind of email from the documents that it is about. [`EmailLayout`](super::EmailLayout) shows how to
 /// write one.
 #[async_trait]
 pub trait Template: Send + Sync + 'static {
     /// As in [`Mail::template`], such as `confirm-address`.
     fn name(&self) -> &'static str;
-    /// Reads what the letter is about and fills the templates in.
+    /// Reads what the email is about and fills the templates in.
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError>;
 }
 
-/// All letters that the service can write.
+/// All emails that the service can write.
 pub struct Templates(HashMap<&'static str, Arc<dyn Template>>);
 
 /// Two templates have one name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are two templates for letters named `{0}`")]
-pub struct TwoOfOneName(pub &'static str);
+#[error("there are two templates for emails named `{0}`")]
+pub struct DuplicateTemplate(pub &'static str);
 
 impl Templates {
     /// Collects the features' templates.
     ///
     /// # Errors
-    /// [`TwoOfOneName`] if it can't be told which of two is meant.
-    pub fn new(templates: Vec<Arc<dyn Template>>) -> Result<Self, TwoOfOneName> {
+    /// [`DuplicateTemplate`] if it can't be told which of two is meant.
+    pub fn new(templates: Vec<Arc<dyn Template>>) -> Result<Self, DuplicateTemplate> {
         let mut by_name = HashMap::new();
         for template in templates {
             let name = template.name();
             if by_name.insert(name, template).is_some() {
-                return Err(TwoOfOneName(name));
+                return Err(DuplicateTemplate(name));
             }
         }
         Ok(Self(by_name))
     }
 
-    /// Renders the letter by the template that it names.
+    /// Renders the email by the template that it names.
     ///
     /// # Errors
     /// Those of the template, and [`RenderError::Failed`] if there is none of this name.

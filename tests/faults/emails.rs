@@ -1,4 +1,4 @@
-//! Two thousand letters by two processes that work, which are killed on the way.
+//! Two thousand emails by two processes that work, which are killed on the way.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use crate::doubles::ses::Ses;
 use crate::program::{command, new_folder};
 
-const LETTERS: usize = 2000;
+const EMAILS: usize = 2000;
 const RATE: usize = 50;
 /// As far as SES is away.
 const LATENCY: Duration = Duration::from_millis(100);
@@ -32,8 +32,8 @@ mod mongo {
     use crate::servers;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn two_thousand_letters_by_two_processes_that_are_killed_three_times() {
-        let address = servers::mongodb_database(&format!("letters_{}", RandomIds.next().replace('-', "")));
+    async fn two_thousand_emails_by_two_processes_that_are_killed_three_times() {
+        let address = servers::mongodb_database(&format!("emails_{}", RandomIds.next().replace('-', "")));
         let store = Store::mongo(&address, Access::Beside).await.expect("it answers");
         go(&store, &address).await;
     }
@@ -43,7 +43,7 @@ async fn go(store: &Store, mongodb: &str) {
     let (folder, ses) = (new_folder(), Ses::start(LATENCY));
     let mut processes = [worker(&folder, mongodb, ses.url(), 0), worker(&folder, mongodb, ses.url(), 1)];
     until_prepared(store).await;
-    let posting = post(store, LETTERS);
+    let posting = post(store, EMAILS);
     let (begun, mut in_flight) = (Instant::now(), BTreeSet::new());
     posting.await;
     for (kill, at) in KILLS.into_iter().enumerate() {
@@ -66,7 +66,7 @@ async fn report_and_judge(store: &Store, ses: &Ses, in_flight: &BTreeSet<String>
     let most = ses.most_in_a_second();
     // Not by a macro: the report is to be read when the test passes, too.
     let report = format!(
-        "\n{LETTERS} letters at {RATE} a second, {} kills: {:.1} s, at most {most} in a second; {} were in flight at a \
+        "\n{EMAILS} emails at {RATE} a second, {} kills: {:.1} s, at most {most} in a second; {} were in flight at a \
          kill, {} are marked, {} went twice\n",
         KILLS.len(),
         took.as_secs_f64(),
@@ -75,7 +75,7 @@ async fn report_and_judge(store: &Store, ses: &Ses, in_flight: &BTreeSet<String>
         twice.len(),
     );
     std::io::stderr().write_all(report.as_bytes()).expect("somebody reads it");
-    assert_eq!(times.len(), LETTERS, "nobody is left out");
+    assert_eq!(times.len(), EMAILS, "nobody is left out");
     assert!(twice.is_subset(&marked), "what went twice is marked");
     assert!(marked.is_subset(in_flight), "only what was in flight is marked");
     assert!(most <= RATE, "{most} in a second");
@@ -108,7 +108,7 @@ async fn until_prepared(store: &Store) {
     }
 }
 
-/// A letter to each of so many new accounts.
+/// An email to each of so many new accounts.
 async fn post(store: &Store, count: usize) {
     let people: Vec<_> = (0..count).map(somebody).collect();
     for some in people.chunks(50) {
@@ -144,11 +144,11 @@ fn somebody(n: usize) -> (Account, Mail) {
     (account, mail)
 }
 
-/// Ids of the letters that have come so far.
+/// Ids of the emails that have come so far.
 pub async fn in_state(store: &Store, state: &'static str) -> BTreeSet<String> {
     let query = Query::new(Filter::eq("state", state)).limit(10_000);
-    let letters = store.find::<Mail>(query).await.expect("readable");
-    letters.into_iter().map(|mail| mail.id).collect()
+    let emails = store.find::<Mail>(query).await.expect("readable");
+    emails.into_iter().map(|mail| mail.id).collect()
 }
 
 async fn until_all_went(store: &Store) {
@@ -162,7 +162,7 @@ async fn until_all_went(store: &Store) {
         if open == 0 {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "{open} letters have not gone");
+        assert!(begun.elapsed() < PATIENCE, "{open} emails have not gone");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
