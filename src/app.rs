@@ -135,7 +135,7 @@ impl App {
             store: store.clone(),
             clock: clock.clone(),
             signals: signals.clone(),
-            gateway: payments::Watched::over(gateway, metrics.gateway_calls.clone()),
+            gateway: payments::Measured::over(gateway, metrics.gateway_calls.clone()),
             webhook,
             pages: config.pages_url().clone(),
             fulfilments: HashMap::from([(

@@ -1,19 +1,19 @@
-//! `orientation reconcile`: asks the gateway for what never arrived.
+//! `orientation reconcile`: asks the gateway about events that did not arrive.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Failed, run};
-use crate::features::payments::{Finding, Found, Reconciliation, Scope, Unfinished};
+use crate::features::payments::{Finding, Found, ReconcileScope, Reconciliation, Unfinished};
 use crate::platform::store::Access;
 
-/// Asks about every order that waits for something, beside a service that runs, and prints what was news.
+/// Checks every open order, beside a running service, and prints the findings.
 ///
 /// # Errors
-/// If the store can't be opened, or something can't be asked. What was found all the same is printed and has taken
-/// effect.
+/// If the store can't be opened, or an order can't be checked. What was found all the same is printed and has been
+/// applied.
 pub(super) async fn run() -> Result<(), Failed> {
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
-    let (result, failed) = match app.payments.reconcile(Scope::All).await {
+    let (result, failed) = match app.payments.reconcile(ReconcileScope::All).await {
         Ok(result) => (result, None),
         Err(Unfinished { found, why }) => (found, Some(why)),
     };
@@ -22,14 +22,14 @@ pub(super) async fn run() -> Result<(), Failed> {
 }
 
 fn report(result: &Reconciliation) -> String {
-    let sum = format!("{} open orders, {} with news.", result.asked, result.findings.len());
+    let sum = format!("{} open orders checked, {} with news.", result.asked, result.findings.len());
     if result.findings.is_empty() { sum } else { format!("{}\n{sum}", table(&result.findings)) }
 }
 
 fn table(findings: &[Finding]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["order", "attempt", "what the gateway knew"]);
+    table.set_header(["order", "attempt", "finding"]);
     for Finding { order, attempt, found } in findings {
         table.add_row([order.as_str(), &attempt.to_string(), in_words(*found)]);
     }
@@ -38,17 +38,15 @@ fn table(findings: &[Finding]) -> Table {
 
 fn in_words(found: Found) -> &'static str {
     match found {
-        Found::Paid => "it is paid",
-        Found::Processing => "its payment is on its way",
-        Found::Reopened => "its payment failed: it can be tried again",
-        Found::Expired => "its checkout has ended unpaid",
-        Found::Flagged(_) => "money came that somebody has to look at",
-        Found::Opened => "its checkout is there and can be paid",
-        Found::Mispriced => {
-            "its checkout asked for another amount and was ended: another attempt is on its way"
-        }
-        Found::Abandoned => "no checkout was ever made: another attempt is on its way",
-        Found::Unknown => "the gateway does not know its checkout: somebody has to look",
+        Found::Paid => "paid",
+        Found::Processing => "the payment is being processed",
+        Found::Reopened => "the payment failed; the order can be paid again",
+        Found::Expired => "the checkout ended unpaid",
+        Found::Flagged(_) => "a payment needs review",
+        Found::Opened => "the checkout is open and can be paid",
+        Found::Mispriced => "the checkout had another amount and was expired; the next attempt is scheduled",
+        Found::Abandoned => "no checkout was ever opened; the next attempt is scheduled",
+        Found::Unknown => "the gateway does not know the checkout: needs review",
     }
 }
 
@@ -57,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_news_stands_above_the_sum() {
+    fn findings_are_listed_above_the_total() {
         let nothing = Reconciliation { asked: 3, findings: vec![] };
-        assert_eq!(report(&nothing), "3 open orders, 0 with news.");
+        assert_eq!(report(&nothing), "3 open orders checked, 0 with news.");
         let finding = Finding { order: "o".into(), attempt: 2, found: Found::Paid };
         let report = report(&Reconciliation { asked: 3, findings: vec![finding] });
         assert!(
-            report.contains("it is paid") && report.ends_with("\n3 open orders, 1 with news."),
+            report.contains("paid") && report.ends_with("\n3 open orders checked, 1 with news."),
             "{report}"
         );
     }

@@ -10,9 +10,10 @@ use poem_openapi::payload::{Json, ParsePayload, Payload};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
-use super::gateway::NotBelieved;
+use super::events::ReceiveError;
+use super::gateway::Untrusted;
 use super::model::{Closed, Order, OrderState};
-use super::service::{GetOrderError, OpenCheckoutError, Payments, ReceiveError};
+use super::service::{GetOrderError, OpenCheckoutError, Payments};
 use crate::http::{Failure, Problem, ProblemJson, SignedIn, busy, too_many, unavailable};
 use crate::kernel::{Money, Timestamp};
 
@@ -262,7 +263,7 @@ pub enum EventTaken {
 pub enum EventRefused {
     /// The signature is missing, wrong or too old, or the event is of the other mode (test, live).
     #[oai(status = 400)]
-    NotBelieved(ProblemJson),
+    Untrusted(ProblemJson),
 }
 
 /// The payment that an event is about should be known by then.
@@ -271,19 +272,19 @@ const SEND_AGAIN: Duration = Duration::from_secs(60);
 impl From<ReceiveError> for Failure<EventRefused> {
     fn from(error: ReceiveError) -> Self {
         match error {
-            ReceiveError::NotBelieved(why) => EventRefused::NotBelieved(not_believed(&why)).into(),
+            ReceiveError::Untrusted(why) => EventRefused::Untrusted(untrusted(&why)).into(),
             ReceiveError::Early => Self::shared(busy(SEND_AGAIN)),
             ReceiveError::Store(error) => Self::shared(unavailable(error)),
         }
     }
 }
 
-fn not_believed(why: &NotBelieved) -> ProblemJson {
+fn untrusted(why: &Untrusted) -> ProblemJson {
     let slug = match why {
-        NotBelieved::Unsigned => "webhook-unsigned",
-        NotBelieved::BadSignature => "webhook-signature",
-        NotBelieved::Stale => "webhook-stale",
-        NotBelieved::WrongMode => "webhook-mode",
+        Untrusted::Unsigned => "webhook-unsigned",
+        Untrusted::BadSignature => "webhook-signature",
+        Untrusted::Stale => "webhook-stale",
+        Untrusted::WrongMode => "webhook-mode",
     };
     let detail = format!("Nothing was read from the event: {why}.");
     ProblemJson(Problem::new(StatusCode::BAD_REQUEST, slug, "The event is not believed", detail))

@@ -1,17 +1,20 @@
-//! Orders and their money.
+//! Orders and their payments.
 //!
-//! `begin` records an order in the transaction of whoever sells something, with its first attempt and the job
-//! that would finish the rest. `open_checkout` asks the gateway for a checkout between two transactions. The
-//! gateway tells by signed events what became of it; `receive` believes them, and settles the order in one
-//! transaction with everything that follows (`Fulfilment`). Each fact takes effect once, whatever comes twice,
-//! late or out of order. Money that came is kept as a row, also where it wasn't owed.
+//! `begin` stores an order in the transaction of the feature that sells something, with the first attempt to pay it and
+//! a job that opens the checkout. `open_checkout` opens it between two transactions. The gateway reports by signed
+//! events what happened; `receive` verifies them and settles the order in one transaction with everything that follows
+//! from it (`Fulfilment`). Each fact takes effect once, whether it arrives twice, late or out of order. Every payment is
+//! recorded, including those that were not due.
 //!
-//! What the gateway never told (an event lost, an answer lost) `reconciliation` asks for.
+//! `reconciliation` asks the gateway about events and answers that were lost.
 //!
-//! `gateway/` is the port to who takes the money: Stripe, or a sandbox that plays it for newcomers and tests.
+//! `gateway/` is the port to the payment service: Stripe, or a sandbox that plays it for newcomers and tests. Imports go
+//! one way: `service`, `events` and `reconciliation` → `jobs`, `model` → `gateway`.
 
 mod controller;
+mod events;
 mod gateway;
+mod jobs;
 mod model;
 mod pages;
 mod reconciliation;
@@ -19,21 +22,21 @@ mod service;
 mod subscribers;
 
 pub use controller::{MoneyBody, OrderBody, OrderStateBody, PaymentsController};
+pub use events::{ReceiveError, Received};
 pub use gateway::{
-    BadAccount, BadSecrets, Checkout, CheckoutPage, CheckoutRequest, CheckoutStatus, Discount, Gateway,
-    GatewayError, Patience, Press, Refund, RefundRequest, Sandbox, Source, Stripe, Watched, Webhook,
+    BadAccount, BadSecrets, Button, Checkout, CheckoutFact, CheckoutList, CheckoutRequest, CheckoutStatus,
+    DeliverSandboxEvent, Discount, Gateway, GatewayError, Measured, Reached, Refund, RefundRequest,
+    RetryPolicy, ReversalFact, Sandbox, Source, Stripe, SweepSandbox, Webhook,
 };
+pub use jobs::{OpenCheckout, ReconcilePayments, SweepEvents};
 pub use model::{
-    Attempt, AttemptState, Closed, EarlyBird, Order, OrderState, Outcome, Payment, PaymentEvent, PaymentFlag,
-    Return, ReturnEvent, StripeEvent,
+    Attempt, AttemptState, Closed, EarlyBird, Order, OrderState, Outcome, Payment, PaymentFlag, Reversal,
+    StripeEvent,
 };
 pub use pages::routes;
-pub use reconciliation::{Finding, Found, ReconcileError, Reconciliation, Scope, Unfinished};
-pub use service::{Fulfilment, GetOrderError, OpenCheckoutError, Parts, Payments, ReceiveError, Received};
-pub use subscribers::{
-    DeliverSandboxEvent, EventSweeps, OpenCheckout, OpenCheckouts, ReconcilePayments, Reconciliations,
-    SandboxDeliveries, SandboxSweeps, SweepEvents, SweepSandbox,
-};
+pub use reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Reconciliation, Unfinished};
+pub use service::{Fulfilment, GetOrderError, OpenCheckoutError, Parts, Payments};
+pub use subscribers::{EventSweeps, OpenCheckouts, Reconciliations, SandboxDeliveries, SandboxSweeps};
 
 use self::gateway::{SandboxCheckout, SandboxRefund, SandboxSecret};
 use crate::platform::store::{Schema, schema};

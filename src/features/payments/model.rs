@@ -1,48 +1,50 @@
-//! Orders: what is owed, the attempts to pay it, the money that came.
+//! Orders: the amount due, the attempts to pay it, and the payments received.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::gateway::{Checkout, CheckoutRequest, Discount};
+use super::gateway::{
+    Checkout, CheckoutFact, CheckoutRequest, CheckoutStatus, Discount, Reached, ReversalFact,
+};
 use crate::config::Product;
 use crate::kernel::{EmailAddress, Money, Timestamp};
 use crate::platform::store::{Document, Index, Migration};
 
-/// How long a checkout can be paid: Stripe's default and most, 24 hours, less a minute in which the two clocks
-/// may differ and a first try may fail.
+/// How long a checkout can be paid: Stripe's default and maximum of 24 hours, less a minute for clock skew and a failed
+/// first try.
 pub const CHECKOUT_LIFETIME: Duration = Duration::from_secs(24 * 3600 - 60);
 
-/// How long the gateway's events are waited for before it is asked.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// How long we wait for the gateway's events before we ask it.
+const EVENT_DELAY: Duration = Duration::from_secs(5 * 60);
 
-/// Where an order stands.
+/// The state of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OrderState {
     /// Can be paid.
     Open,
-    /// The student has done their part; the bank has not answered yet.
+    /// The student has completed the checkout; the bank has not answered yet.
     Processing,
     Paid,
-    /// The checkout ended unpaid. It can be paid again with another.
+    /// The checkout ended unpaid. The order can be paid with another checkout.
     Expired,
     Cancelled,
-    /// Not owed any more: a bursary was approved.
+    /// Nothing to pay any more, for example after a bursary was approved.
     Waived,
     PartiallyRefunded,
     Refunded,
-    /// The payer asks their bank for the money back.
+    /// The payer disputes the payment at their bank.
     Disputed,
 }
 
-/// How far an attempt has come. It only ever goes up: whatever comes twice, late or out of order finds it there
-/// already.
+/// The state of an attempt, in ascending order. It only ever moves up, so that events may arrive twice, late or out of
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AttemptState {
-    /// Not ended, as far as the gateway has told.
+    /// Not ended, as far as the gateway has reported.
     Live,
     Expired,
     Processing,
@@ -50,8 +52,8 @@ pub enum AttemptState {
     Paid,
 }
 
-/// One try to be paid. All that is sent to the gateway is fixed when it is made, so that it can be sent again
-/// unchanged.
+/// One attempt to pay an order. Everything that is sent to the gateway is fixed when the attempt is made, so that it can
+/// be sent again unchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
@@ -60,19 +62,19 @@ pub struct Attempt {
     /// `<order>:<number>`.
     pub idempotency_key: String,
     pub expires_at: Timestamp,
-    /// What is to come by it.
+    /// The amount to pay.
     pub price: Money,
-    /// The gateway's coupon that makes it so much.
+    /// The gateway's id of the coupon that leads to this price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coupon: Option<String>,
-    /// The base of the addresses to which the checkout leads back.
+    /// The base of the addresses that the checkout returns to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_to: Option<Url>,
     pub state: AttemptState,
     /// The gateway's id of the checkout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// Where the student pays.
+    /// The page where the student pays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,93 +83,92 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
 }
 
-/// Why money that came was kept apart.
+/// Why a payment did not settle the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PaymentFlag {
-    /// Amount or currency is not what the order asks for: somebody has to look.
+    /// The amount or currency differs from the order: needs review.
     AmountDiffers,
-    /// The order needed no money any more: to be refunded.
+    /// Nothing was due any more: to be refunded.
     NotOwed,
-    /// It came by a checkout that the order doesn't know: somebody has to look.
+    /// The order has no such checkout: needs review.
     UnknownSession,
 }
 
-/// Money that came. Never removed.
+/// A payment received. Never removed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// The checkout by which it came: one payment each.
+    /// The checkout that it was made with. A checkout brings one payment.
     pub session: String,
-    /// The event that told.
+    /// The event that reported it.
     pub event: String,
-    /// As the gateway said; none if it didn't say or named a currency that isn't one.
+    /// The amount that the gateway reported; none if it reported none, or an unknown currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
     pub received_at: Timestamp,
-    /// The gateway's id of the payment itself, by which refunds and disputes name it.
+    /// The gateway's id of the payment. Refunds and disputes refer to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<String>,
-    /// None: it settled the order.
+    /// None if it settled the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flag: Option<PaymentFlag>,
 }
 
-/// What became of money after it came. Kept apart from the payments, since it may be told before them.
+/// The refunds and disputes of one payment. Kept apart from the payments, because they may be reported first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Return {
+pub struct Reversal {
     /// As [`Payment::intent`].
     pub intent: String,
-    /// How much of it was paid back, in minor units. It only goes up.
+    /// The total refunded, in minor units. It only goes up.
     pub refunded: i64,
-    /// Somebody asked their bank for it.
     pub disputed: bool,
 }
 
-/// A lower price for those who order early.
+/// A lower price for early orders.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EarlyBird {
     /// The gateway's id of the coupon.
     pub coupon: String,
-    /// What is left to pay with it.
+    /// The price with the coupon.
     pub price: Money,
-    /// It counts for attempts made before.
+    /// Applies to attempts made before this time.
     pub until: Timestamp,
 }
 
-/// Something that is sold to an account.
+/// A product ordered by an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     pub id: String,
-    /// Whose it is.
+    /// The owner's account id.
     pub account: String,
     /// The product's id in `event.toml`.
     pub product: String,
-    /// Its name when it was ordered.
+    /// The product's name at the time of the order.
     pub product_name: String,
-    /// What is asked now, or was paid.
+    /// The amount due now, or the amount paid.
     pub price: Money,
-    /// What it costs without a coupon.
+    /// The price without a coupon.
     pub full_price: Money,
-    /// The gateway's id of the price, where it keeps one.
+    /// The gateway's id of the price, if the price is kept there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_bird: Option<EarlyBird>,
-    /// Given to the gateway for its receipt.
+    /// Sent to the gateway for its receipt.
     pub email: EmailAddress,
     pub state: OrderState,
-    /// Never empty; the last is the one that counts.
+    /// Never empty; the last one is current.
     pub attempts: Vec<Attempt>,
     pub payments: Vec<Payment>,
-    /// The payments' own ids at the gateway.
+    /// The gateway's ids of all payments.
     pub intents: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub returns: Vec<Return>,
-    /// If nothing is told until then, the gateway is asked.
+    #[serde(rename = "returns", default, skip_serializing_if = "Vec::is_empty")]
+    pub reversals: Vec<Reversal>,
+    /// When to ask the gateway if no event arrives.
     pub ask_at: Timestamp,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +186,7 @@ impl Document for Order {
     }
 }
 
-/// Version 2: what is to come is fixed in the attempt, and the gateway is asked about what it didn't tell.
+/// Version 2: attempts have their own price, and orders the time to ask the gateway.
 fn with_prices_of_attempts(mut order: serde_json::Value) -> serde_json::Value {
     let (price, made) = (order["price"].clone(), order["createdAt"].clone());
     for attempt in order["attempts"].as_array_mut().into_iter().flatten() {
@@ -197,7 +198,7 @@ fn with_prices_of_attempts(mut order: serde_json::Value) -> serde_json::Value {
     order
 }
 
-/// An event that was believed: its id stands for having been seen.
+/// An accepted event. Its id prevents the event from being applied twice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StripeEvent {
@@ -205,14 +206,14 @@ pub struct StripeEvent {
     pub id: String,
     /// Such as `checkout.session.completed`.
     pub kind: String,
-    /// Left out where it is about none of ours.
+    /// Absent if the event is not about one of our orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
     pub received_at: Timestamp,
 }
 
 impl StripeEvent {
-    /// How long its id is kept: Stripe tells for three days by itself, and for thirty when somebody asks it to.
+    /// How long an event is kept. Stripe retries for three days, and sends events again on request for thirty.
     pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 }
 
@@ -226,82 +227,54 @@ impl Document for StripeEvent {
     }
 }
 
-/// Version 2: the kind of an event is kept; of the older ones it is not known.
+/// Version 2: the event's kind, unknown for older events.
 fn with_kind(mut event: serde_json::Value) -> serde_json::Value {
     event["kind"] = "".into();
     event
 }
 
-/// What the gateway tells about one checkout.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PaymentEvent {
-    pub id: String,
-    pub order: String,
-    pub session: String,
-    /// The attempt's number, which we gave to the checkout.
-    pub attempt: Option<u32>,
-    /// How far the checkout has come.
-    pub reached: AttemptState,
-    pub money: Option<Money>,
-    /// The gateway's id of the payment, once there is one.
-    pub intent: Option<String>,
-}
-
-/// What the gateway tells about money that came.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReturnEvent {
-    pub id: String,
-    /// Our order, where the event names it; otherwise it is found by the payment.
-    pub order: Option<String>,
-    /// The payment, as [`Payment::intent`].
-    pub intent: String,
-    /// How much of it has been paid back altogether, in minor units.
-    pub refunded: i64,
-    pub disputed: bool,
-}
-
-/// What an event did to an order.
+/// The effect of an event on an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Paid,
     Processing,
-    /// The payment failed: it can be tried again.
+    /// The payment failed. The order can be paid again.
     Reopened,
     Expired,
-    /// Money was kept apart.
+    /// A payment was recorded that did not settle the order.
     Flagged(PaymentFlag),
-    /// Money went back, or is asked back.
-    Returned,
-    /// The order stays as it is.
+    /// A refund or a dispute was recorded.
+    Reversed,
+    /// None.
     Unchanged,
 }
 
-/// An event is not about this order.
+/// The event is not about this order.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event is about another order or another checkout")]
 pub struct NotOurs;
 
-/// Why an order is not to be paid.
+/// Why an order can't be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
     #[error("the order is paid")]
     Paid,
-    #[error("a payment is on its way")]
+    #[error("a payment is being processed")]
     Processing,
     #[error("the order is cancelled or waived")]
     NotOwed,
-    #[error("a payment came that somebody has to look at")]
+    #[error("a payment is under review")]
     UnderReview,
 }
 
-/// What the way to a checkout needs next.
+/// The next step towards a checkout that can be paid.
 #[derive(Debug, PartialEq)]
 pub enum Step<'a> {
-    /// Here it is.
+    /// The attempt has a checkout.
     Ready(&'a Attempt),
-    /// The gateway is to be asked for it.
+    /// The attempt's checkout has yet to be opened.
     Unopened(&'a Attempt),
-    /// The last attempt has ended: another is to be made.
+    /// The last attempt has ended; the next one has yet to be made.
     Ended,
 }
 
@@ -313,7 +286,7 @@ impl Attempt {
 }
 
 impl Order {
-    /// An order of `product` for `account`, with its first attempt.
+    /// A new order of `product` for `account`, with its first attempt.
     pub fn open(id: String, account: &str, product: &Product, email: EmailAddress, now: Timestamp) -> Self {
         let early_bird = product.early_bird.as_ref().map(|early| EarlyBird {
             coupon: early.coupon.clone(),
@@ -334,8 +307,8 @@ impl Order {
             attempts: vec![],
             payments: vec![],
             intents: vec![],
-            returns: vec![],
-            ask_at: now.plus(PATIENCE),
+            reversals: vec![],
+            ask_at: now.plus(EVENT_DELAY),
             created_at: now,
             paid_at: None,
         };
@@ -343,7 +316,7 @@ impl Order {
         order
     }
 
-    /// Fixes what the gateway will be asked for. The price is that of this moment.
+    /// Adds an attempt with the price that applies now.
     fn make_attempt(&mut self, number: u32, return_to: Option<Url>, now: Timestamp) {
         let early = self.early_bird.as_ref().filter(|early| now < early.until);
         let attempt = Attempt {
@@ -361,15 +334,15 @@ impl Order {
         };
         self.price = attempt.price;
         self.attempts.push(attempt);
-        self.ask_at = now.plus(PATIENCE);
+        self.ask_at = now.plus(EVENT_DELAY);
     }
 
-    /// The attempt that counts: the last one.
+    /// The current attempt: the last one.
     pub fn attempt(&self) -> &Attempt {
         self.attempts.last().expect("an order has an attempt from the start")
     }
 
-    /// Where it can be paid now.
+    /// The page where it can be paid now.
     pub fn checkout_url(&self) -> Option<&str> {
         match self.step() {
             Ok(Step::Ready(attempt)) => attempt.url.as_deref(),
@@ -377,10 +350,10 @@ impl Order {
         }
     }
 
-    /// What the way to its checkout needs next.
+    /// The next step towards a checkout that can be paid.
     ///
     /// # Errors
-    /// [`Closed`] if it is not to be paid.
+    /// [`Closed`] if the order can't be paid.
     pub fn step(&self) -> Result<Step<'_>, Closed> {
         match self.state {
             OrderState::Paid
@@ -398,14 +371,14 @@ impl Order {
         }
     }
 
-    /// Fixes where the checkout leads back to, before the gateway is asked for the first time.
-    pub fn lead_back_to(&mut self, pages: &Url) {
+    /// Sets the base of the addresses that the current checkout returns to, if none is set.
+    pub fn set_return_url(&mut self, pages: &Url) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.return_to.get_or_insert_with(|| pages.clone());
         }
     }
 
-    /// Makes the next attempt where the last has ended; otherwise nothing.
+    /// Makes the next attempt if the last one has ended.
     pub fn try_again(&mut self, pages: &Url, now: Timestamp) {
         if self.step() == Ok(Step::Ended) {
             self.make_attempt(self.attempt().number + 1, Some(pages.clone()), now);
@@ -413,8 +386,7 @@ impl Order {
         }
     }
 
-    /// Puts another attempt in the place of attempt `number`, which the gateway refused to open: nothing can be
-    /// paid by that one.
+    /// Replaces attempt `number`, whose checkout the gateway rejected: nothing can be paid with that one.
     pub fn replace_refused(&mut self, number: u32, pages: &Url, now: Timestamp) {
         if matches!(self.step(), Ok(Step::Unopened(attempt)) if attempt.number == number) {
             self.attempts.pop();
@@ -422,7 +394,7 @@ impl Order {
         }
     }
 
-    /// Keeps the checkout that the gateway opened for attempt `number`.
+    /// Records the checkout that the gateway opened for attempt `number`.
     pub fn opened(&mut self, number: u32, checkout: &Checkout, now: Timestamp) {
         let attempt = self.attempts.iter_mut().find(|attempt| attempt.number == number);
         if let Some(attempt) = attempt.filter(|attempt| attempt.url.is_none()) {
@@ -432,13 +404,13 @@ impl Order {
         }
     }
 
-    /// The gateway was asked and had nothing new: the longer it has been like that, the later it is asked again.
+    /// Schedules the next question to the gateway. The older the attempt, the longer the pause.
     pub fn ask_later(&mut self, now: Timestamp) {
         let waited = now.since(self.attempt().made_at());
-        self.ask_at = now.plus(PATIENCE.max(waited / 4));
+        self.ask_at = now.plus(EVENT_DELAY.max(waited / 4));
     }
 
-    /// What the gateway is asked for `attempt`. The same every time.
+    /// The checkout request for `attempt`. It is the same every time.
     pub fn request(&self, attempt: &Attempt) -> CheckoutRequest {
         let back = |page: &str| {
             let base = attempt.return_to.as_ref().map_or("", |url| url.as_str().trim_end_matches('/'));
@@ -462,106 +434,111 @@ impl Order {
         }
     }
 
-    /// Takes in what the gateway tells. Each fact takes effect once, whatever comes twice, late or out of order:
-    /// an attempt only goes up, and a checkout brings money once.
+    /// Applies a fact about a checkout. Each fact takes effect once, whether it arrives twice, late or out of order: an
+    /// attempt only moves up, and a checkout brings one payment.
     ///
     /// # Errors
-    /// [`NotOurs`] if it is about another order, or without money about a checkout that is none of ours.
-    pub fn settle(&mut self, event: &PaymentEvent, now: Timestamp) -> Result<Outcome, NotOurs> {
-        if event.order != self.id {
+    /// [`NotOurs`] if the fact is about another order, or about an unknown checkout without a payment.
+    pub fn settle(&mut self, fact: &CheckoutFact, now: Timestamp) -> Result<Outcome, NotOurs> {
+        if fact.order != self.id {
             return Err(NotOurs);
         }
-        let Some(index) = self.position(event) else {
-            return match event.reached {
-                AttemptState::Paid => Ok(self.keep(event, Some(PaymentFlag::UnknownSession), now)),
+        let Some(index) = self.position(fact) else {
+            return match fact.reached {
+                Reached::Paid => Ok(self.record_payment(fact, Some(PaymentFlag::UnknownSession), now)),
                 _ => Err(NotOurs),
             };
         };
         let attempt = &mut self.attempts[index];
-        attempt.session.get_or_insert_with(|| event.session.clone());
-        if event.reached <= attempt.state {
+        attempt.session.get_or_insert_with(|| fact.session.clone());
+        let reached = AttemptState::from(fact.reached);
+        if reached <= attempt.state {
             return Ok(Outcome::Unchanged);
         }
-        attempt.state = event.reached;
-        attempt.ended_at = (event.reached != AttemptState::Processing).then_some(now);
-        if event.reached == AttemptState::Paid {
-            let asked = attempt.price;
-            return Ok(self.keep(event, self.fault_of(event, asked), now));
+        attempt.state = reached;
+        attempt.ended_at = (reached != AttemptState::Processing).then_some(now);
+        if reached == AttemptState::Paid {
+            let due = attempt.price;
+            return Ok(self.record_payment(fact, self.flag_for(fact, due), now));
         }
-        let counts = index + 1 == self.attempts.len() && self.awaits_money();
-        Ok(if counts { self.follow_attempt() } else { Outcome::Unchanged })
+        let is_current = index + 1 == self.attempts.len() && self.awaits_payment();
+        Ok(if is_current { self.follow_attempt() } else { Outcome::Unchanged })
     }
 
-    /// The attempt that the event is about. One whose checkout we never heard of (the process died in between)
-    /// is known by the number that we gave to the checkout.
-    fn position(&self, event: &PaymentEvent) -> Option<usize> {
-        let known = |attempt: &Attempt| attempt.session.as_deref() == Some(&*event.session);
-        let unheard = |attempt: &Attempt| attempt.session.is_none() && event.attempt == Some(attempt.number);
-        self.attempts.iter().position(known).or_else(|| self.attempts.iter().position(unheard))
+    /// The attempt that the fact is about. An attempt whose checkout was opened but never recorded (the process died in
+    /// between) is found by its number.
+    fn position(&self, fact: &CheckoutFact) -> Option<usize> {
+        let recorded = |attempt: &Attempt| attempt.session.as_deref() == Some(&*fact.session);
+        let unrecorded =
+            |attempt: &Attempt| attempt.session.is_none() && fact.attempt == Some(attempt.number);
+        self.attempts.iter().position(recorded).or_else(|| self.attempts.iter().position(unrecorded))
     }
 
-    fn awaits_money(&self) -> bool {
+    fn awaits_payment(&self) -> bool {
         matches!(self.state, OrderState::Open | OrderState::Processing | OrderState::Expired)
     }
 
-    fn fault_of(&self, event: &PaymentEvent, asked: Money) -> Option<PaymentFlag> {
-        if event.money != Some(asked) {
+    fn flag_for(&self, fact: &CheckoutFact, due: Money) -> Option<PaymentFlag> {
+        if fact.money != Some(due) {
             return Some(PaymentFlag::AmountDiffers);
         }
-        (!self.awaits_money()).then_some(PaymentFlag::NotOwed)
+        (!self.awaits_payment()).then_some(PaymentFlag::NotOwed)
     }
 
-    fn keep(&mut self, event: &PaymentEvent, flag: Option<PaymentFlag>, now: Timestamp) -> Outcome {
-        if self.payments.iter().any(|payment| payment.session == event.session) {
+    fn record_payment(&mut self, fact: &CheckoutFact, flag: Option<PaymentFlag>, now: Timestamp) -> Outcome {
+        if self.payments.iter().any(|payment| payment.session == fact.session) {
             return Outcome::Unchanged;
         }
         self.payments.push(Payment {
-            session: event.session.clone(),
-            event: event.id.clone(),
-            money: event.money,
+            session: fact.session.clone(),
+            event: fact.id.clone(),
+            money: fact.money,
             received_at: now,
-            intent: event.intent.clone(),
+            intent: fact.intent.clone(),
             flag,
         });
-        self.intents.extend(event.intent.clone());
+        self.intents.extend(fact.intent.clone());
         if let Some(flag) = flag {
             return Outcome::Flagged(flag);
         }
-        self.price = event.money.unwrap_or(self.price);
+        self.price = fact.money.unwrap_or(self.price);
         self.paid_at = Some(now);
-        self.state = self.state_of_money();
+        self.state = self.state_of_payment();
         Outcome::Paid
     }
 
-    /// Takes in that money went back or is asked back. It may be told before the money itself, twice, or in any
-    /// order: what is kept only goes up.
+    /// Applies a refund or a dispute. It may arrive before the payment, twice, or in any order: the record only goes up.
     ///
     /// # Errors
-    /// [`NotOurs`] if it is about another order.
-    pub fn give_back(&mut self, event: &ReturnEvent) -> Result<Outcome, NotOurs> {
-        if event.order.as_ref().is_some_and(|order| *order != self.id) {
+    /// [`NotOurs`] if the fact is about another order.
+    pub fn reverse(&mut self, fact: &ReversalFact) -> Result<Outcome, NotOurs> {
+        if fact.order.as_ref().is_some_and(|order| *order != self.id) {
             return Err(NotOurs);
         }
-        let before = (self.returns.clone(), self.state);
-        let position = self.returns.iter().position(|kept| kept.intent == event.intent);
+        let before = (self.reversals.clone(), self.state);
+        let position = self.reversals.iter().position(|kept| kept.intent == fact.intent);
         let position = position.unwrap_or_else(|| {
-            self.returns.push(Return { intent: event.intent.clone(), refunded: 0, disputed: false });
-            self.returns.len() - 1
+            self.reversals.push(Reversal { intent: fact.intent.clone(), refunded: 0, disputed: false });
+            self.reversals.len() - 1
         });
-        let kept = &mut self.returns[position];
-        kept.refunded = kept.refunded.max(event.refunded);
-        kept.disputed |= event.disputed;
+        let kept = &mut self.reversals[position];
+        kept.refunded = kept.refunded.max(fact.refunded);
+        kept.disputed |= fact.disputed;
         if self.paid_at.is_some() {
-            self.state = self.state_of_money();
+            self.state = self.state_of_payment();
         }
-        Ok(if before == (self.returns.clone(), self.state) { Outcome::Unchanged } else { Outcome::Returned })
+        Ok(if before == (self.reversals.clone(), self.state) {
+            Outcome::Unchanged
+        } else {
+            Outcome::Reversed
+        })
     }
 
-    /// Where an order stands whose money came, by what is left of it.
-    fn state_of_money(&self) -> OrderState {
+    /// The state of a paid order, by what is left of the payment that settled it.
+    fn state_of_payment(&self) -> OrderState {
         let settling = self.payments.iter().find(|payment| payment.flag.is_none());
         let intent = settling.and_then(|payment| payment.intent.as_ref());
-        match self.returns.iter().find(|kept| Some(&kept.intent) == intent) {
+        match self.reversals.iter().find(|kept| Some(&kept.intent) == intent) {
             Some(kept) if kept.disputed => OrderState::Disputed,
             Some(kept) if kept.refunded >= self.price.amount => OrderState::Refunded,
             Some(kept) if kept.refunded > 0 => OrderState::PartiallyRefunded,
@@ -579,6 +556,38 @@ impl Order {
         self.state = state;
         outcome
     }
+}
+
+impl From<Reached> for AttemptState {
+    fn from(reached: Reached) -> Self {
+        match reached {
+            Reached::Expired => Self::Expired,
+            Reached::Processing => Self::Processing,
+            Reached::Failed => Self::Failed,
+            Reached::Paid => Self::Paid,
+        }
+    }
+}
+
+/// The fact about attempt `number` that the gateway's answer amounts to, with the same id as long as the state is the
+/// same. `None` while nothing has happened.
+pub fn fact_of(order: &str, number: u32, checkout: &Checkout) -> Option<CheckoutFact> {
+    let reached = match checkout.status {
+        CheckoutStatus::Open => return None,
+        CheckoutStatus::Unpaid => Reached::Processing,
+        CheckoutStatus::Failed => Reached::Failed,
+        CheckoutStatus::Paid => Reached::Paid,
+        CheckoutStatus::Expired => Reached::Expired,
+    };
+    Some(CheckoutFact {
+        id: format!("retrieved:{}:{reached:?}", checkout.session),
+        order: order.to_owned(),
+        session: checkout.session.clone(),
+        attempt: Some(number),
+        reached,
+        money: checkout.money,
+        intent: checkout.intent.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn order() -> Order {
     };
     let email = EmailAddress::parse("ana@example.org").unwrap();
     let mut order = Order::open("o".into(), "a", &product, email, time(0));
-    order.lead_back_to(&pages());
+    order.set_return_url(&pages());
     order.opened(1, &checkout("cs_1"), time(1));
     order
 }
@@ -36,14 +36,14 @@ fn checkout(session: &str) -> Checkout {
         order: Some("o".into()),
         attempt: None,
         url: Some(format!("https://pay.example/{session}")),
-        status: super::super::gateway::CheckoutStatus::Open,
+        status: CheckoutStatus::Open,
         money: None,
         intent: None,
     }
 }
 
-fn event(attempt: u32, reached: AttemptState) -> PaymentEvent {
-    PaymentEvent {
+fn event(attempt: u32, reached: Reached) -> CheckoutFact {
+    CheckoutFact {
         id: format!("evt_{attempt}_{reached:?}"),
         order: "o".into(),
         session: format!("cs_{attempt}"),
@@ -54,15 +54,15 @@ fn event(attempt: u32, reached: AttemptState) -> PaymentEvent {
     }
 }
 
-fn settle(order: &mut Order, attempt: u32, reached: AttemptState) -> Outcome {
+fn settle(order: &mut Order, attempt: u32, reached: Reached) -> Outcome {
     order.settle(&event(attempt, reached), time(9)).unwrap()
 }
 
-use AttemptState::{Expired, Failed, Live, Paid, Processing};
+use Reached::{Expired, Failed, Paid, Processing};
 
 #[test]
-fn what_comes_in_any_order_ends_where_it_must() {
-    let cases: &[(&[AttemptState], OrderState, &[Outcome])] = &[
+fn events_in_any_order_lead_to_the_right_state() {
+    let cases: &[(&[Reached], OrderState, &[Outcome])] = &[
         (&[Paid], OrderState::Paid, &[Outcome::Paid]),
         (&[Paid, Paid], OrderState::Paid, &[Outcome::Paid, Outcome::Unchanged]),
         (&[Processing], OrderState::Processing, &[Outcome::Processing]),
@@ -89,7 +89,7 @@ fn what_comes_in_any_order_ends_where_it_must() {
 }
 
 #[test]
-fn the_live_checkout_is_the_one_until_it_ends_and_then_comes_another() {
+fn there_is_one_live_checkout_at_a_time() {
     let mut order = order();
     assert_eq!(order.checkout_url(), Some("https://pay.example/cs_1"));
     order.try_again(&pages(), time(2));
@@ -105,7 +105,7 @@ fn the_live_checkout_is_the_one_until_it_ends_and_then_comes_another() {
 }
 
 #[test]
-fn late_news_of_an_older_attempt_changes_nothing_unless_it_is_money() {
+fn a_late_event_of_an_older_attempt_matters_only_if_it_is_a_payment() {
     let mut order = order();
     settle(&mut order, 1, Failed);
     order.try_again(&pages(), time(3));
@@ -121,10 +121,10 @@ fn late_news_of_an_older_attempt_changes_nothing_unless_it_is_money() {
 }
 
 #[test]
-fn money_that_does_not_match_is_kept_and_settles_nothing() {
+fn a_payment_of_another_amount_is_flagged_and_settles_nothing() {
     for wrong in [Some(money(12_999, "CAD")), Some(money(13_000, "USD")), None] {
         let mut order = order();
-        let odd = PaymentEvent { money: wrong, ..event(1, Paid) };
+        let odd = CheckoutFact { money: wrong, ..event(1, Paid) };
         let flagged = Outcome::Flagged(PaymentFlag::AmountDiffers);
         assert_eq!(order.settle(&odd, time(9)), Ok(flagged));
         assert_eq!((order.state, order.paid_at, order.payments.len()), (OrderState::Open, None, 1));
@@ -133,7 +133,7 @@ fn money_that_does_not_match_is_kept_and_settles_nothing() {
 }
 
 #[test]
-fn a_checkout_that_nobody_kept_is_known_by_its_attempt() {
+fn a_checkout_that_was_not_recorded_is_found_by_its_attempt() {
     let mut unheard = order();
     unheard.attempts.clear();
     unheard.make_attempt(1, None, time(0));
@@ -142,9 +142,9 @@ fn a_checkout_that_nobody_kept_is_known_by_its_attempt() {
 }
 
 #[test]
-fn a_checkout_of_nobody_brings_nothing_but_money_for_review() {
+fn an_unknown_checkout_brings_only_a_payment_for_review() {
     let mut order = order();
-    let strange = |reached| PaymentEvent { session: "cs_x".into(), ..event(1, reached) };
+    let strange = |reached| CheckoutFact { session: "cs_x".into(), ..event(1, reached) };
     let before = order.clone();
     for reached in [Processing, Failed, Expired] {
         assert_eq!(order.settle(&strange(reached), time(9)), Err(NotOurs));
@@ -152,12 +152,12 @@ fn a_checkout_of_nobody_brings_nothing_but_money_for_review() {
     assert_eq!(order, before);
     let flagged = Outcome::Flagged(PaymentFlag::UnknownSession);
     assert_eq!(order.settle(&strange(Paid), time(9)), Ok(flagged));
-    let other = PaymentEvent { order: "p".into(), ..event(1, Paid) };
+    let other = CheckoutFact { order: "p".into(), ..event(1, Paid) };
     assert_eq!(order.settle(&other, time(9)), Err(NotOurs));
 }
 
 #[test]
-fn nothing_is_opened_for_what_is_not_owed() {
+fn a_closed_order_gets_no_checkout() {
     let cases = [
         (OrderState::Paid, Closed::Paid),
         (OrderState::PartiallyRefunded, Closed::Paid),
@@ -176,7 +176,7 @@ fn nothing_is_opened_for_what_is_not_owed() {
 }
 
 #[test]
-fn money_for_what_is_not_owed_is_kept_for_a_refund() {
+fn a_payment_for_a_closed_order_is_flagged() {
     for state in [OrderState::Cancelled, OrderState::Waived, OrderState::Refunded] {
         let mut order = Order { state, ..order() };
         assert_eq!(settle(&mut order, 1, Paid), Outcome::Flagged(PaymentFlag::NotOwed));
@@ -185,12 +185,12 @@ fn money_for_what_is_not_owed_is_kept_for_a_refund() {
 }
 
 #[test]
-fn a_request_is_the_same_every_time_and_a_refused_one_makes_way() {
+fn a_request_is_always_the_same_and_a_rejected_attempt_is_replaced() {
     let mut order = order();
     settle(&mut order, 1, Failed);
     order.try_again(&pages(), time(3));
     let request = order.request(order.attempt());
-    order.lead_back_to(&"https://elsewhere.example.org".parse().unwrap());
+    order.set_return_url(&"https://elsewhere.example.org".parse().unwrap());
     assert_eq!(order.request(order.attempt()), request);
     assert_eq!(request.success_url, "https://orientation.example.org/checkout/done?order=o");
     order.replace_refused(2, &pages(), time(4));
@@ -199,16 +199,16 @@ fn a_request_is_the_same_every_time_and_a_refused_one_makes_way() {
     assert_eq!(numbers, [1, 3], "what was never opened leaves no row, and its key is not used again");
 }
 
-fn back(intent: &str, refunded: i64, disputed: bool) -> ReturnEvent {
+fn back(intent: &str, refunded: i64, disputed: bool) -> ReversalFact {
     let (id, intent) = (format!("evt_{intent}_{refunded}_{disputed}"), intent.to_owned());
-    ReturnEvent { id, order: Some("o".into()), intent, refunded, disputed }
+    ReversalFact { id, order: Some("o".into()), intent, refunded, disputed }
 }
 
 #[test]
-fn what_goes_back_is_told_in_any_order_and_ends_where_it_must() {
-    let some = |order: &mut Order| order.give_back(&back("pi_1", 500, false));
-    let all = |order: &mut Order| order.give_back(&back("pi_1", 13_000, false));
-    let dispute = |order: &mut Order| order.give_back(&back("pi_1", 0, true));
+fn refunds_and_disputes_in_any_order_lead_to_the_right_state() {
+    let some = |order: &mut Order| order.reverse(&back("pi_1", 500, false));
+    let all = |order: &mut Order| order.reverse(&back("pi_1", 13_000, false));
+    let dispute = |order: &mut Order| order.reverse(&back("pi_1", 0, true));
     let paid = |order: &mut Order| order.settle(&event(1, Paid), time(9));
     type Step = fn(&mut Order) -> Result<Outcome, NotOurs>;
     let ways: [(&[Step], OrderState); 7] = [
@@ -229,14 +229,14 @@ fn what_goes_back_is_told_in_any_order_and_ends_where_it_must() {
     }
     let mut order = order();
     paid(&mut order).unwrap();
-    assert_eq!(some(&mut order), Ok(Outcome::Returned));
+    assert_eq!(some(&mut order), Ok(Outcome::Reversed));
     assert_eq!(some(&mut order), Ok(Outcome::Unchanged), "the same again");
-    let other = ReturnEvent { order: Some("p".into()), ..back("pi_1", 1, false) };
-    assert_eq!(order.give_back(&other), Err(NotOurs));
+    let other = ReversalFact { order: Some("p".into()), ..back("pi_1", 1, false) };
+    assert_eq!(order.reverse(&other), Err(NotOurs));
 }
 
 #[test]
-fn a_second_payment_that_goes_back_leaves_the_order_paid() {
+fn a_refund_of_a_second_payment_leaves_the_order_paid() {
     let mut order = order();
     settle(&mut order, 1, Failed);
     order.try_again(&pages(), time(3));
@@ -244,12 +244,12 @@ fn a_second_payment_that_goes_back_leaves_the_order_paid() {
     settle(&mut order, 2, Paid);
     settle(&mut order, 1, Paid);
     assert_eq!(order.intents, ["pi_2", "pi_1"]);
-    assert_eq!(order.give_back(&back("pi_1", 13_000, false)), Ok(Outcome::Returned));
+    assert_eq!(order.reverse(&back("pi_1", 13_000, false)), Ok(Outcome::Reversed));
     assert_eq!(order.state, OrderState::Paid);
 }
 
 #[test]
-fn who_is_early_pays_less_and_what_was_asked_is_what_settles() {
+fn an_early_order_costs_less_and_its_attempt_keeps_that_price() {
     let early =
         crate::config::EarlyBird { coupon: "EARLY".into(), price: money(11_000, "CAD"), until: time(100) };
     let product = Product {
@@ -267,7 +267,7 @@ fn who_is_early_pays_less_and_what_was_asked_is_what_settles() {
     assert_eq!(request.price_id.as_deref(), Some("price_1"));
     assert_eq!(first.price, money(11_000, "CAD"));
 
-    let pays = |amount| PaymentEvent { money: Some(money(amount, "CAD")), ..event(1, Paid) };
+    let pays = |amount| CheckoutFact { money: Some(money(amount, "CAD")), ..event(1, Paid) };
     let mut early = start();
     assert_eq!(early.settle(&pays(11_000), time(200)), Ok(Outcome::Paid), "the price of the attempt");
     let mut wrong = start();
@@ -284,7 +284,7 @@ fn who_is_early_pays_less_and_what_was_asked_is_what_settles() {
 }
 
 #[test]
-fn the_longer_nothing_happens_the_later_the_gateway_is_asked() {
+fn the_older_an_attempt_the_longer_the_pause_between_questions() {
     let mut order = order();
     assert_eq!(order.ask_at, time(300));
     order.ask_later(time(300));
@@ -294,7 +294,7 @@ fn the_longer_nothing_happens_the_later_the_gateway_is_asked() {
 }
 
 #[test]
-fn an_order_of_the_first_version_gets_what_it_lacks() {
+fn an_order_of_version_1_migrates() {
     let mut old = serde_json::to_value(order()).unwrap();
     for field in ["fullPrice", "askAt", "intents"] {
         old.as_object_mut().unwrap().remove(field);
@@ -317,10 +317,10 @@ fn an_order_reads_back_as_it_was_written() {
 }
 
 proptest! {
-    /// Two attempts, any of their events, each up to twice, in any order: the end is always the same, the order
-    /// is paid once if any money came, and every payment is kept.
+    /// Two attempts, any of their events, each up to twice, in any sequence: the final state is the same, the order is
+    /// settled once if any payment arrived, and every payment is recorded.
     #[test]
-    fn every_order_of_events_ends_the_same(
+    fn every_sequence_of_events_leads_to_the_same_state(
         seed in proptest::collection::vec(
             (1u32..=2, prop_oneof![Just(Expired), Just(Processing), Just(Failed), Just(Paid)]), 0..8),
         shuffled in any::<u64>(),
@@ -332,7 +332,7 @@ proptest! {
             order.opened(2, &checkout("cs_2"), time(4));
             order
         };
-        let run = |events: &[(u32, AttemptState)]| {
+        let run = |events: &[(u32, Reached)]| {
             let mut order = start();
             let outcomes: Vec<_> =
                 events.iter().map(|(attempt, reached)| settle(&mut order, *attempt, *reached)).collect();
@@ -359,7 +359,8 @@ proptest! {
 }
 
 #[test]
-fn an_attempt_only_goes_up() {
+fn attempt_states_are_in_ascending_order() {
+    use AttemptState::{Expired, Failed, Live, Paid, Processing};
     let states = [Live, Expired, Processing, Failed, Paid];
     assert!(states.is_sorted());
 }

@@ -7,7 +7,7 @@ use poem::web::{Data, Form, Path, Query};
 use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
 use serde::Deserialize;
 
-use super::gateway::{Press, PressError, Sandbox, SandboxCheckout, SandboxStatus};
+use super::gateway::{Button, PressError, Sandbox, SandboxCheckout, SandboxStatus};
 use super::model::OrderState;
 use super::service::Payments;
 use crate::http::pages::{HtmlErrors, PageLayout};
@@ -144,10 +144,10 @@ async fn show_checkout(
     })
 }
 
-/// A button of the page.
+/// The buttons of the page.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Button {
+enum FormButton {
     Pay,
     LaterSucceeds,
     LaterFails,
@@ -156,7 +156,7 @@ enum Button {
 
 #[derive(Deserialize)]
 struct Pressed {
-    press: Button,
+    press: FormButton,
 }
 
 #[handler]
@@ -166,17 +166,17 @@ async fn press_button(
     Path(session): Path<String>,
     Form(pressed): Form<Pressed>,
 ) -> poem::Result<Response> {
-    let press = match pressed.press {
-        Button::Pay => Press::Pay,
-        Button::LaterSucceeds => Press::LaterSucceeds,
-        Button::LaterFails => Press::LaterFails,
-        Button::Back => {
+    let button = match pressed.press {
+        FormButton::Pay => Button::Pay,
+        FormButton::LaterSucceeds => Button::LaterSucceeds,
+        FormButton::LaterFails => Button::LaterFails,
+        FormButton::Back => {
             let checkout = sandbox.checkout(&session).await.map_err(unavailable)?;
             return Ok(checkout
                 .map_or_else(|| no_checkout(&frame), |(checkout, _)| see(&checkout.request.cancel_url)));
         }
     };
-    match sandbox.press(&session, press).await {
+    match sandbox.press(&session, button).await {
         Ok(checkout) => Ok(see(&checkout.request.success_url)),
         Err(PressError::Over(checkout)) => Ok(checkout_page(&frame, StatusCode::CONFLICT, &checkout, false)),
         Err(PressError::Unknown) => Ok(no_checkout(&frame)),

@@ -1,41 +1,42 @@
-//! Asks the gateway for what never arrived: checkouts that ended or were paid without our being told, and checkouts
-//! that were made although we never had the answer.
+//! Reconciliation: asks the gateway about checkouts whose events did not arrive, and about checkouts that were opened
+//! although the answer was lost.
 //!
-//! What it says is taken in as an event would be, so that a late event finds everything done.
+//! Answers are applied as events are, so that a late event changes nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::events::{RETRIEVED, Received};
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
-use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step};
-use super::service::{ASKED, Payments, Received, SKEW, say_unknown, told};
+use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step, fact_of};
+use super::service::{Payments, SKEW, log_unknown_checkout};
 use crate::kernel::Timestamp;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
-/// Orders that one run asks about, and one page of all.
+/// Orders per run, and per page when all are checked.
 const BATCH: u32 = 200;
 
-/// Questions under way at once: far below what Stripe takes (25 a second with a test key).
+/// Concurrent requests: far below Stripe's limit (25 a second with a test key).
 const AT_ONCE: usize = 4;
 
-/// An attempt that no checkout was made for in this time makes way for another.
+/// An attempt that has had no checkout for this long is replaced.
 const ABANDONED: Duration = Duration::from_secs(15 * 60);
 
-/// Pages of the gateway's list that one run reads: 10,000 checkouts.
+/// Pages of the gateway's list per run: 10,000 checkouts.
 const PAGES: usize = 100;
 
-/// Which orders the gateway is asked about.
+/// The orders to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Some of those for which it is time.
+pub enum ReconcileScope {
+    /// Orders that are due, up to the limit of one run.
     Due,
-    /// All that wait for something.
+    /// All open orders.
     All,
 }
 
-/// What was found about one order.
+/// A finding about one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub order: String,
@@ -44,49 +45,49 @@ pub struct Finding {
     pub found: Found,
 }
 
-/// What the gateway knew and we didn't. It has taken effect.
+/// What the gateway knew and we didn't. It has been applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     Paid,
-    /// The student has done their part; the bank has not answered yet.
+    /// The student has completed the checkout; the bank has not answered yet.
     Processing,
-    /// The payment failed: it can be tried again.
+    /// The payment failed. The order can be paid again.
     Reopened,
     /// The checkout ended unpaid.
     Expired,
-    /// Money came that somebody has to look at.
+    /// A payment needs review.
     Flagged(PaymentFlag),
-    /// A checkout that was made without our having the answer.
+    /// A checkout was opened although the answer was lost.
     Opened,
-    /// No checkout was ever made: the next attempt is on its way.
+    /// No checkout was ever opened; the next attempt has been scheduled.
     Abandoned,
-    /// A checkout that comes to another amount than the attempt: it was ended, the next attempt is on its way.
+    /// A checkout had another amount than the attempt. It was expired; the next attempt has been scheduled.
     Mispriced,
-    /// It doesn't know the checkout that it gave us: somebody has to look. Once nobody can pay by it any more the order
-    /// gets another when it is asked for.
+    /// The gateway doesn't know the checkout: needs review. Once it can no longer be paid, the order gets a new checkout
+    /// on request.
     Unknown,
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciliation {
-    /// How many orders it asked about.
+    /// Number of orders checked.
     pub asked: usize,
-    /// Where there was news.
+    /// Orders with news.
     pub findings: Vec<Finding>,
 }
 
-/// A run in which not everything could be asked.
+/// A run in which not every order could be checked.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub struct Unfinished {
-    /// What was found all the same. It has taken effect.
+    /// What was found all the same. It has been applied.
     pub found: Reconciliation,
     /// The first failure. All are logged.
     pub why: ReconcileError,
 }
 
-/// Why something could not be asked.
+/// Why an order could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     #[error(transparent)]
@@ -95,20 +96,20 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
 }
 
-/// A run under way.
+/// A run in progress.
 #[derive(Default)]
-struct Run {
+struct ReconcileRun {
     found: Reconciliation,
     failed: Option<ReconcileError>,
 }
 
-impl Run {
-    /// Keeps what was found about an order, or that it failed: the others go on.
-    fn note(&mut self, order: &Order, answer: Result<Option<Found>, ReconcileError>) {
+impl ReconcileRun {
+    /// Records the finding, or the failure, of one order. The other orders continue.
+    fn record(&mut self, order: &Order, answer: Result<Option<Found>, ReconcileError>) {
         match answer {
             Ok(found) => self.found.findings.extend(found.map(|found| finding(order, found))),
             Err(error) => {
-                tracing::warn!(order = order.id, %error, "an order that can't be asked about");
+                tracing::warn!(order = order.id, %error, "an order can't be reconciled");
                 self.failed.get_or_insert(error);
             }
         }
@@ -123,13 +124,13 @@ impl Run {
 }
 
 impl Payments {
-    /// Asks the gateway for what never arrived, and takes it in.
+    /// Asks the gateway about open orders, and applies the answers.
     ///
     /// # Errors
-    /// [`Unfinished`] if the gateway or the store can't answer something. One order that fails holds up no other; where
-    /// neither answers the run ends.
-    pub async fn reconcile(&self, scope: Scope) -> Result<Reconciliation, Unfinished> {
-        let mut run = Run::default();
+    /// [`Unfinished`] if the gateway or the store failed for some order. The other orders continue; if the gateway or the
+    /// store is down altogether, the run ends.
+    pub async fn reconcile(&self, scope: ReconcileScope) -> Result<Reconciliation, Unfinished> {
+        let mut run = ReconcileRun::default();
         let mut query = waiting(scope, self.0.clock.now());
         loop {
             let orders = match self.0.store.find::<Order>(query.clone()).await {
@@ -139,9 +140,9 @@ impl Payments {
                     break;
                 }
             };
-            let answers = self.reconcile_these(&orders, &mut run).await;
+            let answers = self.reconcile_page(&orders, &mut run).await;
             match orders.last() {
-                Some(last) if answers && scope == Scope::All && orders.len() == BATCH as usize => {
+                Some(last) if answers && scope == ReconcileScope::All && orders.len() == BATCH as usize => {
                     query = waiting(scope, self.0.clock.now()).after(vec![Value::Text(last.id.clone())]);
                 }
                 _ => break,
@@ -150,69 +151,70 @@ impl Payments {
         run.end()
     }
 
-    /// Whether there is any use in going on.
-    async fn reconcile_these(&self, orders: &[Order], run: &mut Run) -> bool {
+    /// Returns whether to continue.
+    async fn reconcile_page(&self, orders: &[Order], run: &mut ReconcileRun) -> bool {
         run.found.asked += orders.len();
-        let (unheard, heard): (Vec<_>, Vec<_>) =
+        let (without_checkout, with_checkout): (Vec<_>, Vec<_>) =
             orders.iter().partition(|order| matches!(order.step(), Ok(Step::Unopened(_))));
-        for some in heard.chunks(AT_ONCE) {
-            if !self.ask_about_these(some, run).await {
+        for some in with_checkout.chunks(AT_ONCE) {
+            if !self.check_batch(some, run).await {
                 return false;
             }
         }
-        self.look_for(&unheard, run).await
+        self.find_lost(&without_checkout, run).await
     }
 
-    /// Whether there is any use in going on.
-    async fn ask_about_these(&self, orders: &[&Order], run: &mut Run) -> bool {
-        let answers = join_all(orders.iter().map(|order| self.ask_about(order))).await;
-        let away = answers.iter().all(Result::is_err) && self.is_away().await;
+    /// Returns whether to continue.
+    async fn check_batch(&self, orders: &[&Order], run: &mut ReconcileRun) -> bool {
+        let answers = join_all(orders.iter().map(|order| self.check_order(order))).await;
+        let down = answers.iter().all(Result::is_err) && self.is_down().await;
         for (order, answer) in orders.iter().zip(answers) {
-            run.note(order, answer);
+            run.record(order, answer);
         }
-        !away && self.ask_all_later(orders, run).await
+        !down && self.postpone_all(orders, run).await
     }
 
-    /// Whether it is not about some orders that the gateway can't answer.
-    async fn is_away(&self) -> bool {
+    /// Whether the gateway is down, rather than failing for some orders.
+    async fn is_down(&self) -> bool {
         self.0.gateway.check().await.is_err()
     }
 
-    /// Asks how the checkout of the last attempt stands.
-    async fn ask_about(&self, order: &Order) -> Result<Option<Found>, ReconcileError> {
+    /// Retrieves the current attempt's checkout and applies its state.
+    async fn check_order(&self, order: &Order) -> Result<Option<Found>, ReconcileError> {
         let attempt = order.attempt();
         let awaited = matches!(attempt.state, AttemptState::Live | AttemptState::Processing);
         let Some(session) = attempt.session.as_ref().filter(|_| awaited) else { return Ok(None) };
         match self.0.gateway.retrieve(session).await? {
             None => {
-                // Asked again: a wrong key may be put right, and then what was paid meanwhile is found.
-                say_unknown(order);
+                // It stays open: once a wrong key is corrected, a payment made in the meantime is found.
+                log_unknown_checkout(order);
                 Ok(Some(Found::Unknown))
             }
-            Some(checkout) => Ok(self.take_in_standing(order, attempt.number, &checkout).await?),
+            Some(checkout) => Ok(self.apply_state(order, attempt.number, &checkout).await?),
         }
     }
 
-    async fn take_in_standing(
+    async fn apply_state(
         &self,
         order: &Order,
         number: u32,
         checkout: &Checkout,
     ) -> Result<Option<Found>, StoreError> {
-        let Some(event) = told(&order.id, number, checkout) else { return Ok(None) };
-        Ok(match self.settle(ASKED, &event).await? {
-            Received::Settled(outcome) => news(outcome),
-            Received::Again | Received::NotOurs => None,
+        let Some(fact) = fact_of(&order.id, number, checkout) else { return Ok(None) };
+        Ok(match self.apply_checkout_fact(RETRIEVED, &fact).await? {
+            Received::Applied(outcome) => news(outcome),
+            Received::Duplicate | Received::NotOurs => None,
         })
     }
 
-    /// Those that failed, too: otherwise they would come first for ever. Whether the store takes any of it.
-    async fn ask_all_later(&self, orders: &[&Order], run: &mut Run) -> bool {
+    /// Schedules the next question, also for orders that failed: otherwise they would always come first. Returns whether
+    /// the store accepted any.
+    async fn postpone_all(&self, orders: &[&Order], run: &mut ReconcileRun) -> bool {
         let mut taken = orders.is_empty();
         for order in orders {
             let kept = self.ask_later(order).await;
             taken |= kept.is_ok();
-            run.note(order, kept.map(|()| None).map_err(ReconcileError::from));
+            run.record(order, kept.map(|()| None).map_err(ReconcileError::from));
         }
         taken
     }
@@ -222,15 +224,15 @@ impl Payments {
         self.change(&order.id, None, now, |order| order.ask_later(now)).await.map(drop)
     }
 
-    /// Looks for the checkouts of attempts of which we never heard, by what we gave to them. Whether there is any use in
-    /// going on.
-    async fn look_for(&self, orders: &[&Order], run: &mut Run) -> bool {
+    /// Looks in the gateway's list for checkouts of attempts that have none here, by their metadata. Returns whether to
+    /// continue.
+    async fn find_lost(&self, orders: &[&Order], run: &mut ReconcileRun) -> bool {
         let Some(first) = orders.iter().map(|order| order.attempt().made_at()).min() else { return true };
-        let (made, read) = self.made_since(first.minus(SKEW), orders).await;
+        let (made, read) = self.created_since(first.minus(SKEW), orders).await;
         let complete = matches!(read, Ok(true));
-        let away = read.is_err() && self.is_away().await;
+        let down = read.is_err() && self.is_down().await;
         if let Err(error) = read {
-            tracing::warn!(%error, "the list of checkouts can't be read to its end");
+            tracing::warn!(%error, "the list of checkouts can't be read completely");
             run.failed.get_or_insert(error.into());
         }
         for order in orders {
@@ -239,14 +241,14 @@ impl Payments {
                 None if complete => self.abandon(order).await,
                 None => Ok(None),
             };
-            run.note(order, answer);
+            run.record(order, answer);
         }
-        !away && self.ask_all_later(orders, run).await
+        !down && self.postpone_all(orders, run).await
     }
 
-    /// The checkouts of these orders' attempts that were made since then, as far as the list could be read; and whether
-    /// that was all of it.
-    async fn made_since(
+    /// The checkouts of these orders' attempts created since `since`, as far as the list could be read; and whether it was
+    /// read completely.
+    async fn created_since(
         &self,
         since: Timestamp,
         orders: &[&Order],
@@ -272,33 +274,37 @@ impl Payments {
         (made, Ok(false))
     }
 
-    /// A checkout that was made although we never had the answer is the order's own.
+    /// Records a checkout that was opened although the answer was lost.
     async fn adopt(&self, order: &Order, checkout: &Checkout) -> Result<Option<Found>, ReconcileError> {
         let (number, now) = (order.attempt().number, self.0.clock.now());
         if checkout.status != CheckoutStatus::Open {
-            return Ok(self.take_in_standing(order, number, checkout).await?);
+            return Ok(self.apply_state(order, number, checkout).await?);
         }
         if checkout.money != Some(order.attempt().price) {
-            return self.turn_down(order, checkout).await;
+            return self.expire_mispriced(order, checkout).await;
         }
         let kept =
             self.change(&order.id, Some(number), now, |order| order.opened(number, checkout, now)).await?;
         Ok(kept.map(|_| Found::Opened))
     }
 
-    /// Nobody is to pay another amount than `event.toml` says: as when a checkout is opened.
-    async fn turn_down(&self, order: &Order, checkout: &Checkout) -> Result<Option<Found>, ReconcileError> {
+    /// Expires a checkout whose amount differs from `event.toml`, as is done when one is opened.
+    async fn expire_mispriced(
+        &self,
+        order: &Order,
+        checkout: &Checkout,
+    ) -> Result<Option<Found>, ReconcileError> {
         self.0.gateway.expire(&checkout.session).await?;
         let (number, now) = (order.attempt().number, self.0.clock.now());
-        tracing::error!(order = order.id, number, "a checkout came to another amount than event.toml says");
+        tracing::error!(order = order.id, number, "a checkout has another amount than event.toml");
         let changed = self
             .change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
             .await?;
         Ok(changed.map(|_| Found::Mispriced))
     }
 
-    /// An attempt for which nothing was made in all that time gives way, and with it a key under which the gateway
-    /// may have kept a failure.
+    /// Replaces an attempt that has had no checkout for a while, and with it an idempotency key under which the gateway may
+    /// have stored a failure.
     async fn abandon(&self, order: &Order) -> Result<Option<Found>, ReconcileError> {
         let (attempt, now) = (order.attempt(), self.0.clock.now());
         if now.since(attempt.made_at()) < ABANDONED {
@@ -319,7 +325,7 @@ fn news(outcome: Outcome) -> Option<Found> {
         Outcome::Reopened => Some(Found::Reopened),
         Outcome::Expired => Some(Found::Expired),
         Outcome::Flagged(flag) => Some(Found::Flagged(flag)),
-        Outcome::Returned | Outcome::Unchanged => None,
+        Outcome::Reversed | Outcome::Unchanged => None,
     }
 }
 
@@ -327,12 +333,12 @@ fn finding(order: &Order, found: Found) -> Finding {
     Finding { order: order.id.clone(), attempt: order.attempt().number, found }
 }
 
-/// The orders that wait for something.
-fn waiting(scope: Scope, now: Timestamp) -> Query {
+/// The open orders to check.
+fn waiting(scope: ReconcileScope, now: Timestamp) -> Query {
     let waiting = Filter::In("state", vec!["open".into(), "processing".into()]);
     match scope {
-        Scope::All => Query::new(waiting).limit(BATCH),
-        Scope::Due => {
+        ReconcileScope::All => Query::new(waiting).limit(BATCH),
+        ReconcileScope::Due => {
             let due = waiting.and(Filter::Le("askAt", now.into()));
             Query::new(due).sort("askAt", Dir::Asc).limit(BATCH)
         }

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{Config, Product};
+use crate::features::payments::events::{ReceiveError, Received};
 use crate::features::payments::gateway::{
-    CheckoutPage, CheckoutRequest, Refund, RefundRequest, Sandbox, Source, sign,
+    Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Refund, RefundRequest, Sandbox, Source, sign,
 };
-use crate::features::payments::model::OrderState;
+use crate::features::payments::model::{OrderState, Outcome, StripeEvent};
 use crate::kernel::{EmailAddress, ManualClock, Money, RandomIds, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::signals::InProcess;
@@ -71,7 +72,7 @@ impl Gateway for Line {
         self.sandbox.refund(request).await
     }
 
-    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutList, GatewayError> {
         self.sandbox.list(since, after).await
     }
 
@@ -241,7 +242,7 @@ async fn after_its_time_the_gateway_is_asked_and_the_next_checkout_is_made() {
     assert_ne!(second.checkout_url(), first.checkout_url());
     assert_eq!(shop.counted.expired.load(Ordering::SeqCst), 1);
     let late = shop.event("evt_late", &first, "expired", "unpaid");
-    assert_eq!(shop.receive(&late).await.unwrap(), Received::Settled(Outcome::Unchanged));
+    assert_eq!(shop.receive(&late).await.unwrap(), Received::Applied(Outcome::Unchanged));
     assert_eq!(shop.read(&order).await.checkout_url(), second.checkout_url());
     assert_eq!(shop.counted.expired.load(Ordering::SeqCst), 1);
 }
@@ -291,8 +292,8 @@ async fn an_event_takes_effect_once_and_what_is_not_ours_is_acknowledged() {
     let shop = Shop::open().await;
     let order = shop.payments.open_checkout(&shop.order().await.id).await.unwrap();
     let body = shop.event("evt_1", &order, "completed", "paid");
-    assert_eq!(shop.receive(&body).await.unwrap(), Received::Settled(Outcome::Paid));
-    assert_eq!(shop.receive(&body).await.unwrap(), Received::Again);
+    assert_eq!(shop.receive(&body).await.unwrap(), Received::Applied(Outcome::Paid));
+    assert_eq!(shop.receive(&body).await.unwrap(), Received::Duplicate);
     let foreign = body.replace(&order.id, "019f0000-0000-7000-8000-000000000000").replace("evt_1", "evt_2");
     assert_eq!(shop.receive(&foreign).await.unwrap(), Received::NotOurs);
     assert_eq!(shop.store.count::<StripeEvent>(Filter::All).await.unwrap(), 2, "each is kept");
@@ -339,7 +340,7 @@ async fn twenty_who_ask_at_once_after_the_expiry_get_one_new_attempt() {
     let shop = Shop::open().await;
     let order = shop.payments.open_checkout(&shop.order().await.id).await.unwrap();
     let expired = shop.event("evt_1", &order, "expired", "unpaid");
-    assert_eq!(shop.receive(&expired).await.unwrap(), Received::Settled(Outcome::Expired));
+    assert_eq!(shop.receive(&expired).await.unwrap(), Received::Applied(Outcome::Expired));
     let asked: Vec<_> = (0..20)
         .map(|_| {
             let (payments, order) = (shop.payments.clone(), order.id.clone());

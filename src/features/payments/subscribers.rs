@@ -1,35 +1,14 @@
-//! Jobs: finish openings that died, ask for what never arrived, deliver what the sandbox tells, sweep.
+//! Job handlers: open checkouts, reconcile, deliver the sandbox's events, sweep.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use super::gateway::{Sandbox, SandboxEvent};
-use super::reconciliation::{Finding, Found, ReconcileError, Scope, Unfinished};
+use super::gateway::{DeliverSandboxEvent, Sandbox, SweepSandbox};
+use super::jobs::{OpenCheckout, ReconcilePayments, SweepEvents};
+use super::reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Unfinished};
 use super::service::{OpenCheckoutError, Payments};
-use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
-
-/// Opens the checkout of an order's attempt, if that has not been done.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenCheckout {
-    pub order: String,
-    pub attempt: u32,
-}
-
-impl OpenCheckout {
-    pub(super) fn key_of(order: &str, attempt: u32) -> String {
-        format!("{order}:{attempt}")
-    }
-}
-
-impl Payload for OpenCheckout {
-    const KIND: &'static str = "payments.open-checkout";
-    fn key(&self) -> Option<String> {
-        Some(Self::key_of(&self.order, self.attempt))
-    }
-}
+use crate::platform::jobs::{JobError, Run, Subscriber};
 
 /// Handles [`OpenCheckout`].
 pub struct OpenCheckouts(pub Arc<Payments>);
@@ -49,27 +28,6 @@ impl Subscriber for OpenCheckouts {
     }
 }
 
-/// Tells the webhook of one event of a sandbox checkout.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeliverSandboxEvent {
-    pub session: String,
-    pub event: SandboxEvent,
-}
-
-impl DeliverSandboxEvent {
-    pub(super) fn key_of(session: &str, event: SandboxEvent) -> String {
-        format!("{session}:{event:?}")
-    }
-}
-
-impl Payload for DeliverSandboxEvent {
-    const KIND: &'static str = "sandbox.deliver";
-    fn key(&self) -> Option<String> {
-        Some(Self::key_of(&self.session, self.event))
-    }
-}
-
 /// Handles [`DeliverSandboxEvent`].
 pub struct SandboxDeliveries(pub Arc<Sandbox>);
 
@@ -79,17 +37,6 @@ impl Subscriber for SandboxDeliveries {
 
     async fn handle(&self, payload: DeliverSandboxEvent, _: Run) -> Result<(), JobError> {
         self.0.deliver(&payload).await.map_err(|error| JobError::Retry(error.to_string()))
-    }
-}
-
-/// Ends the sandbox's checkouts whose time is over. Runs every minute.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SweepSandbox {}
-
-impl Payload for SweepSandbox {
-    const KIND: &'static str = "sandbox.sweep";
-    fn key(&self) -> Option<String> {
-        Some("all".into())
     }
 }
 
@@ -105,17 +52,6 @@ impl Subscriber for SandboxSweeps {
     }
 }
 
-/// Asks the gateway for what never arrived. Comes every five minutes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ReconcilePayments {}
-
-impl Payload for ReconcilePayments {
-    const KIND: &'static str = "payments.reconcile";
-    fn key(&self) -> Option<String> {
-        Some("all".into())
-    }
-}
-
 /// Handles [`ReconcilePayments`].
 pub struct Reconciliations(pub Arc<Payments>);
 
@@ -125,38 +61,27 @@ impl Subscriber for Reconciliations {
     const CONCURRENCY: usize = 1;
 
     async fn handle(&self, _: ReconcilePayments, _: Run) -> Result<(), JobError> {
-        let (result, failed) = match self.0.reconcile(Scope::Due).await {
+        let (result, failed) = match self.0.reconcile(ReconcileScope::Due).await {
             Ok(result) => (result, None),
             Err(Unfinished { found, why }) => (found, Some(why)),
         };
         for Finding { order, attempt, found } in &result.findings {
             match found {
                 Found::Flagged(flag) => {
-                    tracing::error!(order, attempt, ?flag, "a payment somebody has to look at");
+                    tracing::error!(order, attempt, ?flag, "a payment needs review");
                 }
-                _ => tracing::warn!(order, attempt, ?found, "the gateway knew what it had not told"),
+                _ => tracing::warn!(order, attempt, ?found, "reconciliation found a missing event"),
             }
         }
         match failed {
             None => Ok(()),
-            // The next run is never far.
+            // The next run is at most five minutes away.
             Some(ReconcileError::Gateway(error)) => {
-                tracing::warn!(%error, "the gateway can't be asked for all that never arrived");
+                tracing::warn!(%error, "reconciliation is incomplete: the gateway is unavailable");
                 Ok(())
             }
             Some(ReconcileError::Store(error)) => Err(error.into()),
         }
-    }
-}
-
-/// Forgets events of which nobody will be told again. Comes once a day.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SweepEvents {}
-
-impl Payload for SweepEvents {
-    const KIND: &'static str = "payments.sweep";
-    fn key(&self) -> Option<String> {
-        Some("all".into())
     }
 }
 

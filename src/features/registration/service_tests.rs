@@ -8,7 +8,7 @@ use super::*;
 use crate::config::Config;
 use crate::features::accounts::{self, Names, SignUp};
 use crate::features::payments::{
-    self, Checkout, CheckoutPage, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, OrderState, Refund,
+    self, Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, OrderState, Refund,
     RefundRequest, Source, Webhook,
 };
 use crate::http::Role;
@@ -57,8 +57,8 @@ impl Gateway for Counter {
         Err(GatewayError::Refused("nothing is paid back here".into()))
     }
 
-    async fn list(&self, _: Timestamp, _: Option<&str>) -> Result<CheckoutPage, GatewayError> {
-        Ok(CheckoutPage { items: vec![], next: None })
+    async fn list(&self, _: Timestamp, _: Option<&str>) -> Result<CheckoutList, GatewayError> {
+        Ok(CheckoutList { items: vec![], next: None })
     }
 
     async fn check(&self) -> Result<(), GatewayError> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orientation::config::StripeConfig;
-use orientation::features::payments::{CheckoutRequest, Patience, Stripe};
+use orientation::features::payments::{CheckoutRequest, RetryPolicy, Stripe};
 use orientation::kernel::{Clock, EmailAddress, ManualClock, Money, Secret, Timestamp};
 
 use crate::doubles::stripe::SECRET_KEY;
@@ -54,12 +54,12 @@ fn stripe_at(url: &str, key: &str) -> Stripe {
     Stripe::new(&account).expect("it can be sent")
 }
 
-/// The same with little patience, before a double.
+/// The same with short time limits, connected to a double.
 fn impatient(double: &crate::doubles::stripe::Stripe) -> Stripe {
-    let patience = Patience {
+    let retries = RetryPolicy {
         each: Duration::from_millis(500),
         all: Duration::from_secs(3),
         pause: Duration::from_millis(20),
     };
-    stripe_at(double.url(), SECRET_KEY).with_patience(patience)
+    stripe_at(double.url(), SECRET_KEY).with_retries(retries)
 }

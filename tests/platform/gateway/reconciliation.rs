@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
-    self, AttemptState, Checkout, CheckoutPage, CheckoutRequest, Found, Fulfilment, Gateway, GatewayError,
+    self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Found, Fulfilment, Gateway, GatewayError,
     OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, ReceiveError,
-    Received, ReconcileError, Refund, RefundRequest, Scope, Source, Stripe, StripeEvent, Unfinished, Webhook,
+    Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Source, Stripe, StripeEvent, Unfinished,
+    Webhook,
 };
 use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::jobs::{self, Job};
@@ -95,7 +96,7 @@ impl Gateway for Moody {
         self.stripe.refund(request).await
     }
 
-    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutList, GatewayError> {
         self.answers(LIST)?;
         self.remove().await;
         self.stripe.list(since, after).await
@@ -179,7 +180,7 @@ impl Shop {
     /// Moves on to when the gateway is asked, and asks.
     async fn asked(&self) -> Vec<Found> {
         self.clock.advance(Duration::from_secs(5 * 60));
-        let result = self.payments.reconcile(Scope::Due).await.expect("it answers");
+        let result = self.payments.reconcile(ReconcileScope::Due).await.expect("it answers");
         result.findings.into_iter().map(|finding| finding.found).collect()
     }
 
@@ -216,8 +217,8 @@ async fn what_was_paid_and_never_told_is_found_and_a_late_event_changes_nothing(
     assert_eq!(shop.asked().await, [Found::Paid]);
     let paid = shop.read(&order).await;
     assert_eq!((paid.state, paid.payments.len(), shop.followed()), (OrderState::Paid, 1, (1, 0)));
-    assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Unchanged)]);
-    assert_eq!(shop.told_all().await, [Received::Again]);
+    assert_eq!(shop.told_all().await, [Received::Applied(Outcome::Unchanged)]);
+    assert_eq!(shop.told_all().await, [Received::Duplicate]);
     assert_eq!(shop.asked().await, []);
     assert_eq!((shop.read(&order).await.payments, shop.followed()), (paid.payments, (1, 0)));
 }
@@ -257,18 +258,22 @@ async fn an_open_checkout_stays_as_it_is_and_is_asked_about_less_and_less() {
     let shop = Shop::open().await;
     let (order, _) = shop.opened().await;
     let before = shop.read(&order).await;
-    assert_eq!(shop.payments.reconcile(Scope::Due).await.expect("it answers").asked, 0, "not yet");
+    assert_eq!(shop.payments.reconcile(ReconcileScope::Due).await.expect("it answers").asked, 0, "not yet");
     let mut asked = 0;
     for _ in 0..12 * 12 {
         shop.clock.advance(Duration::from_secs(5 * 60));
-        let result = shop.payments.reconcile(Scope::Due).await.expect("it answers");
+        let result = shop.payments.reconcile(ReconcileScope::Due).await.expect("it answers");
         assert!(result.findings.is_empty());
         asked += result.asked;
     }
     assert!((10..30).contains(&asked), "{asked} times in 12 hours");
     let after = shop.read(&order).await;
     assert_eq!(Order { ask_at: before.ask_at, ..after }, before);
-    assert_eq!(shop.payments.reconcile(Scope::All).await.expect("it answers").asked, 1, "whenever we want");
+    assert_eq!(
+        shop.payments.reconcile(ReconcileScope::All).await.expect("it answers").asked,
+        1,
+        "whenever we want"
+    );
 }
 
 #[tokio::test]
@@ -329,14 +334,14 @@ async fn what_can_t_be_asked_holds_up_nothing_else_and_is_asked_later() {
     let (paid, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
     shop.clock.advance(Duration::from_secs(5 * 60));
-    let Err(Unfinished { found, why }) = shop.payments.reconcile(Scope::Due).await else {
+    let Err(Unfinished { found, why }) = shop.payments.reconcile(ReconcileScope::Due).await else {
         panic!("not everything can be asked");
     };
     assert!(matches!(why, ReconcileError::Gateway(_)));
     let findings: Vec<_> = found.findings.iter().map(|finding| (&*finding.order, finding.found)).collect();
     assert_eq!((found.asked, &findings[..]), (11, &[(&*paid.id, Found::Paid)][..]));
-    assert_eq!(shop.payments.reconcile(Scope::Due).await.expect("nothing is due").asked, 0);
-    let all = shop.payments.reconcile(Scope::All).await;
+    assert_eq!(shop.payments.reconcile(ReconcileScope::Due).await.expect("nothing is due").asked, 0);
+    let all = shop.payments.reconcile(ReconcileScope::All).await;
     assert!(matches!(all, Err(Unfinished { found, .. }) if found.asked == 10));
 }
 
@@ -377,7 +382,7 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
     let before = shop.read(&order).await;
     shop.clock.advance(Duration::from_secs(5 * 60));
     shop.double.fail(Fault::ServerError, usize::MAX);
-    let away = shop.payments.reconcile(Scope::Due).await;
+    let away = shop.payments.reconcile(ReconcileScope::Due).await;
     assert!(matches!(away, Err(Unfinished { why: ReconcileError::Gateway(_), .. })), "{away:?}");
     assert_eq!(shop.read(&order).await, before);
     shop.double.heal();
@@ -421,7 +426,7 @@ async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at_and_is_
     assert_eq!(shop.asked().await, [Found::Unknown]);
     assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Open, (0, 0)));
     after_the_end(&shop, &order, Duration::from_secs(3600));
-    let all = async || shop.payments.reconcile(Scope::All).await.expect("it answers");
+    let all = async || shop.payments.reconcile(ReconcileScope::All).await.expect("it answers");
     for _ in 0..2 {
         assert_eq!(all().await.findings[0].found, Found::Unknown);
     }
@@ -440,12 +445,12 @@ async fn who_has_a_checkout_that_stripe_does_not_know_gets_another_when_its_time
     let next = open().await.expect("it opens");
     assert_eq!((next.state, next.attempt().number, shop.followed()), (OrderState::Open, 2, (0, 1)));
     shop.double.pay(next.attempt().session.as_deref().expect("it is open")).expect("open");
-    assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Paid)]);
+    assert_eq!(shop.told_all().await, [Received::Applied(Outcome::Paid)]);
 
     let mut late = shop.double.events().remove(0);
     (late["id"], late["data"]["object"]["id"]) = ("evt_of_another_account".into(), FOREIGN.into());
     late["data"]["object"]["metadata"]["attempt"] = "1".into();
-    let flagged = Received::Settled(Outcome::Flagged(PaymentFlag::NotOwed));
+    let flagged = Received::Applied(Outcome::Flagged(PaymentFlag::NotOwed));
     assert_eq!(shop.told(&late).await, flagged, "money that was paid there as well");
     assert_eq!((shop.read(&order).await.payments.len(), shop.followed()), (2, (1, 1)));
 }
@@ -488,7 +493,7 @@ async fn asked_and_told_at_the_same_time_it_counts_once() {
         shop.double.pay(&session).expect("open");
         shop.clock.advance(Duration::from_secs(5 * 60));
         let event = shop.double.events().pop().expect("it was paid");
-        let asking = join_all((0..4).map(|_| shop.payments.reconcile(Scope::Due)));
+        let asking = join_all((0..4).map(|_| shop.payments.reconcile(ReconcileScope::Due)));
         let telling = join_all((0..4).map(|_| shop.told(&event)));
         let (asked, _) = tokio::join!(asking, telling);
         assert!(asked.iter().all(Result::is_ok), "{asked:?}");
@@ -505,10 +510,10 @@ async fn many_open_orders_are_asked_about_in_parts() {
     shop.clock.advance(Duration::from_secs(5 * 60));
     let mut due = vec![];
     for _ in 0..3 {
-        due.push(shop.payments.reconcile(Scope::Due).await.expect("it answers").asked);
+        due.push(shop.payments.reconcile(ReconcileScope::Due).await.expect("it answers").asked);
     }
     assert_eq!(due, [200, 30, 0]);
-    assert_eq!(shop.payments.reconcile(Scope::All).await.expect("it answers").asked, 230);
+    assert_eq!(shop.payments.reconcile(ReconcileScope::All).await.expect("it answers").asked, 230);
 }
 
 #[tokio::test]
@@ -569,7 +574,7 @@ async fn a_dispute_over_a_payment_that_is_not_known_yet_comes_again_for_an_hour(
     assert!(matches!(shop.tell(disputed).await, Err(ReceiveError::Early)));
     assert_eq!(shop.store.count::<StripeEvent>(Filter::All).await.expect("readable"), 0);
     shop.told(paid).await;
-    assert_eq!(shop.told(disputed).await, Received::Settled(Outcome::Returned));
+    assert_eq!(shop.told(disputed).await, Received::Applied(Outcome::Reversed));
     assert_eq!(shop.read(&order).await.state, OrderState::Disputed);
 
     let mut foreign = disputed.clone();
@@ -579,7 +584,7 @@ async fn a_dispute_over_a_payment_that_is_not_known_yet_comes_again_for_an_hour(
     assert!(matches!(shop.tell(&foreign).await, Err(ReceiveError::Early)));
     shop.clock.advance(Duration::from_secs(1));
     assert_eq!(shop.told(&foreign).await, Received::NotOurs);
-    assert_eq!(shop.told(&foreign).await, Received::Again);
+    assert_eq!(shop.told(&foreign).await, Received::Duplicate);
 }
 
 #[tokio::test]
@@ -595,6 +600,6 @@ async fn events_are_forgotten_when_nobody_tells_them_any_more() {
     shop.clock.advance(Duration::from_secs(2 * 24 * 3600));
     shop.payments.sweep().await.expect("swept");
     assert_eq!(kept().await, 0);
-    assert_eq!(shop.told_all().await, [Received::Settled(Outcome::Unchanged)], "what it said stays done");
+    assert_eq!(shop.told_all().await, [Received::Applied(Outcome::Unchanged)], "what it said stays done");
     assert_eq!(shop.followed(), (1, 0));
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orientation::config::Config;
-use orientation::features::payments::{self, Gateway, Press, Sandbox};
+use orientation::features::payments::{self, Button, Gateway, Sandbox};
 use orientation::kernel::{ManualClock, RandomIds};
 use orientation::platform::jobs;
 use orientation::platform::store::{Access, Store};
@@ -36,11 +36,11 @@ impl Till {
     }
 
     async fn pay(&self, session: &str) {
-        self.sandbox.press(session, Press::Pay).await.expect("open");
+        self.sandbox.press(session, Button::Pay).await.expect("open");
     }
 
     async fn pay_later(&self, session: &str, succeeds: bool) {
-        let press = if succeeds { Press::LaterSucceeds } else { Press::LaterFails };
+        let press = if succeeds { Button::LaterSucceeds } else { Button::LaterFails };
         self.sandbox.press(session, press).await.expect("open");
     }
 

@@ -1,38 +1,41 @@
-//! Port: who takes the money. Adapters: `sandbox` and `stripe`; both tell what happened by the events that `webhook`
-//! reads.
+//! The port to the payment service, and all values that cross it.
+//!
+//! Adapters: `stripe`, and `sandbox`, which plays Stripe for newcomers and tests. Both report what happened to a
+//! checkout through signed events, which `webhook` verifies and reads.
 
+mod measured;
 mod sandbox;
 mod stripe;
-mod watched;
 mod webhook;
 
-pub use self::stripe::{BadAccount, Patience, Stripe};
+pub use self::stripe::{BadAccount, RetryPolicy, Stripe};
+pub use measured::Measured;
 pub use sandbox::{
-    Press, PressError, Sandbox, SandboxCheckout, SandboxEvent, SandboxRefund, SandboxSecret, SandboxStatus,
+    Button, DeliverSandboxEvent, PressError, Sandbox, SandboxCheckout, SandboxRefund, SandboxSecret,
+    SandboxStatus, SweepSandbox,
 };
-pub use watched::Watched;
 #[cfg(test)]
 pub use webhook::sign;
-pub use webhook::{BadSecrets, Fact, NotBelieved, Source, Webhook};
+pub use webhook::{BadSecrets, Fact, Source, Untrusted, Webhook};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{EmailAddress, Money, Timestamp};
 
-/// What a checkout is opened with. The same key must come with the same of everything else.
+/// The parameters of a new checkout. Requests under the same key must be equal in everything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckoutRequest {
     pub idempotency_key: String,
-    /// Our order's id: the checkout carries it in `metadata.orderId`.
+    /// Our order's id, sent as `metadata.orderId`.
     pub order: String,
-    /// The attempt's number: `metadata.attempt`.
+    /// The attempt's number, sent as `metadata.attempt`.
     pub attempt: u32,
     pub product_name: String,
-    /// Without the discount.
+    /// The price before the discount.
     pub price: Money,
-    /// The gateway's id of the price, where it keeps one; then it decides what the product is called.
+    /// The gateway's id of the price, if the price is kept there; the gateway then supplies the product's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +47,7 @@ pub struct CheckoutRequest {
 }
 
 impl CheckoutRequest {
-    /// What is to be paid.
+    /// The amount to pay: the price less the discount.
     pub fn due(&self) -> Money {
         self.discount.as_ref().map_or(self.price, |discount| discount.due)
     }
@@ -55,17 +58,17 @@ impl CheckoutRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Discount {
     pub coupon: String,
-    /// What is left to pay.
+    /// The amount to pay after the discount.
     pub due: Money,
 }
 
-/// How a checkout stands at the gateway.
+/// The state of a checkout at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckoutStatus {
     Open,
-    /// Done by the student, money not there yet.
+    /// The student has completed it; the bank has not answered yet.
     Unpaid,
-    /// Done by the student, and the bank said no.
+    /// The student has completed it, and the bank declined.
     Failed,
     Paid,
     Expired,
@@ -74,11 +77,12 @@ pub enum CheckoutStatus {
 /// A checkout at the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
+    /// The gateway's id.
     pub session: String,
-    /// Our order and the attempt's number, as it was opened with.
+    /// Our order's id and the attempt's number, as given when it was opened.
     pub order: Option<String>,
     pub attempt: Option<u32>,
-    /// Where the student pays, while they can.
+    /// The page where the student pays, while it can be paid.
     pub url: Option<String>,
     pub status: CheckoutStatus,
     pub money: Option<Money>,
@@ -86,16 +90,16 @@ pub struct Checkout {
     pub intent: Option<String>,
 }
 
-/// A part of a list of checkouts.
+/// One page of the gateway's list of checkouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckoutPage {
-    /// The last made first.
+pub struct CheckoutList {
+    /// Newest first.
     pub items: Vec<Checkout>,
-    /// The next page begins after this; none on the last.
+    /// The cursor of the next page; none on the last.
     pub next: Option<String>,
 }
 
-/// Money to be paid back. The same key must come with the same of everything else.
+/// A refund to make. Requests under the same key must be equal in everything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefundRequest {
@@ -106,37 +110,78 @@ pub struct RefundRequest {
     pub amount: Money,
 }
 
-/// Money that is on its way back.
+/// A refund that the gateway has accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     /// The gateway's id.
     pub id: String,
 }
 
-/// Why the gateway didn't do it.
+/// A stage of a checkout that the gateway reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    Expired,
+    /// The student has completed it; the bank has not answered yet.
+    Processing,
+    Failed,
+    Paid,
+}
+
+/// What the gateway reports about one checkout, by an event or when asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckoutFact {
+    /// The event's id. The same fact always has the same id.
+    pub id: String,
+    /// Our order's id.
+    pub order: String,
+    /// The gateway's id of the checkout.
+    pub session: String,
+    /// The attempt's number, as given when the checkout was opened.
+    pub attempt: Option<u32>,
+    pub reached: Reached,
+    pub money: Option<Money>,
+    /// The gateway's id of the payment, once there is one.
+    pub intent: Option<String>,
+}
+
+/// What the gateway reports about money that came: a refund or a dispute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReversalFact {
+    /// The event's id.
+    pub id: String,
+    /// Our order's id, if the event names it; otherwise the payment identifies the order.
+    pub order: Option<String>,
+    /// The gateway's id of the payment.
+    pub intent: String,
+    /// The total refunded so far, in minor units.
+    pub refunded: i64,
+    pub disputed: bool,
+}
+
+/// Why a call to the gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// It can't be reached or can't answer now: the same again later.
-    #[error("the gateway can't answer now: {0}")]
+    /// Temporary: the same call may succeed later.
+    #[error("the gateway is unavailable: {0}")]
     Unavailable(String),
-    /// It refuses, and will refuse the same again.
-    #[error("the gateway refuses: {0}")]
+    /// Permanent: the gateway will reject the same call again.
+    #[error("the gateway rejected the request: {0}")]
     Refused(String),
 }
 
-/// Who takes the money.
+/// The payment service.
 #[async_trait]
 pub trait Gateway: Send + Sync + 'static {
     /// Opens a checkout, or returns the one that was opened under the same key.
     async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError>;
-    /// How the checkout stands; `None` if the gateway doesn't know it.
+    /// The checkout's current state; `None` if the gateway doesn't know it.
     async fn retrieve(&self, session: &str) -> Result<Option<Checkout>, GatewayError>;
-    /// Ends an open checkout, so that it can't be paid any more.
+    /// Expires an open checkout, so that it can no longer be paid.
     async fn expire(&self, session: &str) -> Result<(), GatewayError>;
-    /// Pays back money that came, or returns what was done under the same key.
+    /// Refunds a payment, or returns the refund that was made under the same key.
     async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError>;
-    /// A page of the checkouts made since then, the last made first, from after the checkout `after` on.
-    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError>;
-    /// Whether it answers and lets us in.
+    /// A page of the checkouts created since `since`, newest first, starting after the checkout `after`.
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutList, GatewayError>;
+    /// Checks that the gateway answers and accepts our key.
     async fn check(&self) -> Result<(), GatewayError>;
 }

@@ -1,5 +1,5 @@
-//! What the gateway sends: its signature is checked over the raw body before anything in it is believed. Both
-//! gateways share this.
+//! Verifies and reads the gateway's events. The signature covers the raw body and is checked before anything in the
+//! body is used. Both gateways share this.
 
 use std::collections::HashMap;
 
@@ -9,76 +9,75 @@ use sha2::{Digest, Sha256};
 use stripe_webhook::{Webhook as Crate, WebhookError};
 use tracing::subscriber::NoSubscriber;
 
+use super::{CheckoutFact, Reached, ReversalFact};
 use crate::config::SANDBOX_SECRET;
-use crate::features::payments::model::{AttemptState, PaymentEvent, ReturnEvent};
 use crate::kernel::{Currency, Money, Secret, Timestamp};
 
-/// Whose events are believed.
+/// The sender whose events are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Sandbox,
-    /// Stripe; `live` as its key is.
+    /// Stripe, in the mode of its key.
     Stripe {
         live: bool,
     },
 }
 
-/// The secrets can't be used.
+/// The webhook secrets can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecrets {
     #[error("there is no webhook secret")]
     None,
-    #[error("a webhook secret that begins with {SANDBOX_SECRET} is known to the sandbox only")]
+    #[error("a webhook secret that begins with {SANDBOX_SECRET} belongs to the sandbox, not to Stripe")]
     Sandbox,
 }
 
-/// Why an event is not believed.
+/// Why an event was rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotBelieved {
+pub enum Untrusted {
     #[error("the header Stripe-Signature is missing")]
     Unsigned,
     #[error("the signature is wrong")]
     BadSignature,
     #[error("the signature is more than five minutes off")]
     Stale,
-    #[error("a live event met a test key, or the other way round")]
+    #[error("the event and the key are of different modes (live and test)")]
     WrongMode,
 }
 
-/// An event that is believed.
+/// An event whose signature is right.
 #[derive(Debug, PartialEq)]
-pub struct Notice {
-    /// The gateway's id of it; of what can't be read, one made from the body.
+pub struct VerifiedEvent {
+    /// The gateway's id; for a body that can't be read, an id derived from the body.
     pub id: String,
-    /// Such as `checkout.session.completed`.
+    /// The type, such as `checkout.session.completed`.
     pub kind: String,
-    /// When it happened, if it says so.
+    /// When it happened, if the event says so.
     pub created: Option<Timestamp>,
     pub fact: Fact,
 }
 
-/// What an event says.
+/// What an event reports.
 #[derive(Debug, PartialEq)]
 pub enum Fact {
-    /// How far a checkout has come.
-    Checkout(PaymentEvent),
-    /// Money went back or is asked back.
-    Return(ReturnEvent),
-    /// Of a kind that we don't act on, or about a checkout that isn't ours.
+    Checkout(CheckoutFact),
+    /// A refund or a dispute.
+    Reversal(ReversalFact),
+    /// An event that we don't act on, or that isn't about one of our checkouts.
     Other,
 }
 
-/// Reads the events of one source.
+/// Verifies and reads the events of one source.
 pub struct Webhook {
     secrets: Vec<Secret<String>>,
     live: bool,
 }
 
 impl Webhook {
-    /// Believes what is signed with one of `secrets`.
+    /// Accepts events that are signed with one of `secrets`.
     ///
     /// # Errors
-    /// [`BadSecrets`] if there is none, or if one that the sandbox made is to be believed from Stripe.
+    /// [`BadSecrets`] if there is none, or if the source is Stripe and one of them belongs to the sandbox.
     pub fn new(source: Source, secrets: Vec<Secret<String>>) -> Result<Self, BadSecrets> {
         if secrets.is_empty() {
             return Err(BadSecrets::None);
@@ -90,39 +89,44 @@ impl Webhook {
         Ok(Self { secrets, live: source == (Source::Stripe { live: true }) })
     }
 
-    /// Reads an event. `now` decides whether the signature is too old: Stripe's tolerance, 5 minutes.
+    /// Verifies and reads an event. The signature may be 5 minutes old at `now`, as Stripe recommends.
     ///
     /// # Errors
-    /// [`NotBelieved`] if it isn't signed as Stripe signs, or is of the other mode.
-    pub fn read(&self, body: &[u8], signature: Option<&str>, now: Timestamp) -> Result<Notice, NotBelieved> {
-        let signature = signature.ok_or(NotBelieved::Unsigned)?;
-        let body = std::str::from_utf8(body).map_err(|_| NotBelieved::BadSignature)?;
+    /// [`Untrusted`] if the signature is missing, wrong or too old, or the event is of the other mode.
+    pub fn read(
+        &self,
+        body: &[u8],
+        signature: Option<&str>,
+        now: Timestamp,
+    ) -> Result<VerifiedEvent, Untrusted> {
+        let signature = signature.ok_or(Untrusted::Unsigned)?;
+        let body = std::str::from_utf8(body).map_err(|_| Untrusted::BadSignature)?;
         self.verify(body, signature, now)?;
         let event =
             serde_json::from_str::<Envelope>(body).unwrap_or_else(|_| Envelope::unreadable(self.live));
         if event.livemode != self.live {
-            return Err(NotBelieved::WrongMode);
+            return Err(Untrusted::WrongMode);
         }
         let (fact, created) = (event.fact(), event.created());
         let id = if event.id.is_empty() { id_of_body(body) } else { event.id };
-        Ok(Notice { id, kind: event.kind, created, fact })
+        Ok(VerifiedEvent { id, kind: event.kind, created, fact })
     }
 
-    fn verify(&self, body: &str, signature: &str, now: Timestamp) -> Result<(), NotBelieved> {
-        let mut refusal = NotBelieved::BadSignature;
-        // The crate subtracts any of them from now.
+    fn verify(&self, body: &str, signature: &str, now: Timestamp) -> Result<(), Untrusted> {
+        let mut refusal = Untrusted::BadSignature;
+        // The crate subtracts each of these times from now without a check for overflow.
         if times(signature).any(|at| now.as_secs().checked_sub(at).is_none()) {
             return Err(refusal);
         }
         for secret in &self.secrets {
-            // In silence: the crate logs as an error that it can't parse what need not be parsed here.
+            // Without logging: the crate logs an error for a body that it can't parse, which is fine here.
             let read = tracing::subscriber::with_default(NoSubscriber::new(), || {
                 Crate::construct_event_with_timestamp(body, signature, secret.expose(), now.as_secs())
             });
             match read {
-                // The crate reads one version of the API; of the others the few fields below are the same.
+                // The crate parses one version of the API. The few fields used below are the same in all.
                 Ok(_) | Err(WebhookError::BadParse(_)) => return Ok(()),
-                Err(WebhookError::BadTimestamp(_)) => refusal = NotBelieved::Stale,
+                Err(WebhookError::BadTimestamp(_)) => refusal = Untrusted::Stale,
                 Err(WebhookError::BadSignature | WebhookError::BadHeader(_) | WebhookError::BadKey) => {}
             }
         }
@@ -130,17 +134,17 @@ impl Webhook {
     }
 }
 
-/// When it was signed, in seconds; strangers may write several.
+/// The times in the header, in seconds. A forged header may have several.
 fn times(signature: &str) -> impl Iterator<Item = i64> {
     signature.split(',').filter_map(|part| part.trim().strip_prefix("t=")?.parse().ok())
 }
 
-/// The header that signs `body`, as Stripe writes it.
+/// The header that signs `body` as Stripe does.
 pub fn sign(body: &str, secret: &Secret<String>, now: Timestamp) -> String {
     Crate::generate_test_header(body, secret.expose(), Some(now.as_secs()))
 }
 
-/// The few fields of an event that matter, the same in all versions of the API.
+/// The fields of an event that we use. They are the same in all versions of the API.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(default)]
@@ -149,7 +153,7 @@ struct Envelope {
     kind: String,
     #[serde(default)]
     livemode: bool,
-    /// In seconds, or in other kinds of events something else.
+    /// In seconds; events of other APIs have text here.
     #[serde(default)]
     created: Value,
     data: Option<Data>,
@@ -171,7 +175,7 @@ struct Session {
     metadata: Option<HashMap<String, String>>,
 }
 
-/// A charge, or a dispute over one.
+/// A charge, or a dispute about one.
 #[derive(Deserialize)]
 struct Charge {
     payment_intent: Option<Reference>,
@@ -180,7 +184,7 @@ struct Charge {
     metadata: Option<HashMap<String, String>>,
 }
 
-/// Another object: its id, or the object itself where the endpoint is set so.
+/// A reference to another object: its id, or the object itself if it is expanded.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Reference {
@@ -197,7 +201,7 @@ impl Reference {
 }
 
 impl Envelope {
-    /// Stands for a body that is no event.
+    /// Replaces a body that is not an event.
     fn unreadable(livemode: bool) -> Self {
         Self { id: String::new(), kind: "unreadable".into(), livemode, created: Value::Null, data: None }
     }
@@ -207,18 +211,18 @@ impl Envelope {
     }
 
     fn fact(&self) -> Fact {
-        let returned = || self.returned().map(Fact::Return);
-        self.payment().map(Fact::Checkout).or_else(returned).unwrap_or(Fact::Other)
+        let reversal = || self.reversal().map(Fact::Reversal);
+        self.checkout().map(Fact::Checkout).or_else(reversal).unwrap_or(Fact::Other)
     }
 
-    fn returned(&self) -> Option<ReturnEvent> {
+    fn reversal(&self) -> Option<ReversalFact> {
         let disputed = match &*self.kind {
             "charge.refunded" => false,
             "charge.dispute.created" => true,
             _ => return None,
         };
         let charge = Charge::deserialize(&self.data.as_ref()?.object).ok()?;
-        Some(ReturnEvent {
+        Some(ReversalFact {
             id: self.id.clone(),
             order: charge.metadata.and_then(|metadata| metadata.get("orderId").cloned()),
             intent: charge.payment_intent?.into_id(),
@@ -227,18 +231,18 @@ impl Envelope {
         })
     }
 
-    fn payment(&self) -> Option<PaymentEvent> {
+    fn checkout(&self) -> Option<CheckoutFact> {
         let kind = self.kind.strip_prefix("checkout.session.")?;
         let session = Session::deserialize(&self.data.as_ref()?.object).ok()?;
         let reached = match (kind, &*session.payment_status) {
-            ("completed", "unpaid") => AttemptState::Processing,
-            ("completed" | "async_payment_succeeded", _) => AttemptState::Paid,
-            ("async_payment_failed", _) => AttemptState::Failed,
-            ("expired", _) => AttemptState::Expired,
+            ("completed", "unpaid") => Reached::Processing,
+            ("completed" | "async_payment_succeeded", _) => Reached::Paid,
+            ("async_payment_failed", _) => Reached::Failed,
+            ("expired", _) => Reached::Expired,
             _ => return None,
         };
         let metadata = session.metadata.as_ref()?;
-        Some(PaymentEvent {
+        Some(CheckoutFact {
             id: self.id.clone(),
             order: metadata.get("orderId")?.clone(),
             attempt: metadata.get("attempt").and_then(|number| number.parse().ok()),
@@ -250,13 +254,13 @@ impl Envelope {
     }
 }
 
-/// An id for what has none: the same body has the same.
+/// An id for an event that has none. The same body gives the same id.
 fn id_of_body(body: &str) -> String {
     let digest = Sha256::digest(body.as_bytes());
     format!("body:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
-/// An amount as Stripe writes it; none if the currency isn't one.
+/// An amount in Stripe's notation; `None` if the currency isn't a currency code.
 pub(super) fn money((amount, currency): (i64, &str)) -> Option<Money> {
     Some(Money { amount, currency: Currency::try_from(currency.to_uppercase()).ok()? })
 }
@@ -280,26 +284,26 @@ mod tests {
     const COMPLETED: &str = r#"{"id":"evt_1","type":"checkout.session.completed","livemode":false,"data":{"object":{
         "id":"cs_1","payment_status":"paid","amount_total":13000,"currency":"cad","metadata":{"orderId":"o","attempt":"2"}}}}"#;
 
-    fn read(body: &str) -> Notice {
+    fn read(body: &str) -> VerifiedEvent {
         let header = sign(body, &secret("whsec_a"), time(1000));
         webhook(&["whsec_a"]).read(body.as_bytes(), Some(&header), time(1000)).unwrap()
     }
 
     #[test]
-    fn a_body_of_another_version_is_read_by_the_fields_that_matter() {
-        let expected = PaymentEvent {
+    fn a_body_of_another_api_version_is_read() {
+        let expected = CheckoutFact {
             id: "evt_1".into(),
             order: "o".into(),
             session: "cs_1".into(),
             attempt: Some(2),
-            reached: AttemptState::Paid,
+            reached: Reached::Paid,
             money: money((13_000, "cad")),
             intent: None,
         };
         assert!(expected.money.is_some());
         let kind = "checkout.session.completed".into();
         let (created, fact) = (None, Fact::Checkout(expected));
-        assert_eq!(read(COMPLETED), Notice { id: "evt_1".into(), kind, created, fact });
+        assert_eq!(read(COMPLETED), VerifiedEvent { id: "evt_1".into(), kind, created, fact });
         let at = |created: &str| {
             read(&COMPLETED.replace("\"type\"", &format!("\"created\":{created},\"type\""))).created
         };
@@ -308,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_back_is_read_by_the_payment_and_our_order_where_it_is_named() {
+    fn refunds_and_disputes_name_the_payment_and_sometimes_the_order() {
         let event = |kind: &str, object: &str| {
             let body =
                 format!(r#"{{"id":"evt_2","type":"{kind}","livemode":false,"data":{{"object":{object}}}}}"#);
             match read(&body).fact {
-                Fact::Return(event) => Some((event.order, event.intent, event.refunded, event.disputed)),
+                Fact::Reversal(event) => Some((event.order, event.intent, event.refunded, event.disputed)),
                 _ => None,
             }
         };
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_can_not_be_compared_with_now_is_not_believed() {
+    fn a_time_out_of_range_is_rejected() {
         let webhook = webhook(&["whsec_a"]);
         for at in [i64::MIN, i64::MIN + 1, i64::MAX] {
             let header = Crate::generate_test_header(COMPLETED, "whsec_a", Some(at));
@@ -338,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_an_id_gets_one_of_its_body() {
+    fn an_event_without_an_id_gets_one_from_its_body() {
         let one = read("{}");
         assert_eq!(one.id, read("{}").id);
         assert_ne!(one.id, read("not json").id);
@@ -346,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn each_event_says_how_far_the_checkout_has_come() {
+    fn each_event_reports_a_stage_of_the_checkout() {
         let cases = [
-            ("completed", "unpaid", Some(AttemptState::Processing)),
-            ("completed", "paid", Some(AttemptState::Paid)),
-            ("completed", "no_payment_required", Some(AttemptState::Paid)),
-            ("async_payment_succeeded", "paid", Some(AttemptState::Paid)),
-            ("async_payment_failed", "unpaid", Some(AttemptState::Failed)),
-            ("expired", "unpaid", Some(AttemptState::Expired)),
+            ("completed", "unpaid", Some(Reached::Processing)),
+            ("completed", "paid", Some(Reached::Paid)),
+            ("completed", "no_payment_required", Some(Reached::Paid)),
+            ("async_payment_succeeded", "paid", Some(Reached::Paid)),
+            ("async_payment_failed", "unpaid", Some(Reached::Failed)),
+            ("expired", "unpaid", Some(Reached::Expired)),
             ("invented", "paid", None),
         ];
         for (kind, status, reached) in cases {
@@ -362,14 +366,14 @@ mod tests {
                 .replace("paid\"", &format!("{status}\""));
             let read = match read(&body).fact {
                 Fact::Checkout(event) => Some(event.reached),
-                Fact::Return(_) | Fact::Other => None,
+                Fact::Reversal(_) | Fact::Other => None,
             };
             assert_eq!(read, reached, "{kind} {status}");
         }
     }
 
     #[test]
-    fn what_is_signed_and_not_understood_is_acknowledged() {
+    fn a_signed_event_that_is_not_understood_is_acknowledged() {
         for body in [
             "not json",
             "{}",
@@ -383,11 +387,11 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_the_crate_cant_parse_is_no_error_in_the_log() {
+    fn an_event_that_the_crate_cant_parse_is_not_logged_as_an_error() {
         let (log, writer) = std::io::pipe().unwrap();
         let subscriber = tracing_subscriber::fmt().with_writer(std::sync::Mutex::new(writer)).finish();
         tracing::subscriber::with_default(subscriber, || {
-            tracing::error!("the log is heard");
+            tracing::error!("logging works");
             read(r#"{"id":"evt_2","type":"charge.refunded","livemode":false}"#);
         });
         let lines = std::io::read_to_string(log).unwrap();
@@ -395,37 +399,37 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_signed_now_with_a_secret_of_ours_is_believed() {
+    fn only_fresh_signatures_with_our_secrets_are_accepted() {
         let webhook = webhook(&["whsec_new", "whsec_old"]);
         let read = |header: Option<&str>| webhook.read(COMPLETED.as_bytes(), header, time(1000)).err();
         let signed = |key: &str, at| sign(COMPLETED, &secret(key), time(at));
         assert_eq!(read(Some(&signed("whsec_new", 1000))), None);
         assert_eq!(read(Some(&signed("whsec_old", 1299))), None);
         assert_eq!(read(Some(&signed("whsec_old", 701))), None);
-        assert_eq!(read(Some(&signed("whsec_old", 699))), Some(NotBelieved::Stale));
-        assert_eq!(read(Some(&signed("whsec_new", 1301))), Some(NotBelieved::Stale));
-        assert_eq!(read(Some(&signed("whsec_other", 1000))), Some(NotBelieved::BadSignature));
-        assert_eq!(read(None), Some(NotBelieved::Unsigned));
+        assert_eq!(read(Some(&signed("whsec_old", 699))), Some(Untrusted::Stale));
+        assert_eq!(read(Some(&signed("whsec_new", 1301))), Some(Untrusted::Stale));
+        assert_eq!(read(Some(&signed("whsec_other", 1000))), Some(Untrusted::BadSignature));
+        assert_eq!(read(None), Some(Untrusted::Unsigned));
         for garbage in ["", "t=,v1=", "t=1000", "v1=00", "t=x,v1=zz", "t=99999999999999999999,v1=00", "=,="] {
-            assert_eq!(read(Some(garbage)), Some(NotBelieved::BadSignature), "{garbage}");
+            assert_eq!(read(Some(garbage)), Some(Untrusted::BadSignature), "{garbage}");
         }
         let header = signed("whsec_new", 1000);
         let other = COMPLETED.replace("13000", "13001");
         let tampered = webhook.read(other.as_bytes(), Some(&header), time(1000));
-        assert_eq!(tampered, Err(NotBelieved::BadSignature));
-        assert_eq!(webhook.read(b"\xff", Some(&header), time(1000)), Err(NotBelieved::BadSignature));
+        assert_eq!(tampered, Err(Untrusted::BadSignature));
+        assert_eq!(webhook.read(b"\xff", Some(&header), time(1000)), Err(Untrusted::BadSignature));
     }
 
     #[test]
-    fn live_and_test_events_stay_apart() {
+    fn an_event_of_the_other_mode_is_rejected() {
         let live = COMPLETED.replace("\"livemode\":false", "\"livemode\":true");
         let header = sign(&live, &secret("whsec_a"), time(0));
         let read = webhook(&["whsec_a"]).read(live.as_bytes(), Some(&header), time(0));
-        assert_eq!(read, Err(NotBelieved::WrongMode));
+        assert_eq!(read, Err(Untrusted::WrongMode));
     }
 
     #[test]
-    fn a_secret_of_the_sandbox_is_never_believed_from_stripe() {
+    fn a_sandbox_secret_is_never_accepted_from_stripe() {
         let made = || vec![secret("whsec_real"), secret("whsec_sandbox_x")];
         for live in [true, false] {
             assert_eq!(Webhook::new(Source::Stripe { live }, made()).err(), Some(BadSecrets::Sandbox));

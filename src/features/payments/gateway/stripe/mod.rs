@@ -1,19 +1,19 @@
 //! Stripe: Checkout Sessions in `payment` mode.
 //!
-//! Each call has a time in which it must come to an end, tries included (`patience`). What changes something goes
-//! under an idempotency key of ours with the same parameters each time, so that a try whose answer was lost does no
-//! harm. Errors carry Stripe's codes, never its sentences: those may quote an address.
+//! Each call has a time limit, retries included (`retry`). A call that changes something carries an idempotency key of
+//! ours and the same parameters every time, so that a retry after a lost answer does no harm. Errors carry Stripe's
+//! codes, never its messages: those may quote an address.
 
-mod patience;
 mod requests;
+mod retry;
 
-pub use patience::Patience;
+pub use retry::RetryPolicy;
 
 use async_trait::async_trait;
 use stripe::{Client, ClientBuilder, IdempotencyKey, StripeError};
 use stripe_checkout::checkout_session::RetrieveCheckoutSession;
 
-use super::{Checkout, CheckoutPage, CheckoutRequest, Gateway, GatewayError, Refund, RefundRequest};
+use super::{Checkout, CheckoutList, CheckoutRequest, Gateway, GatewayError, Refund, RefundRequest};
 use crate::config::StripeConfig;
 use crate::kernel::Timestamp;
 use crate::platform::tls::choose_cryptography;
@@ -21,19 +21,19 @@ use crate::platform::tls::choose_cryptography;
 /// The account at Stripe.
 pub struct Stripe {
     client: Client,
-    patience: Patience,
+    retries: RetryPolicy,
 }
 
-/// The account can't be used.
+/// The account's configuration can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the address of the API or the key can't be sent over HTTP")]
+#[error("the key or the API address has characters that HTTP can't carry")]
 pub struct BadAccount;
 
 impl Stripe {
-    /// The account that `config` names. Nothing is sent yet.
+    /// Connects to the account in `config`. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`BadAccount`] if its key or its address has characters that no request can carry.
+    /// [`BadAccount`] if the key or the address has characters that HTTP can't carry.
     pub fn new(config: &StripeConfig) -> Result<Self, BadAccount> {
         choose_cryptography();
         let mut builder = ClientBuilder::new(config.secret_key.expose().clone());
@@ -41,13 +41,13 @@ impl Stripe {
             builder = builder.url(base.as_str());
         }
         let client = builder.build().map_err(|_| BadAccount)?;
-        Ok(Self { client, patience: Patience::default() })
+        Ok(Self { client, retries: RetryPolicy::default() })
     }
 
-    /// The same with another patience, for tests.
+    /// Sets other time limits, for tests.
     #[must_use]
-    pub fn with_patience(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    pub fn with_retries(self, retries: RetryPolicy) -> Self {
+        Self { retries, ..self }
     }
 }
 
@@ -56,65 +56,68 @@ impl Gateway for Stripe {
     async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
         let key = key(&request.idempotency_key)?;
         let session =
-            self.patience.call(|| requests::open(&self.client, request, &key)).await.map_err(why)?;
+            self.retries.call(|| requests::open(&self.client, request, &key)).await.map_err(reason)?;
         let checkout = requests::checkout(&session);
         if checkout.money == Some(request.due()) {
             return Ok(checkout);
         }
-        // A price or a coupon of Stripe's is not what `event.toml` says: nobody is to pay that.
+        // The price or the coupon at Stripe differs from `event.toml`: nobody may pay that amount.
         self.expire(&checkout.session).await?;
-        Err(GatewayError::Refused("its price or coupon comes to another amount than event.toml says".into()))
+        Err(GatewayError::Refused(
+            "the price or coupon at Stripe comes to another amount than event.toml says".into(),
+        ))
     }
 
     async fn retrieve(&self, session: &str) -> Result<Option<Checkout>, GatewayError> {
         let retrieve = RetrieveCheckoutSession::new(session).expand(vec!["payment_intent".to_owned()]);
-        match self.patience.call(|| retrieve.send(&self.client)).await {
+        match self.retries.call(|| retrieve.send(&self.client)).await {
             Ok(session) => Ok(Some(requests::checkout(&session))),
             Err(StripeError::Stripe(_, 404)) => Ok(None),
-            Err(error) => Err(why(error)),
+            Err(error) => Err(reason(error)),
         }
     }
 
     async fn expire(&self, session: &str) -> Result<(), GatewayError> {
         let key = key(&format!("expire:{session}"))?;
-        self.patience.call(|| requests::expire(&self.client, session, &key)).await.map_err(why)
+        self.retries.call(|| requests::expire(&self.client, session, &key)).await.map_err(reason)
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError> {
         let key = key(&request.idempotency_key)?;
-        self.patience.call(|| requests::refund(&self.client, request, &key)).await.map_err(why)
+        self.retries.call(|| requests::refund(&self.client, request, &key)).await.map_err(reason)
     }
 
-    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
-        self.patience.call(|| requests::list(&self.client, since, after)).await.map_err(why)
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutList, GatewayError> {
+        self.retries.call(|| requests::list(&self.client, since, after)).await.map_err(reason)
     }
 
     async fn check(&self) -> Result<(), GatewayError> {
-        self.patience.call(|| requests::list_one(&self.client)).await.map_err(why)
+        self.retries.call(|| requests::list_one(&self.client)).await.map_err(reason)
     }
 }
 
 fn key(text: &str) -> Result<IdempotencyKey, GatewayError> {
-    IdempotencyKey::new(text).map_err(|_| GatewayError::Refused("the key is empty or too long".into()))
+    IdempotencyKey::new(text)
+        .map_err(|_| GatewayError::Refused("the idempotency key is empty or too long".into()))
 }
 
-/// What went wrong, for logs: without Stripe's sentence, which may quote what a person typed.
-fn why(error: StripeError) -> GatewayError {
+/// The reason, for logs. Without Stripe's message, which may quote what a person typed.
+fn reason(error: StripeError) -> GatewayError {
     match error {
         StripeError::Stripe(told, status) => {
             let code = told.code.as_ref().map_or("", |code| code.as_str());
             let param = told.param.as_deref().unwrap_or_default();
             let reason = format!("{status} {} {code} {param}", told.type_.as_str()).trim_end().to_owned();
             match status {
-                401 | 403 => GatewayError::Unavailable(format!("the key of Stripe is not let in: {reason}")),
+                401 | 403 => GatewayError::Unavailable(format!("Stripe rejects the key: {reason}")),
                 409 | 429 | 500.. => GatewayError::Unavailable(reason),
                 _ => GatewayError::Refused(reason),
             }
         }
         StripeError::Timeout => GatewayError::Unavailable("no answer in time".into()),
-        StripeError::JSONDeserialize(_) => GatewayError::Unavailable("an answer that can't be read".into()),
-        StripeError::ClientError(_) => GatewayError::Unavailable("it can't be reached".into()),
-        StripeError::ConfigError(_) => GatewayError::Unavailable("the client can't be used".into()),
+        StripeError::JSONDeserialize(_) => GatewayError::Unavailable("unreadable answer".into()),
+        StripeError::ClientError(_) => GatewayError::Unavailable("unreachable".into()),
+        StripeError::ConfigError(_) => GatewayError::Unavailable("the client is misconfigured".into()),
     }
 }
 
@@ -124,7 +127,7 @@ mod tests {
     use crate::kernel::Secret;
 
     #[test]
-    fn a_key_that_no_header_can_carry_is_refused_at_the_start() {
+    fn a_key_that_no_header_can_carry_is_rejected_at_the_start() {
         let config = |key: &str| StripeConfig {
             secret_key: Secret::new(key.to_owned()),
             live: false,

@@ -1,4 +1,4 @@
-//! What is asked of Stripe, and what its answers say.
+//! Requests to Stripe, and how its answers are read.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -15,10 +15,10 @@ use stripe_checkout::{
 use stripe_core::refund::CreateRefund;
 
 use super::super::webhook::money;
-use super::super::{Checkout, CheckoutPage, CheckoutRequest, CheckoutStatus, Refund, RefundRequest};
+use super::super::{Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Refund, RefundRequest};
 use crate::kernel::Timestamp;
 
-/// Most checkouts on one page of Stripe's lists.
+/// The maximum page size of Stripe's lists.
 const PAGE: i64 = 100;
 
 pub(super) async fn open(
@@ -52,7 +52,7 @@ pub(super) async fn list(
     client: &Client,
     since: Timestamp,
     after: Option<&str>,
-) -> Result<CheckoutPage, StripeError> {
+) -> Result<CheckoutList, StripeError> {
     let mut list = ListCheckoutSession::new().limit(PAGE);
     if let Some(after) = after {
         list = list.starting_after(after);
@@ -62,15 +62,15 @@ pub(super) async fn list(
     built.query = Some(bounded);
     let page = built.customize::<<ListCheckoutSession as StripeRequest>::Output>().send(client).await?;
     let next = page.data.last().filter(|_| page.has_more).map(|last| last.id.to_string());
-    Ok(CheckoutPage { items: page.data.iter().map(checkout).collect(), next })
+    Ok(CheckoutList { items: page.data.iter().map(checkout).collect(), next })
 }
 
-/// The cheapest question that needs the right which matters.
+/// The cheapest request that shows whether Stripe accepts the key.
 pub(super) async fn list_one(client: &Client) -> Result<(), StripeError> {
     ListCheckoutSession::new().limit(1).send(client).await.map(drop)
 }
 
-/// Parameters in one order: the same request is the same text each time, as under an idempotency key it should be.
+/// Sorts the parameters, so that the same request is the same text every time, as its idempotency key requires.
 fn sorted(body: String) -> String {
     let mut pairs: Vec<_> = body.split('&').collect();
     pairs.sort_unstable();
@@ -84,7 +84,7 @@ fn session_of(request: &CheckoutRequest) -> CreateCheckoutSession {
             ("attempt".to_owned(), request.attempt.to_string()),
         ])
     };
-    // So that what is told about the money later (refunds, disputes) names the order, too.
+    // Copied to the charge, so that later events about refunds name the order, too.
     let mut payment = CreateCheckoutSessionPaymentIntentData::new();
     payment.metadata = Some(metadata());
     let mut session = CreateCheckoutSession::new()
@@ -128,7 +128,7 @@ fn price_data(request: &CheckoutRequest) -> CreateCheckoutSessionLineItemsPriceD
     }
 }
 
-/// A checkout as Stripe shows it. Without a status that we know it counts as open: nothing follows from it.
+/// A checkout as Stripe returns it. An unknown status counts as open, from which nothing follows.
 pub(super) fn checkout(session: &CheckoutSession) -> Checkout {
     let metadata = |name: &str| session.metadata.as_ref()?.get(name).cloned();
     let currency = session.currency.as_ref().map(ToString::to_string);
@@ -148,7 +148,7 @@ pub(super) fn checkout(session: &CheckoutSession) -> Checkout {
     }
 }
 
-/// Whether the bank has said no: the session itself doesn't tell, the payment does where it was asked for.
+/// Whether the bank has declined. Only the expanded payment says so, not the session.
 fn unpaid(session: &CheckoutSession) -> CheckoutStatus {
     let payment = session.payment_intent.as_ref().and_then(|payment| payment.as_object());
     match payment.map(|payment| payment.status.as_str()) {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_is_asked_for_with_all_that_is_fixed_and_in_one_order() {
+    fn a_checkout_request_has_all_parameters_in_a_fixed_order() {
         let expected = [
             ("cancel_url", "https://orientation.example.org/checkout/back?order=o"),
             ("client_reference_id", "o"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_given_with_the_host_that_can_be_looked_up() {
+    fn an_email_address_is_sent_with_its_ascii_host() {
         let request =
             CheckoutRequest { email: EmailAddress::parse("ana@exämple.org").unwrap(), ..request() };
         let given = ("customer_email".to_owned(), "ana@xn--exmple-cua.org".to_owned());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_and_a_coupon_that_stripe_keeps_are_named() {
+    fn a_price_and_a_coupon_kept_at_stripe_are_named() {
         let discount = Discount { coupon: "EARLY".into(), due: cad(11_000) };
         let named =
             CheckoutRequest { price_id: Some("price_1".into()), discount: Some(discount), ..request() };

@@ -1,31 +1,31 @@
-//! How often and how long a call is tried.
+//! Retries of calls to Stripe.
 
 use std::time::Duration;
 
 use stripe::StripeError;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How often and how long a call is tried.
+/// How long a call may take, and how it is retried.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// One try may take so long.
+pub struct RetryPolicy {
+    /// The time limit of one try.
     pub each: Duration,
-    /// All tries and pauses together may take so long.
+    /// The time limit of all tries and pauses together.
     pub all: Duration,
-    /// The longest pause after the first failure; it doubles from try to try.
+    /// The maximum pause after the first failure. It doubles with each try.
     pub pause: Duration,
 }
 
-impl Default for Patience {
-    /// Stripe answers in about a second. After nine the student has an answer without an address, and the job
-    /// carries on: well within the time that a request may take (`http/limits.rs`).
+impl Default for RetryPolicy {
+    /// Stripe usually answers within a second. After nine seconds the student gets the order without a checkout address,
+    /// and a job continues: well within the time limit of a request (`http/limits.rs`).
     fn default() -> Self {
         Self { each: Duration::from_secs(5), all: Duration::from_secs(9), pause: Duration::from_millis(400) }
     }
 }
 
-impl Patience {
-    /// Calls until it succeeds, is refused, or the time is up; then with the last failure.
+impl RetryPolicy {
+    /// Retries until the call succeeds, is rejected, or the time is up; then returns the last failure.
     pub(super) async fn call<T, F>(&self, once: impl Fn() -> F) -> Result<T, StripeError>
     where
         F: Future<Output = Result<T, StripeError>>,
@@ -37,7 +37,7 @@ impl Patience {
             let answer = timeout_at(last, once()).await.unwrap_or(Err(StripeError::Timeout));
             let pause = longest.mul_f64(fastrand::f64());
             match answer {
-                Err(error) if may_pass(&error) && Instant::now() + pause < end => sleep(pause).await,
+                Err(error) if is_temporary(&error) && Instant::now() + pause < end => sleep(pause).await,
                 answer => return answer,
             }
             longest *= 2;
@@ -45,8 +45,8 @@ impl Patience {
     }
 }
 
-/// Whether the same call may go well in a moment.
-fn may_pass(error: &StripeError) -> bool {
+/// Whether the same call may succeed in a moment.
+fn is_temporary(error: &StripeError) -> bool {
     match error {
         StripeError::Stripe(_, status) => matches!(status, 409 | 424 | 429 | 500..),
         StripeError::Timeout | StripeError::ClientError(_) | StripeError::JSONDeserialize(_) => true,
@@ -60,21 +60,21 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const POLICY: RetryPolicy = RetryPolicy {
         each: Duration::from_millis(200),
         all: Duration::from_millis(500),
         pause: Duration::from_millis(20),
     };
 
-    /// However slow the machine is.
+    /// Enough for a slow machine.
     const IN_TIME: Duration = Duration::from_secs(10);
 
     fn lost() -> StripeError {
-        StripeError::ClientError("the line is cut".into())
+        StripeError::ClientError("the connection is closed".into())
     }
 
     #[tokio::test]
-    async fn what_may_pass_is_tried_until_it_does() {
+    async fn a_temporary_failure_is_retried() {
         let tries = AtomicU32::new(0);
         let third = || async {
             match tries.fetch_add(1, Ordering::SeqCst) {
@@ -82,41 +82,41 @@ mod tests {
                 n => Ok(n),
             }
         };
-        assert_eq!(PATIENCE.call(third).await.unwrap(), 2);
+        assert_eq!(POLICY.call(third).await.unwrap(), 2);
     }
 
     #[tokio::test]
-    async fn what_never_answers_ends_in_time() {
+    async fn a_call_without_an_answer_ends_in_time() {
         let (start, tries) = (Instant::now(), AtomicU32::new(0));
         let never = || async {
             tries.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<Result<(), StripeError>>().await
         };
-        assert!(matches!(PATIENCE.call(never).await, Err(StripeError::Timeout)));
+        assert!(matches!(POLICY.call(never).await, Err(StripeError::Timeout)));
         assert!(start.elapsed() < IN_TIME);
         assert!((1..=3).contains(&tries.load(Ordering::SeqCst)), "{tries:?}");
     }
 
     #[tokio::test]
-    async fn what_fails_at_once_is_tried_with_pauses_and_ends_in_time() {
+    async fn an_immediate_failure_is_retried_with_pauses_and_ends_in_time() {
         let (start, tries) = (Instant::now(), AtomicU32::new(0));
         let cut = || async {
             tries.fetch_add(1, Ordering::SeqCst);
             Err::<(), _>(lost())
         };
-        assert!(PATIENCE.call(cut).await.is_err());
+        assert!(POLICY.call(cut).await.is_err());
         assert!(start.elapsed() < IN_TIME);
         assert!(tries.load(Ordering::SeqCst) >= 2, "{tries:?}");
     }
 
     #[tokio::test]
-    async fn what_is_refused_is_not_tried_again() {
+    async fn a_rejected_call_is_not_retried() {
         let tries = AtomicU32::new(0);
         let refused = || async {
             tries.fetch_add(1, Ordering::SeqCst);
             Err::<(), _>(StripeError::ConfigError("no".into()))
         };
-        assert!(PATIENCE.call(refused).await.is_err());
+        assert!(POLICY.call(refused).await.is_err());
         assert_eq!(tries.load(Ordering::SeqCst), 1);
     }
 }

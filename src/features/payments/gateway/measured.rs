@@ -1,4 +1,4 @@
-//! A gateway whose work is measured.
+//! A gateway whose calls are measured and traced.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,24 +6,24 @@ use std::time::Instant;
 use async_trait::async_trait;
 use tracing::Instrument;
 
-use super::{Checkout, CheckoutPage, CheckoutRequest, Gateway, GatewayError, Refund, RefundRequest};
+use super::{Checkout, CheckoutList, CheckoutRequest, Gateway, GatewayError, Refund, RefundRequest};
 use crate::kernel::Timestamp;
 use crate::platform::metrics::GatewayCalls;
 use crate::platform::traces;
 
-/// A [`Gateway`] of which each call is counted and timed, and stands in its trace.
-pub struct Watched {
+/// Counts, times and traces every call to a [`Gateway`].
+pub struct Measured {
     gateway: Arc<dyn Gateway>,
     calls: GatewayCalls,
 }
 
-impl Watched {
-    /// The same gateway, watched.
+impl Measured {
+    /// Wraps `gateway`.
     pub fn over(gateway: Arc<dyn Gateway>, calls: GatewayCalls) -> Arc<dyn Gateway> {
         Arc::new(Self { gateway, calls })
     }
 
-    async fn watch<T>(
+    async fn measure<T>(
         &self,
         method: &'static str,
         span: &'static str,
@@ -31,41 +31,41 @@ impl Watched {
     ) -> Result<T, GatewayError> {
         let (span, begun) = (traces::call(span), Instant::now());
         let answer = call.instrument(span.clone()).await;
-        self.calls.note(method, word(&answer), begun.elapsed());
-        traces::ended(&span, word(&answer), answer.is_ok());
+        self.calls.note(method, label(&answer), begun.elapsed());
+        traces::ended(&span, label(&answer), answer.is_ok());
         answer
     }
 }
 
 #[async_trait]
-impl Gateway for Watched {
+impl Gateway for Measured {
     async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
-        self.watch("open", "gateway.open", self.gateway.open(request)).await
+        self.measure("open", "gateway.open", self.gateway.open(request)).await
     }
 
     async fn retrieve(&self, session: &str) -> Result<Option<Checkout>, GatewayError> {
-        self.watch("retrieve", "gateway.retrieve", self.gateway.retrieve(session)).await
+        self.measure("retrieve", "gateway.retrieve", self.gateway.retrieve(session)).await
     }
 
     async fn expire(&self, session: &str) -> Result<(), GatewayError> {
-        self.watch("expire", "gateway.expire", self.gateway.expire(session)).await
+        self.measure("expire", "gateway.expire", self.gateway.expire(session)).await
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError> {
-        self.watch("refund", "gateway.refund", self.gateway.refund(request)).await
+        self.measure("refund", "gateway.refund", self.gateway.refund(request)).await
     }
 
-    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutPage, GatewayError> {
-        self.watch("list", "gateway.list", self.gateway.list(since, after)).await
+    async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutList, GatewayError> {
+        self.measure("list", "gateway.list", self.gateway.list(since, after)).await
     }
 
     async fn check(&self) -> Result<(), GatewayError> {
-        self.watch("check", "gateway.check", self.gateway.check()).await
+        self.measure("check", "gateway.check", self.gateway.check()).await
     }
 }
 
-/// What metrics and traces call it.
-fn word<T>(answer: &Result<T, GatewayError>) -> &'static str {
+/// The outcome as metrics and traces name it.
+fn label<T>(answer: &Result<T, GatewayError>) -> &'static str {
     match answer {
         Ok(_) => "done",
         Err(GatewayError::Unavailable(_)) => "unavailable",

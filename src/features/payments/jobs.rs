@@ -1,0 +1,48 @@
+//! Payloads of the jobs that concern orders. The sandbox has its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::jobs::Payload;
+
+/// Opens the checkout of an order's attempt, if that has not been done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenCheckout {
+    pub order: String,
+    pub attempt: u32,
+}
+
+impl OpenCheckout {
+    pub(super) fn key_of(order: &str, attempt: u32) -> String {
+        format!("{order}:{attempt}")
+    }
+}
+
+impl Payload for OpenCheckout {
+    const KIND: &'static str = "payments.open-checkout";
+    fn key(&self) -> Option<String> {
+        Some(Self::key_of(&self.order, self.attempt))
+    }
+}
+
+/// Asks the gateway about events that did not arrive. Runs every five minutes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReconcilePayments {}
+
+impl Payload for ReconcilePayments {
+    const KIND: &'static str = "payments.reconcile";
+    fn key(&self) -> Option<String> {
+        Some("all".into())
+    }
+}
+
+/// Deletes events that the gateway will not send again. Runs once a day.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SweepEvents {}
+
+impl Payload for SweepEvents {
+    const KIND: &'static str = "payments.sweep";
+    fn key(&self) -> Option<String> {
+        Some("all".into())
+    }
+}
