@@ -10,12 +10,13 @@ use crate::support::TestApp;
 const BANK_HAS_ANSWERED: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pay_registers_at_once_and_a_second_press_does_nothing() {
+async fn pay_registers_at_once_and_a_second_press_shows_the_same() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let done = ana.press_button(&order, "pay").await;
     assert!(done.contains("/checkout/done?order="), "{done}");
     assert!(ana.get(&done).await.text().contains("Your payment has arrived"));
+    assert_eq!(ana.press_button(&order, "pay").await, done);
     let page = order["checkoutUrl"].as_str().expect("a checkout");
     assert_eq!(ana.submit(page, &[("press", "later-fails")]).await.status, 409);
     let shown = ana.get(page).await.text();
@@ -61,6 +62,7 @@ async fn back_changes_nothing() {
     let back = ana.press_button(&order, "back").await;
     assert!(back.contains("/checkout/back?order="), "{back}");
     assert!(ana.get(&back).await.text().contains("Not paid yet"));
+    assert_eq!(ana.press_button(&order, "back").await, back);
     assert_eq!(ana.order(&order).await, order);
     app.finish().await;
 }

@@ -111,7 +111,7 @@ async fn twenty_who_press_pay_at_once_pay_once() {
     let page = order["checkoutUrl"].as_str().expect("a checkout");
     let presses = join_all((0..20).map(|_| ana.submit(page, &[("press", "pay")]))).await;
     let statuses = counted(presses.iter().map(|answer| answer.status.as_u16()));
-    assert_eq!(statuses, BTreeMap::from([(303, 1), (409, 19)]));
+    assert_eq!(statuses, BTreeMap::from([(303, 20)]), "each shows what the first achieved");
     app.settle().await;
     assert_eq!(app.mailbox(ana.email()).emails().await.len(), 1);
     assert_eq!(ana.order(&order).await["state"], "paid");

@@ -235,7 +235,7 @@ impl Stripe {
     /// # Errors
     /// If it is not open.
     pub fn pay(&self, session: &str) -> Result<(), String> {
-        self.inner.complete(session, "paid").map(drop)
+        self.inner.complete(session, "pay").map(drop)
     }
 
     /// Completes a checkout without the money; five seconds later the bank says yes or no.
@@ -342,7 +342,8 @@ impl Inner {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn complete(self: &Arc<Self>, session: &str, payment_status: &str) -> Result<Delivery, String> {
+    /// Completes a checkout with this button of its page.
+    fn complete(self: &Arc<Self>, session: &str, button: &str) -> Result<Delivery, String> {
         let object = {
             let mut guard = self.state();
             let state = &mut *guard;
@@ -352,7 +353,8 @@ impl Inner {
             }
             let intent = new_id("pi_");
             object["status"] = "complete".into();
-            object["payment_status"] = payment_status.into();
+            object["payment_status"] = if button == "pay" { "paid" } else { "unpaid" }.into();
+            object["_button"] = button.into();
             object["payment_intent"] = intent.as_str().into();
             object["url"] = Value::Null;
             state.payments.insert(
@@ -371,7 +373,7 @@ impl Inner {
     }
 
     fn pay_later(self: &Arc<Self>, session: &str, succeeds: bool) -> Result<Delivery, String> {
-        let told = self.complete(session, "unpaid")?;
+        let told = self.complete(session, if succeeds { "later-succeeds" } else { "later-fails" })?;
         let answers = self.clock.now().plus(BANK_THINKS);
         self.state().banks.insert(session.to_owned(), (answers, succeeds));
         Ok(told)
@@ -807,12 +809,14 @@ impl Inner {
         let pressed = match press {
             None => return html(200, page_of(&checkout)),
             Some("back") => return see(&text(&checkout["cancel_url"])),
-            Some("pay") => self.complete(session, "paid"),
+            Some("pay") => self.complete(session, "pay"),
             Some("later-succeeds") => self.pay_later(session, true),
             Some("later-fails") => self.pay_later(session, false),
             Some(_) => return html(400, "<p>There is no such button</p>".into()),
         };
         match pressed {
+            // A double click shows what the first press achieved.
+            Err(_) if press.is_some_and(|press| self.state().sessions[session]["_button"] == press) => {}
             Err(why) => return html(409, format!("<p>{why}</p>")),
             Ok(Some(told)) => drop(tokio::time::timeout(Duration::from_secs(5), told).await),
             Ok(None) => {}

@@ -297,9 +297,12 @@ mod tests {
         assert_eq!(street.deliver_the_rest().await, 0, "what was told at once is not told again");
         let (_, page) = street.get(&done).await;
         assert!(page.contains("Thank you") && !page.contains("ana@example.org"));
-        assert_eq!(street.press(&order, "pay").await.0, 409);
+        assert_eq!(street.press(&order, "pay").await, (303, format!("http://127.0.0.1:3000{done}")));
+        assert_eq!(street.press(&order, "later-fails").await.0, 409, "another button");
         assert!(street.get(&path).await.1.contains("done"));
-        assert_eq!(street.paid(), 1);
+        street.shop.clock.advance(std::time::Duration::from_secs(301));
+        assert_eq!(street.press(&order, "pay").await.0, 409, "too late for a double click");
+        assert_eq!((street.paid(), street.deliver_the_rest().await), (1, 0));
     }
 
     #[tokio::test]
