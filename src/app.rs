@@ -35,8 +35,8 @@ use crate::platform::jobs::{self, Crons, Jobs, Subscribers, Workers};
 use crate::platform::keys::{self, Keys, KeysError, Sealer};
 use crate::platform::mail::sns::{AwsHosts, Hosts, Sns};
 use crate::platform::mail::{
-    self, BadSmtpUrl, DuplicateTemplate, EmailLayout, Mailer, MeteredTransport, Ses, Smtp, Templates,
-    Transport,
+    self, BadSmtpUrl, BulkMailer, DuplicateTemplate, EmailLayout, Mailer, MeteredTransport, Ses, Smtp,
+    Templates, Transport,
 };
 use crate::platform::metrics::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals, wake_after_commit};
@@ -172,6 +172,7 @@ impl App {
             Some(sender) => mailer.at_rate(sender.rate),
             None => mailer,
         };
+        let mailer = Arc::new(mailer);
         let suppressions = Arc::new(Suppressions::new(
             store.clone(),
             clock.clone(),
@@ -180,7 +181,8 @@ impl App {
         ));
 
         let mut subscribers = Subscribers::new()
-            .with(Arc::new(mailer))
+            .with(Arc::new(BulkMailer(mailer.clone())))
+            .with(mailer)
             .with(Arc::new(AccountSweeps(accounts.clone())))
             .with(Arc::new(NotificationSweeps(suppressions.clone())))
             .with(Arc::new(OpenCheckouts(payments.clone())))

@@ -34,6 +34,21 @@ impl Tx {
         }
     }
 
+    /// Records several new jobs in one call to the store. Unlike [`enqueue`](Self::enqueue), it doesn't look for waiting
+    /// jobs of the same kind and key: the caller knows that there are none.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn enqueue_all(&self, mut jobs: Vec<Job>) -> Result<(), StoreError> {
+        if jobs.iter().any(|job| job.run_at <= job.created_at) {
+            self.note(TOPIC).await;
+        }
+        if let Some(trace) = trace::current() {
+            jobs.iter_mut().for_each(|job| job.trace = Some(trace.clone()));
+        }
+        self.put_all(&jobs.iter().collect::<Vec<_>>()).await
+    }
+
     /// Removes the waiting job of this kind and key, if there is one: what it was for has been done.
     ///
     /// # Errors

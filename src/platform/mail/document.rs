@@ -1,85 +1,117 @@
-//! An email to one recipient, as it is kept, and the rules of its states.
+//! The record of an email to one recipient, and the rules of its states.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::RenderError;
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::jobs::{Job, Payload};
-use crate::platform::store::{Document, Index, StoreError, Tx};
+use crate::platform::store::{Document, Index, Migration, StoreError, Tx};
 
-/// How far an email has come.
+/// The state of an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MailState {
     /// Waits for its job.
     Queued,
-    /// Is being rendered and sent, or was when the process died.
+    /// Is being handed to the transport, or was when the process died.
     Sending,
-    /// Has gone once.
+    /// Sent once.
     Sent,
-    /// Has gone, and may have gone before.
+    /// Sent, and possibly sent before.
     SentPossiblyTwice,
-    /// The transport will never take it: see [`Mail::reason`].
+    /// Refused by the transport for good: see [`Mail::reason`].
     Failed,
-    /// What it was about is gone or over: see [`Mail::reason`].
+    /// Not sent: its subject no longer exists or no longer needs an email. See [`Mail::reason`].
+    Obsolete,
+    /// Not sent: the address is on the suppression list.
     Suppressed,
+}
+
+/// Which lane an email takes. A direct email never waits for bulk emails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MailClass {
+    /// Caused by one person, who waits for it: a link, a ticket.
+    #[default]
+    Direct,
+    /// One of many with the same content: a mailing.
+    Bulk,
 }
 
 /// An email to one recipient.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mail {
-    /// Deterministic where an email must go once: `ticket:<order>`.
+    /// Deterministic where an email must be sent once: `ticket:<order>`.
     pub id: String,
-    /// Which [`Template`](super::Template) renders it.
+    /// The [`Template`](super::Template) that renders it.
     pub template: String,
+    /// Its lane.
+    #[serde(default)]
+    pub class: MailClass,
     /// Its recipient.
     pub to: EmailAddress,
-    /// Ids of what the email is about.
+    /// Ids of the documents that the email is about.
     pub about: BTreeMap<String, String>,
-    /// How far it has come.
     pub state: MailState,
-    /// A run ended without a word between taking the email up and settling it, or the transport could not say whether
-    /// the email has gone.
+    /// An earlier run may have sent it: the process died before it recorded the outcome, or the transport got no
+    /// answer.
     #[serde(default)]
     pub interrupted: bool,
-    /// Why it failed or was suppressed; never shows the address.
+    /// Why it failed or is obsolete; never contains an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was posted.
     pub created_at: Timestamp,
-    /// When it went.
+    /// When it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
 }
 
 impl Document for Mail {
     const COLLECTION: &'static str = "mails";
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[split_suppressed];
     const INDEXES: &'static [Index] = &[Index::on("mails_by_state", &["state", "createdAt"])];
     fn id(&self) -> &str {
         &self.id
     }
 }
 
-/// What became of an email that was taken up.
+/// Version 2 tells obsolete emails from suppressed ones. In version 1 both were `suppressed`, and only the sentence in
+/// `reason` differed.
+fn split_suppressed(mut mail: Value) -> Value {
+    const SUPPRESSED: &str = "letters to this address came back, or its owner called one spam";
+    if mail["state"] == "suppressed" && mail["reason"] != SUPPRESSED {
+        mail["state"] = "obsolete".into();
+    } else if let Some(suppressed) = mail.as_object_mut().filter(|mail| mail["state"] == "suppressed") {
+        suppressed.remove("reason");
+    }
+    mail
+}
+
+/// The result of an attempt to send an email.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The transport has it.
+    /// The transport accepted it.
     Sent,
-    /// It has not gone, and may go later.
+    /// It was not sent, and is retried.
     Deferred,
-    /// It may have gone; it goes again, so that nobody is left out.
+    /// It may have been sent; it is retried, so that no recipient is missed.
     Uncertain,
-    /// It will never go.
+    /// It was refused for good, with this reason.
     Failed(String),
-    /// There is nothing to send any more.
+    /// There is nothing to send any more, for this reason.
     Obsolete(&'static str),
+    /// Its recipient is on the suppression list.
+    Suppressed,
 }
 
 impl Mail {
-    /// A queued email. `about`: names and ids of the documents that its template reads.
+    /// A queued email in the direct lane. `about`: names and ids of the documents that its template reads.
     pub fn new(
         id: String,
         template: &'static str,
@@ -90,6 +122,7 @@ impl Mail {
         Self {
             id,
             template: template.into(),
+            class: MailClass::Direct,
             to: to.clone(),
             about: about.into_iter().map(|(name, id)| (name.to_owned(), id)).collect(),
             state: MailState::Queued,
@@ -98,6 +131,11 @@ impl Mail {
             created_at: now,
             sent_at: None,
         }
+    }
+
+    /// The same email in the lane of `class`.
+    pub fn in_class(self, class: MailClass) -> Self {
+        Self { class, ..self }
     }
 
     /// The id under this name in what the email is about.
@@ -109,21 +147,23 @@ impl Mail {
         id.ok_or_else(|| RenderError::Failed(format!("the email names no {name}")))
     }
 
-    /// Begins a run: `false` if the email has come to its end already.
+    /// Starts a run; `false` if the email has reached its final state already.
     pub fn start_sending(&mut self) -> bool {
         match self.state {
             MailState::Queued => self.state = MailState::Sending,
             MailState::Sending => self.interrupted = true,
-            MailState::Sent | MailState::SentPossiblyTwice | MailState::Failed | MailState::Suppressed => {
-                return false;
-            }
+            MailState::Sent
+            | MailState::SentPossiblyTwice
+            | MailState::Failed
+            | MailState::Obsolete
+            | MailState::Suppressed => return false,
         }
         true
     }
 
-    /// Ends a run. `is_idempotent`: the transport takes the same email twice without sending two. An email that
-    /// another run has brought to its end stays as it is; one that another run has put back has its end by this one,
-    /// since no job may be left to take it up.
+    /// Ends a run. With `is_idempotent`, the transport delivers an email once however often it is handed over. A final
+    /// state that another run has reached stays. If another run has put the email back into the queue, this run still
+    /// decides its state, because no job may be left to do so.
     pub fn finish_sending(&mut self, outcome: Outcome, is_idempotent: bool, now: Timestamp) {
         if !matches!(self.state, MailState::Queued | MailState::Sending) {
             return;
@@ -133,19 +173,29 @@ impl Mail {
             Outcome::Sent => MailState::Sent,
             Outcome::Deferred | Outcome::Uncertain => MailState::Queued,
             Outcome::Failed(_) => MailState::Failed,
-            Outcome::Obsolete(_) => MailState::Suppressed,
+            Outcome::Obsolete(_) => MailState::Obsolete,
+            Outcome::Suppressed => MailState::Suppressed,
         };
         match outcome {
             Outcome::Sent => self.sent_at = Some(now),
-            Outcome::Deferred => {}
             Outcome::Uncertain => self.interrupted = true,
             Outcome::Failed(reason) => self.reason = Some(reason),
             Outcome::Obsolete(reason) => self.reason = Some(reason.into()),
+            Outcome::Deferred | Outcome::Suppressed => {}
+        }
+    }
+
+    /// The job that sends it.
+    fn job(&self) -> Job {
+        let (id, mail) = (format!("mail:{}", self.id), self.id.clone());
+        match self.class {
+            MailClass::Direct => Job::new(id, &SendMail { mail }, self.created_at),
+            MailClass::Bulk => Job::new(id, &SendBulkMail { mail }, self.created_at),
         }
     }
 }
 
-/// Sends the mail of this id.
+/// Sends the direct email with this id.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMail {
@@ -160,26 +210,57 @@ impl Payload for SendMail {
     }
 }
 
+/// Sends the bulk email with this id.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendBulkMail {
+    /// Id of the [`Mail`].
+    pub mail: String,
+}
+
+impl Payload for SendBulkMail {
+    const KIND: &'static str = "mail.send-bulk";
+    fn key(&self) -> Option<String> {
+        Some(self.mail.clone())
+    }
+}
+
 impl Tx {
-    /// Records the email and the job that sends it (whose id is `mail:<id>`). An email that is there already goes
-    /// no second time.
+    /// Records the email and the job that sends it. If an email with this id exists already, nothing changes.
+    ///
+    /// # Errors
+    /// Those of the store.
     pub async fn post(&self, mail: &Mail) -> Result<(), StoreError> {
-        if self.get::<Mail>(&mail.id).await?.is_some() {
+        self.post_all(std::slice::from_ref(mail)).await
+    }
+
+    /// [`post`](Self::post) for several emails, in three calls to the store. For a batch of some hundred.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn post_all(&self, mails: &[Mail]) -> Result<(), StoreError> {
+        let posted = self.get_all::<Mail>(mails.iter().map(|mail| mail.id.as_str())).await?;
+        let mut known: HashSet<&str> = posted.iter().map(|mail| mail.id.as_str()).collect();
+        let new: Vec<&Mail> = mails.iter().filter(|mail| known.insert(&mail.id)).collect();
+        if new.is_empty() {
             return Ok(());
         }
-        self.insert(mail).await?;
-        let send = SendMail { mail: mail.id.clone() };
-        self.enqueue(&Job::new(format!("mail:{}", mail.id), &send, mail.created_at)).await
+        self.put_all(&new).await?;
+        let jobs: Vec<Job> = new.iter().map(|mail| mail.job()).collect();
+        self.enqueue_all(jobs).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::jobs;
+    use crate::platform::store::testing::TestStore;
+    use crate::platform::store::{Filter, Query};
 
     const NOW: fn() -> Timestamp = || Timestamp::from_millis(1_788_246_000_000);
 
-    fn taken_up(times: u32) -> Mail {
+    fn sending(times: u32) -> Mail {
         let to = EmailAddress::parse("ana@example.org").unwrap();
         let mut mail = Mail::new("welcome:1".into(), "welcome", &to, [("account", "1".into())], NOW());
         for _ in 0..times {
@@ -188,57 +269,58 @@ mod tests {
         mail
     }
 
-    fn settled(mut mail: Mail, outcome: Outcome, is_idempotent: bool) -> Mail {
+    fn finished(mut mail: Mail, outcome: Outcome, is_idempotent: bool) -> Mail {
         mail.finish_sending(outcome, is_idempotent, NOW());
         mail
     }
 
     #[test]
-    fn an_email_that_is_carried_is_sent() {
-        let mail = settled(taken_up(1), Outcome::Sent, false);
+    fn an_accepted_email_is_sent() {
+        let mail = finished(sending(1), Outcome::Sent, false);
         assert_eq!((mail.state, mail.sent_at), (MailState::Sent, Some(NOW())));
     }
 
     #[test]
-    fn an_email_whose_run_died_may_have_gone_twice_unless_the_transport_is_idempotent() {
-        assert_eq!(settled(taken_up(2), Outcome::Sent, false).state, MailState::SentPossiblyTwice);
-        assert_eq!(settled(taken_up(2), Outcome::Sent, true).state, MailState::Sent);
+    fn an_interrupted_email_is_marked_unless_the_transport_is_idempotent() {
+        assert_eq!(finished(sending(2), Outcome::Sent, false).state, MailState::SentPossiblyTwice);
+        assert_eq!(finished(sending(2), Outcome::Sent, true).state, MailState::Sent);
     }
 
     #[test]
-    fn an_email_that_has_surely_not_gone_is_not_marked_at_the_next_run() {
-        let mut mail = settled(taken_up(1), Outcome::Deferred, false);
+    fn a_deferred_email_is_not_marked() {
+        let mut mail = finished(sending(1), Outcome::Deferred, false);
         assert!(mail.start_sending());
-        assert_eq!(settled(mail, Outcome::Sent, false).state, MailState::Sent);
+        assert_eq!(finished(mail, Outcome::Sent, false).state, MailState::Sent);
     }
 
     #[test]
-    fn an_email_of_which_the_transport_can_not_say_whether_it_has_gone_is_marked_when_it_goes() {
-        let mut mail = settled(taken_up(1), Outcome::Uncertain, false);
+    fn an_email_without_an_answer_is_marked_when_it_is_sent() {
+        let mut mail = finished(sending(1), Outcome::Uncertain, false);
         assert_eq!((mail.state, mail.sent_at), (MailState::Queued, None));
         assert!(mail.start_sending());
-        assert_eq!(settled(mail.clone(), Outcome::Sent, true).state, MailState::Sent);
-        assert_eq!(settled(mail, Outcome::Sent, false).state, MailState::SentPossiblyTwice);
+        assert_eq!(finished(mail.clone(), Outcome::Sent, true).state, MailState::Sent);
+        assert_eq!(finished(mail, Outcome::Sent, false).state, MailState::SentPossiblyTwice);
     }
 
     #[test]
-    fn a_doubt_is_not_forgotten_by_a_run_that_does_not_send() {
-        let mut mail = settled(taken_up(2), Outcome::Deferred, false);
+    fn a_deferred_run_keeps_the_mark_of_an_earlier_one() {
+        let mut mail = finished(sending(2), Outcome::Deferred, false);
         assert!(mail.start_sending());
-        assert_eq!(settled(mail, Outcome::Sent, false).state, MailState::SentPossiblyTwice);
+        assert_eq!(finished(mail, Outcome::Sent, false).state, MailState::SentPossiblyTwice);
     }
 
     #[test]
-    fn a_run_that_was_given_up_for_dead_and_puts_the_email_back_leaves_its_end_to_the_other_run() {
+    fn an_email_that_a_stale_run_requeued_is_finished_by_the_other_run() {
         for (outcome, end) in [
             (Outcome::Sent, MailState::SentPossiblyTwice),
             (Outcome::Failed("no such mailbox".into()), MailState::Failed),
-            (Outcome::Obsolete("over"), MailState::Suppressed),
+            (Outcome::Obsolete("over"), MailState::Obsolete),
+            (Outcome::Suppressed, MailState::Suppressed),
         ] {
             for back in [Outcome::Deferred, Outcome::Uncertain] {
-                let mut put_back = settled(taken_up(2), back, false);
+                let mut put_back = finished(sending(2), back, false);
                 assert_eq!(put_back.state, MailState::Queued);
-                put_back = settled(put_back, outcome.clone(), false);
+                put_back = finished(put_back, outcome.clone(), false);
                 assert_eq!(put_back.state, end);
                 assert!(!put_back.start_sending());
             }
@@ -246,22 +328,62 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_an_end() {
+    fn a_final_state_is_final() {
         let ends = [Outcome::Sent, Outcome::Failed("no such mailbox".into()), Outcome::Obsolete("over")];
         for end in ends {
-            let mut mail = settled(taken_up(1), end, false);
+            let mut mail = finished(sending(1), end, false);
             let state = mail.state;
             assert!(!mail.start_sending());
-            assert_eq!(settled(mail, Outcome::Sent, false).state, state);
+            assert_eq!(finished(mail, Outcome::Sent, false).state, state);
         }
     }
 
     #[test]
-    fn a_document_of_the_first_days_can_still_be_read() {
+    fn a_document_without_the_newer_fields_is_direct_and_not_interrupted() {
         let old = serde_json::json!({
             "id": "a", "template": "t", "to": "a@b.org", "about": {}, "state": "sending",
             "createdAt": "2026-09-01T07:00:00.000Z",
         });
-        assert!(!serde_json::from_value::<Mail>(old).unwrap().interrupted);
+        let mail: Mail = serde_json::from_value(old).unwrap();
+        assert_eq!((mail.interrupted, mail.class), (false, MailClass::Direct));
+    }
+
+    #[test]
+    fn version_2_tells_obsolete_from_suppressed() {
+        let of = |state: &str, reason: Option<&str>| {
+            let mut mail = serde_json::json!({ "id": "a", "state": state });
+            if let Some(reason) = reason {
+                mail["reason"] = reason.into();
+            }
+            let mail = split_suppressed(mail);
+            (mail["state"].as_str().unwrap().to_owned(), mail.get("reason").cloned())
+        };
+        let bounced = "letters to this address came back, or its owner called one spam";
+        assert_eq!(of("suppressed", Some(bounced)), ("suppressed".into(), None));
+        assert_eq!(of("suppressed", Some("no order")), ("obsolete".into(), Some("no order".into())));
+        assert_eq!(of("failed", Some("no mailbox")), ("failed".into(), Some("no mailbox".into())));
+        assert_eq!(of("queued", None), ("queued".into(), None));
+    }
+
+    async fn posted(store: &TestStore, mails: &[Mail]) {
+        store.transact(async |tx| tx.post_all(mails).await).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_email_is_posted_once_with_a_job_in_its_lane() {
+        let store = TestStore::with(&[super::super::schemas(), jobs::schemas()].concat()).await;
+        let to = EmailAddress::parse("ana@example.org").unwrap();
+        let mail = |id: &str, class| Mail::new(id.into(), "hello", &to, [], NOW()).in_class(class);
+        let mails = [mail("a", MailClass::Direct), mail("b", MailClass::Bulk), mail("b", MailClass::Bulk)];
+        posted(&store, &mails).await;
+        posted(&store, &[mail("b", MailClass::Direct), mail("c", MailClass::Bulk)]).await;
+        posted(&store, &[]).await;
+        let mut jobs: Vec<Job> = store.find(Query::new(Filter::All).limit(10)).await.unwrap();
+        jobs.sort_by(|a, b| a.id.cmp(&b.id));
+        let jobs: Vec<_> = jobs.iter().map(|job| (job.id.as_str(), job.kind.as_str())).collect();
+        assert_eq!(
+            jobs,
+            [("mail:a", "mail.send"), ("mail:b", "mail.send-bulk"), ("mail:c", "mail.send-bulk")]
+        );
     }
 }

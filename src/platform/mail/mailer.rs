@@ -1,62 +1,65 @@
-//! Takes emails up, has them rendered and sent, and settles what became of them.
+//! Renders queued emails, hands them to the transport and records the outcome.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::pace::{Pace, Turn};
+use super::pace::{Pace, Slot};
 use super::suppression::suppressed;
-use super::{Email, Mail, MailState, Outcome, RenderError, SendMail, Templates};
+use super::{Email, Mail, MailClass, MailState, Outcome, RenderError, SendBulkMail, SendMail, Templates};
 use crate::kernel::{Clock, faults};
 use crate::platform::jobs::{JobError, Run, Subscriber};
 use crate::platform::store::{Store, StoreError};
 
-/// Port of what takes emails away. Adapters: the outbox (`features::outbox`), SES and SMTP beside this.
+/// Port of what delivers emails. Adapters: the outbox (`features::outbox`), SES and SMTP (beside this file).
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Takes one email. `mail.id` is the same at every try of one email.
+    /// Sends one email. `mail.id` is the same at every attempt for one email.
+    ///
+    /// # Errors
+    /// [`SendError`] if it was not accepted, or if nobody knows.
     async fn send(&self, mail: &Mail, email: &Email) -> Result<(), SendError>;
 
     /// Whether an email that is sent twice under one id arrives once.
     fn is_idempotent(&self) -> bool;
 }
 
-/// Why an email was not taken. The texts are kept, without the addresses in them.
+/// Why an email was not accepted. The texts are stored, without the addresses in them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It has surely not gone, and may go later (not reachable, something about the account).
+    /// It was not sent, and may be later: the server can't be reached, or minds something about the account.
     #[error("not now: {0}")]
     Temporary(String),
-    /// It has surely not gone: emails came too fast.
+    /// It was not sent: emails came too fast.
     #[error("too fast: {0}")]
     Throttled(String),
-    /// It may have gone or not: no answer came to what was sent. It goes again, marked.
-    #[error("perhaps: {0}")]
+    /// It may have been sent: no answer came. It is sent again, and marked.
+    #[error("no answer: {0}")]
     Uncertain(String),
-    /// It will never go (no such mailbox, refused content).
-    #[error("never: {0}")]
+    /// It will never be accepted (no such mailbox, refused content).
+    #[error("refused: {0}")]
     Permanent(String),
 }
 
-/// The subscriber of [`SendMail`].
+/// Sends emails: the subscriber of [`SendMail`]. [`BulkMailer`] is that of [`SendBulkMail`].
 pub struct Mailer {
     store: Store,
     clock: Arc<dyn Clock>,
     templates: Templates,
     transport: Arc<dyn Transport>,
-    /// `None`: as fast as the transport takes them.
+    /// `None`: as fast as the transport accepts them.
     pace: Option<Pace>,
 }
 
-/// An email before it is taken up.
-enum Ready {
-    Email(Email),
-    /// It is not to be sent, and why.
-    Obsolete(&'static str),
+/// What to do with an email, before its run starts.
+enum Plan {
+    Send(Email),
+    /// Not to be sent, for this reason.
+    Skip(Outcome),
 }
 
 impl Mailer {
-    /// Sends what `templates` render by `transport`, as fast as it takes them.
+    /// Sends what `templates` render by `transport`, as fast as it accepts them.
     pub fn new(
         store: Store,
         clock: Arc<dyn Clock>,
@@ -72,44 +75,69 @@ impl Mailer {
         self
     }
 
-    /// The mail, unless it has come to its end or is gone.
-    async fn to_be_sent(&self, id: &str) -> Result<Option<Mail>, StoreError> {
+    /// One run of the job of this email.
+    async fn run(&self, id: &str) -> Result<(), JobError> {
+        faults::point("mail.before-start");
+        let Some(mail) = self.unsent(id).await? else { return Ok(()) };
+        let plan = self.plan(&mail).await?;
+        let slot = if matches!(plan, Plan::Send(_)) { self.slot(mail.class).await? } else { None };
+        // Not before: an email that only waits for its slot has certainly not been sent.
+        let Some(mail) = self.start(id).await? else { return Ok(()) };
+        faults::point("mail.before-send");
+        let (outcome, result) = match plan {
+            Plan::Send(email) => outcome(self.send(slot, &mail, &email).await),
+            Plan::Skip(outcome) => (outcome, Ok(())),
+        };
+        faults::point("mail.after-send");
+        let state = self.finish(id, &outcome).await?;
+        faults::point("mail.after-finish");
+        tracing::info!(
+            mail = mail.id,
+            template = mail.template,
+            state = state.map(tracing::field::debug),
+            "email"
+        );
+        result
+    }
+
+    /// The mail, unless it has reached its final state or no longer exists.
+    async fn unsent(&self, id: &str) -> Result<Option<Mail>, StoreError> {
         Ok(self.store.get::<Mail>(id).await?.filter(|mail| mail.clone().start_sending()))
     }
 
     /// Renders the email, unless there is a reason not to send it.
-    async fn make_ready(&self, mail: &Mail) -> Result<Ready, JobError> {
+    async fn plan(&self, mail: &Mail) -> Result<Plan, JobError> {
         if suppressed(&self.store, &mail.to).await? {
-            return Ok(Ready::Obsolete("emails to this address came back, or its owner called one spam"));
+            return Ok(Plan::Skip(Outcome::Suppressed));
         }
         match self.templates.render(mail).await {
-            Ok(email) => Ok(Ready::Email(email)),
-            Err(RenderError::Obsolete(reason)) => Ok(Ready::Obsolete(reason)),
+            Ok(email) => Ok(Plan::Send(email)),
+            Err(RenderError::Obsolete(reason)) => Ok(Plan::Skip(Outcome::Obsolete(reason))),
             Err(error) => Err(JobError::Retry(without_addresses(&error.to_string()))),
         }
     }
 
-    /// A place in the line of emails, where there is one.
-    async fn turn(&self) -> Result<Option<Turn>, StoreError> {
+    /// The next slot for an email of this class, where there is a rate.
+    async fn slot(&self, class: MailClass) -> Result<Option<Slot>, StoreError> {
         match &self.pace {
-            Some(pace) => pace.turn().await.map(Some),
+            Some(pace) => pace.slot(class).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Waits for a slot: this one, or another if it is missed.
-    async fn come(&self, mut turn: Option<Turn>) -> Result<(), StoreError> {
-        while let Some(slot) = turn {
-            if slot.come().await {
+    /// Waits for the slot, or for another if it is missed.
+    async fn wait(&self, mut slot: Option<Slot>, class: MailClass) -> Result<(), StoreError> {
+        while let Some(next) = slot {
+            if next.wait().await {
                 break;
             }
-            turn = self.turn().await?;
+            slot = self.slot(class).await?;
         }
         Ok(())
     }
 
-    /// `None` if there is nothing to send (any more).
-    async fn start_sending(&self, id: &str) -> Result<Option<Mail>, StoreError> {
+    /// Records that the email is being sent; `None` if there is nothing to send any more.
+    async fn start(&self, id: &str) -> Result<Option<Mail>, StoreError> {
         self.store
             .transact(async |tx| {
                 let Some(mut mail) = tx.get::<Mail>(id).await? else { return Ok(None) };
@@ -122,7 +150,8 @@ impl Mailer {
             .await
     }
 
-    async fn finish_sending(&self, id: &str, outcome: &Outcome) -> Result<Option<MailState>, StoreError> {
+    /// Records the outcome; the state that follows from it.
+    async fn finish(&self, id: &str, outcome: &Outcome) -> Result<Option<MailState>, StoreError> {
         let (now, is_idempotent) = (self.clock.now(), self.transport.is_idempotent());
         self.store
             .transact(async |tx| {
@@ -134,32 +163,30 @@ impl Mailer {
             .await
     }
 
-    async fn send(&self, turn: Option<Turn>, mail: &Mail, email: &Email) -> Result<(), SendError> {
-        self.come(turn).await.map_err(|error| SendError::Temporary(error.to_string()))?;
+    async fn send(&self, slot: Option<Slot>, mail: &Mail, email: &Email) -> Result<(), SendError> {
+        self.wait(slot, mail.class).await.map_err(|error| SendError::Temporary(error.to_string()))?;
         let sent = self.transport.send(mail, email).await;
         if let (Err(SendError::Throttled(_)), Some(pace)) = (&sent, &self.pace)
             && let Err(error) = pace.rest().await
         {
-            tracing::warn!(%error, "emails came too fast, and the others can't be told");
+            tracing::warn!(%error, "emails are sent too fast, and the other processes can't be told");
         }
         sent
     }
 }
 
-/// What becomes of the email, and what the job says if it has to come back.
+/// The outcome of an attempt, and the result of its job.
 fn outcome(sent: Result<(), SendError>) -> (Outcome, Result<(), JobError>) {
-    let comes_back = |outcome, reason: &str| (outcome, Err(JobError::Retry(without_addresses(reason))));
+    let retry = |outcome, reason: &str| (outcome, Err(JobError::Retry(without_addresses(reason))));
     match sent {
         Ok(()) => (Outcome::Sent, Ok(())),
-        Err(SendError::Temporary(reason) | SendError::Throttled(reason)) => {
-            comes_back(Outcome::Deferred, &reason)
-        }
-        Err(SendError::Uncertain(reason)) => comes_back(Outcome::Uncertain, &reason),
+        Err(SendError::Temporary(reason) | SendError::Throttled(reason)) => retry(Outcome::Deferred, &reason),
+        Err(SendError::Uncertain(reason)) => retry(Outcome::Uncertain, &reason),
         Err(SendError::Permanent(reason)) => (Outcome::Failed(without_addresses(&reason)), Ok(())),
     }
 }
 
-/// Servers like to repeat addresses in what they say, and job errors end up in logs.
+/// The text with its addresses masked: servers repeat addresses in their replies, and job errors end up in logs.
 fn without_addresses(reason: &str) -> String {
     let (mut clean, mut word) = (String::new(), String::new());
     for c in reason.chars().chain(['\n']) {
@@ -175,36 +202,33 @@ fn without_addresses(reason: &str) -> String {
     clean
 }
 
+/// Two days of attempts on average: a mail account that is closed on a Friday night is open again on Monday.
+const ATTEMPTS: u32 = 110;
+
 #[async_trait]
 impl Subscriber for Mailer {
     type Payload = SendMail;
-    /// Fifty emails a second, each on its way for a tenth of a second and waiting for its slot before that.
+    /// Fifty emails a second, each in transit for a tenth of a second after waiting for its slot.
     const CONCURRENCY: usize = 32;
-    /// Two days on average: a mail account that is closed on a Friday night is open again on Monday.
-    const ATTEMPTS: u32 = 110;
+    const ATTEMPTS: u32 = ATTEMPTS;
 
     async fn handle(&self, payload: SendMail, _: Run) -> Result<(), JobError> {
-        faults::point("mail.before-start");
-        let Some(mail) = self.to_be_sent(&payload.mail).await? else { return Ok(()) };
-        let ready = self.make_ready(&mail).await?;
-        let turn = if matches!(ready, Ready::Email(_)) { self.turn().await? } else { None };
-        // Taken up just before it goes: an email that only waits for its slot has surely not gone.
-        let Some(mail) = self.start_sending(&mail.id).await? else { return Ok(()) };
-        faults::point("mail.before-send");
-        let (outcome, result) = match ready {
-            Ready::Email(email) => outcome(self.send(turn, &mail, &email).await),
-            Ready::Obsolete(reason) => (Outcome::Obsolete(reason), Ok(())),
-        };
-        faults::point("mail.after-send");
-        let state = self.finish_sending(&mail.id, &outcome).await?;
-        faults::point("mail.after-finish");
-        tracing::info!(
-            mail = mail.id,
-            template = mail.template,
-            state = state.map(tracing::field::debug),
-            "email"
-        );
-        result
+        self.run(&payload.mail).await
+    }
+}
+
+/// Sends bulk emails by the same mailer, in a lane of their own: their jobs never occupy the workers of direct emails.
+pub struct BulkMailer(pub Arc<Mailer>);
+
+#[async_trait]
+impl Subscriber for BulkMailer {
+    type Payload = SendBulkMail;
+    /// Half of what direct emails have: enough for fifty a second, and memory for sixteen rendered emails.
+    const CONCURRENCY: usize = 16;
+    const ATTEMPTS: u32 = ATTEMPTS;
+
+    async fn handle(&self, payload: SendBulkMail, _: Run) -> Result<(), JobError> {
+        self.0.run(&payload.mail).await
     }
 }
 
@@ -218,7 +242,7 @@ mod tests {
     use crate::platform::mail::{MailRate, Suppression, SuppressionCause, Template};
     use crate::platform::store::testing::TestStore;
 
-    /// What the transport does at each try, the last one first; `None`: the process dies while it sends.
+    /// The result of each attempt, the last one first; `None`: the process dies while it sends.
     struct Scripted {
         tries: Mutex<Vec<Option<Result<(), SendError>>>>,
         is_idempotent: bool,
@@ -227,7 +251,7 @@ mod tests {
     #[async_trait]
     impl Transport for Scripted {
         async fn send(&self, _: &Mail, _: &Email) -> Result<(), SendError> {
-            let next = self.tries.lock().unwrap().pop().expect("one try more than the test foresaw");
+            let next = self.tries.lock().unwrap().pop().expect("an attempt that the test expects");
             match next {
                 Some(result) => result,
                 None => pending().await,
@@ -239,7 +263,7 @@ mod tests {
         }
     }
 
-    /// Renders by its name: `hello`, or fails as `moot` or `broken`.
+    /// Renders by its name: `hello`, or fails as `obsolete` or `broken`.
     struct Named(&'static str);
 
     #[async_trait]
@@ -250,7 +274,7 @@ mod tests {
 
         async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
             match self.0 {
-                "moot" => Err(RenderError::Obsolete("the account is gone")),
+                "obsolete" => Err(RenderError::Obsolete("the account is gone")),
                 "broken" => Err(RenderError::Failed(format!("nobody at {}", mail.to))),
                 _ => Ok(Email {
                     subject: "Hello".into(),
@@ -272,7 +296,7 @@ mod tests {
     }
 
     impl Desk {
-        /// A desk with one email in it; `tries` in the order in which they happen.
+        /// A desk with one email, and the results of its attempts in their order.
         async fn with(
             template: &'static str,
             tries: impl IntoIterator<Item = Option<Result<(), SendError>>>,
@@ -284,7 +308,7 @@ mod tests {
             let mut tries: Vec<_> = tries.into_iter().collect();
             tries.reverse();
             let transport = Arc::new(Scripted { tries: Mutex::new(tries), is_idempotent });
-            let all = templates(&["hello", "moot", "broken"]).unwrap();
+            let all = templates(&["hello", "obsolete", "broken"]).unwrap();
             let mailer = Mailer::new(store.clone(), Arc::new(ManualClock::at(now)), all, transport);
             let to = EmailAddress::parse("ana@example.org").unwrap();
             let mail = Mail::new("hello:1".into(), template, &to, [], now);
@@ -299,7 +323,7 @@ mod tests {
             self.mailer.handle(SendMail { mail: "hello:1".into() }, run).await
         }
 
-        /// A run that ends without a word while the transport has the email.
+        /// A run that dies while the transport has the email.
         async fn run_and_die(&self) {
             tokio::time::timeout(std::time::Duration::from_millis(200), self.run()).await.unwrap_err();
         }
@@ -309,19 +333,19 @@ mod tests {
         }
     }
 
-    const TAKEN: Option<Result<(), SendError>> = Some(Ok(()));
+    const ACCEPTED: Option<Result<(), SendError>> = Some(Ok(()));
 
     #[tokio::test]
     async fn an_email_is_sent_once_and_its_job_may_run_again() {
-        let desk = Desk::with("hello", [TAKEN], false).await;
+        let desk = Desk::with("hello", [ACCEPTED], false).await;
         desk.run().await.unwrap();
         desk.run().await.unwrap();
         assert_eq!(desk.mail().await.state, MailState::Sent);
     }
 
     #[tokio::test]
-    async fn an_email_whose_run_died_goes_again_and_is_marked() {
-        let desk = Desk::with("hello", [None, TAKEN], false).await;
+    async fn an_email_whose_run_died_is_sent_again_and_marked() {
+        let desk = Desk::with("hello", [None, ACCEPTED], false).await;
         desk.run_and_die().await;
         assert_eq!(desk.mail().await.state, MailState::Sending);
         desk.run().await.unwrap();
@@ -329,17 +353,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_not_marked_where_the_transport_is_idempotent() {
-        let desk = Desk::with("hello", [None, TAKEN], true).await;
+    async fn an_idempotent_transport_leaves_no_mark() {
+        let desk = Desk::with("hello", [None, ACCEPTED], true).await;
         desk.run_and_die().await;
         desk.run().await.unwrap();
         assert_eq!(desk.mail().await.state, MailState::Sent);
     }
 
     #[tokio::test]
-    async fn an_email_that_can_not_go_now_goes_later() {
+    async fn a_deferred_email_is_sent_later() {
         let throttled = SendError::Temporary("slow down, ana@example.org".into());
-        let desk = Desk::with("hello", [Some(Err(throttled)), TAKEN], false).await;
+        let desk = Desk::with("hello", [Some(Err(throttled)), ACCEPTED], false).await;
         let JobError::Retry(said) = desk.run().await.unwrap_err() else { panic!("it comes back") };
         assert_eq!(said, "slow down, (address)");
         assert_eq!(desk.mail().await.state, MailState::Queued);
@@ -348,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_email_that_is_refused_for_good_fails_with_the_reason() {
+    async fn a_refused_email_fails_with_the_reason() {
         let refused = SendError::Permanent("no mailbox <ana@example.org>".into());
         let desk = Desk::with("hello", [Some(Err(refused))], false).await;
         desk.run().await.unwrap();
@@ -360,9 +384,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_email_of_which_nobody_knows_whether_it_has_gone_goes_again_and_is_marked() {
+    async fn an_email_without_an_answer_is_sent_again_and_marked() {
         let silence = SendError::Uncertain("no answer".into());
-        let desk = Desk::with("hello", [Some(Err(silence)), TAKEN], false).await;
+        let desk = Desk::with("hello", [Some(Err(silence)), ACCEPTED], false).await;
         assert!(desk.run().await.is_err());
         assert_eq!(desk.mail().await.state, MailState::Queued);
         desk.run().await.unwrap();
@@ -370,9 +394,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_emails_come_too_fast_everybody_rests() {
+    async fn a_throttled_email_makes_every_process_pause() {
         let throttled = SendError::Throttled("slow down".into());
-        let mut desk = Desk::with("hello", [Some(Err(throttled)), TAKEN], false).await;
+        let mut desk = Desk::with("hello", [Some(Err(throttled)), ACCEPTED], false).await;
         desk.mailer = desk.mailer.at_rate(1000.0);
         assert!(desk.run().await.is_err());
         let rate: MailRate = desk.store.get(MailRate::ID).await.unwrap().unwrap();
@@ -382,37 +406,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_email_to_an_address_on_the_suppression_list_is_kept_back() {
+    async fn an_email_to_a_suppressed_address_is_not_sent() {
         let desk = Desk::with("hello", [], false).await;
         let (other, now) = (EmailAddress::parse("ANA@Example.ORG").unwrap(), Timestamp::from_millis(0));
         let listed = Suppression::new("s1".into(), &other, SuppressionCause::Bounce, now);
         desk.store.insert(&listed).await.unwrap();
         desk.run().await.unwrap();
         let mail = desk.mail().await;
-        assert_eq!(mail.state, MailState::Suppressed);
-        assert!(!mail.reason.unwrap().contains('@'));
+        assert_eq!((mail.state, mail.reason), (MailState::Suppressed, None));
     }
 
     #[test]
-    fn no_address_is_left_in_what_a_server_says() {
+    fn addresses_in_a_reply_are_masked() {
         let said = "550 5.1.1 <Ana@example.org>: no such user; see ana@example.org, or postmaster@xn--exmple-cua.org.";
         let clean = "550 5.1.1 <(address)>: no such user; see (address), or (address)";
         assert_eq!(without_addresses(said), clean);
     }
 
     #[tokio::test]
-    async fn an_email_about_nothing_is_suppressed() {
-        let desk = Desk::with("moot", [], false).await;
+    async fn an_obsolete_email_is_not_sent() {
+        let desk = Desk::with("obsolete", [], false).await;
         desk.run().await.unwrap();
         let mail = desk.mail().await;
-        assert_eq!(
-            (mail.state, mail.reason.unwrap().as_str()),
-            (MailState::Suppressed, "the account is gone")
-        );
+        assert_eq!((mail.state, mail.reason.unwrap().as_str()), (MailState::Obsolete, "the account is gone"));
     }
 
     #[tokio::test]
-    async fn an_email_that_can_not_be_written_stays_in_the_queue() {
+    async fn an_email_that_fails_to_render_stays_queued() {
         for template in ["broken", "of-a-newer-version"] {
             let desk = Desk::with(template, [], false).await;
             let JobError::Retry(said) = desk.run().await.unwrap_err() else { panic!("it comes back") };
@@ -422,7 +442,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_email_that_is_gone_is_no_error() {
+    async fn a_deleted_email_is_no_error() {
         let desk = Desk::with("hello", [], false).await;
         desk.store.transact(async |tx| tx.delete::<Mail>("hello:1").await).await.unwrap();
         desk.run().await.unwrap();

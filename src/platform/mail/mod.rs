@@ -1,20 +1,21 @@
 //! Emails: documents that are rendered when they are sent, one recipient each.
 //!
 //! ```text
-//! a use case ── tx.post(mail) ──▶ mail `queued` and its job, in the use case's own transaction
-//! Mailer     ── Template renders the email; its slot is waited for (outside any transaction)
-//!            ── transaction   ──▶ `sending`
-//!            ── Transport takes it away (outside any transaction)
-//!            ── transaction   ──▶ `sent`, `failed` (refused for good), `suppressed` (nothing to say any more, or
-//!                                 nobody who wants it), or `queued` again (not now: the job comes back)
+//! use case ── tx.post(mail) ──▶ mail `queued` and its job, in the use case's own transaction
+//! Mailer   ── renders the email by its Template and waits for a slot (outside any transaction)
+//!          ── transaction   ──▶ `sending`
+//!          ── Transport sends it (outside any transaction)
+//!          ── transaction   ──▶ `sent`, `failed` (refused for good), `obsolete` (nothing to say any more), `suppressed`
+//!                               (the address is on the suppression list), or `queued` again (the job is retried)
 //! ```
-//! A run that finds its mail in `sending` knows that an earlier one ended between the two transactions: the email
-//! may have gone or not. So it is when the transport got no answer. It goes again, so that nobody is left out, and ends
-//! `sentPossiblyTwice`, unless the transport can take the same email twice without sending two.
+//! A run that finds its mail in `sending` knows that an earlier run ended between the two transactions: the email may have
+//! been sent or not. The same holds when the transport got no answer. The email is sent again, so that no recipient is
+//! missed, and ends as `sentPossiblyTwice`, unless the transport is idempotent.
 //!
-//! Transports are the outbox (`features::outbox`), [`Ses`] and [`Smtp`]; those that really send keep to a rate (`pace`).
-//! What SES tells of emails that came back arrives by SNS: `sns` says what of it can be believed, and
-//! `features::suppressions` acts on it.
+//! Direct and bulk emails ([`MailClass`]) have jobs of two kinds, so that a mailing delays no password reset.
+//!
+//! Transports are the outbox (`features::outbox`), [`Ses`] and [`Smtp`]; the latter two keep to a rate (`pace`). SES
+//! reports bounces and complaints by SNS: `sns` verifies these messages, and `features::suppressions` acts on them.
 
 mod document;
 mod email;
@@ -28,10 +29,10 @@ mod smtp;
 pub mod sns;
 mod suppression;
 
-pub use document::{Mail, MailState, Outcome, SendMail};
+pub use document::{Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
 pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates};
 pub use layout::EmailLayout;
-pub use mailer::{Mailer, SendError, Transport};
+pub use mailer::{BulkMailer, Mailer, SendError, Transport};
 pub use metered::MeteredTransport;
 pub use pace::MailRate;
 pub use ses::Ses;
@@ -46,7 +47,7 @@ pub fn schemas() -> Vec<Schema> {
     vec![schema::<Mail>(), schema::<MailRate>(), schema::<Suppression>()]
 }
 
-/// Asks what takes emails away whether it would take them: what it says, a line each.
+/// Asks the transport whether it would accept emails; returns its remarks.
 ///
 /// # Errors
 /// What is wrong, in a sentence for operators.

@@ -1,15 +1,17 @@
-//! When the next email may leave: slots in time, which all processes claim through the store.
+//! When the next email may be sent: slots in time that all processes claim through the store.
 //!
-//! One document holds when the next free slot is. Who has emails to send claims the slots of the next tenth of a
-//! second in one transaction, waits for each outside of it, and lets an email go at its slot or not at all: a slot
-//! that is missed is lost, never caught up, and so is one whose process dies. Slots are spaced evenly and a little
-//! further apart than the rate says, so that emails which are held up on their way for as long as [`LATE`] and a
-//! bad network take together are never too many in any second at the server.
+//! One document holds the time of the next free slot. A process with emails to send claims the slots of the next tenth of
+//! a second in one transaction, waits for each slot outside of it, and sends an email in its slot or not at all: a slot
+//! that is missed is lost, never caught up, and so are those of a process that dies. Slots are a little further apart than
+//! the rate says, so that emails which are delayed by up to [`LATE`] and by the network never exceed the rate at the
+//! server.
 //!
-//! Assumed: the clocks of the processes agree within some milliseconds, as those of servers do. Each reckons from its
-//! own clock; where clocks differ by more, the slots that two processes have claimed one after the other overlap by
-//! the difference, so for so long the rate may be that of both. On average it is kept whatever the clocks say, and a
-//! time that is further ahead than any line of emails is long ([`AHEAD`]) is taken for a wrong clock's.
+//! Direct emails come first: at most one bulk email waits for a slot among them, so a direct email waits for at most two
+//! slots of bulk emails in its own process, and for a tenth of a second for each other process.
+//!
+//! The clocks of the machines are assumed to agree within some milliseconds. If they differ by more, the slots of two
+//! processes overlap by the difference, and the rate is exceeded for that long; on average it is kept. A time further
+//! ahead than [`AHEAD`] is taken for that of a wrong clock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,31 +22,32 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use super::MailClass;
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::store::{Document, Store, StoreError};
 
-/// How much further apart slots are than the rate says: emails of a second may arrive within 900 ms.
+/// How much further apart slots are than the rate says: the emails of a second may arrive within 900 ms.
 const SLACK: f64 = 1.1;
-/// Slots are claimed for so long at once; one if they are further apart.
+/// The slots of this time are claimed at once; one slot if they are further apart.
 const BATCH: Duration = Duration::from_millis(100);
 /// A slot that is missed by more than this is lost.
 const LATE: Duration = Duration::from_millis(50);
-/// An email is told of its slot this long before, so that it can be taken up.
+/// A slot is handed out this long before, to leave time for recording that the email is being sent.
 const EARLY: Duration = Duration::from_millis(100);
-/// Slots are never further ahead than this, or than a hundred emails take.
+/// Slots are at most this far ahead, or as far as a hundred emails take.
 const AHEAD: Duration = Duration::from_secs(60);
-/// How long nobody sends after the transport has said that it was too fast.
+/// How long every process pauses after the server has throttled one.
 const REST: Duration = Duration::from_secs(1);
 /// The longest time that a claim is expected to take.
 const SLOWEST_CLAIM: Duration = Duration::from_secs(5);
 
-/// When the next email may leave.
+/// When the next email may be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MailRate {
     /// There is one: [`MailRate::ID`].
     pub id: String,
-    /// The first slot that nobody has claimed.
+    /// The first slot that is not claimed.
     pub next_at: Timestamp,
 }
 
@@ -56,53 +59,55 @@ impl Document for MailRate {
 }
 
 impl MailRate {
-    /// Of all emails, whoever sends them.
+    /// The rate of all emails together.
     pub const ID: &'static str = "all";
 
     fn new(now: Timestamp) -> Self {
         Self { id: Self::ID.into(), next_at: now }
     }
 
-    /// Claims `count` slots that are `interval` apart, none before `from`: the first of them.
+    /// Claims `count` slots that are `interval` apart, none before `from`; returns the first.
     fn claim(&mut self, count: u32, interval: Duration, from: Timestamp) -> Timestamp {
         let ahead = AHEAD.max(interval.saturating_mul(100));
         let first =
             if faults::guarded("mail-rate") { self.next_at.max(from).min(from.plus(ahead)) } else { from };
-        // In whole milliseconds, rounded up: what is too little is too fast.
+        // Whole milliseconds, rounded up: rounding down would exceed the rate.
         let taken = interval.saturating_mul(count).saturating_add(Duration::from_micros(999));
         self.next_at = first.plus(taken);
         first
     }
 
-    /// Nobody sends until `until`.
+    /// Leaves no slot before `until`.
     fn rest(&mut self, until: Timestamp) {
         self.next_at = self.next_at.max(until);
     }
 }
 
-/// Lets the emails of this process go at their slots.
+/// Hands out the slots of this process.
 pub(super) struct Pace {
     store: Store,
     clock: Arc<dyn Clock>,
     interval: Duration,
-    /// Emails of this process that want a slot.
+    /// Emails of this process that wait for a slot.
     waiting: AtomicUsize,
-    line: Mutex<Line>,
+    /// Held by the bulk email that waits for a slot; the other bulk emails wait for it.
+    bulk: Mutex<()>,
+    queue: Mutex<Queue>,
 }
 
-/// The slots that this process has claimed, in their order. Who holds it is the next in line.
-struct Line {
+/// The slots that this process has claimed, in their order. Whoever holds the lock gets the next one.
+struct Queue {
     slots: VecDeque<Instant>,
     /// How long the last claim took.
     claiming: Duration,
 }
 
 /// The slot of one email.
-pub(super) struct Turn(Instant);
+pub(super) struct Slot(Instant);
 
-impl Turn {
-    /// Waits for the slot; whether it was met.
-    pub(super) async fn come(self) -> bool {
+impl Slot {
+    /// Waits for the slot; `false` if it was missed.
+    pub(super) async fn wait(self) -> bool {
         sleep_until(self.0).await;
         Instant::now() <= self.0 + LATE
     }
@@ -111,32 +116,45 @@ impl Turn {
 impl Pace {
     /// At most `per_second` emails a second from all processes on this store.
     pub(super) fn new(store: Store, clock: Arc<dyn Clock>, per_second: f64) -> Self {
-        let line = Line { slots: VecDeque::new(), claiming: Duration::ZERO };
+        let queue = Queue { slots: VecDeque::new(), claiming: Duration::ZERO };
         let interval = Duration::from_secs_f64(SLACK / per_second.max(0.001));
-        Self { store, clock, interval, waiting: AtomicUsize::new(0), line: Mutex::new(line) }
+        Self {
+            store,
+            clock,
+            interval,
+            waiting: AtomicUsize::new(0),
+            bulk: Mutex::new(()),
+            queue: Mutex::new(queue),
+        }
     }
 
-    /// Waits in line until shortly before the slot that is then the caller's.
-    pub(super) async fn turn(&self) -> Result<Turn, StoreError> {
+    /// Waits until shortly before the next slot for an email of this class.
+    ///
+    /// The queue is fair, so bulk emails enter it one at a time: all direct emails that wait by then are before the next.
+    pub(super) async fn slot(&self, class: MailClass) -> Result<Slot, StoreError> {
         let _waiting = Waiting::among(&self.waiting);
-        let mut line = self.line.lock().await;
+        let _one_at_a_time = match class {
+            MailClass::Bulk if faults::guarded("mail-direct-first") => Some(self.bulk.lock().await),
+            MailClass::Bulk | MailClass::Direct => None,
+        };
+        let mut queue = self.queue.lock().await;
         loop {
-            match line.slots.pop_front() {
+            match queue.slots.pop_front() {
                 Some(slot) if slot + LATE < Instant::now() => {}
                 Some(slot) => {
                     sleep_until(slot - EARLY).await;
-                    return Ok(Turn(slot));
+                    return Ok(Slot(slot));
                 }
-                None => self.claim(&mut line).await?,
+                None => self.claim(&mut queue).await?,
             }
         }
     }
 
-    /// Claims slots for the emails that wait here, not before the claim is likely to be done.
-    async fn claim(&self, line: &mut Line) -> Result<(), StoreError> {
+    /// Claims slots for the emails that wait here, none before the claim is likely to be done.
+    async fn claim(&self, queue: &mut Queue) -> Result<(), StoreError> {
         let (begun, now) = (Instant::now(), self.clock.now());
         let (count, interval) = (self.count(), self.interval);
-        let from = now.plus((line.claiming * 2).min(SLOWEST_CLAIM));
+        let from = now.plus((queue.claiming * 2).min(SLOWEST_CLAIM));
         let claimed: Result<Timestamp, StoreError> = self
             .store
             .transact_at(MailRate::COLLECTION, async |tx| {
@@ -148,8 +166,8 @@ impl Pace {
             })
             .await;
         let first = begun + claimed?.since(now);
-        line.claiming = begun.elapsed();
-        line.slots.extend((0..count).map(|n| first + interval * n));
+        queue.claiming = begun.elapsed();
+        queue.slots.extend((0..count).map(|n| first + interval * n));
         Ok(())
     }
 
@@ -160,7 +178,7 @@ impl Pace {
         u32::try_from(waiting).unwrap_or(u32::MAX).min(of_a_batch as u32).max(1)
     }
 
-    /// The transport was too fast for its server: everybody rests for a moment, but for the few slots that are claimed.
+    /// The server throttles: every process pauses, except for the few slots that are claimed already.
     pub(super) async fn rest(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store
@@ -174,7 +192,7 @@ impl Pace {
     }
 }
 
-/// Counts one that waits, for as long as it lives.
+/// Counts one waiting email until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -192,6 +210,7 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
     use proptest::prelude::*;
 
     use super::*;
@@ -215,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_only_a_wrong_clock_can_have_written_is_not_waited_for() {
+    fn the_time_of_a_wrong_clock_is_not_waited_for() {
         let mut rate = MailRate { next_at: time(3_600_000), ..MailRate::new(time(0)) };
         assert_eq!(rate.claim(1, INTERVAL, time(1000)), time(61_000));
         let mut slow = MailRate { next_at: time(900_000), ..MailRate::new(time(0)) };
@@ -223,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_is_had_once_however_many_ask_for_it() {
+    fn pauses_do_not_add_up() {
         let mut rate = MailRate::new(time(0));
         rate.rest(time(1000));
         rate.rest(time(1000));
@@ -243,7 +262,7 @@ mod tests {
         }
     }
 
-    /// When emails went that were let go by several processes on one store, as fast as they may.
+    /// When emails were sent by several processes on one store, as fast as the rate allows.
     async fn emails(processes: usize, of_each: usize, per_second: f64) -> Vec<Instant> {
         let store = TestStore::with(&[schema::<MailRate>()]).await;
         let mut emails = tokio::task::JoinSet::new();
@@ -252,7 +271,7 @@ mod tests {
             for _ in 0..of_each {
                 let pace = pace.clone();
                 emails.spawn(async move {
-                    while !pace.turn().await.unwrap().come().await {}
+                    while !pace.slot(MailClass::Direct).await.unwrap().wait().await {}
                     Instant::now()
                 });
             }
@@ -277,9 +296,40 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_email_that_comes_alone_does_not_wait() {
+    async fn a_lone_email_does_not_wait() {
         let begun = Instant::now();
         assert_eq!(emails(1, 1, 0.1).await.len(), 1);
         assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    /// How many of 16 waiting bulk emails get their slots before a direct email that comes after the first.
+    async fn bulk_emails_before_a_direct_one() -> usize {
+        let store = TestStore::with(&[schema::<MailRate>()]).await;
+        let pace = Pace::new(store.clone(), Arc::new(SystemClock), 20.0);
+        let (order, first) = (std::sync::Mutex::new(vec![]), tokio::sync::Notify::new());
+        let slot = async |class| {
+            pace.slot(class).await.unwrap();
+            order.lock().unwrap().push(class);
+            first.notify_one();
+        };
+        let direct = async {
+            first.notified().await;
+            slot(MailClass::Direct).await;
+        };
+        tokio::join!(join_all((0..16).map(|_| slot(MailClass::Bulk))), direct);
+        let order = order.into_inner().unwrap();
+        order.iter().position(|class| *class == MailClass::Direct).unwrap() - 1
+    }
+
+    #[tokio::test]
+    async fn a_direct_email_overtakes_bulk_emails() {
+        let before = bulk_emails_before_a_direct_one().await;
+        assert!(before <= 2, "{before}");
+    }
+
+    #[cfg(feature = "faults")]
+    #[tokio::test]
+    async fn without_the_guard_a_direct_email_waits_for_all_bulk_emails() {
+        assert_eq!(faults::without("mail-direct-first", bulk_emails_before_a_direct_one()).await, 15);
     }
 }

@@ -1,6 +1,7 @@
 //! What takes emails away: one suite for all transports, what each makes of its server's troubles, and the rate.
 
 mod contract;
+mod lanes;
 mod notifications;
 mod outbox;
 mod rate;

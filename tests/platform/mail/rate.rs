@@ -23,7 +23,7 @@ const RATE: f64 = 50.0;
 /// As far as SES is away.
 const LATENCY: Duration = Duration::from_millis(100);
 
-struct Hello;
+pub struct Hello;
 
 #[async_trait]
 impl Template for Hello {
@@ -93,12 +93,12 @@ impl Office {
     }
 }
 
-fn mail_to(n: usize) -> Mail {
+pub fn mail_to(n: usize) -> Mail {
     let to = EmailAddress::parse(&format!("student{n}@example.org")).expect("an address");
     Mail::new(format!("hello:{n}"), "hello", &to, [], SystemClock.now())
 }
 
-fn event() -> Event {
+pub fn event() -> Event {
     Event::parse(include_str!("../../../event.toml")).expect("the shipped one is good")
 }
 
