@@ -3,8 +3,8 @@
 use std::io::{BufRead, IsTerminal};
 
 use super::{Failed, run};
-use crate::features::accounts::{Invalid, UseCaseError};
-use crate::kernel::{EmailAddress, Secret};
+use crate::features::accounts::MakeAdministratorError;
+use crate::kernel::{EmailAddress, Invalid, Secret};
 use crate::platform::store::Access;
 
 /// Makes an administrator, or promotes the account that the address has.
@@ -25,10 +25,10 @@ pub(super) async fn create(email: &str, link: bool) -> Result<(), Failed> {
 }
 
 /// Why there is no administrator: a password that isn't good enough says what it lacks.
-fn told(stopped: UseCaseError<Invalid>) -> Failed {
-    match stopped {
-        UseCaseError::Refused(Invalid(faults)) => {
-            let details: Vec<_> = faults.into_iter().map(|fault| fault.detail).collect();
+fn told(error: MakeAdministratorError) -> Failed {
+    match error {
+        MakeAdministratorError::Invalid(Invalid(errors)) => {
+            let details: Vec<_> = errors.into_iter().map(|fault| fault.detail).collect();
             Failed(format!("the password is not good enough: {}", details.join(" ")))
         }
         other => Failed::because(other),

@@ -24,7 +24,7 @@ pub struct ApiParts {
     pub public_url: Url,
     /// The one other origin whose pages may act for a person who is signed in.
     pub frontend_url: Option<Url>,
-    /// Who may say in `X-Forwarded-For` for whom a request is.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Finds the caller behind a session cookie.
     pub sessions: Arc<dyn SessionReader>,
@@ -66,6 +66,7 @@ impl Api {
             docs: docs::route(&document).boxed(),
             pages: pages.map_to_response().boxed(),
             methods: methods(&document),
+            webhooks: document.webhooks(),
             origins,
             shared: Arc::new(shared),
             headers,

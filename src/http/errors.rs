@@ -1,4 +1,4 @@
-//! Refusals that no operation makes itself, and the translation of the framework's errors into problems.
+//! Translates the framework's errors into problems.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,10 @@ use poem_openapi::error::{
     ParseRequestPayloadError,
 };
 
-use super::problem::{Problem, unavailable_for_now};
+use super::kinds;
+use super::problem::Problem;
 
-/// The answer to a request that ended in `error`.
+/// The response to a request that ended in `error`.
 pub(super) fn answer(error: poem::Error) -> Response {
     if error.is_from_response() || error.status().is_redirection() {
         return error.into_response();
@@ -30,9 +31,8 @@ pub(super) fn answer(error: poem::Error) -> Response {
     answer
 }
 
-/// Says which methods an address knows where it doesn't know the one that was used. `methods` are those of each
-/// path of the API; pages are read, and some have a form.
-pub(super) fn say_what_is_allowed(answer: &mut Response, methods: &HashMap<String, HeaderValue>) {
+/// Adds `Allow` to a 405. `methods` are those of each path of the API; pages take GET, and some have a form.
+pub(super) fn add_allow(answer: &mut Response, methods: &HashMap<String, HeaderValue>) {
     if answer.status() != StatusCode::METHOD_NOT_ALLOWED || answer.headers().contains_key(header::ALLOW) {
         return;
     }
@@ -45,128 +45,51 @@ pub(super) fn say_what_is_allowed(answer: &mut Response, methods: &HashMap<Strin
 
 fn problem(error: &poem::Error) -> Problem {
     if error.is::<NotFoundError>() {
-        return not_found();
+        return kinds::not_found();
     }
     if error.is::<MethodNotAllowedError>() {
-        return method_not_allowed();
+        return kinds::method_not_allowed();
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return bad_parameter(error.name);
+        return kinds::bad_parameter(error.name);
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        return bad_parameter(error.name);
+        return kinds::bad_parameter(error.name);
     }
     if error.is::<ContentTypeError>() {
-        return wrong_content_type();
+        return kinds::wrong_content_type();
     }
     if error.is::<ParseRequestPayloadError>() || error.is::<ParseMultipartError>() {
-        return broken_body();
+        return kinds::broken_body();
     }
     if error.is::<AuthorizationError>() {
-        return super::security::not_signed_in();
+        return kinds::not_signed_in();
     }
     if matches!(error.downcast_ref::<ReadBodyError>(), Some(ReadBodyError::Utf8(_))) {
-        return broken_body();
+        return kinds::broken_body();
     }
     by_status(error)
 }
 
-/// What is left: the framework's rarer errors. Their words may quote the request and are kept to ourselves.
+/// The framework's rarer errors. Their messages can quote the request, so clients don't get them.
 fn by_status(error: &poem::Error) -> Problem {
     match error.status() {
-        StatusCode::NOT_FOUND => not_found(),
-        StatusCode::METHOD_NOT_ALLOWED => method_not_allowed(),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => wrong_content_type(),
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", "The body is too large.")
-        }
-        status if status.is_client_error() => Problem::new(
-            status,
-            "bad-request",
-            "Not understood",
-            "The request is not one that is understood here.",
-        ),
-        _ => {
-            tracing::error!(%error, "a request failed");
-            internal()
-        }
+        StatusCode::NOT_FOUND => kinds::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => kinds::method_not_allowed(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => kinds::wrong_content_type(),
+        status if status.is_client_error() => kinds::bad_request(status.as_u16()),
+        _ => kinds::internal(error),
     }
 }
 
-/// A handler panicked. What it said may hold personal data and is not logged.
+/// A handler panicked. The panic's message can hold personal data and is not logged.
 pub(super) fn panicked() -> Problem {
-    tracing::error!("a handler panicked");
-    internal()
+    kinds::internal("a handler panicked")
 }
 
-fn internal() -> Problem {
-    let detail = "This is our fault. If it happens again, tell us the X-Request-Id of this answer.";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke", detail)
-}
-
-pub(super) fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", "There is nothing at this address.")
-}
-
-fn method_not_allowed() -> Problem {
-    let detail = "This address does not know the method; `Allow` lists those that it knows.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not this method", detail)
-}
-
-/// 415: a body of another kind than the operation takes, or none.
-pub(super) fn wrong_content_type() -> Problem {
-    let detail = "Send the body with the `Content-Type` that the document names for this operation.";
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-content-type", "Not this content type", detail)
-}
-
-/// The name is the parameter's own; for a parameter of the path the framework has only a number.
-fn bad_parameter(name: &str) -> Problem {
-    let detail = match name.strip_prefix("param") {
-        Some(_) => "A part of the path does not have the form that the document gives.".to_owned(),
-        None => format!("The parameter `{name}` does not have the form that the document gives."),
-    };
-    Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", "A parameter is wrong", detail)
-}
-
-/// 400: what came is no body of the kind that it says it is.
-pub(super) fn broken_body() -> Problem {
-    let detail = "The body is not of the kind that its `Content-Type` names, or broke off.";
-    Problem::new(StatusCode::BAD_REQUEST, "broken-body", "The body can't be read", detail)
-}
-
-/// 400: the body is no JSON.
-pub(super) fn malformed_json(detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON", detail)
-}
-
-/// 413.
-pub(super) fn too_large(limit: usize) -> Problem {
-    let detail = format!("The body may have at most {limit} bytes.");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
-}
-
-/// 408.
-pub(super) fn body_too_slow() -> Problem {
-    let detail = "The body did not arrive in time. Nothing was changed.";
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Too slow", detail)
-}
-
-/// 503: an operation took so long that it was given up.
-pub(super) fn took_too_long() -> poem::Error {
-    tracing::error!("a request took too long and was given up");
-    unavailable_for_now()
-}
-
-/// 403: another site's page tries to act with the session of ours.
-pub(super) fn foreign_origin() -> Problem {
-    let detail = "With a session's cookie only our own pages may change anything.";
-    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "From a foreign page", detail)
-}
-
-/// 421: a service of this machine only, asked for under a name that is not this machine's.
-pub(super) fn misdirected() -> Problem {
-    let detail = "This service is for this machine only and is not known under that name.";
-    Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host", "Not this host", detail)
+/// 503: an operation ran into the time limit.
+pub(super) fn took_too_long() -> Problem {
+    kinds::busy(std::time::Duration::from_secs(1)).because("it took too long and was cancelled")
 }
 
 /// The value of `Allow` for a path with these methods.

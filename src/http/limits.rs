@@ -1,59 +1,40 @@
-//! What a stranger can make grow, and where it ends.
+//! Limits on what an anonymous client can consume.
 
 use std::time::Duration;
 
-/// Bodies that people write. The longest form fits: three remarks of 4,000 characters, each character written as an
-/// escaped pair (12 bytes), and everything else beside them.
-const BODY: usize = 192 * 1024;
+/// Bytes of a body, except for messages of other services ([`MessageKind::MAX_BYTES`](super::MessageKind::MAX_BYTES)).
+/// The longest form fits: three texts of 4,000 characters, each written as an escaped surrogate pair (12 bytes), and
+/// everything else beside them.
+pub(super) const BODY: usize = 192 * 1024;
 
-/// Bodies that other machines write, by the path that they are sent to. Stripe's events stay below 256 KiB.
-const LARGER_BODIES: &[(&str, usize)] = &[("/v1/webhooks/", 256 * 1024)];
-
-/// A body must have come whole within this time. Unit tests wait for it.
+/// Time for a whole body to arrive. Unit tests wait for it.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 
-/// A request must have been answered within this time after its body came.
+/// Time for the response, counted from the end of the body.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
 
-/// So much of a body that is too long is still read and dropped, so that its sender comes to see the answer.
+/// Bytes of a body over the limit that are still read and dropped, so that its sender gets to see the response.
 pub(super) const DROPPED: usize = 16 * 1024 * 1024;
-
-/// Operations whose use case takes from a limit of tries and so can answer 429.
-pub(super) const LIMITED_OPERATIONS: &[&str] = &[
-    "signUp",
-    "resendConfirmation",
-    "signIn",
-    "requestPasswordReset",
-    "changePassword",
-    "changeEmail",
-    "register",
-    "openCheckout",
-];
-
-/// How many bytes the body of a request to `path` may have.
-pub(super) fn body(path: &str) -> usize {
-    LARGER_BODIES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(BODY, |(_, bytes)| *bytes)
-}
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// At most so many at once. When one more comes, the one that has waited longest without a request is closed.
+    /// Open connections. For one more, the connection that has been idle longest is closed.
     pub connections: usize,
-    /// At most so many at once from one address, counted the same way: more than a campus behind one address needs,
-    /// less than all.
+    /// Open connections from one address, handled the same way: more than a campus behind one address needs, fewer than
+    /// all.
     pub connections_of_a_peer: usize,
-    /// A connection must begin to speak within this time.
+    /// Time from the connection to its first byte.
     pub first_byte: Duration,
-    /// The head of a request must have come whole within this time of the connection or of the answer before it; so
-    /// a connection without a request is closed as well. Some of an answer must be taken up within the same time.
+    /// Time for a whole request head, counted from the connection or from the previous response; an idle connection is
+    /// closed after it, too. The client must accept some of a response within the same time.
     pub head: Duration,
-    /// Bytes of a request's head; beyond it the answer is 431. Not below 8 KiB.
+    /// Bytes of a request head; above it the response is 431. At least 8 KiB.
     pub head_bytes: usize,
-    /// Bytes of all bodies together that have begun to come and are not there whole; beyond it the connection with the
-    /// most of one is closed. Not below the longest that is taken.
+    /// Bytes of all unfinished bodies together; above it the connection that holds the most is closed. At least the
+    /// longest body that is accepted.
     pub body_bytes: usize,
-    /// After the signal to shut down, requests that run may go on for this long.
+    /// Time for running requests to finish after the signal to shut down.
     pub grace: Duration,
 }
 
@@ -72,7 +53,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// How many files this process may open, connections among them. 1024 where nobody says.
+/// The number of files that this process can open, connections included; 1024 if it is unknown.
 fn open_files() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
@@ -82,12 +63,6 @@ fn open_files() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_other_machines_may_send_long_bodies() {
-        assert_eq!(body("/v1/registration"), 192 * 1024);
-        assert_eq!(body("/v1/webhooks/stripe"), 256 * 1024);
-    }
 
     #[test]
     fn connections_leave_room_for_other_files() {

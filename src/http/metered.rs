@@ -1,4 +1,4 @@
-//! Tells clients how much of a limit is left.
+//! Response headers that say how much of a limit is left.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -9,17 +9,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use poem::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::platform::signals::{Feed, Limit, Listener, Signals, SignalsState, Verdict};
+use crate::platform::signals::{Feed, Limit, Listener, Remaining, Signals, SignalsState, TooMany};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// The outcome of [`Signals::take`].
+type Taken = Result<Remaining, TooMany>;
+
 tokio::task_local! {
-    static TAKEN: RefCell<Vec<(Limit, Verdict)>>;
+    static TAKEN: RefCell<Vec<(Limit, Taken)>>;
 }
 
-/// [`Signals`] that remember which limits a request has taken from, so that its answer bears `RateLimit` and
-/// `RateLimit-Policy`. Services take limits as ever and know nothing of it.
+/// [`Signals`] that record which limits a request takes from, so that its response has `RateLimit` and
+/// `RateLimit-Policy`. Services don't notice.
 pub struct Metered(Arc<dyn Signals>);
 
 impl Metered {
@@ -55,18 +58,18 @@ impl Signals for Metered {
         self.0.in_force(limit)
     }
 
-    async fn take(&self, limit: Limit, key: &str) -> Verdict {
-        let verdict = self.0.take(limit, key).await;
+    async fn take(&self, limit: Limit, key: &str) -> Taken {
+        let outcome = self.0.take(limit, key).await;
         if let Some(limit) = self.0.in_force(limit) {
-            // Outside a request, in a job, nobody is to be told.
-            let _ = TAKEN.try_with(|taken| taken.borrow_mut().push((limit, verdict)));
+            // A job has no response.
+            let _ = TAKEN.try_with(|taken| taken.borrow_mut().push((limit, outcome)));
         }
-        verdict
+        outcome
     }
 }
 
 /// Runs `work` and collects the limits that it takes from.
-pub(super) async fn collect<T>(work: impl Future<Output = T>) -> (T, Vec<(Limit, Verdict)>) {
+pub(super) async fn collect<T>(work: impl Future<Output = T>) -> (T, Vec<(Limit, Taken)>) {
     let collecting = async {
         let value = work.await;
         (value, TAKEN.with(RefCell::take))
@@ -75,15 +78,15 @@ pub(super) async fn collect<T>(work: impl Future<Output = T>) -> (T, Vec<(Limit,
 }
 
 /// Writes the headers (draft-ietf-httpapi-ratelimit-headers-10).
-pub(super) fn write(taken: &[(Limit, Verdict)], headers: &mut HeaderMap) {
+pub(super) fn write(taken: &[(Limit, Taken)], headers: &mut HeaderMap) {
     let (mut policies, mut states) = (String::new(), String::new());
-    for (limit, verdict) in taken {
+    for (limit, outcome) in taken {
         let comma = if policies.is_empty() { "" } else { ", " };
         let Limit { name, quota, window } = limit;
         let _ = write!(policies, "{comma}\"{name}\";q={quota};w={}", window.as_secs());
-        let _ = match verdict {
-            Verdict::Granted { remaining } => write!(states, "{comma}\"{name}\";r={remaining}"),
-            Verdict::Refused { retry_after } => {
+        let _ = match outcome {
+            Ok(Remaining(remaining)) => write!(states, "{comma}\"{name}\";r={remaining}"),
+            Err(TooMany { retry_after }) => {
                 write!(states, "{comma}\"{name}\";r=0;t={}", seconds(*retry_after))
             }
         };
@@ -95,7 +98,7 @@ pub(super) fn write(taken: &[(Limit, Verdict)], headers: &mut HeaderMap) {
     }
 }
 
-/// Whole seconds, rounded up: who comes then is not too early.
+/// Whole seconds, rounded up, so that a client that waits them is not too early.
 pub(super) fn seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
@@ -104,7 +107,7 @@ pub(super) fn seconds(span: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    struct Always(Verdict);
+    struct Always(Taken);
 
     #[async_trait]
     impl Signals for Always {
@@ -122,15 +125,15 @@ mod tests {
         fn in_force(&self, limit: Limit) -> Option<Limit> {
             Some(limit)
         }
-        async fn take(&self, _: Limit, _: &str) -> Verdict {
+        async fn take(&self, _: Limit, _: &str) -> Taken {
             self.0
         }
     }
 
     const LIMIT: Limit = Limit { name: "sign-in", quota: 10, window: Duration::from_secs(60) };
 
-    async fn headers_after(verdict: Verdict) -> HeaderMap {
-        let signals = Metered::over(Arc::new(Always(verdict)));
+    async fn headers_after(outcome: Taken) -> HeaderMap {
+        let signals = Metered::over(Arc::new(Always(outcome)));
         let (_, taken) = collect(signals.take(LIMIT, "somebody")).await;
         let mut headers = HeaderMap::new();
         write(&taken, &mut headers);
@@ -139,20 +142,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_is_told() {
-        let headers = headers_after(Verdict::Granted { remaining: 9 }).await;
+        let headers = headers_after(Ok(Remaining(9))).await;
         assert_eq!(headers["ratelimit-policy"], "\"sign-in\";q=10;w=60");
         assert_eq!(headers["ratelimit"], "\"sign-in\";r=9");
     }
 
     #[tokio::test]
     async fn a_refusal_says_when_to_come_back_and_rounds_up() {
-        let headers = headers_after(Verdict::Refused { retry_after: Duration::from_millis(1500) }).await;
+        let headers = headers_after(Err(TooMany { retry_after: Duration::from_millis(1500) })).await;
         assert_eq!(headers["ratelimit"], "\"sign-in\";r=0;t=2");
     }
 
     #[tokio::test]
     async fn outside_a_request_nobody_is_told_and_without_a_limit_nothing() {
-        Metered::over(Arc::new(Always(Verdict::Granted { remaining: 1 }))).take(LIMIT, "a job").await;
+        let signals = Metered::over(Arc::new(Always(Ok(Remaining(1)))));
+        assert_eq!(signals.take(LIMIT, "a job").await, Ok(Remaining(1)));
         let mut headers = HeaderMap::new();
         write(&[], &mut headers);
         assert!(headers.is_empty());

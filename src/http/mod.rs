@@ -1,15 +1,20 @@
 //! One place for everything of poem that is not a feature.
 //!
-//! The way of a request: `server` takes the connection, `pipeline` does what is done for every request (its id, the
-//! check of its origin, its body within the limits of `limits`), `api` leads it to an operation or a page, and
-//! what the operation takes is made by `payload` (the body) and `security` (the caller). What goes wrong on the way
-//! becomes a problem in `errors`. `spec` makes the document whole that the operations' types describe.
+//! The path of a request: `server` accepts the connection, `pipeline` does what every request needs (its id, the check
+//! of its origin, its body within the limits of `limits`), `api` routes it to an operation or a page, and `payload`,
+//! `message` (the body) and `security` (the caller) make the parameters of the operation.
+//!
+//! A refusal is a `problem`: a feature declares its kinds in its controller, `kinds` has those that belong to no
+//! feature, and `errors` translates the framework's errors. `spec` completes the OpenAPI document that the types of the
+//! operations describe, and `refusals` lists the problem types in it.
 
 mod api;
 mod cookie;
 mod docs;
 mod errors;
+mod kinds;
 mod limits;
+mod message;
 mod metered;
 mod metrics;
 mod origin;
@@ -17,6 +22,7 @@ pub mod pages;
 mod payload;
 mod pipeline;
 mod problem;
+mod refusals;
 mod remark;
 mod security;
 mod server;
@@ -24,16 +30,17 @@ mod spec;
 
 pub use api::{Api, ApiParts};
 pub use cookie::SessionCookie;
+pub use kinds::{busy, internal, invalid, not_signed_in, too_many, unavailable};
 pub use limits::ConnectionLimits;
+pub use message::{Message, MessageKind};
 pub use metered::Metered;
 pub use metrics::MetricsPage;
 pub use payload::{JsonBody, Rule};
 pub use pipeline::ACCESS_LOG;
-pub use problem::{Failure, Problem, ProblemJson, busy, invalid, too_many, unavailable};
+pub use problem::{Examples, Failure, Kind, Problem, Refusal};
 pub use remark::Remark;
 pub use security::{
-    Caller, Client, Granted, Presented, Right, Role, SessionReader, SignedIn, Student, not_signed_in,
-    signed_in,
+    Caller, Client, Granted, Presented, Right, Role, SessionReader, SignedIn, Student, signed_in,
 };
 pub use server::Server;
 pub use spec::{Document, Operation};

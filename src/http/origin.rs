@@ -5,19 +5,11 @@ use poem::http::header::{self, HeaderName, HeaderValue};
 use poem::http::{HeaderMap, Method};
 use url::{Host, Url};
 
-/// Paths that other machines and mail programs call by right: what they carry proves itself.
-const EXEMPT: &[&str] = &["/v1/webhooks/"];
-
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether the request is of the kind that changes something.
 pub(super) fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
-}
-
-/// Whether requests to `path` may come from anywhere.
-pub(super) fn exempt(path: &str) -> bool {
-    EXEMPT.iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// The origins that are ours: the public URL's and the frontend's.

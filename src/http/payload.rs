@@ -18,9 +18,8 @@ use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseFromJSON, Type};
 use serde_json::{Map, Value, json};
 
-use super::errors::malformed_json;
+use super::kinds::{invalid, malformed_json};
 use super::pipeline::Shared;
-use super::problem::invalid;
 use super::spec::Document;
 use crate::kernel::{FieldError, text};
 
@@ -75,13 +74,13 @@ impl<T: ParseFromJSON> ParsePayload for JsonBody<T> {
         if let Some(shared) = request.data::<Arc<Shared>>() {
             let faults = shared.checks.faults(&T::name(), &value);
             if !faults.is_empty() {
-                return Err(invalid(faults));
+                return Err(invalid(faults).into());
             }
         }
-        // What the parser says may quote what was written.
-        let misfit =
-            |_| invalid([FieldError::new("", "wrong-form", "This is not what the document describes.")]);
-        T::parse_from_json(Some(value)).map(Self).map_err(misfit)
+        // The parser's message may quote the body.
+        let mismatch =
+            |_| invalid(vec![FieldError::new("", "wrong-form", "This is not what the document describes.")]);
+        T::parse_from_json(Some(value)).map(Self).map_err(|error| mismatch(error).into())
     }
 }
 
@@ -89,9 +88,9 @@ impl<T: ParseFromJSON> ParsePayload for JsonBody<T> {
 fn whats_wrong(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
-        format!("It ends in the middle of something, at line {line}, column {column}.")
+        format!("It ends too early, at line {line}, column {column}.")
     } else {
-        format!("It can't be read at line {line}, column {column}.")
+        format!("It is malformed at line {line}, column {column}.")
     }
 }
 

@@ -24,7 +24,7 @@ use super::origin::{self, Origins};
 use super::payload::Checks;
 use super::problem::Problem;
 use super::security::SessionReader;
-use super::{docs, errors, limits, metered};
+use super::{docs, errors, kinds, limits, metered};
 use crate::platform::metrics::Operations;
 use crate::platform::{jobs, traces};
 
@@ -87,6 +87,8 @@ pub(super) struct Pipeline {
     pub(super) pages: BoxEndpoint<'static>,
     /// Methods of each path of the API, by the router's pattern: for `Allow`.
     pub(super) methods: HashMap<String, HeaderValue>,
+    /// Paths of messages of other services, with the most bytes of one: they may come from any origin.
+    pub(super) webhooks: HashMap<String, usize>,
     pub(super) origins: Origins,
     pub(super) shared: Arc<Shared>,
     pub(super) headers: Headers,
@@ -106,7 +108,7 @@ impl Endpoint for Pipeline {
         let work = pin!(self.answer(request, &head).map(|outcome| outcome.unwrap_or_else(errors::answer)));
         let work = jobs::traced(name.to_owned(), metered::collect(work));
         let (mut answer, taken) = work.instrument(trace.clone()).instrument(span).await;
-        errors::say_what_is_allowed(&mut answer, &self.methods);
+        errors::add_allow(&mut answer, &self.methods);
         metered::write(&taken, answer.headers_mut());
         self.headers.complete(&head, &self.origins, &mut answer);
         let operation = answer.data::<OperationId>().map(|operation| operation.0);
@@ -170,7 +172,8 @@ impl Pipeline {
             return Ok(answer);
         }
         if has_body(&request) {
-            Box::pin(read_body(&mut request)).await?;
+            let limit = self.webhooks.get(request.uri().path()).copied().unwrap_or(limits::BODY);
+            Box::pin(read_body(&mut request, limit)).await?;
         }
         request.set_data(self.shared.clone());
         let work = pin!(self.lead(request, head));
@@ -178,7 +181,7 @@ impl Pipeline {
         match tokio::time::timeout(limits::REQUEST_TIME, guarded).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(errors::panicked().into()),
-            Err(_elapsed) => Err(errors::took_too_long()),
+            Err(_elapsed) => Err(errors::took_too_long().into()),
         }
     }
 
@@ -188,11 +191,11 @@ impl Pipeline {
             return Some(StatusCode::NO_CONTENT.into());
         }
         if self.origins.is_misdirected(request.headers()) {
-            return Some(errors::misdirected().into_response());
+            return Some(kinds::misdirected().into_response());
         }
-        let changes = origin::changes(request.method()) && !origin::exempt(request.uri().path());
+        let changes = origin::changes(request.method()) && !self.webhooks.contains_key(request.uri().path());
         if changes && head.cookie && self.origins.is_foreign(request.headers()) {
-            return Some(errors::foreign_origin().into_response());
+            return Some(kinds::foreign_origin().into_response());
         }
         let elsewhere = if head.api { None } else { self.origins.own_name(request) };
         elsewhere.map(|address| {
@@ -226,17 +229,16 @@ fn has_body(request: &Request) -> bool {
 }
 
 /// Reads the whole body within its limits, so that nothing behind has to care.
-async fn read_body(request: &mut Request) -> Result<(), Problem> {
+async fn read_body(request: &mut Request, limit: usize) -> Result<(), Problem> {
     let headers = request.headers();
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let limit = limits::body(request.uri().path());
     let waits_to_be_asked = headers.contains_key(header::EXPECT);
     if declared.is_some_and(|bytes| bytes > limit && (waits_to_be_asked || bytes > limits::DROPPED)) {
-        return Err(errors::too_large(limit));
+        return Err(kinds::too_large(limit));
     }
     let reading = gather(request.take_body(), limit);
-    let body = tokio::time::timeout(limits::BODY_TIME, reading).await.map_err(|_| errors::body_too_slow())?;
+    let body = tokio::time::timeout(limits::BODY_TIME, reading).await.map_err(|_| kinds::body_too_slow())?;
     request.set_body(body?);
     Ok(())
 }
@@ -247,7 +249,7 @@ async fn gather(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut chunks = body.into_bytes_stream();
     let (mut bytes, mut seen) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| errors::broken_body())?;
+        let chunk = chunk.map_err(|_| kinds::broken_body())?;
         seen += chunk.len();
         if seen > limits::DROPPED {
             break;
@@ -256,7 +258,7 @@ async fn gather(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
             bytes.extend_from_slice(&chunk);
         }
     }
-    if seen > limit { Err(errors::too_large(limit)) } else { Ok(bytes) }
+    if seen > limit { Err(kinds::too_large(limit)) } else { Ok(bytes) }
 }
 
 /// Ids of proxies: letters, digits and what stands between them, so that none forges a line of the log.

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use poem::http::StatusCode;
 use poem::{FromRequest, Request, RequestBody};
-use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef, MetaSecurityScheme, Registry};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::{Deserialize, Serialize};
 
 use super::cookie;
+use super::kinds::{self, not_signed_in, unavailable};
 use super::pipeline::{Shared, peer};
-use super::problem::{Problem, unavailable};
-use super::spec::RIGHT;
+use super::problem::Problem;
+use super::spec::{self, RIGHT};
 use crate::kernel::Secret;
 use crate::platform::store::StoreError;
 
@@ -94,26 +94,18 @@ fn presented(request: &Request) -> Result<(&Shared, &str), Problem> {
     Ok((shared, cookie))
 }
 
-/// 401.
-pub fn not_signed_in() -> Problem {
-    let detail = "Sign in first: the session has ended, or there was none.";
-    Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in", detail)
-}
-
 fn student(caller: Caller) -> Result<Student, Problem> {
     if caller.role == Role::Student {
         return Ok(Student(caller));
     }
-    let detail = "This is for students; leaders have no registration form.";
-    Err(Problem::new(StatusCode::FORBIDDEN, "students-only", "Only for students", detail))
+    Err(kinds::students_only())
 }
 
 fn granted<R: Right>(caller: Caller) -> Result<Granted<R>, Problem> {
     if caller.may(R::SCOPE) {
         return Ok(Granted(caller, PhantomData));
     }
-    let detail = format!("This needs the scope `{}`, which an administrator can grant.", R::SCOPE);
-    Err(Problem::new(StatusCode::FORBIDDEN, "scope-missing", "Not granted", detail))
+    Err(kinds::scope_missing(R::SCOPE))
 }
 
 /// The name of the one security scheme.
@@ -136,12 +128,6 @@ fn register_scheme(registry: &mut Registry) {
             openid_connect_url: None,
         },
     );
-}
-
-/// How a right tells the document of itself: as a parameter that `spec` takes out again.
-fn marker(right: &str) -> Option<MetaSchemaRef> {
-    let title = Some(format!("{RIGHT}{right}"));
-    Some(MetaSchemaRef::Inline(Box::new(MetaSchema { title, ..MetaSchema::new("string") })))
 }
 
 impl<'a> ApiExtractor<'a> for SignedIn {
@@ -208,7 +194,7 @@ impl<'a> ApiExtractor<'a> for Student {
     }
 
     fn param_schema_ref() -> Option<MetaSchemaRef> {
-        marker(STUDENT)
+        Some(spec::marker(RIGHT, STUDENT))
     }
 
     async fn from_request(
@@ -239,7 +225,7 @@ impl<'a, R: Right> ApiExtractor<'a> for Granted<R> {
     }
 
     fn param_schema_ref() -> Option<MetaSchemaRef> {
-        marker(R::SCOPE)
+        Some(spec::marker(RIGHT, R::SCOPE))
     }
 
     async fn from_request(

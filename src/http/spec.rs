@@ -1,29 +1,32 @@
 //! The OpenAPI document: what the framework derives from the controllers, made whole.
 //!
-//! The derived document says nothing of what happens around an operation, leaves objects open that refuse what they
-//! don't know, and has a few quirks. All of that is mended here, once, in passes that change nothing when run again.
+//! The derived document doesn't say what happens around an operation, leaves objects open that reject unknown
+//! properties, and has a few quirks. The passes of this module fix that. Running them again changes nothing.
 
 use std::collections::HashMap;
 
 use poem::http::StatusCode;
-use poem_openapi::registry::Registry;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use serde_json::{Map, Value, json};
 
-use super::limits::LIMITED_OPERATIONS;
-use super::origin;
-use super::problem::Problem;
+use super::message::WEBHOOK;
+use super::problem::ProblemBody;
+use super::refusals;
 
 const METHODS: &[&str] = &["get", "put", "post", "delete", "patch"];
-const JSON: &str = "application/json";
-const SCHEMAS: &str = "#/components/schemas/";
-const PROBLEM_JSON: &str = "application/problem+json";
+pub(super) const JSON: &str = "application/json";
+pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
-/// Operations that answer from memory and so are never unavailable.
-const FROM_MEMORY: &[&str] = &["getHealth", "getEvent", "getTicketKeys"];
+/// The extension that names the right that an operation needs.
+pub(super) const RIGHT: &str = "x-right";
 
-/// How the marker begins that a right leaves among the parameters of its operation.
-pub(super) const RIGHT: &str = "x-right: ";
+/// How a parameter type adds the extension `name` to its operation: as the title of a parameter's schema, which this
+/// module takes out of the parameters again.
+pub(super) fn marker(name: &str, value: &str) -> MetaSchemaRef {
+    let title = Some(format!("{name}: {value}"));
+    MetaSchemaRef::Inline(Box::new(MetaSchema { title, ..MetaSchema::new("string") }))
+}
 
 /// The OpenAPI document, as it is served and committed.
 #[derive(Clone, Debug)]
@@ -76,6 +79,16 @@ impl Document {
         operations
     }
 
+    /// The paths that take messages of other services, with the most bytes that a message can have.
+    pub(super) fn webhooks(&self) -> HashMap<String, usize> {
+        let limit = |item: &Value| {
+            let mut operations = item.as_object()?.values();
+            operations.find_map(|operation| usize::try_from(operation[WEBHOOK].as_u64()?).ok())
+        };
+        let paths = self.value["paths"].as_object().into_iter().flatten();
+        paths.filter_map(|(path, item)| Some((path.clone(), limit(item)?))).collect()
+    }
+
     /// `operations.txt`: an operation a line (tag, id, method, path), for people who want to see all at once.
     pub fn operations_text(&self) -> String {
         let operations = self.operations();
@@ -102,24 +115,28 @@ fn complete(document: &mut Value) {
     mend(document);
     close_what_is_sent(document);
     let_patches_take_away(document);
-    for (path, item) in object(&mut document["paths"]) {
-        for (method, operation) in object(item) {
-            complete_operation(path, method, operation);
+    for (_, item) in object(&mut document["paths"]) {
+        for (_, operation) in object(item) {
+            take_out_markers(operation);
         }
     }
-    document["components"]["responses"] = shared_responses();
-    drop_unused_responses(document);
+    refusals::list(document);
+    for (_, item) in object(&mut document["paths"]) {
+        for (_, operation) in object(item) {
+            complete_operation(operation);
+        }
+    }
 }
 
 /// The members of an object; none of anything else.
-fn object(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+pub(super) fn object(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     value.as_object_mut().into_iter().flatten()
 }
 
-/// Every operation can be refused, so the document always has the problem's schema.
+/// Every operation can refuse, so the document always has the schema of a problem.
 fn add_problem_schema(document: &mut Value) {
     let mut registry = Registry::new();
-    Problem::register(&mut registry);
+    ProblemBody::register(&mut registry);
     let schemas = serde_json::to_value(&registry.schemas).expect("a schema can be written");
     if document["components"]["schemas"].is_null() {
         document["components"]["schemas"] = json!({});
@@ -297,150 +314,34 @@ fn make_nullable(schema: &mut Value, types: &HashMap<String, Value>) {
     schema["nullable"] = true.into();
 }
 
-// ---- what happens around an operation ----
+// ---- operations ----
 
-fn complete_operation(path: &str, method: &str, operation: &mut Value) {
-    take_out_rights(operation);
+/// Turns what [`marker`] wrote into extensions of the operation.
+fn take_out_markers(operation: &mut Value) {
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    let extension = |parameter: &Value| {
+        let (name, value) = parameter["schema"]["title"].as_str()?.split_once(": ")?;
+        let value = value.parse::<u64>().map_or_else(|_| value.into(), Value::from);
+        name.starts_with("x-").then(|| (name.to_owned(), value))
+    };
+    let extensions: Vec<_> = parameters.iter().filter_map(extension).collect();
+    parameters.retain(|parameter| extension(parameter).is_none());
+    if let (true, Some(operation)) = (parameters.is_empty(), operation.as_object_mut()) {
+        operation.remove("parameters");
+    }
+    for (name, value) in extensions {
+        operation[name] = value;
+    }
+}
+
+fn complete_operation(operation: &mut Value) {
     if operation["security"].is_null() {
         operation["security"] = json!([]);
-    }
-    for status in shared_statuses(path, method, operation) {
-        add_shared_response(status, operation);
     }
     for (status, response) in object(&mut operation["responses"]) {
         if response.get("description").and_then(Value::as_str).is_some_and(str::is_empty) {
             response["description"] = reason(status).into();
         }
-    }
-}
-
-/// A right stands in the document as `x-right` and as the refusal that it brings; see [`RIGHT`].
-fn take_out_rights(operation: &mut Value) {
-    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
-    let title = |parameter: &Value| parameter["schema"]["title"].as_str().map(str::to_owned);
-    let right = parameters.iter().filter_map(title).find_map(|t| Some(t.strip_prefix(RIGHT)?.to_owned()));
-    parameters.retain(|parameter| !title(parameter).is_some_and(|title| title.starts_with(RIGHT)));
-    if parameters.is_empty() {
-        operation.as_object_mut().map(|operation| operation.remove("parameters"));
-    }
-    if let Some(right) = right {
-        operation["x-right"] = right.into();
-    }
-}
-
-/// The refusals that are not the operation's own, each only where it can occur.
-fn shared_statuses(path: &str, method: &str, operation: &Value) -> Vec<u16> {
-    let id = operation["operationId"].as_str().unwrap_or_default();
-    let content = &operation["requestBody"]["content"];
-    // A body without a schema of its own is taken as it comes: its operation makes something of it.
-    let (body, json_body) = (content.is_object(), content[JSON]["schema"]["$ref"].is_string());
-    let session = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
-    let changes = method != "get" && !origin::exempt(path);
-    let right = operation["x-right"].is_string();
-    let parameters = operation["parameters"].is_array();
-    let statuses = [
-        (400, body || parameters),
-        (401, session),
-        (403, changes || right),
-        (408, body),
-        (413, body),
-        (415, body),
-        (421, true),
-        (422, json_body),
-        (429, LIMITED_OPERATIONS.contains(&id)),
-        (503, !FROM_MEMORY.contains(&id)),
-    ];
-    statuses.into_iter().filter_map(|(status, occurs)| occurs.then_some(status)).collect()
-}
-
-fn add_shared_response(status: u16, operation: &mut Value) {
-    let shared = shared(status);
-    let own = &mut operation["responses"][status.to_string()];
-    if own.is_null() {
-        *own = json!({ "$ref": format!("#/components/responses/{}", shared.name) });
-        return;
-    }
-    let Some(description) = own["description"].as_str().filter(|text| !text.contains(shared.description))
-    else {
-        return;
-    };
-    own["description"] = format!("{description}\n\nOr: {}", shared.description).trim_start().into();
-}
-
-struct Shared {
-    status: u16,
-    name: &'static str,
-    description: &'static str,
-}
-
-const SHARED: [Shared; 10] = [
-    Shared {
-        status: 400,
-        name: "NotUnderstood",
-        description: "The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.",
-    },
-    Shared {
-        status: 401,
-        name: "NotSignedIn",
-        description: "Nobody is signed in: there is no session, or it has ended.",
-    },
-    Shared {
-        status: 403,
-        name: "Forbidden",
-        description: "The caller may not do this, or a page of another site tried to do it with the caller's session.",
-    },
-    Shared { status: 408, name: "TooSlow", description: "The body did not arrive in time." },
-    Shared { status: 413, name: "TooLarge", description: "The body is too large." },
-    Shared {
-        status: 415,
-        name: "WrongContentType",
-        description: "The body is of another content type than the operation takes, or names none.",
-    },
-    Shared {
-        status: 421,
-        name: "UnknownHost",
-        description: "A service that is for its own machine only was asked for under a name that is not this machine's.",
-    },
-    Shared {
-        status: 422,
-        name: "Invalid",
-        description: "The body can be read, but something in it is wrong: `errors` lists every fault at once.",
-    },
-    Shared {
-        status: 429,
-        name: "TooManyRequests",
-        description: "Too many tries: `Retry-After` says when to come back.",
-    },
-    Shared {
-        status: 503,
-        name: "Unavailable",
-        description: "Not available now: it could not be done, or not be confirmed. Try again in a moment.",
-    },
-];
-
-fn shared(status: u16) -> &'static Shared {
-    SHARED.iter().find(|shared| shared.status == status).expect("one of the shared statuses")
-}
-
-fn shared_responses() -> Value {
-    let response = |shared: &Shared| {
-        let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
-        let mut response = json!({ "description": shared.description, "content": { PROBLEM_JSON: problem } });
-        if matches!(shared.status, 429 | 503) {
-            let schema = json!({ "type": "integer", "format": "int64", "minimum": 0 });
-            let description = "In so many seconds.";
-            response["headers"] = json!({ "Retry-After": { "description": description, "schema": schema } });
-        }
-        (shared.name.to_owned(), response)
-    };
-    Value::Object(SHARED.iter().map(response).collect())
-}
-
-/// A small service doesn't need all of them, and an unused one is a fault to linters.
-fn drop_unused_responses(document: &mut Value) {
-    let paths = document["paths"].to_string();
-    if let Some(responses) = document["components"]["responses"].as_object_mut() {
-        responses.retain(|name, _| paths.contains(&format!("\"#/components/responses/{name}\"")));
     }
 }
 

@@ -10,7 +10,7 @@ pub mod text;
 mod time;
 
 pub use email::{BadEmailAddress, EmailAddress};
-pub use fault::FieldError;
+pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
 pub use money::{BadCurrency, BadMoney, Currency, Money};
 pub use secret::Secret;

@@ -1,23 +1,27 @@
 //! Operations on accounts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde_json::Value;
 
-use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
-use super::refusals::{
-    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, UseCaseError,
+use super::errors::{
+    ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, ResetPasswordError,
+    SendLinkError, SignInError, SignUpError, UpdateMeError,
 };
+use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
+use super::passwords::HashingOverloaded;
 use super::service::Accounts;
 use crate::http::{
-    Client, Failure, JsonBody, Presented, Problem, ProblemJson, Role, Rule, SessionCookie, SignedIn, busy,
-    invalid, not_signed_in, too_many, unavailable,
+    Client, Examples, Failure, JsonBody, Kind, Presented, Problem, Refusal, Role, Rule, SessionCookie,
+    SignedIn, busy, not_signed_in,
 };
-use crate::kernel::{FieldError, Secret};
+use crate::kernel::{FieldError, Invalid, Secret};
+use crate::platform::signals::TooMany;
+use crate::platform::store::StoreError;
 
 #[derive(Tags)]
 enum Tag {
@@ -329,158 +333,174 @@ pub enum Ended {
 
 // ---- what is refused ----
 
-/// Why a letter's link does nothing.
-#[derive(ApiResponse)]
-pub enum LinkRefused {
-    /// We did not make this token, or we made it for something else (`token-invalid`).
-    #[oai(status = 404)]
-    Invalid(ProblemJson),
-    /// It was used or replaced (`token-used`), or it has run out (`token-expired`).
-    #[oai(status = 410)]
-    Gone(ProblemJson),
-}
+const TOKEN_INVALID: Kind = Kind::new(404, "token-invalid", "Invalid link");
+const TOKEN_USED: Kind = Kind::new(410, "token-used", "Link already used");
+const TOKEN_EXPIRED: Kind = Kind::new(410, "token-expired", "Link expired");
+const ADDRESS_TAKEN: Kind = Kind::new(409, "address-taken", "Address already in use");
+const WRONG_CREDENTIALS: Kind = Kind::new(401, "wrong-credentials", "Wrong credentials");
 
-/// Why a new address is not taken over.
-#[derive(ApiResponse)]
-pub enum ConfirmEmailProblem {
-    /// We did not make this token, or we made it for something else (`token-invalid`).
-    #[oai(status = 404)]
-    Invalid(ProblemJson),
-    /// Another account has taken the address meanwhile (`address-taken`).
-    #[oai(status = 409)]
-    Taken(ProblemJson),
-    /// It was used or replaced (`token-used`), or it has run out (`token-expired`).
-    #[oai(status = 410)]
-    Gone(ProblemJson),
-}
-
-/// Why nobody is signed in.
-#[derive(ApiResponse)]
-pub enum SignInProblem {
-    /// There is no account with this address and password, or its address has not been confirmed yet
-    /// (`wrong-credentials`).
-    #[oai(status = 401)]
-    WrongCredentials(ProblemJson),
-}
-
-fn problem(status: StatusCode, slug: &str, title: &str, detail: &str) -> ProblemJson {
-    ProblemJson(Problem::new(status, slug, title, detail))
-}
-
-fn link_problem(why: TokenRefused) -> ProblemJson {
-    match why {
-        TokenRefused::Invalid => problem(
-            StatusCode::NOT_FOUND,
-            "token-invalid",
-            "No such link",
-            "This is no token of ours, or one for something else. Perhaps the link was cut off when it was copied: \
-             take all that stands behind `?token=`.",
-        ),
-        TokenRefused::Used => problem(
-            StatusCode::GONE,
-            "token-used",
-            "Used already",
-            "This link has been used, or a newer one took its place. If it was to confirm your address, try to sign \
-             in; otherwise ask for another letter.",
-        ),
-        TokenRefused::Expired => problem(
-            StatusCode::GONE,
-            "token-expired",
-            "Run out",
-            "This link has run out. Ask for another letter.",
-        ),
+impl Refusal for TokenRefused {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Invalid, Self::Used, Self::Expired])
     }
-}
 
-impl From<TokenRefused> for LinkRefused {
-    fn from(why: TokenRefused) -> Self {
-        match why {
-            TokenRefused::Invalid => Self::Invalid(link_problem(why)),
-            TokenRefused::Used | TokenRefused::Expired => Self::Gone(link_problem(why)),
+    fn problem(self) -> Problem {
+        match self {
+            Self::Invalid => TOKEN_INVALID.says(
+                "We did not issue this token, or issued it for something else. The link may have been truncated when \
+                 it was copied: use everything after `?token=`.",
+            ),
+            Self::Used => TOKEN_USED.says(
+                "This link was used already, or a newer one replaced it. If it was to confirm your address, try to \
+                 sign in; otherwise request another email.",
+            ),
+            Self::Expired => TOKEN_EXPIRED.says("This link has expired. Request another email."),
         }
     }
 }
 
-impl From<TokenRefused> for ConfirmEmailProblem {
-    fn from(why: TokenRefused) -> Self {
-        match why {
-            TokenRefused::Invalid => Self::Invalid(link_problem(why)),
-            TokenRefused::Used | TokenRefused::Expired => Self::Gone(link_problem(why)),
+impl Refusal for HashingOverloaded {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self { retry_after: Duration::from_secs(2) }])
+    }
+
+    fn problem(self) -> Problem {
+        busy(self.retry_after)
+    }
+}
+
+impl Refusal for SignUpError {
+    fn examples() -> Examples<Self> {
+        Examples::of([]).and::<Invalid>().and::<TooMany>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Invalid(error) => error.problem(),
+            Self::TooMany(error) => error.problem(),
+            Self::HashingOverloaded(error) => error.problem(),
+            Self::Store(error) => error.problem(),
         }
     }
 }
 
-/// The refusals that nearly all operations share; `own` answers the others.
-fn answer<R>(stopped: UseCaseError<R>, own: impl FnOnce(R) -> poem::Error) -> poem::Error {
-    match stopped {
-        UseCaseError::Refused(why) => own(why),
-        UseCaseError::TooMany { retry_after } => too_many(retry_after),
-        UseCaseError::HashingOverloaded(rush) => busy(rush.retry_after),
-        UseCaseError::Store(error) => unavailable(error),
+impl Refusal for SendLinkError {
+    fn examples() -> Examples<Self> {
+        Examples::of([]).and::<Invalid>().and::<TooMany>().and::<StoreError>()
     }
-}
 
-impl From<UseCaseError<Invalid>> for poem::Error {
-    fn from(stopped: UseCaseError<Invalid>) -> Self {
-        answer(stopped, |Invalid(faults)| invalid(faults))
-    }
-}
-
-impl From<UseCaseError<ChangeRefused>> for poem::Error {
-    fn from(stopped: UseCaseError<ChangeRefused>) -> Self {
-        answer(stopped, |why| match why {
-            ChangeRefused::Invalid(Invalid(faults)) => invalid(faults),
-            ChangeRefused::SignedOut => not_signed_in().into(),
-        })
-    }
-}
-
-impl From<UseCaseError<TokenRefused>> for Failure<LinkRefused> {
-    fn from(stopped: UseCaseError<TokenRefused>) -> Self {
-        Self::shared(answer(stopped, |why| LinkRefused::from(why).into()))
-    }
-}
-
-impl From<UseCaseError<ResetPasswordRefused>> for Failure<LinkRefused> {
-    fn from(stopped: UseCaseError<ResetPasswordRefused>) -> Self {
-        Self::shared(answer(stopped, |why| match why {
-            ResetPasswordRefused::Token(why) => LinkRefused::from(why).into(),
-            ResetPasswordRefused::Invalid(Invalid(faults)) => invalid(faults),
-        }))
-    }
-}
-
-impl From<UseCaseError<ConfirmEmailRefused>> for Failure<ConfirmEmailProblem> {
-    fn from(stopped: UseCaseError<ConfirmEmailRefused>) -> Self {
-        Self::shared(answer(stopped, |why| match why {
-            ConfirmEmailRefused::Token(why) => ConfirmEmailProblem::from(why).into(),
-            ConfirmEmailRefused::Taken => ConfirmEmailProblem::Taken(problem(
-                StatusCode::CONFLICT,
-                "address-taken",
-                "Taken",
-                "An account has this address already. Sign in there, or change to another address.",
-            ))
-            .into(),
-        }))
-    }
-}
-
-impl From<UseCaseError<SignInRefused>> for Failure<SignInProblem> {
-    fn from(stopped: UseCaseError<SignInRefused>) -> Self {
-        Self::shared(answer(stopped, |why| {
-            match why {
-            SignInRefused::Invalid(Invalid(faults)) => invalid(faults),
-            SignInRefused::WrongCredentials => SignInProblem::WrongCredentials(problem(
-                StatusCode::UNAUTHORIZED,
-                "wrong-credentials",
-                "Not signed in",
-                "Address or password is wrong, or the address has not been confirmed yet. If you signed up, follow \
-                 the link in our letter; `resendConfirmation` sends it again. If you forgot your password, \
-                 `requestPasswordReset` sends a link to a new one.",
-            ))
-            .into(),
+    fn problem(self) -> Problem {
+        match self {
+            Self::Invalid(error) => error.problem(),
+            Self::TooMany(error) => error.problem(),
+            Self::Store(error) => error.problem(),
         }
-        }))
+    }
+}
+
+impl Refusal for ConfirmAccountError {
+    fn examples() -> Examples<Self> {
+        Examples::of([]).and::<TokenRefused>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Token(why) => why.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for SignInError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::WrongCredentials]).and::<Invalid>().and::<TooMany>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::WrongCredentials => WRONG_CREDENTIALS.says(
+                "The address or the password is wrong, or the address is not confirmed yet. If you have just signed \
+                 up, follow the link in our email; `resendConfirmation` sends it again. If you forgot your password, \
+                 `requestPasswordReset` sends a link to set a new one.",
+            ),
+            Self::Invalid(error) => error.problem(),
+            Self::TooMany(error) => error.problem(),
+            Self::HashingOverloaded(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for ResetPasswordError {
+    fn examples() -> Examples<Self> {
+        Examples::of([]).and::<TokenRefused>().and::<Invalid>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Token(why) => why.problem(),
+            Self::Invalid(error) => error.problem(),
+            Self::HashingOverloaded(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for GetMeError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::SignedOut]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::SignedOut => not_signed_in(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for UpdateMeError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::SignedOut]).and::<Invalid>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::SignedOut => not_signed_in(),
+            Self::Invalid(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for ChangeCredentialsError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::SignedOut]).and::<Invalid>().and::<TooMany>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::SignedOut => not_signed_in(),
+            Self::Invalid(error) => error.problem(),
+            Self::TooMany(error) => error.problem(),
+            Self::HashingOverloaded(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for ConfirmEmailError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Taken]).and::<TokenRefused>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Token(why) => why.problem(),
+            Self::Taken => ADDRESS_TAKEN
+                .says("An account has this address already. Sign in to it, or choose another address."),
+            Self::Store(error) => error.problem(),
+        }
     }
 }
 
@@ -507,7 +527,11 @@ impl AccountsController {
     /// answer is the same whether or not the address has an account already: if it has, its owner gets a letter
     /// that says so. In the sandbox letters lie at `/outbox`.
     #[oai(path = "/v1/accounts", method = "post", operation_id = "signUp")]
-    async fn sign_up(&self, client: Client, body: JsonBody<SignUpBody>) -> poem::Result<Accepted> {
+    async fn sign_up(
+        &self,
+        client: Client,
+        body: JsonBody<SignUpBody>,
+    ) -> Result<Accepted, Failure<SignUpError>> {
         self.accounts.sign_up(body.0.into(), client.0).await?;
         Ok(Accepted::Accepted)
     }
@@ -517,7 +541,7 @@ impl AccountsController {
     /// Takes the `token` of the link in the confirmation letter, and makes the account of the sign-up that it was
     /// sent for. Other sign-ups with the same address end.
     #[oai(path = "/v1/accounts/confirm", method = "post", operation_id = "confirmAccount")]
-    async fn confirm_account(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<LinkRefused>> {
+    async fn confirm_account(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<ConfirmAccountError>> {
         self.accounts.confirm_account(&body.0.token).await?;
         Ok(Done::Done)
     }
@@ -530,7 +554,7 @@ impl AccountsController {
         &self,
         client: Client,
         body: JsonBody<AddressBody>,
-    ) -> poem::Result<Accepted> {
+    ) -> Result<Accepted, Failure<SendLinkError>> {
         self.accounts.resend_confirmation(&body.0.email, client.0).await?;
         Ok(Accepted::Accepted)
     }
@@ -543,7 +567,7 @@ impl AccountsController {
         &self,
         client: Client,
         body: JsonBody<SignInBody>,
-    ) -> Result<Opened, Failure<SignInProblem>> {
+    ) -> Result<Opened, Failure<SignInError>> {
         let password = Secret::new(body.0.password);
         let (secret, account) = self.accounts.sign_in(&body.0.email, &password, client.0).await?;
         let cookie = self.cookie.set(&secret.cookie(), SESSION_LASTS);
@@ -554,8 +578,8 @@ impl AccountsController {
     ///
     /// Ends the session and takes its cookie away. Your other sessions go on.
     #[oai(path = "/v1/session", method = "delete", operation_id = "signOut")]
-    async fn sign_out(&self, caller: SignedIn) -> poem::Result<Ended> {
-        self.accounts.sign_out(&caller.0).await.map_err(unavailable)?;
+    async fn sign_out(&self, caller: SignedIn) -> Result<Ended, Failure<StoreError>> {
+        self.accounts.sign_out(&caller.0).await?;
         Ok(Ended::Ended(self.cookie.clear()))
     }
 
@@ -568,7 +592,7 @@ impl AccountsController {
         &self,
         client: Client,
         body: JsonBody<AddressBody>,
-    ) -> poem::Result<Accepted> {
+    ) -> Result<Accepted, Failure<SendLinkError>> {
         self.accounts.request_password_reset(&body.0.email, client.0).await?;
         Ok(Accepted::Accepted)
     }
@@ -578,7 +602,10 @@ impl AccountsController {
     /// Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
     /// confirms the address, if that had not been done.
     #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "resetPassword")]
-    async fn reset_password(&self, body: JsonBody<ResetPasswordBody>) -> Result<Done, Failure<LinkRefused>> {
+    async fn reset_password(
+        &self,
+        body: JsonBody<ResetPasswordBody>,
+    ) -> Result<Done, Failure<ResetPasswordError>> {
         let password = Secret::new(body.0.password);
         self.accounts.reset_password(&body.0.token, &password).await?;
         Ok(Done::Done)
@@ -588,9 +615,8 @@ impl AccountsController {
     ///
     /// Names, address, role, and what you may do.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
-    async fn get_me(&self, cookie: Presented) -> poem::Result<Json<AccountBody>> {
-        let account = self.accounts.me(cookie.0.expose()).await.map_err(unavailable)?;
-        Ok(Json(AccountBody::from(&account.ok_or_else(not_signed_in)?)))
+    async fn get_me(&self, cookie: Presented) -> Result<Json<AccountBody>, Failure<GetMeError>> {
+        Ok(Json(AccountBody::from(&self.accounts.me(cookie.0.expose()).await?)))
     }
 
     /// Changes your names
@@ -602,7 +628,7 @@ impl AccountsController {
         &self,
         caller: SignedIn,
         body: JsonBody<UpdateMeBody>,
-    ) -> poem::Result<Json<AccountBody>> {
+    ) -> Result<Json<AccountBody>, Failure<UpdateMeError>> {
         let account = self.accounts.update_me(&caller.0, &body.0.into()).await?;
         Ok(Json(AccountBody::from(&account)))
     }
@@ -615,7 +641,7 @@ impl AccountsController {
         &self,
         caller: SignedIn,
         body: JsonBody<ChangePasswordBody>,
-    ) -> poem::Result<Done> {
+    ) -> Result<Done, Failure<ChangeCredentialsError>> {
         let (current, new) = (Secret::new(body.0.current_password), Secret::new(body.0.new_password));
         self.accounts.change_password(&caller.0, &current, &new).await?;
         Ok(Done::Done)
@@ -631,7 +657,7 @@ impl AccountsController {
         &self,
         caller: SignedIn,
         body: JsonBody<ChangeEmailBody>,
-    ) -> poem::Result<Accepted> {
+    ) -> Result<Accepted, Failure<ChangeCredentialsError>> {
         let password = Secret::new(body.0.current_password);
         self.accounts.change_email(&caller.0, &password, &body.0.email).await?;
         Ok(Accepted::Accepted)
@@ -642,7 +668,7 @@ impl AccountsController {
     /// Takes the `token` of the link in the letter that went to the new address. Needs no session: letters are often
     /// opened on another device.
     #[oai(path = "/v1/me/email/confirm", method = "post", operation_id = "confirmEmail")]
-    async fn confirm_email(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<ConfirmEmailProblem>> {
+    async fn confirm_email(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<ConfirmEmailError>> {
         self.accounts.confirm_email(&body.0.token).await?;
         Ok(Done::Done)
     }
@@ -666,6 +692,7 @@ fn addresses_and_names(body: &Value) -> Vec<FieldError> {
 
 #[cfg(test)]
 mod tests {
+    use poem::http::StatusCode;
     use poem::test::{TestClient, TestResponse};
     use poem::{Endpoint, Response, Route};
     use serde_json::{Value, json};

@@ -11,12 +11,12 @@
 //! [`Account::password_version`].
 
 mod controller;
+mod errors;
 mod limits;
 mod mails;
 mod model;
 mod pages;
 mod passwords;
-mod refusals;
 mod service;
 mod subscribers;
 #[cfg(test)]
@@ -25,6 +25,10 @@ mod tests;
 use crate::platform::store::{Schema, schema};
 
 pub use controller::{AccountBody, AccountsController, rules};
+pub use errors::{
+    ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, MakeAdministratorError,
+    ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
+};
 pub use mails::{EmailParts, templates};
 pub use model::{
     Account, EmailToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
@@ -32,9 +36,6 @@ pub use model::{
 };
 pub use pages::routes;
 pub use passwords::{HashingOverloaded, Password, Passwords};
-pub use refusals::{
-    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, UseCaseError,
-};
 pub use service::{Accounts, Administrator, SessionSecret};
 pub use subscribers::{AccountSweeps, SweepAccounts};
 

@@ -8,12 +8,12 @@ use poem::web::{Data, Form, Query};
 use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
 use serde::Deserialize;
 
+use super::errors::{ConfirmAccountError, ConfirmEmailError, ResetPasswordError};
 use super::model::TokenRefused;
-use super::refusals::{ConfirmEmailRefused, Invalid, ResetPasswordRefused, UseCaseError};
 use super::service::Accounts;
+use crate::http::Refusal;
 use crate::http::pages::{HtmlErrors, PageLayout};
-use crate::http::{busy, too_many, unavailable};
-use crate::kernel::{FieldError, Secret};
+use crate::kernel::{FieldError, Invalid, Secret};
 
 /// `/confirm`, `/confirm-email` and `/reset-password`.
 pub fn routes(route: Route, frame: Arc<PageLayout>, accounts: Arc<Accounts>) -> Route {
@@ -92,8 +92,8 @@ async fn confirm_account(
             let sentence = "Your address is confirmed and your account is ready. Now you can sign in.";
             Ok(done(&frame, &accounts, "Welcome", sentence))
         }
-        Err(UseCaseError::Refused(why)) => Ok(dead_link(&frame, why)),
-        Err(stopped) => Err(shared(stopped)),
+        Err(ConfirmAccountError::Token(why)) => Ok(dead_link(&frame, why)),
+        Err(error) => Err(error.problem().into()),
     }
 }
 
@@ -120,13 +120,13 @@ async fn confirm_email(
             let sentence = "From now on letters come to this address, and you sign in with it.";
             Ok(done(&frame, &accounts, "Your address is changed", sentence))
         }
-        Err(UseCaseError::Refused(ConfirmEmailRefused::Token(why))) => Ok(dead_link(&frame, why)),
-        Err(UseCaseError::Refused(ConfirmEmailRefused::Taken)) => {
+        Err(ConfirmEmailError::Token(why)) => Ok(dead_link(&frame, why)),
+        Err(ConfirmEmailError::Taken) => {
             let sentence =
                 "An account has this address already. Sign in there, or change to another address.";
             Ok(frame.message(StatusCode::CONFLICT, "This address is taken", sentence))
         }
-        Err(stopped) => Err(shared(stopped)),
+        Err(error) => Err(error.problem().into()),
     }
 }
 
@@ -146,12 +146,12 @@ async fn reset_password(
             let sentence = "You are signed out everywhere. Sign in with your new password.";
             Ok(done(&frame, &accounts, "Your password is changed", sentence))
         }
-        Err(UseCaseError::Refused(ResetPasswordRefused::Token(why))) => Ok(dead_link(&frame, why)),
-        Err(UseCaseError::Refused(ResetPasswordRefused::Invalid(Invalid(faults)))) => {
+        Err(ResetPasswordError::Token(why)) => Ok(dead_link(&frame, why)),
+        Err(ResetPasswordError::Invalid(Invalid(faults))) => {
             let page = PasswordPage { frame: &frame, token: &form.token, faults: &faults };
             Ok(frame.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(stopped) => Err(shared(stopped)),
+        Err(error) => Err(error.problem().into()),
     }
 }
 
@@ -179,16 +179,6 @@ fn dead_link(frame: &PageLayout, why: TokenRefused) -> Response {
         ),
     };
     frame.message(status, heading, sentence)
-}
-
-/// What nearly every use case can be stopped by; its own refusals have been told by now.
-fn shared<R>(stopped: UseCaseError<R>) -> poem::Error {
-    match stopped {
-        UseCaseError::TooMany { retry_after } => too_many(retry_after),
-        UseCaseError::HashingOverloaded(rush) => busy(rush.retry_after),
-        UseCaseError::Store(error) => unavailable(error),
-        UseCaseError::Refused(_) => poem::Error::from_status(StatusCode::BAD_REQUEST),
-    }
 }
 
 #[cfg(test)]

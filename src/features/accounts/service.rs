@@ -8,20 +8,21 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::errors::{
+    ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, MakeAdministratorError,
+    ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
+};
 use super::model::{
     Account, CheckedSignUp, EmailToken, Names, NamesChange, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS,
     Session, SignUp, SignUpForm, TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
-use super::refusals::{
-    ChangeRefused, ConfirmEmailRefused, Invalid, ResetPasswordRefused, SignInRefused, UseCaseError,
-};
 use super::{limits, mails};
 use crate::http::{Caller, Role, SessionReader};
 use crate::kernel::faults::guarded;
-use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Secret, Timestamp};
+use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Invalid, Secret, Timestamp};
 use crate::platform::keys::Sealer;
-use crate::platform::signals::{Limit, Signals, Verdict};
+use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
 
 /// What a session's cookie holds: 256 random bits.
@@ -97,10 +98,10 @@ impl Accounts {
 
     /// Somebody wants an account. Whether the address has one already is told to its owner, by letter, and to
     /// nobody else: outcome and work are the same.
-    pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), UseCaseError<Invalid>> {
-        self.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
-        let wish = off_thread(move || form.check()).await?.map_err(|faults| refused(Invalid(faults)))?;
-        self.take(limits::LETTERS_ADDRESS, &limits::address_key(&wish.email.key())).await?;
+    pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), SignUpError> {
+        self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
+        let wish = off_thread(move || form.check()).await?.map_err(Invalid)?;
+        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&wish.email.key())).await?;
         let password_hash = self.passwords.hash(wish.password.clone()).await?;
         let now = self.clock.now();
         let sign_up = SignUp::new(self.ids.next(), &wish, password_hash, now);
@@ -120,11 +121,7 @@ impl Accounts {
 
     /// Sends the newest sign-up of an address another letter. Nobody is told whether there is one; the owner of
     /// an account is told by letter that there is nothing left to confirm.
-    pub async fn resend_confirmation(
-        &self,
-        email: &str,
-        client: IpAddr,
-    ) -> Result<(), UseCaseError<Invalid>> {
+    pub async fn resend_confirmation(&self, email: &str, client: IpAddr) -> Result<(), SendLinkError> {
         let email = self.asked_for_letter(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
@@ -144,17 +141,22 @@ impl Accounts {
     }
 
     /// Makes the sign-up that the token was sent for an account. The other sign-ups of the address go.
-    pub async fn confirm_account(&self, token: &str) -> Result<(), UseCaseError<TokenRefused>> {
-        let id = self.open(Purpose::ConfirmAccount, token).map_err(refused)?;
+    pub async fn confirm_account(&self, token: &str) -> Result<(), ConfirmAccountError> {
+        let id = self.open(Purpose::ConfirmAccount, token)?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
-            let token = usable::<TokenRefused>(&tx, &id, now).await?;
-            let sign_up: SignUp = tx.get(&token.subject).await?.ok_or(refused(TokenRefused::Used))?;
+            let token = usable(&tx, &id, now).await??;
+            let sign_up: SignUp = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
             let account = Account::confirmed(&sign_up, now);
             open_account(&tx, token, &account, now).await?;
             Ok(())
         });
-        self.or_forget_sign_ups(stored.await, &id).await
+        match stored.await {
+            Err(ConfirmAccountError::Store(StoreError::Duplicate { .. })) => {
+                Err(self.address_taken(&id).await?.into())
+            }
+            outcome => outcome,
+        }
     }
 
     /// Opens a session.
@@ -163,14 +165,14 @@ impl Accounts {
         email: &str,
         password: &Secret<String>,
         client: IpAddr,
-    ) -> Result<(SessionSecret, Account), UseCaseError<SignInRefused>> {
-        let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
-        self.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
-        self.take(limits::SIGN_IN_ADDRESS, &limits::address_key(&email.key())).await?;
+    ) -> Result<(SessionSecret, Account), SignInError> {
+        let email = address("/email", email).map_err(Invalid::from)?;
+        self.signals.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
+        self.signals.take(limits::SIGN_IN_ADDRESS, &limits::address_key(&email.key())).await?;
         let known = self.store.find::<Account>(by_email(&email.key())).await?.pop();
         let hash = known.as_ref().map(|account| account.password_hash.as_str());
         let fits = self.passwords.verify(Password::read(password.expose()), hash).await?;
-        let account = known.filter(|_| fits).ok_or(refused(SignInRefused::WrongCredentials))?;
+        let account = known.filter(|_| fits).ok_or(SignInError::WrongCredentials)?;
         let secret = SessionSecret::new(self.ids.secret());
         let session = Session::open(secret.session_id(), &account, self.clock.now());
         self.store.insert(&session).await?;
@@ -184,11 +186,7 @@ impl Accounts {
 
     /// Sends a letter with which a new password can be set: to the owner of an account, or to whoever signed up
     /// last with an address not yet confirmed. Nobody is told whether there is one.
-    pub async fn request_password_reset(
-        &self,
-        email: &str,
-        client: IpAddr,
-    ) -> Result<(), UseCaseError<Invalid>> {
+    pub async fn request_password_reset(&self, email: &str, client: IpAddr) -> Result<(), SendLinkError> {
         let email = self.asked_for_letter(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
@@ -208,45 +206,46 @@ impl Accounts {
         &self,
         token: &str,
         password: &Secret<String>,
-    ) -> Result<(), UseCaseError<ResetPasswordRefused>> {
-        let id = self.open(Purpose::ResetPassword, token).map_err(|why| refused(why.into()))?;
+    ) -> Result<(), ResetPasswordError> {
+        let id = self.open(Purpose::ResetPassword, token)?;
         let password = Password::read(password.expose());
         self.judge_reset(&id, &password).await?;
         let hash = self.passwords.hash(password).await?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
-            let token = usable::<ResetPasswordRefused>(&tx, &id, now).await?;
-            let replaced = || refused(TokenRefused::Used.into());
+            let token = usable(&tx, &id, now).await??;
             if let Some(mut account) = tx.get::<Account>(&token.subject).await? {
-                let token = Some(token).filter(|token| token.fits(&account)).ok_or_else(replaced)?;
+                let token = Some(token).filter(|token| token.fits(&account)).ok_or(TokenRefused::Used)?;
                 account.set_password(hash.clone());
                 tx.put(&account).await?;
                 use_up(&tx, token, now).await?;
                 tx.post(&mails::password_changed(&account, now)).await?;
                 return Ok(());
             }
-            let sign_up: SignUp = tx.get(&token.subject).await?.ok_or_else(replaced)?;
+            let sign_up: SignUp = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
             let account = Account::confirmed(&SignUp { password_hash: hash.clone(), ..sign_up }, now);
             open_account(&tx, token, &account, now).await?;
             Ok(())
         });
-        self.or_forget_sign_ups(stored.await, &id).await
+        match stored.await {
+            Err(ResetPasswordError::Store(StoreError::Duplicate { .. })) => {
+                Err(self.address_taken(&id).await?.into())
+            }
+            outcome => outcome,
+        }
     }
 
-    /// The account of whoever has signed in with this cookie; `None` if it opens no session (any more).
-    pub async fn me(&self, cookie: &str) -> Result<Option<Account>, StoreError> {
-        Ok(self.open_session(cookie).await?.map(|(_, account)| account))
+    /// The account behind a session cookie.
+    pub async fn me(&self, cookie: &str) -> Result<Account, GetMeError> {
+        let (_, account) = self.open_session(cookie).await?.ok_or(GetMeError::SignedOut)?;
+        Ok(account)
     }
 
     /// Changes the caller's names.
-    pub async fn update_me(
-        &self,
-        caller: &Caller,
-        change: &NamesChange,
-    ) -> Result<Account, UseCaseError<ChangeRefused>> {
-        let names = change.check().map_err(|faults| refused(Invalid(faults).into()))?;
+    pub async fn update_me(&self, caller: &Caller, change: &NamesChange) -> Result<Account, UpdateMeError> {
+        let names = change.check().map_err(Invalid)?;
         let stored = self.store.transact(async |tx| {
-            let mut account = signed_in(&tx, caller, None).await?;
+            let mut account = signed_in(&tx, caller, None).await?.ok_or(UpdateMeError::SignedOut)?;
             account.rename(&names);
             tx.put(&account).await?;
             Ok(account)
@@ -261,21 +260,20 @@ impl Accounts {
         caller: &Caller,
         current: &Secret<String>,
         new: &Secret<String>,
-    ) -> Result<(), UseCaseError<ChangeRefused>> {
+    ) -> Result<(), ChangeCredentialsError> {
         let account = self.account(caller).await?;
         let new = Password::read(new.expose());
-        if let Some(fault) = judge(&new, "/newPassword", &account.about()).await? {
-            return Err(refused(Invalid::one(fault).into()));
-        }
+        judge(&new, "/newPassword", &account.about()).await??;
         self.check_current(&account, current).await?;
         let hash = self.passwords.hash(new).await?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
-            let mut account = signed_in(&tx, caller, Some(account.password_version)).await?;
+            let same = signed_in(&tx, caller, Some(account.password_version)).await?;
+            let mut account = same.ok_or(ChangeCredentialsError::SignedOut)?;
             account.set_password(hash.clone());
             tx.put(&account).await?;
             let session: Option<Session> = tx.get(&caller.session_id).await?;
-            let session = session.ok_or(refused(ChangeRefused::SignedOut))?;
+            let session = session.ok_or(ChangeCredentialsError::SignedOut)?;
             tx.put(&Session { password_version: account.password_version, ..session }).await?;
             tx.post(&mails::password_changed(&account, now)).await?;
             Ok(())
@@ -291,14 +289,15 @@ impl Accounts {
         caller: &Caller,
         password: &Secret<String>,
         email: &str,
-    ) -> Result<(), UseCaseError<ChangeRefused>> {
-        let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault).into()))?;
+    ) -> Result<(), ChangeCredentialsError> {
+        let email = address("/email", email).map_err(Invalid::from)?;
         let account = self.account(caller).await?;
         self.check_current(&account, password).await?;
-        self.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
-            let mut account = signed_in(&tx, caller, Some(account.password_version)).await?;
+            let same = signed_in(&tx, caller, Some(account.password_version)).await?;
+            let mut account = same.ok_or(ChangeCredentialsError::SignedOut)?;
             let token = EmailToken::for_account(id.clone(), Purpose::ConfirmEmail, &account, &email, now);
             account.pending_email = Some(PendingEmail { email: email.clone(), token: id.clone() });
             tx.put(&account).await?;
@@ -316,23 +315,20 @@ impl Accounts {
     }
 
     /// Gives an account its new address by a letter's token. Sign-ups of that address go.
-    pub async fn confirm_email(&self, token: &str) -> Result<(), UseCaseError<ConfirmEmailRefused>> {
-        let id = self.open(Purpose::ConfirmEmail, token).map_err(|why| refused(why.into()))?;
+    pub async fn confirm_email(&self, token: &str) -> Result<(), ConfirmEmailError> {
+        let id = self.open(Purpose::ConfirmEmail, token)?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
-            let token = usable::<ConfirmEmailRefused>(&tx, &id, now).await?;
-            let account: Option<Account> = tx.get(&token.subject).await?;
-            let mut account = account.ok_or(refused(TokenRefused::Used.into()))?;
-            account.take_pending_email(&token).map_err(|why| refused(why.into()))?;
+            let token = usable(&tx, &id, now).await??;
+            let mut account: Account = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
+            account.take_pending_email(&token)?;
             tx.put(&account).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             use_up(&tx, token, now).await?;
             Ok(())
         });
         match stored.await {
-            Err(UseCaseError::Store(StoreError::Duplicate { .. })) => {
-                Err(refused(ConfirmEmailRefused::Taken))
-            }
+            Err(ConfirmEmailError::Store(StoreError::Duplicate { .. })) => Err(ConfirmEmailError::Taken),
             outcome => outcome,
         }
     }
@@ -343,12 +339,10 @@ impl Accounts {
         &self,
         email: &EmailAddress,
         password: Option<&Secret<String>>,
-    ) -> Result<Administrator, UseCaseError<Invalid>> {
+    ) -> Result<Administrator, MakeAdministratorError> {
         let password = password.map(|password| Password::read(password.expose()));
-        if let Some(password) = &password
-            && let Some(fault) = judge(password, "/password", &[email.as_str()]).await?
-        {
-            return Err(refused(Invalid::one(fault)));
+        if let Some(password) = &password {
+            judge(password, "/password", &[email.as_str()]).await??;
         }
         let wants_link = password.is_none();
         // Without a password: one that nobody knows, so that such an account is like any other.
@@ -394,21 +388,10 @@ impl Accounts {
             .await
     }
 
-    async fn take<R>(&self, limit: Limit, key: &str) -> Result<(), UseCaseError<R>> {
-        match self.signals.take(limit, key).await {
-            Verdict::Granted { .. } => Ok(()),
-            Verdict::Refused { retry_after } => Err(UseCaseError::TooMany { retry_after }),
-        }
-    }
-
-    async fn asked_for_letter(
-        &self,
-        email: &str,
-        client: IpAddr,
-    ) -> Result<EmailAddress, UseCaseError<Invalid>> {
-        let email = address("/email", email).map_err(|fault| refused(Invalid::one(fault)))?;
-        self.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
-        self.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+    async fn asked_for_letter(&self, email: &str, client: IpAddr) -> Result<EmailAddress, SendLinkError> {
+        let email = address("/email", email).map_err(Invalid::from)?;
+        self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
+        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
         Ok(email)
     }
 
@@ -416,26 +399,21 @@ impl Accounts {
         &self,
         account: &Account,
         password: &Secret<String>,
-    ) -> Result<(), UseCaseError<ChangeRefused>> {
-        self.take(limits::CURRENT_PASSWORD, &account.id).await?;
+    ) -> Result<(), ChangeCredentialsError> {
+        self.signals.take(limits::CURRENT_PASSWORD, &account.id).await?;
         let password = Password::read(password.expose());
         if self.passwords.verify(password, Some(&account.password_hash)).await? {
             return Ok(());
         }
         let fault =
             FieldError::new("/currentPassword", "wrong-password", "This is not your current password.");
-        Err(refused(Invalid::one(fault).into()))
+        Err(Invalid::from(fault).into())
     }
 
     /// Refuses a dead token before a hash is computed for it, and a new password that is no good.
-    async fn judge_reset(
-        &self,
-        id: &str,
-        password: &Password,
-    ) -> Result<(), UseCaseError<ResetPasswordRefused>> {
-        let token: Option<EmailToken> = self.store.get(id).await?;
-        let token = token.ok_or(refused(TokenRefused::Expired.into()))?;
-        token.check(self.clock.now()).map_err(|why| refused(why.into()))?;
+    async fn judge_reset(&self, id: &str, password: &Password) -> Result<(), ResetPasswordError> {
+        let token: EmailToken = self.store.get(id).await?.ok_or(TokenRefused::Expired)?;
+        token.check(self.clock.now())?;
         let names = match self.store.get::<Account>(&token.subject).await? {
             Some(account) => account.about().map(str::to_owned).to_vec(),
             None => self.store.get::<SignUp>(&token.subject).await?.map_or(vec![], |waiting| {
@@ -443,10 +421,7 @@ impl Accounts {
             }),
         };
         let about: Vec<&str> = names.iter().map(String::as_str).chain([token.email.as_str()]).collect();
-        match judge(password, "/password", &about).await? {
-            Some(fault) => Err(refused(Invalid::one(fault).into())),
-            None => Ok(()),
-        }
+        Ok(judge(password, "/password", &about).await??)
     }
 
     /// The session behind a cookie and its account.
@@ -458,9 +433,8 @@ impl Accounts {
         Ok(account.map(|account| (session, account)))
     }
 
-    async fn account(&self, caller: &Caller) -> Result<Account, UseCaseError<ChangeRefused>> {
-        let account = self.store.get(&caller.account_id).await?;
-        account.ok_or(refused(ChangeRefused::SignedOut))
+    async fn account(&self, caller: &Caller) -> Result<Account, ChangeCredentialsError> {
+        self.store.get(&caller.account_id).await?.ok_or(ChangeCredentialsError::SignedOut)
     }
 
     fn open(&self, purpose: Purpose, token: &str) -> Result<String, TokenRefused> {
@@ -471,21 +445,16 @@ impl Accounts {
         purpose.link(&self.pages, &self.sealer.seal(purpose.seal(), token_id))
     }
 
-    /// Where the unique index said that the address has an account already, what still waits for that address
-    /// goes, in a transaction of its own, and the token counts as replaced.
-    async fn or_forget_sign_ups<R: From<TokenRefused>>(
-        &self,
-        outcome: Result<(), UseCaseError<R>>,
-        token_id: &str,
-    ) -> Result<(), UseCaseError<R>> {
-        let Err(UseCaseError::Store(StoreError::Duplicate { .. })) = outcome else { return outcome };
+    /// The unique index refused a second account with the address of this token: deletes the sign-ups that wait for the
+    /// address, in a transaction of its own. The token counts as replaced.
+    async fn address_taken(&self, token_id: &str) -> Result<TokenRefused, StoreError> {
         let forgotten = self.store.transact(async |tx| {
             let token: Option<EmailToken> = tx.get(token_id).await?;
             let Some(token) = token else { return Ok(()) };
             forget_sign_ups(&tx, &token.email.key()).await
         });
         forgotten.await?;
-        Err(refused(TokenRefused::Used.into()))
+        Ok(TokenRefused::Used)
     }
 }
 
@@ -500,10 +469,6 @@ impl SessionReader for Accounts {
             scopes: account.scopes,
         }))
     }
-}
-
-fn refused<R>(why: R) -> UseCaseError<R> {
-    UseCaseError::Refused(why)
 }
 
 fn by_email(email_key: &str) -> Query {
@@ -555,16 +520,10 @@ async fn open_account(
     tx.post(&mails::welcome(account, now)).await
 }
 
-/// The token's record, if it can still be used. A sealed token without a record is one that was swept.
-async fn usable<R: From<TokenRefused>>(
-    tx: &Tx,
-    id: &str,
-    now: Timestamp,
-) -> Result<EmailToken, UseCaseError<R>> {
-    let token: Option<EmailToken> = tx.get(id).await?;
-    let token = token.ok_or(refused(TokenRefused::Expired.into()))?;
-    token.check(now).map_err(|why| refused(why.into()))?;
-    Ok(token)
+/// The token's record, if it can still be used. A sealed token without a record was swept.
+async fn usable(tx: &Tx, id: &str, now: Timestamp) -> Result<Result<EmailToken, TokenRefused>, StoreError> {
+    let Some(token) = tx.get::<EmailToken>(id).await? else { return Ok(Err(TokenRefused::Expired)) };
+    Ok(token.check(now).map(|()| token))
 }
 
 async fn use_up(tx: &Tx, token: EmailToken, now: Timestamp) -> Result<(), StoreError> {
@@ -587,31 +546,25 @@ async fn reset_token(
     })
 }
 
-/// The caller's account; with `version`, only if its password is still that one.
-async fn signed_in(
-    tx: &Tx,
-    caller: &Caller,
-    version: Option<u32>,
-) -> Result<Account, UseCaseError<ChangeRefused>> {
+/// The caller's account, if it still exists; with `version`, only if its password is still that one.
+async fn signed_in(tx: &Tx, caller: &Caller, version: Option<u32>) -> Result<Option<Account>, StoreError> {
     let account: Option<Account> = tx.get(&caller.account_id).await?;
     let same = |account: &Account| version.is_none_or(|version| version == account.password_version);
-    account.filter(same).ok_or(refused(ChangeRefused::SignedOut))
+    Ok(account.filter(same))
 }
 
 /// Judging a password takes a millisecond or more.
-async fn judge<R>(
+async fn judge(
     password: &Password,
     pointer: &'static str,
     about: &[&str],
-) -> Result<Option<FieldError>, UseCaseError<R>> {
+) -> Result<Result<(), Invalid>, StoreError> {
     let (password, about) = (password.clone(), about.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
     let judged = move || password.fault(pointer, &about.iter().map(String::as_str).collect::<Vec<_>>());
-    off_thread(judged).await
+    Ok(off_thread(judged).await?.map_or(Ok(()), |error| Err(error.into())))
 }
 
-async fn off_thread<T: Send + 'static, R>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, UseCaseError<R>> {
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| UseCaseError::Store(StoreError::Failed("the process shuts down".into())))
+    done.map_err(|_| StoreError::Failed("the process is shutting down".into()))
 }

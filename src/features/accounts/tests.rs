@@ -9,7 +9,7 @@ use super::model::CONFIRMATION_LASTS;
 use super::*;
 use crate::config::Config;
 use crate::http::{Caller, Role, SessionReader};
-use crate::kernel::{Clock, EmailAddress, ManualClock, RandomIds, Secret, Timestamp};
+use crate::kernel::{Clock, EmailAddress, Invalid, ManualClock, RandomIds, Secret, Timestamp};
 use crate::platform::jobs::Job;
 use crate::platform::keys::{Keys, Sealer};
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Signs in; the cookie.
-    async fn sign_in(&self, email: &str, password: &str) -> Result<String, UseCaseError<SignInRefused>> {
+    async fn sign_in(&self, email: &str, password: &str) -> Result<String, SignInError> {
         let (secret, _) = self.accounts.sign_in(email, &secret(password), CLIENT).await?;
         Ok(secret.cookie())
     }
@@ -128,7 +128,7 @@ impl World {
     }
 }
 
-fn is_used<R: std::fmt::Debug>(outcome: Result<(), UseCaseError<R>>) -> bool {
+fn is_used(outcome: Result<(), impl std::fmt::Debug>) -> bool {
     format!("{outcome:?}").contains("Used")
 }
 
@@ -140,7 +140,7 @@ async fn an_account_exists_once_its_address_is_confirmed_and_can_sign_in_from_th
     let token = world.sign_up("Ana@Example.org", "Ana", PASSWORD).await;
     assert!(world.all::<Account>().await.is_empty());
     let early = world.sign_in(ANA, PASSWORD).await.unwrap_err();
-    assert!(matches!(early, UseCaseError::Refused(SignInRefused::WrongCredentials)));
+    assert!(matches!(early, SignInError::WrongCredentials));
     world.accounts.confirm_account(&token).await.unwrap();
     let cookie = world.sign_in("ANA@example.ORG", PASSWORD).await.unwrap();
     let caller = world.caller(&cookie).await.unwrap();
@@ -154,16 +154,16 @@ async fn a_token_works_once_within_a_day_and_for_its_purpose_only() {
     let world = World::new().await;
     let token = world.sign_up(ANA, "Ana", PASSWORD).await;
     let wrong = world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap_err();
-    assert!(matches!(wrong, UseCaseError::Refused(ResetPasswordRefused::Token(TokenRefused::Invalid))));
+    assert!(matches!(wrong, ResetPasswordError::Token(TokenRefused::Invalid)));
     let nonsense = world.accounts.confirm_account("nonsense").await.unwrap_err();
-    assert!(matches!(nonsense, UseCaseError::Refused(TokenRefused::Invalid)));
+    assert!(matches!(nonsense, ConfirmAccountError::Token(TokenRefused::Invalid)));
     world.accounts.confirm_account(&token).await.unwrap();
     assert!(is_used(world.accounts.confirm_account(&token).await));
 
     let late = world.sign_up("late@example.org", "Late", PASSWORD).await;
     world.clock.advance(CONFIRMATION_LASTS);
     let expired = world.accounts.confirm_account(&late).await.unwrap_err();
-    assert!(matches!(expired, UseCaseError::Refused(TokenRefused::Expired)));
+    assert!(matches!(expired, ConfirmAccountError::Token(TokenRefused::Expired)));
     assert_eq!(world.all::<Account>().await.len(), 1);
 }
 
@@ -235,8 +235,7 @@ async fn every_fault_of_a_form_is_told_and_nothing_is_kept() {
         preferred_name: Some("see www.example.org".into()),
         ..form("nobody", "Ana", "password1")
     };
-    let UseCaseError::Refused(Invalid(faults)) = world.accounts.sign_up(bad, CLIENT).await.unwrap_err()
-    else {
+    let SignUpError::Invalid(Invalid(faults)) = world.accounts.sign_up(bad, CLIENT).await.unwrap_err() else {
         panic!("the form was taken")
     };
     let told: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
@@ -269,7 +268,7 @@ async fn confirm_at_once(world: &World, tokens: Vec<String>) -> (usize, usize) {
     let confirm = |token: String| async move { world.accounts.confirm_account(&token).await };
     let outcomes = futures_util::future::join_all(tokens.into_iter().map(confirm)).await;
     for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
-        assert!(matches!(refused, UseCaseError::Refused(TokenRefused::Used)), "{refused:?}");
+        assert!(matches!(refused, ConfirmAccountError::Token(TokenRefused::Used)), "{refused:?}");
     }
     (outcomes.iter().filter(|outcome| outcome.is_ok()).count(), world.all::<Account>().await.len())
 }
@@ -333,7 +332,7 @@ async fn a_wrong_password_an_unknown_address_and_an_unconfirmed_one_cost_one_has
     {
         let before = world.accounts.hashes();
         let refused = world.sign_in(email, password).await.unwrap_err();
-        assert!(matches!(refused, UseCaseError::Refused(SignInRefused::WrongCredentials)), "{email}");
+        assert!(matches!(refused, SignInError::WrongCredentials), "{email}");
         assert_eq!(world.accounts.hashes() - before, 1, "{email}");
     }
 }
@@ -384,7 +383,7 @@ async fn a_reset_sets_the_password_once_within_an_hour_and_ends_every_session() 
     let late = world.reset_token(ANA).await;
     world.clock.advance(Duration::from_hours(1));
     let expired = world.accounts.reset_password(&late, &secret(PASSWORD)).await.unwrap_err();
-    assert!(matches!(expired, UseCaseError::Refused(ResetPasswordRefused::Token(TokenRefused::Expired))));
+    assert!(matches!(expired, ResetPasswordError::Token(TokenRefused::Expired)));
 }
 
 #[tokio::test]
@@ -405,7 +404,7 @@ async fn a_reset_for_an_unknown_address_sends_nothing_and_a_weak_password_spends
     world.account(ANA).await;
     let token = world.reset_token(ANA).await;
     let weak = world.accounts.reset_password(&token, &secret("password1")).await.unwrap_err();
-    assert!(matches!(weak, UseCaseError::Refused(ResetPasswordRefused::Invalid(_))));
+    assert!(matches!(weak, ResetPasswordError::Invalid(_)));
     world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap();
 }
 
@@ -443,8 +442,7 @@ async fn another_password_needs_the_present_one_and_ends_the_other_sessions_only
     for (current, new, pointer) in
         [(OTHER_PASSWORD, OTHER_PASSWORD, "/currentPassword"), (PASSWORD, "ana gray", "/newPassword")]
     {
-        let Err(UseCaseError::Refused(ChangeRefused::Invalid(Invalid(faults)))) = change(current, new).await
-        else {
+        let Err(ChangeCredentialsError::Invalid(Invalid(faults))) = change(current, new).await else {
             panic!("it was changed")
         };
         assert_eq!(faults[0].pointer, pointer);
@@ -530,7 +528,7 @@ async fn an_address_taken_before_it_was_confirmed_is_refused_and_sign_ups_of_it_
     let token = world.token("confirm-email", Purpose::ConfirmEmail, NEW).await;
     let account = world.account(NEW).await;
     let taken = world.accounts.confirm_email(&token).await.unwrap_err();
-    assert!(matches!(taken, UseCaseError::Refused(ConfirmEmailRefused::Taken)));
+    assert!(matches!(taken, ConfirmEmailError::Taken));
     assert_eq!(world.all::<Account>().await.iter().filter(|one| one.email_key == NEW).count(), 1);
 
     change_email(&world, "third@example.org").await;
@@ -548,14 +546,14 @@ async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_address
     let world = World::with(1.0, schemas()).await;
     for email in [ANA, "nobody@example.org"] {
         for _ in 0..limits::SIGN_IN_ADDRESS.quota {
-            assert!(matches!(world.sign_in(email, PASSWORD).await, Err(UseCaseError::Refused(_))));
+            assert!(matches!(world.sign_in(email, PASSWORD).await, Err(SignInError::WrongCredentials)));
         }
-        assert!(matches!(world.sign_in(email, PASSWORD).await, Err(UseCaseError::TooMany { .. })));
+        assert!(matches!(world.sign_in(email, PASSWORD).await, Err(SignInError::TooMany(_))));
         for _ in 0..limits::LETTERS_ADDRESS.quota {
             world.accounts.request_password_reset(email, CLIENT).await.unwrap();
         }
         let flood = world.accounts.request_password_reset(email, CLIENT).await;
-        assert!(matches!(flood, Err(UseCaseError::TooMany { .. })));
+        assert!(matches!(flood, Err(SendLinkError::TooMany(_))));
     }
 }
 
@@ -570,7 +568,7 @@ async fn what_has_expired_is_swept_and_what_has_not_stays() {
     world.clock.advance(Duration::from_hours(25));
     assert_eq!(world.accounts.sweep().await.unwrap(), 2, "the sign-up of a week, the second link");
     let swept = world.accounts.confirm_account(&token).await.unwrap_err();
-    assert!(matches!(swept, UseCaseError::Refused(TokenRefused::Expired)), "a swept link has run out");
+    assert!(matches!(swept, ConfirmAccountError::Token(TokenRefused::Expired)), "a swept link has run out");
     world.clock.advance(SESSION_LASTS);
     assert_eq!(world.accounts.sweep().await.unwrap(), 1, "the session");
 }

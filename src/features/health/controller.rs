@@ -1,13 +1,13 @@
 //! Operations of health.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use poem::http::StatusCode;
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
+use poem_openapi::{Enum, Object, OpenApi, Tags};
 
 use super::service::{Health, NotReady, Work};
-use crate::http::{Failure, Problem, ProblemJson};
+use crate::http::{Examples, Failure, Kind, Problem, Refusal};
 use crate::platform::signals::SignalsState;
 
 #[derive(Tags)]
@@ -106,29 +106,22 @@ impl poem_openapi::types::Example for Readiness {
     }
 }
 
-/// Seconds after which a store that was away may be back.
-const LOOK_AGAIN: u64 = 5;
+const NOT_READY: Kind = Kind::new(503, "not-ready", "Not ready");
 
-#[derive(ApiResponse)]
-enum ReadinessRefused {
-    /// Not ready: the store can't be read.
-    #[oai(status = 503)]
-    NotReady(
-        ProblemJson,
-        /// In how many seconds it is worth while to look again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
-}
+/// How soon a store that failed may be back.
+const STORE_IS_BACK: Duration = Duration::from_secs(5);
 
-impl From<NotReady> for Failure<ReadinessRefused> {
-    fn from(error: NotReady) -> Self {
-        let detail = match error {
-            NotReady::Store(_) => "The store can't be read.",
-            NotReady::StoreSlow => "The store doesn't answer in time.",
+impl Refusal for NotReady {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::StoreSlow])
+    }
+
+    fn problem(self) -> Problem {
+        let detail = match self {
+            Self::Store(_) => "The store can't be read.",
+            Self::StoreSlow => "The store does not respond in time.",
         };
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail);
-        ReadinessRefused::NotReady(ProblemJson(problem), LOOK_AGAIN).into()
+        NOT_READY.says(detail).retry_after(STORE_IS_BACK)
     }
 }
 
@@ -150,8 +143,8 @@ impl HealthController {
     ///
     /// Answers as long as the process can answer at all, whatever has become of the store.
     #[oai(path = "/health/live", method = "get", operation_id = "getHealth")]
-    async fn live(&self) -> poem::Result<Json<Liveness>> {
-        Ok(Json(Liveness { status: Live::Live }))
+    async fn live(&self) -> Json<Liveness> {
+        Json(Liveness { status: Live::Live })
     }
 
     /// Can the service answer?
@@ -159,7 +152,7 @@ impl HealthController {
     /// Looks into the store, at most once a second. Tells whether somebody works on jobs, for how long the oldest due one
     /// has been waiting, and whether processes reach each other; none of this makes the service unready.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
-    async fn ready(&self) -> Result<Json<Readiness>, Failure<ReadinessRefused>> {
+    async fn ready(&self) -> Result<Json<Readiness>, Failure<NotReady>> {
         let seen = self.health.readiness().await?;
         Ok(Json(Readiness {
             status: Ready::Ready,

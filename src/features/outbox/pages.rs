@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use poem::http::{StatusCode, header};
+use poem::http::header;
 use poem::web::{Data, Json, Path, Query};
 use poem::{Endpoint, EndpointExt, IntoResponse, Middleware, Request, Response, Result, Route, get, handler};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Cursor, FileInfo, StoredEmail};
 use super::service::{EmailPage, Outbox};
 use crate::http::pages::{HtmlErrors, PageLayout};
-use crate::http::{Problem, signed_in, unavailable};
+use crate::http::{Kind, Problem, signed_in, unavailable};
 
 /// Who may read the emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +67,16 @@ impl ListQuery {
             None => None,
         };
         let limit = self.limit.unwrap_or(limit).clamp(1, EMAILS_AT_MOST);
-        outbox.emails(self.to(), cursor.as_ref(), limit).await.map_err(unavailable)
+        Ok(outbox.emails(self.to(), cursor.as_ref(), limit).await.map_err(unavailable)?)
     }
 }
 
-fn bad_cursor() -> poem::Error {
-    let detail = "Take `cursor` from `nextCursor` of the page before, unchanged.";
-    Problem::new(StatusCode::BAD_REQUEST, "bad-cursor", "No such place in the list", detail).into()
+const BAD_CURSOR: Kind = Kind::new(400, "bad-cursor", "Invalid cursor");
+const NO_SUCH_EMAIL: Kind = Kind::new(404, "not-found", "Not found");
+const ADMINISTRATORS_ONLY: Kind = Kind::new(403, "administrators-only", "Administrators only");
+
+fn bad_cursor() -> Problem {
+    BAD_CURSOR.says("Use `nextCursor` of the previous page, unchanged, as `cursor`.")
 }
 
 // ---- the list ----
@@ -169,12 +172,11 @@ async fn show(
 }
 
 async fn find(outbox: &Outbox, id: &str) -> Result<StoredEmail> {
-    outbox.email(id).await.map_err(unavailable)?.ok_or_else(no_such_email)
+    Ok(outbox.email(id).await.map_err(unavailable)?.ok_or_else(no_such_email)?)
 }
 
-fn no_such_email() -> poem::Error {
-    let detail = "No email in the outbox has this id, or it has no such file.";
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail).into()
+fn no_such_email() -> Problem {
+    NO_SUCH_EMAIL.says("The outbox has no email with this id, or the email has no such attachment.")
 }
 
 /// Nothing in an email runs, loads or is sent; its links leave the frame that it is shown in.
@@ -313,13 +315,13 @@ async fn administrator(request: &Request) -> Result<()> {
     if signed_in(request).await?.may("admin:all") {
         return Ok(());
     }
-    let detail = "In a rehearsal only administrators read the emails.";
-    Err(Problem::new(StatusCode::FORBIDDEN, "administrators-only", "Only administrators", detail).into())
+    Err(ADMINISTRATORS_ONLY.says("In a rehearsal only administrators can read the outbox.").into())
 }
 
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
+    use poem::http::StatusCode;
     use poem::test::{TestClient, TestResponse};
     use serde_json::Value;
 

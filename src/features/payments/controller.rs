@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::http::StatusCode;
-use poem::{IntoResponse, Request, RequestBody};
 use poem_openapi::param::{Header, Path, Query};
-use poem_openapi::payload::{Json, ParsePayload, Payload};
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::payload::Json;
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::events::ReceiveError;
 use super::gateway::Untrusted;
 use super::model::{Closed, Order, OrderState};
 use super::service::{GetOrderError, OpenCheckoutError, Payments};
-use crate::http::{Failure, Problem, ProblemJson, SignedIn, busy, too_many, unavailable};
+use crate::http::{Examples, Failure, Kind, Message, MessageKind, Problem, Refusal, SignedIn, busy};
 use crate::kernel::{Money, Timestamp};
+use crate::platform::signals::TooMany;
+use crate::platform::store::StoreError;
 
 #[derive(Tags)]
 enum Tag {
@@ -143,93 +143,80 @@ pub struct OrderPage {
     pub next_cursor: Option<String>,
 }
 
-/// Why an order is not shown.
-#[derive(ApiResponse)]
-pub enum GetOrderRefused {
-    /// You have no such order.
-    #[oai(status = 404)]
-    NotFound(ProblemJson),
+const NO_SUCH_ORDER: Kind = Kind::new(404, "no-such-order", "No such order");
+const ORDER_PAID: Kind = Kind::new(409, "order-paid", "Already paid");
+const ORDER_PROCESSING: Kind = Kind::new(409, "order-processing", "Payment in progress");
+const ORDER_NOT_OWED: Kind = Kind::new(409, "order-not-owed", "Not owed");
+const ORDER_UNDER_REVIEW: Kind = Kind::new(409, "order-under-review", "Payment under review");
+const GATEWAY_UNAVAILABLE: Kind = Kind::new(503, "gateway-unavailable", "Payment service unreachable");
+
+/// How soon it is worth asking a gateway again that was unreachable.
+const GATEWAY_IS_BACK: Duration = Duration::from_secs(60);
+
+fn no_such_order() -> Problem {
+    NO_SUCH_ORDER.says("You have no order with this id. `listOrders` lists your orders.")
 }
 
-/// Why there is no checkout.
-#[derive(ApiResponse)]
-pub enum OpenCheckoutRefused {
-    /// You have no such order.
-    #[oai(status = 404)]
-    NotFound(ProblemJson),
-    /// It is not to be paid: it is paid, on its way, not owed, or somebody has to look at it first.
-    #[oai(status = 409)]
-    Closed(ProblemJson),
-}
+impl Refusal for Closed {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Paid, Self::Processing, Self::NotOwed, Self::UnderReview])
+    }
 
-fn not_found() -> ProblemJson {
-    let detail = "You have no order of this id. `listOrders` lists those that you have.";
-    ProblemJson(Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail))
-}
-
-fn closed(why: Closed) -> ProblemJson {
-    let (slug, title, detail) = match why {
-        Closed::Paid => ("order-paid", "Already paid", "Nothing is left to pay."),
-        Closed::Processing => {
-            ("order-processing", "A payment is on its way", "Wait until the bank has answered.")
-        }
-        Closed::NotOwed => ("order-not-owed", "Not owed", "This order was cancelled or waived."),
-        Closed::UnderReview => (
-            "order-under-review",
-            "A payment is being looked at",
-            "Money came that doesn't match the order. The committee looks at it; don't pay again.",
-        ),
-    };
-    ProblemJson(Problem::new(StatusCode::CONFLICT, slug, title, detail))
-}
-
-impl From<GetOrderError> for Failure<GetOrderRefused> {
-    fn from(error: GetOrderError) -> Self {
-        match error {
-            GetOrderError::NotFound => GetOrderRefused::NotFound(not_found()).into(),
-            GetOrderError::Store(error) => Self::shared(unavailable(error)),
+    fn problem(self) -> Problem {
+        match self {
+            Self::Paid => ORDER_PAID.says("Nothing is left to pay."),
+            Self::Processing => ORDER_PROCESSING.says("Wait for the bank to confirm the payment."),
+            Self::NotOwed => ORDER_NOT_OWED.says("This order was cancelled or waived."),
+            Self::UnderReview => ORDER_UNDER_REVIEW.says(
+                "We received a payment that does not match the order. The committee is looking into it; don't pay \
+                 again.",
+            ),
         }
     }
 }
 
-impl From<OpenCheckoutError> for Failure<OpenCheckoutRefused> {
-    fn from(error: OpenCheckoutError) -> Self {
-        match error {
-            OpenCheckoutError::NotFound => OpenCheckoutRefused::NotFound(not_found()).into(),
-            OpenCheckoutError::Closed(why) => OpenCheckoutRefused::Closed(closed(why)).into(),
-            OpenCheckoutError::TooMany { retry_after } => Self::shared(too_many(retry_after)),
-            OpenCheckoutError::Unavailable => Self::shared(gateway_unavailable()),
-            OpenCheckoutError::Store(error) => Self::shared(unavailable(error)),
+impl Refusal for GetOrderError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_order(),
+            Self::Store(error) => error.problem(),
         }
     }
 }
 
-fn gateway_unavailable() -> poem::Error {
-    let detail = "Your order is kept. Try again in a few minutes.";
-    let title = "The payment service can't be reached";
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway-unavailable", title, detail);
-    let mut response = ProblemJson(problem).into_response();
-    response.headers_mut().insert("retry-after", 60.into());
-    poem::Error::from_response(response)
+impl Refusal for OpenCheckoutError {
+    fn examples() -> Examples<Self> {
+        let own = [Self::NotFound, Self::Unavailable];
+        Examples::of(own).and::<Closed>().and::<TooMany>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_order(),
+            Self::Closed(why) => why.problem(),
+            Self::TooMany(error) => error.problem(),
+            Self::Unavailable => GATEWAY_UNAVAILABLE
+                .says("Your order is kept. Try again in a few minutes.")
+                .retry_after(GATEWAY_IS_BACK),
+            Self::Store(error) => error.problem(),
+        }
+    }
 }
 
-/// An event as it came over the wire: its signature is over these very bytes. How many there may be says
-/// `http/limits.rs`.
-pub struct RawEvent(Vec<u8>);
+/// An event of Stripe's, or of the sandbox.
+pub struct StripeMessage;
 
-poem_openapi::impl_apirequest_for_payload!(RawEvent,);
-
-impl Payload for RawEvent {
+impl MessageKind for StripeMessage {
     const CONTENT_TYPE: &'static str = "application/json";
+    const MAX_BYTES: usize = 256 * 1024;
 
-    /// Stripe names the charset.
-    fn check_content_type(content_type: &str) -> bool {
-        Json::<serde_json::Value>::check_content_type(content_type)
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            description: Some("An event of Stripe's, as it is signed."),
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            description: Some("Stripe event, exactly as it was signed."),
             example: Some(serde_json::json!({
                 "id": "evt_1",
                 "object": "event",
@@ -238,56 +225,54 @@ impl Payload for RawEvent {
                 "data": { "object": { "id": "cs_test_1", "object": "checkout.session", "payment_status": "paid" } },
             })),
             ..MetaSchema::new("object")
-        }))
-    }
-}
-
-impl ParsePayload for RawEvent {
-    const IS_REQUIRED: bool = true;
-
-    async fn from_request(_: &Request, body: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(body.take()?.into_vec().await?))
-    }
-}
-
-/// The event was taken.
-#[derive(ApiResponse)]
-pub enum EventTaken {
-    /// Taken: it took effect, had done so before, or is about nothing of ours.
-    #[oai(status = 200)]
-    Taken,
-}
-
-/// Why an event was not taken.
-#[derive(ApiResponse)]
-pub enum EventRefused {
-    /// The signature is missing, wrong or too old, or the event is of the other mode (test, live).
-    #[oai(status = 400)]
-    Untrusted(ProblemJson),
-}
-
-/// The payment that an event is about should be known by then.
-const SEND_AGAIN: Duration = Duration::from_secs(60);
-
-impl From<ReceiveError> for Failure<EventRefused> {
-    fn from(error: ReceiveError) -> Self {
-        match error {
-            ReceiveError::Untrusted(why) => EventRefused::Untrusted(untrusted(&why)).into(),
-            ReceiveError::Early => Self::shared(busy(SEND_AGAIN)),
-            ReceiveError::Store(error) => Self::shared(unavailable(error)),
         }
     }
 }
 
-fn untrusted(why: &Untrusted) -> ProblemJson {
-    let slug = match why {
-        Untrusted::Unsigned => "webhook-unsigned",
-        Untrusted::BadSignature => "webhook-signature",
-        Untrusted::Stale => "webhook-stale",
-        Untrusted::WrongMode => "webhook-mode",
-    };
-    let detail = format!("Nothing was read from the event: {why}.");
-    ProblemJson(Problem::new(StatusCode::BAD_REQUEST, slug, "The event is not believed", detail))
+/// The event was accepted.
+#[derive(ApiResponse)]
+pub enum EventTaken {
+    /// Accepted: it took effect, had done so before, or does not concern us.
+    #[oai(status = 200)]
+    Taken,
+}
+
+const UNSIGNED: Kind = Kind::new(400, "webhook-unsigned", "Unsigned event");
+const BAD_SIGNATURE: Kind = Kind::new(400, "webhook-signature", "Invalid signature");
+const STALE: Kind = Kind::new(400, "webhook-stale", "Signature too old");
+const WRONG_MODE: Kind = Kind::new(400, "webhook-mode", "Wrong mode");
+
+/// The payment that an early event is about should be known by then.
+const PAYMENT_IS_KNOWN: Duration = Duration::from_secs(60);
+
+impl Refusal for Untrusted {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Unsigned, Self::BadSignature, Self::Stale, Self::WrongMode])
+    }
+
+    fn problem(self) -> Problem {
+        let kind = match self {
+            Self::Unsigned => UNSIGNED,
+            Self::BadSignature => BAD_SIGNATURE,
+            Self::Stale => STALE,
+            Self::WrongMode => WRONG_MODE,
+        };
+        kind.says(format!("The event was not read: {self}."))
+    }
+}
+
+impl Refusal for ReceiveError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Early]).and::<Untrusted>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Untrusted(why) => why.problem(),
+            Self::Early => busy(PAYMENT_IS_KNOWN),
+            Self::Store(error) => error.problem(),
+        }
+    }
 }
 
 /// The operations of this feature.
@@ -315,9 +300,8 @@ impl PaymentsController {
         /// `nextCursor` of the page before.
         #[oai(validator(max_length = 64))]
         cursor: Query<Option<String>>,
-    ) -> poem::Result<Json<OrderPage>> {
-        let (orders, more) =
-            self.0.orders(&caller.0.account_id, cursor.0, limit.0).await.map_err(unavailable)?;
+    ) -> Result<Json<OrderPage>, Failure<StoreError>> {
+        let (orders, more) = self.0.orders(&caller.0.account_id, cursor.0, limit.0).await?;
         let next_cursor = orders.last().filter(|_| more).map(|order| order.id.clone());
         Ok(Json(OrderPage { items: orders.iter().map(OrderBody::from).collect(), next_cursor }))
     }
@@ -332,7 +316,7 @@ impl PaymentsController {
         /// The order's id, from `register` or `listOrders`.
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
-    ) -> Result<Json<OrderBody>, Failure<GetOrderRefused>> {
+    ) -> Result<Json<OrderBody>, Failure<GetOrderError>> {
         let order = self.0.order(&caller.0.account_id, &order_id.0).await?;
         Ok(Json(OrderBody::from(&order)))
     }
@@ -348,7 +332,7 @@ impl PaymentsController {
         /// The order's id, from `register` or `listOrders`.
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
-    ) -> Result<Json<OrderBody>, Failure<OpenCheckoutRefused>> {
+    ) -> Result<Json<OrderBody>, Failure<OpenCheckoutError>> {
         let order = self.0.open_own_checkout(&caller.0.account_id, &order_id.0).await?;
         Ok(Json(OrderBody::from(&order)))
     }
@@ -364,9 +348,9 @@ impl PaymentsController {
         /// `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
         #[oai(name = "Stripe-Signature", example = "a_signature", validator(max_length = 4096))]
         signature: Header<Option<String>>,
-        body: RawEvent,
-    ) -> Result<EventTaken, Failure<EventRefused>> {
-        self.0.receive(&body.0, signature.0.as_deref()).await?;
+        event: Message<StripeMessage>,
+    ) -> Result<EventTaken, Failure<ReceiveError>> {
+        self.0.receive(&event.0, signature.0.as_deref()).await?;
         Ok(EventTaken::Taken)
     }
 }

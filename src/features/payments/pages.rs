@@ -180,7 +180,7 @@ async fn press_button(
         Ok(checkout) => Ok(see(&checkout.request.success_url)),
         Err(PressError::Over(checkout)) => Ok(checkout_page(&frame, StatusCode::CONFLICT, &checkout, false)),
         Err(PressError::Unknown) => Ok(no_checkout(&frame)),
-        Err(PressError::Store(error)) => Err(unavailable(error)),
+        Err(PressError::Store(error)) => Err(unavailable(error).into()),
     }
 }
 

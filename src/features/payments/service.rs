@@ -13,7 +13,7 @@ use super::jobs::OpenCheckout;
 use super::model::{AttemptState, Closed, Order, Step, fact_of};
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::jobs::Job;
-use crate::platform::signals::{Limit, Signals, Verdict};
+use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{Filter, Query, StoreError, Tx, Value};
 
 /// Enough for a person who tries again and again, too few for a program.
@@ -47,10 +47,10 @@ pub enum OpenCheckoutError {
     NotFound,
     #[error(transparent)]
     Closed(#[from] Closed),
-    #[error("too many requests")]
-    TooMany { retry_after: Duration },
-    /// The gateway is unreachable, or rejects a request that we believe to be right (logged).
-    #[error("the gateway did not open a checkout")]
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// The gateway can't be reached, or refuses what is right as far as we know (logged).
+    #[error("the gateway did not open it")]
     Unavailable,
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,9 +109,7 @@ impl Payments {
     /// # Errors
     /// [`OpenCheckoutError`]; an order of another account is not found.
     pub async fn open_own_checkout(&self, account: &str, order: &str) -> Result<Order, OpenCheckoutError> {
-        if let Verdict::Refused { retry_after } = self.0.signals.take(OPEN_CHECKOUT, account).await {
-            return Err(OpenCheckoutError::TooMany { retry_after });
-        }
+        self.0.signals.take(OPEN_CHECKOUT, account).await?;
         match self.order(account, order).await {
             Ok(order) => self.open_checkout(&order.id).await,
             Err(GetOrderError::NotFound) => Err(OpenCheckoutError::NotFound),

@@ -263,12 +263,12 @@ async fn who_asks_for_checkouts_without_end_is_told_to_wait() {
     let shop = Shop::open().await;
     let signals: Arc<dyn Signals> = Arc::new(InProcess::new(1.0));
     for _ in 0..OPEN_CHECKOUT.quota {
-        assert!(matches!(signals.take(OPEN_CHECKOUT, "ana").await, Verdict::Granted { .. }));
+        signals.take(OPEN_CHECKOUT, "ana").await.unwrap();
     }
     let order = shop.order().await;
     let payments = shop.with_signals(signals);
     let refused = payments.open_own_checkout("ana", &order.id).await;
-    assert!(matches!(refused, Err(OpenCheckoutError::TooMany { .. })));
+    assert!(matches!(refused, Err(OpenCheckoutError::TooMany(_))));
     assert!(payments.open_checkout(&order.id).await.is_ok(), "the service itself is not held up");
 }
 

@@ -20,7 +20,7 @@ impl Subscriber for OpenCheckouts {
     async fn handle(&self, payload: OpenCheckout, _: Run) -> Result<(), JobError> {
         match self.0.finish_opening(&payload).await {
             Ok(()) | Err(OpenCheckoutError::NotFound | OpenCheckoutError::Closed(_)) => Ok(()),
-            Err(error @ (OpenCheckoutError::Unavailable | OpenCheckoutError::TooMany { .. })) => {
+            Err(error @ (OpenCheckoutError::Unavailable | OpenCheckoutError::TooMany(_))) => {
                 Err(JobError::Retry(error.to_string()))
             }
             Err(OpenCheckoutError::Store(error)) => Err(error.into()),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
@@ -16,10 +15,11 @@ use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
 use crate::http::{
-    Failure, JsonBody, Problem, ProblemJson, Remark, Rule, Student, invalid, not_signed_in, too_many,
-    unavailable,
+    Examples, Failure, JsonBody, Kind, Problem, Refusal, Remark, Rule, Student, not_signed_in,
 };
-use crate::kernel::Timestamp;
+use crate::kernel::{Invalid, Timestamp};
+use crate::platform::signals::TooMany;
+use crate::platform::store::StoreError;
 
 #[derive(Tags)]
 enum Tag {
@@ -451,61 +451,83 @@ pub enum RegisterAnswer {
     Created(Json<Registered>),
 }
 
-/// Why a form is not taken.
-#[derive(ApiResponse)]
-pub enum RegisterRefused {
-    /// Registration is closed, you have registered already, or somebody else has with this student id.
-    #[oai(status = 409)]
-    Conflict(ProblemJson),
+const CLOSED: Kind = Kind::new(409, "registration-closed", "Registration is closed");
+const ALREADY_REGISTERED: Kind = Kind::new(409, "already-registered", "Already registered");
+const STUDENT_ID_TAKEN: Kind = Kind::new(409, "student-id-taken", "Student id already in use");
+const NO_REGISTRATION: Kind = Kind::new(404, "no-registration", "No registration");
+
+impl Refusal for RegisterError {
+    fn examples() -> Examples<Self> {
+        let closed = Self::Closed(example_window(), Tz::America__Toronto);
+        Examples::of([closed, Self::AlreadyRegistered, Self::StudentIdTaken, Self::NoAccount])
+            .and::<Invalid>()
+            .and::<TooMany>()
+            .and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Closed(window, zone) => closed(window, zone),
+            Self::AlreadyRegistered => ALREADY_REGISTERED
+                .says("`getRegistration` shows your registration, and `updateRegistration` changes it."),
+            Self::StudentIdTaken => STUDENT_ID_TAKEN.says(
+                "Another registration has this student id. Compare it with your card. If it is right, write to the \
+                 committee.",
+            ),
+            Self::NoAccount => not_signed_in(),
+            Self::Invalid(error) => error.problem(),
+            Self::TooMany(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
 }
 
-/// Why a registration is not shown or changed.
-#[derive(ApiResponse)]
-pub enum RegistrationMissing {
-    /// You have not submitted the form.
-    #[oai(status = 404)]
-    NotFound(ProblemJson),
+impl Refusal for GetRegistrationError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_registration(),
+            Self::Store(error) => error.problem(),
+        }
+    }
 }
 
-fn conflict(slug: &str, title: &str, detail: impl Into<String>) -> Failure<RegisterRefused> {
-    RegisterRefused::Conflict(ProblemJson(Problem::new(StatusCode::CONFLICT, slug, title, detail))).into()
+impl Refusal for UpdateRegistrationError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<Invalid>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_registration(),
+            Self::Invalid(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
 }
 
-fn not_found() -> RegistrationMissing {
-    let detail = "You have not submitted the registration form yet: `register` does it.";
-    let problem = Problem::new(StatusCode::NOT_FOUND, "no-registration", "No registration", detail);
-    RegistrationMissing::NotFound(ProblemJson(problem))
+fn no_registration() -> Problem {
+    NO_REGISTRATION.says("You have not submitted the registration form. `register` submits it.")
 }
 
-fn closed(window: Window, zone: Tz) -> Failure<RegisterRefused> {
+fn closed(window: Window, zone: Tz) -> Problem {
     let local = |time: Timestamp| {
         format!("{} ({})", time.to_utc().with_timezone(&zone).format("%-d %B %Y, %H:%M"), zone.name())
     };
-    let detail = format!(
-        "Students can register from {} until {}. If that is not now for you, write to the committee.",
+    CLOSED.says(format!(
+        "Students can register from {} until {}. If you can't register then, write to the committee.",
         local(window.opens),
         local(window.closes)
-    );
-    conflict("registration-closed", "Registration is closed", detail)
+    ))
 }
 
-impl From<GetRegistrationError> for Failure<RegistrationMissing> {
-    fn from(error: GetRegistrationError) -> Self {
-        match error {
-            GetRegistrationError::NotFound => not_found().into(),
-            GetRegistrationError::Store(error) => Self::shared(unavailable(error)),
-        }
-    }
-}
-
-impl From<UpdateRegistrationError> for Failure<RegistrationMissing> {
-    fn from(error: UpdateRegistrationError) -> Self {
-        match error {
-            UpdateRegistrationError::NotFound => not_found().into(),
-            UpdateRegistrationError::Invalid(faults) => Self::shared(invalid(faults)),
-            UpdateRegistrationError::Store(error) => Self::shared(unavailable(error)),
-        }
-    }
+/// 1 June to 1 September 2027 in Toronto.
+fn example_window() -> Window {
+    let at = Timestamp::from_millis;
+    Window { opens: at(1_811_822_400_000), closes: at(1_819_771_200_000) }
 }
 
 /// The operations of this feature.
@@ -521,27 +543,6 @@ impl RegistrationController {
     fn body(&self, registration: Registration) -> RegistrationBody {
         RegistrationBody::new(registration, self.registrations.event())
     }
-
-    /// The times of the window are told in the event's time zone, so this takes more than the error.
-    fn refusal(&self, error: RegisterError) -> Failure<RegisterRefused> {
-        match error {
-            RegisterError::Closed(window) => closed(window, self.registrations.event().time_zone),
-            RegisterError::Invalid(faults) => Failure::shared(invalid(faults)),
-            RegisterError::AlreadyRegistered => conflict(
-                "already-registered",
-                "You have registered already",
-                "`getRegistration` shows what you wrote, and `updateRegistration` changes it.",
-            ),
-            RegisterError::StudentIdTaken => conflict(
-                "student-id-taken",
-                "Somebody has registered with this student id",
-                "Look whether you have written it as it stands on your card. If so, write to the committee.",
-            ),
-            RegisterError::NoAccount => Failure::shared(not_signed_in().into()),
-            RegisterError::TooMany { retry_after } => Failure::shared(too_many(retry_after)),
-            RegisterError::Store(error) => Failure::shared(unavailable(error)),
-        }
-    }
 }
 
 #[OpenApi(tag = "Tag::Registration")]
@@ -555,9 +556,8 @@ impl RegistrationController {
         &self,
         student: Student,
         form: JsonBody<RegistrationForm>,
-    ) -> Result<RegisterAnswer, Failure<RegisterRefused>> {
-        let taken = self.registrations.register(&student.0.account_id, form.0.into()).await;
-        let (registration, order) = taken.map_err(|error| self.refusal(error))?;
+    ) -> Result<RegisterAnswer, Failure<RegisterError>> {
+        let (registration, order) = self.registrations.register(&student.0.account_id, form.0.into()).await?;
         let order = OrderBody::from(&order);
         Ok(RegisterAnswer::Created(Json(Registered { registration: self.body(registration), order })))
     }
@@ -569,7 +569,7 @@ impl RegistrationController {
     async fn get_registration(
         &self,
         student: Student,
-    ) -> Result<Json<RegistrationBody>, Failure<RegistrationMissing>> {
+    ) -> Result<Json<RegistrationBody>, Failure<GetRegistrationError>> {
         Ok(Json(self.body(self.registrations.registration(&student.0.account_id).await?)))
     }
 
@@ -582,7 +582,7 @@ impl RegistrationController {
         &self,
         student: Student,
         changes: JsonBody<RegistrationChanges>,
-    ) -> Result<Json<RegistrationBody>, Failure<RegistrationMissing>> {
+    ) -> Result<Json<RegistrationBody>, Failure<UpdateRegistrationError>> {
         Ok(Json(self.body(self.registrations.update(&student.0.account_id, changes.0.into()).await?)))
     }
 }

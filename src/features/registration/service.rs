@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono_tz::Tz;
 
 use super::form::{Changes, Form};
 use super::mails::{CHECKOUT_EXPIRED, TICKET};
@@ -12,9 +13,9 @@ use crate::config::{Event, GroupConfig, Product, Window};
 use crate::features::accounts::Account;
 use crate::features::payments::{Fulfilment, Order, Payments};
 use crate::kernel::faults;
-use crate::kernel::{Clock, FieldError, Ids, Timestamp};
+use crate::kernel::{Clock, Ids, Invalid, Timestamp};
 use crate::platform::mail::Mail;
-use crate::platform::signals::{Limit, Signals, Verdict};
+use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{Store, StoreError, Tx};
 
 /// Tries to submit a form: enough to mend its faults, too few to find out whose student ids are taken.
@@ -23,23 +24,23 @@ const REGISTER: Limit = Limit { name: "register", quota: 60, window: Duration::f
 /// Who wants to write to the group book stands in line under this name.
 const GROUP_BOOK: &str = "group-book";
 
-/// Why a form is not taken.
+/// Why a form is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// Before the window or after it.
+    /// The window is not open. It is shown in this time zone.
     #[error("registration is closed")]
-    Closed(Window),
-    #[error("something in the form is wrong")]
-    Invalid(Vec<FieldError>),
-    #[error("there is a registration already")]
+    Closed(Window, Tz),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error("the account has a registration already")]
     AlreadyRegistered,
     #[error("another registration has this student id")]
     StudentIdTaken,
-    /// Deleted since the request began.
-    #[error("the account is gone")]
+    /// The account was deleted after the request began.
+    #[error("the account no longer exists")]
     NoAccount,
-    #[error("asked for too often")]
-    TooMany { retry_after: Duration },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -58,8 +59,8 @@ pub enum GetRegistrationError {
 pub enum UpdateRegistrationError {
     #[error("there is no registration")]
     NotFound,
-    #[error("something in the changes is wrong")]
-    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -96,12 +97,10 @@ impl Registrations {
         let now = self.0.clock.now();
         let window = self.0.event.registration;
         if !window.is_open(now) {
-            return Err(RegisterError::Closed(window));
+            return Err(RegisterError::Closed(window, self.0.event.time_zone));
         }
-        if let Verdict::Refused { retry_after } = self.0.signals.take(REGISTER, account).await {
-            return Err(RegisterError::TooMany { retry_after });
-        }
-        let form = form.checked(&self.0.event).map_err(RegisterError::Invalid)?;
+        self.0.signals.take(REGISTER, account).await?;
+        let form = form.checked(&self.0.event).map_err(Invalid)?;
         let account: Account = self.0.store.get(account).await?.ok_or(RegisterError::NoAccount)?;
         let order = Order::open(self.0.ids.next(), &account.id, self.ticket(), account.email, now);
         let registration = self.submit(form, &order, now).await?;
@@ -134,7 +133,7 @@ impl Registrations {
                 let registration = tx.get::<Registration>(account).await?;
                 let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
                 let changed = registration.form.changed(changes.clone(), &self.0.event);
-                registration.form = changed.map_err(UpdateRegistrationError::Invalid)?;
+                registration.form = changed.map_err(Invalid)?;
                 tx.put(&registration).await?;
                 Ok(registration)
             })

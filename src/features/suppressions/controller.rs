@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::http::StatusCode;
-use poem::{Request, RequestBody};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::{Json, ParsePayload, Payload};
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::payload::Json;
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::service::{LiftError, ReceiveError, Suppressions};
-use crate::http::{Failure, Granted, Problem, ProblemJson, Right, busy, unavailable};
-use crate::platform::mail::sns::NotBelieved;
+use crate::http::{Examples, Failure, Granted, Kind, Message, MessageKind, Problem, Refusal, Right, busy};
+use crate::platform::mail::sns::{NotBelieved, Unreachable};
 use crate::platform::mail::{Suppression, SuppressionCause};
+use crate::platform::store::StoreError;
 
-/// When SNS may try again if its certificate can't be had.
-const LATER: Duration = Duration::from_secs(60);
+/// When SNS may send a message again whose certificate could not be fetched.
+const CERTIFICATE_IS_REACHABLE: Duration = Duration::from_secs(60);
 
 #[derive(Tags)]
 enum Tag {
@@ -109,12 +108,21 @@ pub enum Lifted {
     Lifted,
 }
 
-/// Why nothing was lifted.
-#[derive(ApiResponse)]
-pub enum LiftRefused {
-    /// There is no such entry (any more).
-    #[oai(status = 404)]
-    NotFound(ProblemJson),
+const NO_SUCH_SUPPRESSION: Kind = Kind::new(404, "no-such-suppression", "No such suppression");
+
+impl Refusal for LiftError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => {
+                NO_SUCH_SUPPRESSION.says("The list has no such entry. `listSuppressions` lists all entries.")
+            }
+            Self::Store(error) => error.problem(),
+        }
+    }
 }
 
 /// The message was taken.
@@ -125,107 +133,70 @@ pub enum NotificationTaken {
     Taken,
 }
 
-/// Why a message was not taken.
-#[derive(ApiResponse)]
-pub enum NotificationRefused {
-    /// It is no message of SNS.
-    #[oai(status = 400)]
-    Unreadable(ProblemJson),
-    /// It is not believed: another topic, too old, or not signed as SNS signs.
-    #[oai(status = 403)]
-    NotBelieved(ProblemJson),
-    /// Letters don't leave by SES here.
-    #[oai(status = 404)]
-    NotConfigured(ProblemJson),
+const UNREADABLE: Kind = Kind::new(400, "notification-unreadable", "Unreadable notification");
+const WRONG_TOPIC: Kind = Kind::new(403, "notification-topic", "Unknown topic");
+const STALE: Kind = Kind::new(403, "notification-stale", "Notification too old");
+const WRONG_ADDRESS: Kind = Kind::new(403, "notification-address", "Untrusted address");
+const BAD_CERTIFICATE: Kind = Kind::new(403, "notification-certificate", "Invalid certificate");
+const BAD_SIGNATURE: Kind = Kind::new(403, "notification-signature", "Invalid signature");
+const NOT_CONFIGURED: Kind = Kind::new(404, "ses-not-configured", "SES is not configured");
+
+impl Refusal for NotBelieved {
+    fn examples() -> Examples<Self> {
+        let unreadable = Self::Unreadable("its JSON");
+        Examples::of([
+            unreadable,
+            Self::Topic,
+            Self::Stale,
+            Self::Address,
+            Self::Certificate,
+            Self::Signature,
+        ])
+    }
+
+    fn problem(self) -> Problem {
+        let kind = match self {
+            Self::Unreadable(_) => UNREADABLE,
+            Self::Topic => WRONG_TOPIC,
+            Self::Stale => STALE,
+            Self::Address => WRONG_ADDRESS,
+            Self::Certificate => BAD_CERTIFICATE,
+            Self::Signature => BAD_SIGNATURE,
+        };
+        kind.says(format!("The notification was ignored: {self}."))
+    }
 }
 
-impl From<LiftError> for Failure<LiftRefused> {
-    fn from(error: LiftError) -> Self {
-        match error {
-            LiftError::NotFound => {
-                let detail = "`listSuppressions` lists the entries that there are.";
-                let problem =
-                    Problem::new(StatusCode::NOT_FOUND, "no-such-suppression", "No such entry", detail);
-                LiftRefused::NotFound(ProblemJson(problem)).into()
+impl Refusal for ReceiveError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotConfigured]).and::<NotBelieved>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotConfigured => {
+                NOT_CONFIGURED.says("This service does not send by SES, so it expects no notifications.")
             }
-            LiftError::Store(error) => Self::shared(unavailable(error)),
+            Self::NotBelieved(why) => why.problem(),
+            Self::Unreachable(Unreachable(_)) => busy(CERTIFICATE_IS_REACHABLE),
+            Self::Store(error) => error.problem(),
         }
     }
 }
 
-impl From<ReceiveError> for Failure<NotificationRefused> {
-    fn from(error: ReceiveError) -> Self {
-        match error {
-            ReceiveError::NotConfigured => NotificationRefused::NotConfigured(not_configured()).into(),
-            ReceiveError::NotBelieved(why @ NotBelieved::Unreadable(_)) => {
-                let title = "No message of SNS";
-                let problem = problem(StatusCode::BAD_REQUEST, "notification-unreadable", title, &why);
-                NotificationRefused::Unreadable(problem).into()
-            }
-            ReceiveError::NotBelieved(why) => {
-                tracing::warn!(%why, "a notification is not believed");
-                let title = "The message is not believed";
-                let problem = problem(StatusCode::FORBIDDEN, slug(&why), title, &why);
-                NotificationRefused::NotBelieved(problem).into()
-            }
-            ReceiveError::Unreachable(why) => {
-                // No error: strangers can cause it, too.
-                tracing::warn!(%why, "a notification can't be checked");
-                Self::shared(busy(LATER))
-            }
-            ReceiveError::Store(error) => Self::shared(unavailable(error)),
-        }
-    }
-}
+/// A message of SNS.
+pub struct SnsMessage;
 
-fn slug(why: &NotBelieved) -> &'static str {
-    match why {
-        NotBelieved::Unreadable(_) => "notification-unreadable",
-        NotBelieved::Topic => "notification-topic",
-        NotBelieved::Stale => "notification-stale",
-        NotBelieved::Address => "notification-address",
-        NotBelieved::Certificate => "notification-certificate",
-        NotBelieved::Signature => "notification-signature",
-    }
-}
-
-fn problem(status: StatusCode, slug: &str, title: &str, why: &NotBelieved) -> ProblemJson {
-    ProblemJson(Problem::new(status, slug, title, format!("Nothing was done: {why}.")))
-}
-
-fn not_configured() -> ProblemJson {
-    let detail = "Letters don't leave by SES here, so nobody expects to be told of them by SNS.";
-    ProblemJson(Problem::new(StatusCode::NOT_FOUND, "ses-not-configured", "SES is not configured", detail))
-}
-
-/// A message as it came over the wire. How long it may be says `http/limits.rs`.
-pub struct RawNotification(Vec<u8>);
-
-poem_openapi::impl_apirequest_for_payload!(RawNotification,);
-
-impl Payload for RawNotification {
+impl MessageKind for SnsMessage {
     const CONTENT_TYPE: &'static str = "text/plain";
+    const MAX_BYTES: usize = 256 * 1024;
 
-    /// SNS names the charset.
-    fn check_content_type(content_type: &str) -> bool {
-        let essence = content_type.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case(Self::CONTENT_TYPE)
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            description: Some("A message of SNS's: JSON, sent as text."),
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            description: Some("SNS message: JSON, sent as text."),
             example: Some(a_notification().into()),
             ..MetaSchema::new("string")
-        }))
-    }
-}
-
-impl ParsePayload for RawNotification {
-    const IS_REQUIRED: bool = true;
-
-    async fn from_request(_: &Request, body: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(body.take()?.into_vec().await?))
+        }
     }
 }
 
@@ -255,8 +226,8 @@ impl SuppressionsController {
         /// `nextCursor` of the page before.
         #[oai(validator(max_length = 64))]
         cursor: Query<Option<String>>,
-    ) -> poem::Result<Json<SuppressionPage>> {
-        let (entries, more) = self.0.list(cursor.0, limit.0).await.map_err(unavailable)?;
+    ) -> Result<Json<SuppressionPage>, Failure<StoreError>> {
+        let (entries, more) = self.0.list(cursor.0, limit.0).await?;
         let next_cursor = entries.last().filter(|_| more).map(|entry| entry.id.clone());
         Ok(Json(SuppressionPage { items: entries.iter().map(SuppressionBody::from).collect(), next_cursor }))
     }
@@ -272,7 +243,7 @@ impl SuppressionsController {
         /// The entry's id, from `listSuppressions`.
         #[oai(name = "suppressionId", example = "an_entry")]
         suppression_id: Path<String>,
-    ) -> Result<Lifted, Failure<LiftRefused>> {
+    ) -> Result<Lifted, Failure<LiftError>> {
         self.0.lift(&suppression_id.0, &caller.0.account_id).await?;
         Ok(Lifted::Lifted)
     }
@@ -286,9 +257,9 @@ impl SuppressionsController {
     #[oai(path = "/v1/webhooks/ses", method = "post", operation_id = "receiveSesNotification")]
     async fn receive_ses_notification(
         &self,
-        body: RawNotification,
-    ) -> Result<NotificationTaken, Failure<NotificationRefused>> {
-        self.0.receive(&body.0).await?;
+        message: Message<SnsMessage>,
+    ) -> Result<NotificationTaken, Failure<ReceiveError>> {
+        self.0.receive(&message.0).await?;
         Ok(NotificationTaken::Taken)
     }
 }

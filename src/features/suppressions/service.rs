@@ -71,7 +71,7 @@ impl Suppressions {
     pub async fn receive(&self, body: &[u8]) -> Result<(), ReceiveError> {
         let sns = self.sns.as_ref().ok_or(ReceiveError::NotConfigured)?;
         let now = self.clock.now();
-        let message = sns.read(body, now).await?;
+        let message = sns.read(body, now).await.inspect_err(log)?;
         match message.kind {
             MessageKind::Notification => self.act_on(&message, now).await?,
             MessageKind::Subscription => self.confirm(sns, &message, now).await?,
@@ -87,7 +87,7 @@ impl Suppressions {
         if self.store.get::<SnsNotification>(&message.id).await?.is_some() {
             return Ok(());
         }
-        sns.confirm(message).await?;
+        sns.confirm(message).await.inspect_err(log)?;
         tracing::info!(topic = message.topic, "the subscription to a topic of SNS is confirmed");
         Ok(self.act(message, None, now).await?)
     }
@@ -170,6 +170,15 @@ impl Suppressions {
         let before = self.clock.now().minus(KEPT);
         let old = Query::new(Filter::Lt("receivedAt", before.into())).sort("receivedAt", Dir::Asc);
         self.store.sweep::<SnsNotification>(old).await
+    }
+}
+
+/// At *warn*: anonymous clients can cause it.
+fn log(error: &ReadError) {
+    match error {
+        ReadError::NotBelieved(NotBelieved::Unreadable(_)) => {}
+        ReadError::NotBelieved(why) => tracing::warn!(%why, "a notification is not believed"),
+        ReadError::Unreachable(why) => tracing::warn!(%why, "a notification can't be checked"),
     }
 }
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use poem::error::InternalServerError;
-use poem::http::StatusCode;
 use poem_openapi::payload::{Binary, Json};
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
@@ -13,8 +11,9 @@ use super::model::Ticket;
 use super::service::{PrintError, TicketError, Tickets};
 use crate::features::event::GroupBody;
 use crate::features::payments::{MoneyBody, OrderBody, OrderStateBody};
-use crate::http::{Failure, Problem, ProblemJson, Student, unavailable};
+use crate::http::{Examples, Failure, Kind, Problem, Refusal, Student, internal};
 use crate::platform::keys::PublicKey;
+use crate::platform::store::StoreError;
 
 /// Tickets are the holder's own, and always made anew.
 const PRIVATE: &str = "private, no-cache";
@@ -149,35 +148,34 @@ enum PdfAnswer {
     ),
 }
 
-#[derive(ApiResponse)]
-enum TicketRefused {
-    /// Not registered: there is no registration yet, or it is not paid.
-    #[oai(status = 404)]
-    NotRegistered(ProblemJson),
-}
+const NOT_REGISTERED: Kind = Kind::new(404, "not-registered", "Not registered");
 
-impl From<TicketError> for Failure<TicketRefused> {
-    fn from(error: TicketError) -> Self {
-        match error {
-            TicketError::NotRegistered => TicketRefused::NotRegistered(not_registered()).into(),
-            TicketError::Token(error) => Self::shared(InternalServerError(error)),
-            TicketError::Store(error) => Self::shared(unavailable(error)),
+impl Refusal for TicketError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotRegistered]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotRegistered => NOT_REGISTERED
+                .says("Tickets exist once the registration is paid. `getRegistration` shows its state."),
+            Self::Token(error) => internal(error),
+            Self::Store(error) => error.problem(),
         }
     }
 }
 
-impl From<PrintError> for Failure<TicketRefused> {
-    fn from(error: PrintError) -> Self {
-        match error {
-            PrintError::NoTicket(error) => error.into(),
-            PrintError::Draw(error) => Self::shared(InternalServerError(error)),
+impl Refusal for PrintError {
+    fn examples() -> Examples<Self> {
+        Examples::of([]).and::<TicketError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NoTicket(error) => error.problem(),
+            Self::Draw(error) => internal(error),
         }
     }
-}
-
-fn not_registered() -> ProblemJson {
-    let detail = "There is a ticket once the registration is paid: `getRegistration` shows where it stands.";
-    ProblemJson(Problem::new(StatusCode::NOT_FOUND, "not-registered", "Not registered", detail))
 }
 
 /// The operations.
@@ -198,7 +196,7 @@ impl TicketsController {
     ///
     /// The ticket of the student who is signed in. It is there as soon as the registration is paid, and always the same.
     #[oai(path = "/v1/ticket", method = "get", operation_id = "getTicket", tag = "Tag::Tickets")]
-    async fn get_ticket(&self, student: Student) -> Result<TicketAnswer, Failure<TicketRefused>> {
+    async fn get_ticket(&self, student: Student) -> Result<TicketAnswer, Failure<TicketError>> {
         let ticket = self.tickets.ticket(&student.0.account_id).await?;
         let body = TicketBody::new(&ticket, Downloads::of(&self.tickets));
         Ok(TicketAnswer::Ticket(Json(body), PRIVATE.into()))
@@ -208,7 +206,7 @@ impl TicketsController {
     ///
     /// For a wallet, a letter or a page: sharp on every screen.
     #[oai(path = "/v1/ticket.png", method = "get", operation_id = "getTicketPng", tag = "Tag::Tickets")]
-    async fn get_ticket_png(&self, student: Student) -> Result<PngAnswer, Failure<TicketRefused>> {
+    async fn get_ticket_png(&self, student: Student) -> Result<PngAnswer, Failure<PrintError>> {
         let png = self.tickets.png(&student.0.account_id).await?;
         Ok(PngAnswer::Png(Binary(png), shown_as("ticket.png"), PRIVATE.into()))
     }
@@ -217,7 +215,7 @@ impl TicketsController {
     ///
     /// Sharp at any size.
     #[oai(path = "/v1/ticket.svg", method = "get", operation_id = "getTicketSvg", tag = "Tag::Tickets")]
-    async fn get_ticket_svg(&self, student: Student) -> Result<SvgAnswer, Failure<TicketRefused>> {
+    async fn get_ticket_svg(&self, student: Student) -> Result<SvgAnswer, Failure<PrintError>> {
         let svg = self.tickets.svg(&student.0.account_id).await?;
         Ok(SvgAnswer::Svg(Binary(svg), shown_as("ticket.svg"), PRIVATE.into()))
     }
@@ -226,7 +224,7 @@ impl TicketsController {
     ///
     /// Name, group, what was bought, how to find us, and the QR code. Never the form's answers.
     #[oai(path = "/v1/ticket.pdf", method = "get", operation_id = "getTicketPdf", tag = "Tag::Tickets")]
-    async fn get_ticket_pdf(&self, student: Student) -> Result<PdfAnswer, Failure<TicketRefused>> {
+    async fn get_ticket_pdf(&self, student: Student) -> Result<PdfAnswer, Failure<PrintError>> {
         let pdf = self.tickets.pdf(&student.0.account_id).await?;
         Ok(PdfAnswer::Pdf(Binary(pdf), shown_as("ticket.pdf"), PRIVATE.into()))
     }

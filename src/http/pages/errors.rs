@@ -100,10 +100,12 @@ mod tests {
     use poem::{EndpointExt, Route, get, handler};
 
     use super::*;
+    use crate::platform::signals::TooMany;
 
     #[handler]
     fn busy() -> Result<Response> {
-        Err(crate::http::too_many(std::time::Duration::from_secs(7)))
+        let retry_after = std::time::Duration::from_secs(7);
+        Err(crate::http::too_many(TooMany { retry_after }).into())
     }
 
     #[handler]

@@ -99,8 +99,8 @@ async fn null_is_taken_where_it_means_something_and_nowhere_else() {
     let long = patch(r#"{"nickname":"too long"}"#).await;
     long.assert_status(StatusCode::UNPROCESSABLE_ENTITY);
     long.assert_json(json!({
-        "type": "/problems/invalid", "title": "Something in the body is wrong", "status": 422,
-        "detail": "Mend what `errors` names and send it again.",
+        "type": "/problems/invalid", "title": "Invalid body", "status": 422,
+        "detail": "Fix the fields listed in `errors` and try again.",
         "errors": [{ "pointer": "/nickname", "code": "too-long", "detail": "This may have at most 5 characters." }],
     }))
     .await;
@@ -164,6 +164,20 @@ async fn only_json_is_taken_and_it_must_say_so() {
             .await
             .assert_status_is_ok();
     }
+}
+
+#[tokio::test]
+async fn a_message_of_another_service_comes_from_any_origin_and_has_a_limit_of_its_own() {
+    let client = client();
+    let message = |length: usize| {
+        let request = client.post("/v1/webhooks/trial").content_type("text/plain; charset=utf-8");
+        let request = request.header("origin", "https://evil.example").header("content-length", length);
+        request.header("cookie", "orientation_session=student").body("x".repeat(length)).send()
+    };
+    message(1024).await.assert_json("x".repeat(1024)).await;
+    message(1025).await.assert_status(StatusCode::PAYLOAD_TOO_LARGE);
+    let json = client.post("/v1/webhooks/trial").content_type("application/json").body("{}").send().await;
+    json.assert_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
 #[tokio::test]

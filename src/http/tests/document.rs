@@ -33,13 +33,53 @@ fn what_people_send_is_closed_at_every_level_and_what_they_get_is_not() {
 }
 
 #[test]
-fn shared_refusals_stand_only_where_they_can_occur() {
+fn an_operation_lists_only_the_statuses_that_it_can_have() {
     let document = document();
-    let sent = ["200", "400", "403", "408", "413", "415", "421", "422", "503"];
+    let sent = ["200", "400", "403", "408", "413", "415", "421", "422"];
     assert_eq!(statuses(&document, "/v1/form", "post"), sent);
     assert_eq!(statuses(&document, "/v1/me", "get"), ["200", "401", "421", "503"]);
     assert_eq!(statuses(&document, "/v1/student", "get"), ["200", "401", "403", "421", "503"]);
     assert_eq!(statuses(&document, "/v1/things/{id}", "get"), ["200", "400", "404", "421", "503"]);
+    let message = ["200", "400", "408", "413", "415", "421"];
+    assert_eq!(statuses(&document, "/v1/webhooks/trial", "post"), message);
+}
+
+#[test]
+fn the_types_of_a_refusal_are_listed_with_an_example_of_each() {
+    let document = document();
+    let not_found = &document["paths"]["/v1/things/{id}"]["get"]["responses"]["404"];
+    assert_eq!(not_found["description"], "No such thing (`no-such-thing`).");
+    let content = &not_found["content"]["application/problem+json"];
+    let exact = json!({
+        "type": "object",
+        "required": ["type", "status"],
+        "properties": {
+            "type": { "type": "string", "enum": ["/problems/no-such-thing"] },
+            "status": { "type": "integer", "format": "int32", "enum": [404] },
+        },
+    });
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    assert_eq!(content["schema"], json!({ "allOf": [problem, exact] }));
+    let example = json!({
+        "type": "/problems/no-such-thing", "title": "No such thing", "status": 404, "detail": "There is none.",
+    });
+    assert_eq!(content["examples"]["no-such-thing"], json!({ "summary": "No such thing", "value": example }));
+}
+
+#[test]
+fn a_response_of_shared_kinds_alone_is_a_component() {
+    let document = document();
+    let reference = |path: &str, method: &str, status: &str| {
+        document["paths"][path][method]["responses"][status]["$ref"].as_str().unwrap().to_owned()
+    };
+    let body = "#/components/responses/BrokenBodyOrMalformedJson";
+    assert_eq!(reference("/v1/form", "post", "400"), body);
+    assert_eq!(reference("/v1/form", "patch", "400"), body);
+    assert_eq!(reference("/v1/things/{id}", "get", "503"), "#/components/responses/Unavailable");
+    let responses = &document["components"]["responses"];
+    assert_eq!(responses["Unavailable"]["headers"]["Retry-After"]["schema"]["type"], "integer");
+    let invalid = &responses["Invalid"]["content"]["application/problem+json"]["schema"]["allOf"][1];
+    assert_eq!(invalid["required"], json!(["type", "status", "errors"]));
 }
 
 #[test]
@@ -50,6 +90,7 @@ fn rights_and_public_operations_are_told() {
     assert_eq!(document["paths"]["/v1/student"]["get"]["parameters"], Value::Null);
     assert_eq!(document["paths"]["/v1/me"]["get"]["security"], json!([{ "session": [] }]));
     assert_eq!(document["paths"]["/v1/form"]["post"]["security"], json!([]));
+    assert_eq!(document["paths"]["/v1/webhooks/trial"]["post"]["x-webhook"], 1024);
 }
 
 #[test]
@@ -62,13 +103,15 @@ fn the_list_of_operations_is_aligned() {
         ),
         "{text}"
     );
-    assert_eq!(text.lines().count(), 8);
+    assert_eq!(text.lines().count(), 9);
 }
 
 #[test]
 fn quirks_of_the_framework_are_gone() {
     let text = document().to_string();
-    for quirk in ["charset", "uint16", "\"description\":\"\"", "\"deprecated\":false", "x-right: "] {
+    for quirk in
+        ["charset", "uint16", "\"description\":\"\"", "\"deprecated\":false", "x-right: ", "x-problems"]
+    {
         assert!(!text.contains(quirk), "{quirk}");
     }
 }

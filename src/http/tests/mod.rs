@@ -13,8 +13,9 @@ use poem::test::TestClient;
 use poem::{Endpoint, Response, Route, get, handler, post};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::types::{MaybeUndefined, ToJSON};
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
+use poem_openapi::{Enum, Object, OpenApi, Tags};
 use url::Url;
 
 use super::*;
@@ -77,11 +78,37 @@ struct Change {
     nickname: MaybeUndefined<String>,
 }
 
-#[derive(ApiResponse)]
-enum ThingRefused {
-    /// There is none.
-    #[oai(status = 404)]
-    NotFound(ProblemJson),
+const NO_SUCH_THING: Kind = Kind::new(404, "no-such-thing", "No such thing");
+
+#[derive(Debug)]
+enum ThingError {
+    NotFound,
+    Store(StoreError),
+}
+
+impl Refusal for ThingError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound, Self::Store(StoreError::Busy)])
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => NO_SUCH_THING.says("There is none."),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+/// At most a kilobyte of text.
+struct Note;
+
+impl MessageKind for Note {
+    const CONTENT_TYPE: &'static str = "text/plain";
+    const MAX_BYTES: usize = 1024;
+
+    fn schema() -> MetaSchema {
+        MetaSchema { description: Some("A note."), ..MetaSchema::new("string") }
+    }
 }
 
 struct Trial;
@@ -142,9 +169,9 @@ impl Trial {
         &self,
         id: Path<String>,
         size: Query<Option<u16>>,
-    ) -> Result<Json<String>, Failure<ThingRefused>> {
+    ) -> Result<Json<String>, Failure<ThingError>> {
         let _ = (id, size);
-        Err(ThingRefused::NotFound(ProblemJson(super::errors::not_found())).into())
+        Err(ThingError::NotFound.into())
     }
 
     /// Panics.
@@ -153,6 +180,14 @@ impl Trial {
     #[oai(path = "/v1/panic", method = "get", operation_id = "panic")]
     async fn panics(&self) -> poem::Result<Json<String>> {
         panic!("of somebody's secret")
+    }
+
+    /// A message.
+    ///
+    /// Of another service.
+    #[oai(path = "/v1/webhooks/trial", method = "post", operation_id = "receiveNote")]
+    async fn receive(&self, message: Message<Note>) -> Json<String> {
+        Json(String::from_utf8_lossy(&message.0).into_owned())
     }
 
     /// The client's address.

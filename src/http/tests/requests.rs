@@ -1,3 +1,4 @@
+use poem::IntoResponse;
 use poem::http::StatusCode;
 use poem::test::{TestClient, TestResponse};
 

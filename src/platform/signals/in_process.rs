@@ -14,7 +14,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::hub::Hub;
-use super::{Feed, Limit, Listener, Signals, SignalsState, Verdict};
+use super::{Feed, Limit, Listener, Remaining, Signals, SignalsState, TooMany};
 use crate::kernel::Clock;
 
 /// Keys that one limit remembers at once: about 5 MB. What comes beyond shares [`SHARED`] of them.
@@ -83,10 +83,10 @@ impl Signals for InProcess {
         self.hub.subscribe(topic)
     }
 
-    async fn take(&self, limit: Limit, key: &str) -> Verdict {
+    async fn take(&self, limit: Limit, key: &str) -> Result<Remaining, TooMany> {
         match self.in_force(limit) {
             Some(in_force) => self.limiter(in_force).take(key),
-            None => Verdict::Granted { remaining: limit.quota },
+            None => Ok(Remaining(limit.quota)),
         }
     }
 
@@ -134,13 +134,13 @@ impl Limiter {
         Self { keys, time, salt: RandomState::new(), swept }
     }
 
-    fn take(&self, key: &str) -> Verdict {
+    fn take(&self, key: &str) -> Result<Remaining, TooMany> {
         self.sweep();
         let hash = self.salt.hash_one(key);
         let key = if self.keys.len() < KEYS { hash } else { hash % SHARED };
         match self.keys.check_key(&key) {
-            Ok(state) => Verdict::Granted { remaining: state.remaining_burst_capacity() },
-            Err(not_until) => Verdict::Refused { retry_after: not_until.wait_time_from(self.time.now()) },
+            Ok(state) => Ok(Remaining(state.remaining_burst_capacity())),
+            Err(not_until) => Err(TooMany { retry_after: not_until.wait_time_from(self.time.now()) }),
         }
     }
 
@@ -171,12 +171,12 @@ mod tests {
         let limiter = signals.limiter(THREE_A_MINUTE);
         let mut refused = 0;
         for n in 0..KEYS + 50_000 {
-            refused += usize::from(matches!(limiter.take(&n.to_string()), Verdict::Refused { .. }));
+            refused += usize::from(limiter.take(&n.to_string()).is_err());
         }
         assert!(limiter.keys.len() <= KEYS + SHARED as usize, "{}", limiter.keys.len());
         assert!(refused > 30_000, "those who found no room share what there is: {refused}");
         clock.advance(Duration::from_secs(120));
-        limiter.take("later");
+        limiter.take("later").unwrap();
         assert_eq!(limiter.keys.len(), 1, "who has the full quota again is forgotten");
     }
 }

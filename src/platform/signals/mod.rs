@@ -37,13 +37,16 @@ pub struct Limit {
     pub window: Duration,
 }
 
-/// What [`Signals::take`] says.
+/// How often a limit still allows it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may be done, and so many times more at once.
-    Granted { remaining: u32 },
-    /// Not before this time has passed.
-    Refused { retry_after: Duration },
+pub struct Remaining(pub u32);
+
+/// The limit is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many tries; the next is possible in {retry_after:?}")]
+pub struct TooMany {
+    /// Time until the next try can succeed.
+    pub retry_after: Duration,
 }
 
 /// Port of what may be lost.
@@ -63,7 +66,10 @@ pub trait Signals: Send + Sync + 'static {
     fn subscribe(&self, topic: &'static str) -> Feed;
 
     /// Takes one from the quota of `limit` under `key`.
-    async fn take(&self, limit: Limit, key: &str) -> Verdict;
+    ///
+    /// # Errors
+    /// [`TooMany`] if the quota is used up.
+    async fn take(&self, limit: Limit, key: &str) -> Result<Remaining, TooMany>;
 
     /// The limit as it is applied here, for `RateLimit-Policy`; `None` where limits are off.
     fn in_force(&self, limit: Limit) -> Option<Limit>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use orientation::platform::signals::{Limit, Listener, NEWS_BYTES, News, Signals, Verdict};
+use orientation::platform::signals::{Limit, Listener, NEWS_BYTES, News, Remaining, Signals, TooMany};
 use tokio::task::JoinSet;
 
 use super::fresh;
@@ -22,18 +22,12 @@ fn payload(text: &str) -> News {
     News::Payload(text.into())
 }
 
-fn remaining(verdict: Verdict) -> u32 {
-    match verdict {
-        Verdict::Granted { remaining } => remaining,
-        Verdict::Refused { retry_after } => panic!("refused for {retry_after:?}"),
-    }
+fn remaining(taken: Result<Remaining, TooMany>) -> u32 {
+    taken.expect("the limit allows it").0
 }
 
-fn retry_after(verdict: Verdict) -> Duration {
-    match verdict {
-        Verdict::Refused { retry_after } => retry_after,
-        Verdict::Granted { remaining } => panic!("granted, and {remaining} more"),
-    }
+fn retry_after(taken: Result<Remaining, TooMany>) -> Duration {
+    taken.expect_err("the limit is used up").retry_after
 }
 
 #[tokio::test]
@@ -155,7 +149,7 @@ async fn a_crowd_at_both_processes_gets_exactly_the_quota() {
         crowd.spawn(async move {
             let mut granted = 0;
             for _ in 0..25 {
-                granted += u32::from(matches!(signals.take(limit, "all").await, Verdict::Granted { .. }));
+                granted += u32::from(signals.take(limit, "all").await.is_ok());
             }
             granted
         });
@@ -172,7 +166,7 @@ async fn the_factor_multiplies_quotas_and_nothing_turns_them_off() {
     assert_eq!(remaining(strict.take(THREE_A_MINUTE, "ana").await), 0);
     let [off, _] = fresh(0.0).await;
     for _ in 0..100 {
-        assert_eq!(off.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 3 });
+        assert_eq!(off.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(3)));
     }
     assert_eq!(off.in_force(THREE_A_MINUTE), None);
 }

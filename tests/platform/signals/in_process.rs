@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orientation::kernel::{ManualClock, Timestamp};
-use orientation::platform::signals::{InProcess, Signals, SignalsState, Verdict};
+use orientation::platform::signals::{InProcess, Remaining, Signals, SignalsState, TooMany};
 
 use crate::signals::THREE_A_MINUTE;
 
@@ -22,14 +22,14 @@ async fn a_quota_comes_back_with_the_time_that_the_clock_tells() {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
     let signals = InProcess::with_clock(1.0, clock.clone());
     for remaining in [2, 1, 0] {
-        assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining });
+        assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(remaining)));
     }
     let refused = signals.take(THREE_A_MINUTE, "ana").await;
-    assert_eq!(refused, Verdict::Refused { retry_after: Duration::from_secs(20) });
+    assert_eq!(refused, Err(TooMany { retry_after: Duration::from_secs(20) }));
     clock.advance(Duration::from_secs(20));
-    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 0 });
+    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(0)));
     clock.advance(Duration::from_secs(600));
-    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 2 });
+    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(2)));
 }
 
 #[test]

@@ -193,26 +193,6 @@ export type Event = {
 };
 
 /**
- * Fault
- *
- * One fault of an input.
- */
-export type Fault = {
-    /**
-     * JSON pointer to what is wrong.
-     */
-    pointer: string;
-    /**
-     * A stable word for programs.
-     */
-    code: string;
-    /**
-     * A sentence for people.
-     */
-    detail: string;
-};
-
-/**
  * Group
  *
  * An orientation group.
@@ -316,34 +296,6 @@ export type OrderPage = {
  * Where an order stands.
  */
 export type OrderState = 'open' | 'processing' | 'paid' | 'expired' | 'cancelled' | 'waived' | 'partiallyRefunded' | 'refunded' | 'disputed';
-
-/**
- * Problem
- *
- * Why a request was refused, for people and for programs (RFC 9457).
- */
-export type Problem = {
-    /**
-     * Names the kind of refusal and never changes: `/problems/…`.
-     */
-    type: string;
-    /**
-     * The kind in a few words.
-     */
-    title: string;
-    /**
-     * The HTTP status again.
-     */
-    status: number;
-    /**
-     * What happened and what to do.
-     */
-    detail: string;
-    /**
-     * Every fault of the input, where the input is what is wrong.
-     */
-    errors?: Array<Fault>;
-};
 
 /**
  * Product
@@ -999,6 +951,54 @@ export type UpdateMeBody = {
  */
 export type WindowState = 'upcoming' | 'open' | 'closed';
 
+/**
+ * FieldError
+ *
+ * One validation error.
+ */
+export type FieldError = {
+    /**
+     * JSON pointer (RFC 6901) to the invalid value.
+     */
+    pointer: string;
+    /**
+     * Stable code for programs.
+     */
+    code: string;
+    /**
+     * Explanation for people.
+     */
+    detail: string;
+};
+
+/**
+ * Problem
+ *
+ * Why a request was refused (RFC 9457).
+ */
+export type Problem = {
+    /**
+     * Kind of refusal, `/problems/…`. Never changes.
+     */
+    type: string;
+    /**
+     * Summary of the kind.
+     */
+    title: string;
+    /**
+     * HTTP status code.
+     */
+    status: number;
+    /**
+     * What happened and what to do about it.
+     */
+    detail: string;
+    /**
+     * Validation errors, all at once. Present if the input is invalid.
+     */
+    errors?: Array<FieldError>;
+};
+
 export type GetEventData = {
     body?: never;
     headers?: {
@@ -1014,13 +1014,19 @@ export type GetEventData = {
 
 export type GetEventErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Invalid parameter (`bad-parameter`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
 };
 
 export type GetEventError = GetEventErrors[keyof GetEventErrors];
@@ -1043,41 +1049,70 @@ export type SignUpData = {
 
 export type SignUpErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type SignUpError = SignUpErrors[keyof SignUpErrors];
@@ -1098,45 +1133,78 @@ export type ConfirmAccountData = {
 
 export type ConfirmAccountErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * We did not make this token, or we made it for something else (`token-invalid`).
+     * Invalid link (`token-invalid`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/token-invalid';
+        status: 404;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * It was used or replaced (`token-used`), or it has run out (`token-expired`).
+     * - Link already used (`token-used`).
+     * - Link expired (`token-expired`).
      */
-    410: Problem;
+    410: Problem & {
+        type: '/problems/token-used' | '/problems/token-expired';
+        status: 410;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ConfirmAccountError = ConfirmAccountErrors[keyof ConfirmAccountErrors];
@@ -1159,41 +1227,70 @@ export type ResendConfirmationData = {
 
 export type ResendConfirmationErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ResendConfirmationError = ResendConfirmationErrors[keyof ResendConfirmationErrors];
@@ -1214,21 +1311,33 @@ export type SignOutData = {
 
 export type SignOutErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type SignOutError = SignOutErrors[keyof SignOutErrors];
@@ -1251,46 +1360,77 @@ export type SignInData = {
 
 export type SignInErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * There is no account with this address and password, or its address has not been confirmed yet
-     * (`wrong-credentials`).
+     * Wrong credentials (`wrong-credentials`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/wrong-credentials';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type SignInError = SignInErrors[keyof SignInErrors];
@@ -1313,41 +1453,70 @@ export type RequestPasswordResetData = {
 
 export type RequestPasswordResetErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type RequestPasswordResetError = RequestPasswordResetErrors[keyof RequestPasswordResetErrors];
@@ -1368,45 +1537,78 @@ export type ResetPasswordData = {
 
 export type ResetPasswordErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * We did not make this token, or we made it for something else (`token-invalid`).
+     * Invalid link (`token-invalid`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/token-invalid';
+        status: 404;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * It was used or replaced (`token-used`), or it has run out (`token-expired`).
+     * - Link already used (`token-used`).
+     * - Link expired (`token-expired`).
      */
-    410: Problem;
+    410: Problem & {
+        type: '/problems/token-used' | '/problems/token-expired';
+        status: 410;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ResetPasswordError = ResetPasswordErrors[keyof ResetPasswordErrors];
@@ -1429,17 +1631,26 @@ export type GetMeData = {
 
 export type GetMeErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetMeError = GetMeErrors[keyof GetMeErrors];
@@ -1462,41 +1673,70 @@ export type UpdateMeData = {
 
 export type UpdateMeErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type UpdateMeError = UpdateMeErrors[keyof UpdateMeErrors];
@@ -1519,45 +1759,77 @@ export type ChangePasswordData = {
 
 export type ChangePasswordErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
@@ -1580,45 +1852,77 @@ export type ChangeEmailData = {
 
 export type ChangeEmailErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ChangeEmailError = ChangeEmailErrors[keyof ChangeEmailErrors];
@@ -1639,49 +1943,85 @@ export type ConfirmEmailData = {
 
 export type ConfirmEmailErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * We did not make this token, or we made it for something else (`token-invalid`).
+     * Invalid link (`token-invalid`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/token-invalid';
+        status: 404;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * Another account has taken the address meanwhile (`address-taken`).
+     * Address already in use (`address-taken`).
      */
-    409: Problem;
+    409: Problem & {
+        type: '/problems/address-taken';
+        status: 409;
+    };
     /**
-     * It was used or replaced (`token-used`), or it has run out (`token-expired`).
+     * - Link already used (`token-used`).
+     * - Link expired (`token-expired`).
      */
-    410: Problem;
+    410: Problem & {
+        type: '/problems/token-used' | '/problems/token-expired';
+        status: 410;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ConfirmEmailError = ConfirmEmailErrors[keyof ConfirmEmailErrors];
@@ -1704,25 +2044,40 @@ export type GetRegistrationData = {
 
 export type GetRegistrationErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/students-only';
+        status: 403;
+    };
     /**
-     * You have not submitted the form.
+     * No registration (`no-registration`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/no-registration';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetRegistrationError = GetRegistrationErrors[keyof GetRegistrationErrors];
@@ -1745,45 +2100,78 @@ export type UpdateRegistrationData = {
 
 export type UpdateRegistrationErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * - Cross-origin request (`foreign-origin`).
+     * - Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/students-only';
+        status: 403;
+    };
     /**
-     * You have not submitted the form.
+     * No registration (`no-registration`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/no-registration';
+        status: 404;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type UpdateRegistrationError = UpdateRegistrationErrors[keyof UpdateRegistrationErrors];
@@ -1806,49 +2194,87 @@ export type RegisterData = {
 
 export type RegisterErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * - Cross-origin request (`foreign-origin`).
+     * - Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/students-only';
+        status: 403;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * Registration is closed, you have registered already, or somebody else has with this student id.
+     * - Registration is closed (`registration-closed`).
+     * - Already registered (`already-registered`).
+     * - Student id already in use (`student-id-taken`).
      */
-    409: Problem;
+    409: Problem & {
+        type: '/problems/registration-closed' | '/problems/already-registered' | '/problems/student-id-taken';
+        status: 409;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * The body can be read, but something in it is wrong: `errors` lists every fault at once.
+     * Invalid body (`invalid`).
      */
-    422: Problem;
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type RegisterError = RegisterErrors[keyof RegisterErrors];
@@ -1880,21 +2306,33 @@ export type ListOrdersData = {
 
 export type ListOrdersErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Invalid parameter (`bad-parameter`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ListOrdersError = ListOrdersErrors[keyof ListOrdersErrors];
@@ -1922,25 +2360,40 @@ export type GetOrderData = {
 
 export type GetOrderErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Invalid parameter (`bad-parameter`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * You have no such order.
+     * No such order (`no-such-order`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/no-such-order';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetOrderError = GetOrderErrors[keyof GetOrderErrors];
@@ -1968,37 +2421,65 @@ export type OpenCheckoutData = {
 
 export type OpenCheckoutErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Invalid parameter (`bad-parameter`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Cross-origin request (`foreign-origin`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
     /**
-     * You have no such order.
+     * No such order (`no-such-order`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/no-such-order';
+        status: 404;
+    };
     /**
-     * It is not to be paid: it is paid, on its way, not owed, or somebody has to look at it first.
+     * - Already paid (`order-paid`).
+     * - Payment in progress (`order-processing`).
+     * - Not owed (`order-not-owed`).
+     * - Payment under review (`order-under-review`).
      */
-    409: Problem;
+    409: Problem & {
+        type: '/problems/order-paid' | '/problems/order-processing' | '/problems/order-not-owed' | '/problems/order-under-review';
+        status: 409;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Too many tries: `Retry-After` says when to come back.
+     * Too many requests (`too-many-requests`).
      */
-    429: Problem;
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * - Payment service unreachable (`gateway-unavailable`).
+     * - Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/gateway-unavailable' | '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type OpenCheckoutError = OpenCheckoutErrors[keyof OpenCheckoutErrors];
@@ -2014,7 +2495,7 @@ export type OpenCheckoutResponse = OpenCheckoutResponses[keyof OpenCheckoutRespo
 
 export type ReceiveStripeEventData = {
     /**
-     * An event of Stripe's, as it is signed.
+     * Stripe event, exactly as it was signed.
      */
     body: {
         [key: string]: unknown;
@@ -2032,38 +2513,59 @@ export type ReceiveStripeEventData = {
 
 export type ReceiveStripeEventErrors = {
     /**
-     * The signature is missing, wrong or too old, or the event is of the other mode (test, live).
-     *
-     * Or: The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unsigned event (`webhook-unsigned`).
+     * - Invalid signature (`webhook-signature`).
+     * - Signature too old (`webhook-stale`).
+     * - Wrong mode (`webhook-mode`).
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/webhook-unsigned' | '/problems/webhook-signature' | '/problems/webhook-stale' | '/problems/webhook-mode' | '/problems/bad-parameter' | '/problems/broken-body';
+        status: 400;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ReceiveStripeEventError = ReceiveStripeEventErrors[keyof ReceiveStripeEventErrors];
 
 export type ReceiveStripeEventResponses = {
     /**
-     * Taken: it took effect, had done so before, or is about nothing of ours.
+     * Accepted: it took effect, had done so before, or does not concern us.
      */
     200: unknown;
 };
@@ -2077,25 +2579,40 @@ export type GetTicketData = {
 
 export type GetTicketErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/students-only';
+        status: 403;
+    };
     /**
-     * Not registered: there is no registration yet, or it is not paid.
+     * Not registered (`not-registered`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/not-registered';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetTicketError = GetTicketErrors[keyof GetTicketErrors];
@@ -2118,25 +2635,40 @@ export type GetTicketPngData = {
 
 export type GetTicketPngErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/students-only';
+        status: 403;
+    };
     /**
-     * Not registered: there is no registration yet, or it is not paid.
+     * Not registered (`not-registered`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/not-registered';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetTicketPngError = GetTicketPngErrors[keyof GetTicketPngErrors];
@@ -2159,25 +2691,40 @@ export type GetTicketSvgData = {
 
 export type GetTicketSvgErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/students-only';
+        status: 403;
+    };
     /**
-     * Not registered: there is no registration yet, or it is not paid.
+     * Not registered (`not-registered`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/not-registered';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetTicketSvgError = GetTicketSvgErrors[keyof GetTicketSvgErrors];
@@ -2200,25 +2747,40 @@ export type GetTicketPdfData = {
 
 export type GetTicketPdfErrors = {
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Students only (`students-only`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/students-only';
+        status: 403;
+    };
     /**
-     * Not registered: there is no registration yet, or it is not paid.
+     * Not registered (`not-registered`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/not-registered';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type GetTicketPdfError = GetTicketPdfErrors[keyof GetTicketPdfErrors];
@@ -2241,9 +2803,12 @@ export type GetTicketKeysData = {
 
 export type GetTicketKeysErrors = {
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
 };
 
 export type GetTicketKeysError = GetTicketKeysErrors[keyof GetTicketKeysErrors];
@@ -2275,25 +2840,40 @@ export type ListSuppressionsData = {
 
 export type ListSuppressionsErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Invalid parameter (`bad-parameter`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * Missing scope (`scope-missing`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/scope-missing';
+        status: 403;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ListSuppressionsError = ListSuppressionsErrors[keyof ListSuppressionsErrors];
@@ -2321,29 +2901,48 @@ export type LiftSuppressionData = {
 
 export type LiftSuppressionErrors = {
     /**
-     * The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * Invalid parameter (`bad-parameter`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
     /**
-     * Nobody is signed in: there is no session, or it has ended.
+     * Not signed in (`not-signed-in`).
      */
-    401: Problem;
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
     /**
-     * The caller may not do this, or a page of another site tried to do it with the caller's session.
+     * - Cross-origin request (`foreign-origin`).
+     * - Missing scope (`scope-missing`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/scope-missing';
+        status: 403;
+    };
     /**
-     * There is no such entry (any more).
+     * No such suppression (`no-such-suppression`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/no-such-suppression';
+        status: 404;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type LiftSuppressionError = LiftSuppressionErrors[keyof LiftSuppressionErrors];
@@ -2359,7 +2958,7 @@ export type LiftSuppressionResponse = LiftSuppressionResponses[keyof LiftSuppres
 
 export type ReceiveSesNotificationData = {
     /**
-     * A message of SNS's: JSON, sent as text.
+     * SNS message: JSON, sent as text.
      */
     body: string;
     path?: never;
@@ -2369,39 +2968,66 @@ export type ReceiveSesNotificationData = {
 
 export type ReceiveSesNotificationErrors = {
     /**
-     * It is no message of SNS.
-     *
-     * Or: The body is not JSON, broke off, or is nested too deeply; or a parameter does not have its form.
+     * - Unreadable notification (`notification-unreadable`).
+     * - Unreadable body (`broken-body`).
      */
-    400: Problem;
+    400: Problem & {
+        type: '/problems/notification-unreadable' | '/problems/broken-body';
+        status: 400;
+    };
     /**
-     * It is not believed: another topic, too old, or not signed as SNS signs.
+     * - Unknown topic (`notification-topic`).
+     * - Notification too old (`notification-stale`).
+     * - Untrusted address (`notification-address`).
+     * - Invalid certificate (`notification-certificate`).
+     * - Invalid signature (`notification-signature`).
      */
-    403: Problem;
+    403: Problem & {
+        type: '/problems/notification-topic' | '/problems/notification-stale' | '/problems/notification-address' | '/problems/notification-certificate' | '/problems/notification-signature';
+        status: 403;
+    };
     /**
-     * Letters don't leave by SES here.
+     * SES is not configured (`ses-not-configured`).
      */
-    404: Problem;
+    404: Problem & {
+        type: '/problems/ses-not-configured';
+        status: 404;
+    };
     /**
-     * The body did not arrive in time.
+     * Request timed out (`too-slow`).
      */
-    408: Problem;
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
     /**
-     * The body is too large.
+     * Body too large (`too-large`).
      */
-    413: Problem;
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
     /**
-     * The body is of another content type than the operation takes, or names none.
+     * Unsupported content type (`wrong-content-type`).
      */
-    415: Problem;
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Temporarily unavailable (`unavailable`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
 };
 
 export type ReceiveSesNotificationError = ReceiveSesNotificationErrors[keyof ReceiveSesNotificationErrors];
@@ -2422,9 +3048,12 @@ export type GetHealthData = {
 
 export type GetHealthErrors = {
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
 };
 
 export type GetHealthError = GetHealthErrors[keyof GetHealthErrors];
@@ -2447,15 +3076,19 @@ export type GetReadinessData = {
 
 export type GetReadinessErrors = {
     /**
-     * A service that is for its own machine only was asked for under a name that is not this machine's.
+     * Unknown host (`unknown-host`).
      */
-    421: Problem;
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
     /**
-     * Not ready: the store can't be read.
-     *
-     * Or: Not available now: it could not be done, or not be confirmed. Try again in a moment.
+     * Not ready (`not-ready`).
      */
-    503: Problem;
+    503: Problem & {
+        type: '/problems/not-ready';
+        status: 503;
+    };
 };
 
 export type GetReadinessError = GetReadinessErrors[keyof GetReadinessErrors];

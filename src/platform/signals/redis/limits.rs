@@ -9,7 +9,7 @@ use redis::{RedisResult, Script};
 use sha2::Sha256;
 
 use crate::kernel::Secret;
-use crate::platform::signals::{Limit, Verdict};
+use crate::platform::signals::{Limit, Remaining, TooMany};
 
 /// Bytes of the hash of a key that are kept.
 const HASH_BYTES: usize = 16;
@@ -35,20 +35,20 @@ impl Takes {
         wire: &mut MultiplexedConnection,
         in_force: Limit,
         key: &str,
-    ) -> RedisResult<Verdict> {
+    ) -> RedisResult<Result<Remaining, TooMany>> {
         let one = (in_force.window / in_force.quota.max(1)).as_micros().max(1);
         let one = u64::try_from(one).unwrap_or(u64::MAX);
         let mut call = self.script.key(self.name(in_force, key));
         let (granted, number): (bool, u64) = call.arg(one).arg(in_force.quota).invoke_async(wire).await?;
         Ok(match granted {
-            true => Verdict::Granted { remaining: u32::try_from(number).unwrap_or(u32::MAX) },
-            false => Verdict::Refused { retry_after: Duration::from_micros(number) },
+            true => Ok(Remaining(u32::try_from(number).unwrap_or(u32::MAX))),
+            false => Err(TooMany { retry_after: Duration::from_micros(number) }),
         })
     }
 
     /// Does at the server what will be done for requests: whoever can't write there is of no use.
     pub async fn try_out(&self, wire: &mut MultiplexedConnection) -> RedisResult<()> {
-        self.take(wire, TRIAL, "").await.map(drop)
+        self.take(wire, TRIAL, "").await.map(|_| ())
     }
 
     /// Under which name the server keeps it: hashed with a pepper, because all addresses there are can be tried.

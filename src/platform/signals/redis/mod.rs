@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Feed, InProcess, Limit, Listener, Signals, SignalsState, Verdict};
+use super::{Feed, InProcess, Limit, Listener, Remaining, Signals, SignalsState, TooMany};
 use crate::kernel::Secret;
 use crate::platform::tls;
 use limits::Takes;
@@ -109,12 +109,12 @@ impl Signals for Redis {
         self.own.subscribe(topic)
     }
 
-    async fn take(&self, limit: Limit, key: &str) -> Verdict {
+    async fn take(&self, limit: Limit, key: &str) -> Result<Remaining, TooMany> {
         let (Some(in_force), Some(mut connection)) = (self.in_force(limit), self.link.connection()) else {
             return self.own.take(limit, key).await;
         };
         match in_time(self.takes.take(&mut connection.wire, in_force, key)).await {
-            Ok(verdict) => verdict,
+            Ok(taken) => taken,
             Err(why) => {
                 connection.lose(why);
                 self.own.take(limit, key).await

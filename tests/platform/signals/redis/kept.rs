@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orientation::platform::signals::{Limit, Signals, Verdict};
+use orientation::platform::signals::{Limit, Remaining, Signals, TooMany};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
@@ -15,8 +15,8 @@ use crate::signals::{THREE_A_MINUTE, soon};
 async fn what_is_kept_names_nobody_and_is_gone_when_the_quota_is_whole_again() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), "orientation:faculty:", 1.0).await;
-    signals.take(THREE_A_MINUTE, "ana@example.org").await;
-    signals.take(THREE_A_MINUTE, "192.0.2.7").await;
+    signals.take(THREE_A_MINUTE, "ana@example.org").await.unwrap();
+    signals.take(THREE_A_MINUTE, "192.0.2.7").await.unwrap();
     let mut client = server.client().await;
     let keys: Vec<String> = client.keys("*").await.unwrap();
     for key in &keys {
@@ -31,7 +31,7 @@ async fn what_is_kept_names_nobody_and_is_gone_when_the_quota_is_whole_again() {
         assert!(kept.len() == 16 && kept.bytes().all(|digit| digit.is_ascii_digit()), "{key}: {kept}");
     }
     let short = Limit { name: "short", quota: 5, window: Duration::from_millis(500) };
-    signals.take(short, "ana@example.org").await;
+    signals.take(short, "ana@example.org").await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let short: Vec<String> = client.keys("*:short:*").await.unwrap();
     assert_eq!(short, Vec::<String>::new());
@@ -86,14 +86,14 @@ async fn without_the_script_a_crowd_gets_more_than_the_quota() {
 async fn a_quota_that_was_lowered_and_a_clock_that_was_set_back_keep_nobody_out_for_long() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), &prefix(), 1.0).await;
-    signals.take(THREE_A_MINUTE, "ana").await;
+    signals.take(THREE_A_MINUTE, "ana").await.unwrap();
     let mut client = server.client().await;
     let keys: Vec<String> = client.keys("*:three:*").await.unwrap();
     let _: () = client.set(&keys[0], "9000000000000000").await.unwrap();
-    let Verdict::Refused { retry_after } = signals.take(THREE_A_MINUTE, "ana").await else {
+    let Err(TooMany { retry_after }) = signals.take(THREE_A_MINUTE, "ana").await else {
         panic!("the quota is spent");
     };
     assert!(retry_after <= Duration::from_secs(20), "{retry_after:?}");
     let _: () = client.set(&keys[0], "no number").await.unwrap();
-    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Verdict::Granted { remaining: 2 });
+    assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(2)));
 }

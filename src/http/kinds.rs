@@ -1,0 +1,191 @@
+//! Kinds of refusal that belong to no feature, and the problems of these kinds.
+
+use std::time::Duration;
+
+use super::problem::{Examples, Kind, Problem, Refusal};
+use crate::kernel::{FieldError, Invalid};
+use crate::platform::signals::TooMany;
+use crate::platform::store::StoreError;
+
+const BAD_PARAMETER: Kind = Kind::new(400, "bad-parameter", "Invalid parameter");
+const BROKEN_BODY: Kind = Kind::new(400, "broken-body", "Unreadable body");
+const MALFORMED_JSON: Kind = Kind::new(400, "malformed-json", "Malformed JSON");
+const NOT_SIGNED_IN: Kind = Kind::new(401, "not-signed-in", "Not signed in");
+const FOREIGN_ORIGIN: Kind = Kind::new(403, "foreign-origin", "Cross-origin request");
+const SCOPE_MISSING: Kind = Kind::new(403, "scope-missing", "Missing scope");
+const STUDENTS_ONLY: Kind = Kind::new(403, "students-only", "Students only");
+const NOT_FOUND: Kind = Kind::new(404, "not-found", "Not found");
+const METHOD_NOT_ALLOWED: Kind = Kind::new(405, "method-not-allowed", "Method not allowed");
+const TOO_SLOW: Kind = Kind::new(408, "too-slow", "Request timed out");
+const TOO_LARGE: Kind = Kind::new(413, "too-large", "Body too large");
+const WRONG_CONTENT_TYPE: Kind = Kind::new(415, "wrong-content-type", "Unsupported content type");
+const UNKNOWN_HOST: Kind = Kind::new(421, "unknown-host", "Unknown host");
+const INVALID: Kind = Kind::new(422, "invalid", "Invalid body");
+const TOO_MANY_REQUESTS: Kind = Kind::new(429, "too-many-requests", "Too many requests");
+const INTERNAL: Kind = Kind::new(500, "internal", "Internal error");
+const UNAVAILABLE: Kind = Kind::new(503, "unavailable", "Temporarily unavailable");
+
+/// The kinds that the document lists for many operations. A response of nothing but these is a component.
+pub(super) const SHARED: &[Kind] = &[
+    BAD_PARAMETER,
+    BROKEN_BODY,
+    MALFORMED_JSON,
+    NOT_SIGNED_IN,
+    FOREIGN_ORIGIN,
+    SCOPE_MISSING,
+    STUDENTS_ONLY,
+    TOO_SLOW,
+    TOO_LARGE,
+    WRONG_CONTENT_TYPE,
+    UNKNOWN_HOST,
+    INVALID,
+    TOO_MANY_REQUESTS,
+    UNAVAILABLE,
+];
+
+/// A restart or an election of the database takes some seconds.
+const STORE_IS_BACK: Duration = Duration::from_secs(5);
+
+/// A request waits ten seconds in the database's queue before it gives up.
+const QUEUE_IS_SHORTER: Duration = Duration::from_secs(10);
+
+/// 400: a query or header parameter of this name, or a path parameter, which the framework only numbers.
+pub(super) fn bad_parameter(name: &str) -> Problem {
+    BAD_PARAMETER.says(match name.strip_prefix("param") {
+        Some(_) => "A path parameter is not in the documented format.".to_owned(),
+        None => format!("The parameter `{name}` is not in the documented format."),
+    })
+}
+
+/// 400: the connection broke, or the bytes are not what the content type says.
+pub(super) fn broken_body() -> Problem {
+    BROKEN_BODY.says("The body is incomplete, or is not what its `Content-Type` says.")
+}
+
+/// 400. `detail` says where the JSON is malformed.
+pub(super) fn malformed_json(detail: impl Into<String>) -> Problem {
+    MALFORMED_JSON.says(detail)
+}
+
+/// A client error of the framework's that has no kind of its own.
+pub(super) fn bad_request(status: u16) -> Problem {
+    Kind::new(status, "bad-request", "Bad request").says("The server does not understand the request.")
+}
+
+/// 401.
+pub fn not_signed_in() -> Problem {
+    NOT_SIGNED_IN.says("Sign in first: there is no session, or it has expired.")
+}
+
+/// 403: a page of another site tries to use the visitor's session.
+pub(super) fn foreign_origin() -> Problem {
+    FOREIGN_ORIGIN.says(
+        "Cross-origin request: requests that carry the session cookie are accepted from our own pages only.",
+    )
+}
+
+/// 403.
+pub(super) fn scope_missing(scope: &str) -> Problem {
+    SCOPE_MISSING.says(format!("This needs the scope `{scope}`, which an administrator can grant."))
+}
+
+/// 403.
+pub(super) fn students_only() -> Problem {
+    STUDENTS_ONLY.says("This is for students; leaders have no registration form.")
+}
+
+/// 404: no operation or page has this path.
+pub(super) fn not_found() -> Problem {
+    NOT_FOUND.says("There is nothing at this address.")
+}
+
+/// 405.
+pub(super) fn method_not_allowed() -> Problem {
+    METHOD_NOT_ALLOWED.says("This address does not support the method. `Allow` lists those that it supports.")
+}
+
+/// 408.
+pub(super) fn body_too_slow() -> Problem {
+    TOO_SLOW.says("The body did not arrive in time. Nothing was changed.")
+}
+
+/// 413.
+pub(super) fn too_large(limit: usize) -> Problem {
+    TOO_LARGE.says(format!("The body can have at most {limit} bytes."))
+}
+
+/// 415: the body has another content type than the operation takes, or none.
+pub(super) fn wrong_content_type() -> Problem {
+    WRONG_CONTENT_TYPE.says("Send the body with a `Content-Type` that the document lists for this operation.")
+}
+
+/// 421: the `Host` header of a request to a loopback service doesn't name the loopback interface.
+pub(super) fn misdirected() -> Problem {
+    UNKNOWN_HOST
+        .says("This service listens on loopback only, and the request's `Host` header names something else.")
+}
+
+/// 422 with all validation errors.
+pub fn invalid(errors: Vec<FieldError>) -> Problem {
+    INVALID.says("Fix the fields listed in `errors` and try again.").with_errors(errors)
+}
+
+/// 429.
+pub fn too_many(error: TooMany) -> Problem {
+    let seconds = super::metered::seconds(error.retry_after).max(1);
+    TOO_MANY_REQUESTS.says(format!("Try again in {seconds} s.")).retry_after(error.retry_after)
+}
+
+/// 500. `error` goes to the log.
+pub fn internal(error: impl std::fmt::Display) -> Problem {
+    INTERNAL
+        .says("This is our fault. If it happens again, report the `X-Request-Id` of this response.")
+        .because(error)
+}
+
+/// 503: the store failed. Its error goes to the log.
+pub fn unavailable(error: StoreError) -> Problem {
+    let wait = match error {
+        StoreError::Failed(_) | StoreError::TooSlow => STORE_IS_BACK,
+        StoreError::Busy => QUEUE_IS_SHORTER,
+        _ => Duration::from_secs(1),
+    };
+    busy(wait).because(error)
+}
+
+/// 503: nothing is broken, but the request can't be served before `retry_after`.
+pub fn busy(retry_after: Duration) -> Problem {
+    UNAVAILABLE
+        .says("The request could not be completed or confirmed. Try again in a moment.")
+        .retry_after(retry_after)
+}
+
+impl Refusal for StoreError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Busy])
+    }
+
+    fn problem(self) -> Problem {
+        unavailable(self)
+    }
+}
+
+impl Refusal for TooMany {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self { retry_after: Duration::from_secs(30) }])
+    }
+
+    fn problem(self) -> Problem {
+        too_many(self)
+    }
+}
+
+impl Refusal for Invalid {
+    fn examples() -> Examples<Self> {
+        Examples::of([FieldError::new("/email", "missing", "This property is required.").into()])
+    }
+
+    fn problem(self) -> Problem {
+        invalid(self.0)
+    }
+}
