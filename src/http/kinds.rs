@@ -63,7 +63,7 @@ pub(super) fn broken_body() -> Problem {
 }
 
 /// 400. `detail` says where the JSON is malformed.
-pub(super) fn malformed_json(detail: impl Into<String>) -> Problem {
+pub(super) fn malformed_json(detail: impl Into<Box<str>>) -> Problem {
     MALFORMED_JSON.says(detail)
 }
 

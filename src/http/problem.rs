@@ -39,7 +39,7 @@ impl Kind {
     }
 
     /// A problem of this kind. `detail` tells people what happened and what to do.
-    pub fn says(self, detail: impl Into<String>) -> Problem {
+    pub fn says(self, detail: impl Into<Box<str>>) -> Problem {
         Problem { kind: self, detail: detail.into(), errors: None, retry_after: None, cause: None }
     }
 }
@@ -48,10 +48,10 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
-    detail: String,
+    detail: Box<str>,
     errors: Option<Vec<FieldError>>,
     retry_after: Option<Duration>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 impl Problem {
@@ -67,7 +67,7 @@ impl Problem {
 
     /// Logs `error` at level *error* when the problem is sent. The client never sees it.
     pub fn because(self, error: impl Display) -> Self {
-        Self { cause: Some(error.to_string()), ..self }
+        Self { cause: Some(error.to_string().into()), ..self }
     }
 
     /// The body, as JSON.
@@ -94,7 +94,7 @@ impl Problem {
             kind: format!("/problems/{}", self.kind.slug),
             title: self.kind.title.into(),
             status: self.kind.status,
-            detail: self.detail.clone(),
+            detail: self.detail.to_string(),
             errors: self.errors.as_ref().map(|errors| errors.iter().map(error).collect()),
         }
     }
