@@ -6,7 +6,8 @@
  * client.setConfig({ baseUrl: 'https://orientation.example.edu', credentials: 'include' });
  * const { data, error } = await signIn({ body: { email, password } });
  * ```
- * `error` is a problem (RFC 9457): `error.type` never changes, `error.errors` names every fault of a body.
+ * `error` is a problem (RFC 9457). Switch on `error.type`: each function lists the types that it can give, and they never
+ * change. `error.errors` lists every validation error of a body.
  */
 import type { Problem } from './generated/index.js';
 
@@ -15,8 +16,8 @@ export { client } from './generated/client.gen.js';
 export { createClient, createConfig } from './generated/client/index.js';
 
 /**
- * Whether `error` is an answer of the service. What never reached it (no network, an aborted request), or was answered
- * by something in between, is not a problem, whatever the type of `error` says.
+ * Whether `error` is a response of the service. If the service was not reached (no network, an aborted request), or
+ * something in between responded, `error` is something else, whatever its type says.
  */
 export function isProblem(error: unknown): error is Problem {
   return typeof error === 'object' && error !== null

@@ -1,7 +1,9 @@
 /** What is refused comes as a typed problem; what never reached the service doesn't. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { client, getEvent, getMe, getOrder, isProblem, register, signUp, type Problem } from '../src/index.js';
+import {
+  client, getEvent, getMe, getOrder, isProblem, register, signUp, type Problem, type RegisterError,
+} from '../src/index.js';
 import { Service, fetchWithCookies } from './service.js';
 import { form, signedIn } from './students.js';
 
@@ -31,6 +33,46 @@ test('faults inside a form are named by their place', async () => {
   assert.deepEqual(
     error?.errors?.map(({ pointer }) => pointer).sort(), ['/dietary/1', '/discipline', '/emergencyContact/phone'],
   );
+});
+
+/** Doesn't compile if a type is missing, or isn't one that `register` lists. */
+function whatToDo(error: RegisterError): string {
+  switch (error.type) {
+    case '/problems/invalid':
+      return `fix ${error.errors.map(({ pointer }) => pointer).join(', ')}`;
+    case '/problems/already-registered':
+    case '/problems/registration-closed':
+    case '/problems/student-id-taken':
+      return `conflict ${error.status satisfies 409}`;
+    case '/problems/not-signed-in':
+      return 'sign in';
+    case '/problems/students-only':
+    case '/problems/foreign-origin':
+    case '/problems/unknown-host':
+      return 'go away';
+    case '/problems/broken-body':
+    case '/problems/malformed-json':
+    case '/problems/too-large':
+    case '/problems/wrong-content-type':
+      return 'report a bug';
+    case '/problems/too-slow':
+    case '/problems/too-many-requests':
+    case '/problems/unavailable':
+      return 'try again';
+    default:
+      return error satisfies never;
+  }
+}
+
+test('the compiler knows the types that an operation can give', async () => {
+  await signedIn(service, 'switch@mail.example.edu');
+  const { error: invalid } = await register({ body: { ...form, discipline: 'Alchemy' } });
+  assert.ok(isProblem(invalid));
+  assert.equal(whatToDo(invalid), 'fix /discipline');
+  await register({ body: { ...form, studentId: 'sw123456' }, throwOnError: true });
+  const { error: twice } = await register({ body: form });
+  assert.ok(isProblem(twice));
+  assert.equal(whatToDo(twice), 'conflict 409');
 });
 
 test('a stranger is told so, and an order of nobody is not found', async () => {
