@@ -19,11 +19,11 @@ use crate::features::event::EventController;
 use crate::features::health::{Health, HealthController};
 use crate::features::outbox::{self, Outbox};
 use crate::features::payments::{
-    self, BadAccount, BadSecrets, EventSweeps, Fulfilment, Gateway, OpenCheckouts, Payments,
-    PaymentsController, ReconcilePayments, Reconciliations, Sandbox, SandboxDeliveries, SandboxSweeps,
-    Source, Stripe, SweepEvents, SweepSandbox, Webhook,
+    self, BadAccount, BadSecrets, EventSweeps, Gateway, OpenCheckouts, Payments, PaymentsController,
+    ReconcilePayments, Reconciliations, Refunds, Sale, Sandbox, SandboxDeliveries, SandboxSweeps, Source,
+    Stripe, SweepEvents, SweepSandbox, Webhook,
 };
-use crate::features::registration::{self, RegistrationController, RegistrationFulfilment, Registrations};
+use crate::features::registration::{self, OrientationSale, RegistrationController, Registrations};
 use crate::features::suppressions::{
     self, NotificationSweeps, Suppressions, SuppressionsController, SweepNotifications,
 };
@@ -138,9 +138,9 @@ impl App {
             gateway: payments::Measured::over(gateway, metrics.gateway_calls.clone()),
             webhook,
             pages: config.pages_url().clone(),
-            fulfilments: HashMap::from([(
+            sales: HashMap::from([(
                 Product::ORIENTATION.to_owned(),
-                Arc::new(RegistrationFulfilment) as Arc<dyn Fulfilment>,
+                Arc::new(OrientationSale) as Arc<dyn Sale>,
             )]),
         }));
         let registrations = Arc::new(Registrations::new(registration::Parts {
@@ -186,6 +186,7 @@ impl App {
             .with(Arc::new(AccountSweeps(accounts.clone())))
             .with(Arc::new(NotificationSweeps(suppressions.clone())))
             .with(Arc::new(OpenCheckouts(payments.clone())))
+            .with(Arc::new(Refunds(payments.clone())))
             .with(Arc::new(Reconciliations(payments.clone())))
             .with(Arc::new(EventSweeps(payments.clone())));
         let mut crons = Crons::new(config.event.time_zone)

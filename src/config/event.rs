@@ -23,8 +23,6 @@ const LINES_LENGTH: usize = 500;
 const SYMBOL_LENGTH: usize = 8;
 /// The most entries of one list.
 const LIST_LENGTH: usize = 200;
-/// The highest price, in minor units: Stripe takes eight digits.
-const HIGHEST_PRICE: i64 = 99_999_999;
 
 /// What belongs to a faculty: `event.toml`.
 #[derive(Clone, Debug)]
@@ -403,17 +401,10 @@ impl Check<'_> {
     }
 
     fn price(&mut self, key: &str, written: &Spanned<String>) -> Option<Money> {
-        match written.get_ref().parse::<Money>() {
-            Ok(price) if (1..=HIGHEST_PRICE).contains(&price.amount) => Some(price),
-            Ok(_) => {
-                self.fault(key, written.span(), "it is nothing, or more than Stripe takes");
-                None
-            }
-            Err(bad) => {
-                self.fault(key, written.span(), bad.to_string());
-                None
-            }
-        }
+        let parsed = written.get_ref().parse::<Money>().map_err(|bad| bad.to_string());
+        let price =
+            parsed.and_then(|price| price.check_chargeable().map(|()| price).map_err(|bad| bad.to_string()));
+        price.map_err(|bad| self.fault(key, written.span(), bad)).ok()
     }
 
     fn early_bird(&mut self, zone: Tz, full: Money, written: &WrittenEarlyBird) -> Option<EarlyBird> {
@@ -530,6 +521,30 @@ mod tests {
             assert!(faults[0].1.starts_with(key), "{to}: {faults:?}");
             let last_of_to = to.lines().next().unwrap();
             assert!(faults[0].0.contains(last_of_to), "{to}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_price_is_written_as_people_write_it_and_is_one_that_stripe_charges() {
+        let with = |price: &str| SHIPPED.replace("\"CAD 130.00\"", &format!("{price:?}"));
+        for (written, sent) in
+            [("ISK 13000", 1_300_000), ("UGX 1000", 100_000), ("KWD 13.010", 13_010), ("JPY 13000", 13_000)]
+        {
+            let event = Event::parse(&with(written)).unwrap();
+            assert_eq!(
+                event.product(Product::ORIENTATION).unwrap().price.gateway_amount(),
+                sent,
+                "{written}"
+            );
+        }
+        for (written, detail) in [
+            ("ISK 13000.50", "ISK has no decimals"),
+            ("KWD 13.005", "steps of KWD 0.010"),
+            ("CAD 0.00", "greater than zero"),
+            ("CAD 1000000.00", "the maximum is CAD 999999.99"),
+        ] {
+            let faults = Event::parse(&with(written)).unwrap_err().0;
+            assert!(faults.len() == 1 && faults[0].detail.contains(detail), "{written}: {faults:?}");
         }
     }
 

@@ -12,6 +12,6 @@ mod time;
 pub use email::{BadEmailAddress, EmailAddress};
 pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
-pub use money::{BadCurrency, BadMoney, Currency, Money};
+pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
 pub use secret::Secret;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -31,7 +31,7 @@ async fn pay_later_is_processing_until_the_bank_says_yes() {
     let (ana, order) = app.submitted().await;
     let done = ana.press_button(&order, "later-succeeds").await;
     assert_eq!(ana.order(&order).await["state"], "processing");
-    assert!(ana.get(&done).await.text().contains("Your bank is at work"));
+    assert!(ana.get(&done).await.text().contains("Payment in progress"));
     app.clock.advance(BANK_HAS_ANSWERED);
     app.settle().await;
     assert_eq!(ana.order(&order).await["state"], "paid");
@@ -64,6 +64,24 @@ async fn back_changes_nothing() {
     assert!(ana.get(&back).await.text().contains("Not paid yet"));
     assert_eq!(ana.press_button(&order, "back").await, back);
     assert_eq!(ana.order(&order).await, order);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_checkout_and_its_email_say_the_same() {
+    let app = TestApp::start().await;
+    let (ana, order) = app.submitted().await;
+    app.settle().await;
+    app.clock.advance(Duration::from_hours(24));
+    let email = app.mailbox(ana.email()).email("isn't paid yet").await;
+    let kept = "your place in the group";
+    assert!(email["text"].as_str().expect("text").contains(kept), "{email}");
+    for page in ["done", "back"] {
+        let id = order["id"].as_str().expect("an id");
+        let text = ana.get(&format!("/checkout/{page}?order={id}")).await.text();
+        assert!(text.contains(kept) && text.contains("open a new checkout"), "{text}");
+        assert!(!text.contains("not yours"), "{text}");
+    }
     app.finish().await;
 }
 

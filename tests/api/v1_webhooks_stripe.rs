@@ -199,6 +199,47 @@ async fn a_second_payment_is_kept_and_flagged() {
     app.finish().await;
 }
 
+/// `charge.refunded` or `charge.dispute.created` about this payment of `order`.
+fn reversal(id: &str, kind: &str, order: &Value, refunded: i64) -> Value {
+    json!({
+        "id": id, "type": format!("charge.{kind}"), "livemode": false,
+        "data": { "object": { "payment_intent": "pi_1", "amount_refunded": refunded, "currency": "cad",
+            "metadata": { "orderId": order["id"] } } },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_refund_ends_the_registration_and_a_partial_one_or_a_dispute_does_not() {
+    let app = stripe::app_with_secret().await;
+    for (n, (kind, refunded, state, registration)) in [
+        ("refunded", 500, "partiallyRefunded", "registered"),
+        ("dispute.created", 0, "disputed", "registered"),
+        ("refunded", 13_000, "refunded", "submitted"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (ana, order) = app.submitted().await;
+        let mut paid = event(&format!("evt_{n}_1"), "completed", &order, "paid");
+        paid["data"]["object"]["payment_intent"] = "pi_1".into();
+        app.deliver(&paid).await.ok(200);
+        app.settle().await;
+        ana.get("/v1/ticket").await.ok(200);
+        for again in 0..2 {
+            app.deliver(&reversal(&format!("evt_{n}_2_{again}"), kind, &order, refunded)).await.ok(200);
+        }
+        assert_eq!(ana.order(&order).await["state"], state);
+        assert_eq!(ana.registration_state().await, registration, "{kind} {refunded}");
+        let ticket = ana.get("/v1/ticket").await;
+        match registration {
+            "registered" => drop(ticket.ok(200)),
+            _ => drop(ticket.refused(404, "not-registered")),
+        }
+    }
+    assert_eq!(registered(&app).await, 2);
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispute_over_a_payment_that_is_not_known_yet_is_to_come_again_for_an_hour() {
     let app = stripe::app_with_secret().await;

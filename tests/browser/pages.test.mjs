@@ -104,7 +104,7 @@ test('the checkout tells of every end of a payment', async () => {
 
   await page.goto(order.checkoutUrl);
   await page.getByRole('button', { name: 'Pay later: fails' }).click();
-  await page.getByRole('heading', { name: 'Your bank is at work' }).waitFor();
+  await page.getByRole('heading', { name: 'Payment in progress' }).waitFor();
   await look(page, 'checkout-processing');
   await page.goto(order.checkoutUrl);
   await page.getByRole('status').waitFor();
@@ -116,7 +116,7 @@ test('the checkout tells of every end of a payment', async () => {
   await page.getByRole('button', { name: 'Pay later: succeeds' }).click();
   await lookAgainUntil(page, done, 'Thank you');
   await page.goto(`/checkout/back?order=${order.id}`);
-  await page.getByRole('heading', { name: 'Nothing left to do' }).waitFor();
+  await page.getByRole('heading', { name: 'Thank you' }).waitFor();
   assert.deepEqual(unexpected(complaints), []);
   await context.close();
 });
@@ -127,7 +127,7 @@ async function lookAgainUntil(page, done, heading) {
   while (await page.getByRole('heading', { name: heading }).count() === 0) {
     assert.ok(Date.now() < deadline, `${heading} never came`);
     await new Promise((passed) => setTimeout(passed, 250));
-    await page.getByRole('link', { name: 'Look again' }).click();
+    await page.getByRole('link', { name: 'Check again' }).click();
   }
 }
 

@@ -27,9 +27,9 @@ enum Tag {
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(rename = "Money", example)]
 pub struct MoneyBody {
-    /// Minor units: cents for CAD.
+    /// Amount in the currency's smallest unit: cents for CAD, whole yen for JPY, whole krónur for ISK.
     pub amount: i64,
-    /// ISO 4217, such as CAD.
+    /// ISO 4217 code, such as CAD.
     pub currency: String,
 }
 
@@ -45,27 +45,27 @@ impl From<Money> for MoneyBody {
     }
 }
 
-/// Where an order stands.
+/// State of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "OrderState", rename_all = "camelCase")]
 pub enum OrderStateBody {
-    /// Can be paid.
+    /// It can be paid.
     Open,
-    /// The student has done their part; the bank has not answered yet.
+    /// The checkout is complete; the bank has not answered yet.
     Processing,
     /// Paid.
     Paid,
-    /// The checkout ended unpaid; `openCheckout` makes another.
+    /// The checkout ended unpaid; `openCheckout` opens another.
     Expired,
     /// Cancelled.
     Cancelled,
-    /// Not owed any more.
+    /// Nothing to pay any more.
     Waived,
-    /// A part was paid back.
+    /// A part was refunded.
     PartiallyRefunded,
-    /// All was paid back.
+    /// Everything was refunded.
     Refunded,
-    /// The payer asks their bank for the money back.
+    /// The payer disputes the payment at their bank.
     Disputed,
 }
 
@@ -85,23 +85,23 @@ impl From<OrderState> for OrderStateBody {
     }
 }
 
-/// Something bought, or to be bought.
+/// An order of one product.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Order", rename_all = "camelCase", skip_serializing_if_is_none, example)]
 pub struct OrderBody {
-    /// Its id.
+    /// Order id.
     pub id: String,
-    /// The product's id, as `getEvent` lists it.
+    /// Product id, as listed by `getEvent`.
     pub product: String,
-    /// Where it stands.
+    /// State of the order.
     pub state: OrderStateBody,
-    /// What it costs.
+    /// Amount due, or amount paid.
     pub amount: MoneyBody,
-    /// Where it can be paid, while it can be.
+    /// URL of the live checkout; absent if the order can't be paid now.
     pub checkout_url: Option<String>,
-    /// When it was made: RFC 3339, UTC.
+    /// Time of the order (RFC 3339, UTC).
     pub created_at: String,
-    /// When it was paid: RFC 3339, UTC.
+    /// Time of the payment (RFC 3339, UTC).
     pub paid_at: Option<String>,
 }
 
@@ -137,7 +137,7 @@ impl From<&Order> for OrderBody {
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct OrderPage {
-    /// In the order in which they were made.
+    /// Orders, oldest first.
     pub items: Vec<OrderBody>,
     /// Given as `cursor` it returns the next page; absent on the last.
     pub next_cursor: Option<String>,

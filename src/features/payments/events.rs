@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::gateway::{CheckoutFact, Fact, ReversalFact, Untrusted};
-use super::model::{NotOurs, Order, Outcome, StripeEvent};
+use super::jobs::SendRefund;
+use super::model::{NotOurs, Order, OrderState, Outcome, Owed, PaymentFlag, StripeEvent};
+use super::sale::Ended;
 use super::service::Payments;
 use crate::kernel::{Timestamp, faults};
 use crate::platform::store::{Dir, Filter, Query, StoreError, Tx};
@@ -90,9 +92,7 @@ impl Payments {
         kind: &str,
         fact: &CheckoutFact,
     ) -> Result<Received, StoreError> {
-        let now = self.0.clock.now();
-        let rule = |order: &mut Order| order.settle(fact, now);
-        self.apply_event(&fact.id, kind, &fact.order, now, rule).await
+        self.apply_event(&fact.id, kind, &fact.order, &Change::Checkout(fact)).await
     }
 
     /// Applies a refund or a dispute. An event that doesn't name our order names the payment.
@@ -105,10 +105,7 @@ impl Payments {
         let now = self.0.clock.now();
         let order = match &fact.order {
             Some(order) => Some(order.clone()),
-            None => {
-                let by_intent = Query::new(Filter::has("intents", fact.intent.as_str())).limit(1);
-                self.0.store.find::<Order>(by_intent).await?.pop().map(|order| order.id)
-            }
+            None => self.order_of_payment(&fact.intent).await?,
         };
         let Some(order) = order else {
             if created.is_some_and(|created| now.since(created) < MAY_BE_OURS) {
@@ -117,32 +114,46 @@ impl Payments {
             }
             return Ok(self.record_ignored(&fact.id, kind).await?);
         };
-        let rule = |order: &mut Order| order.reverse(fact);
-        Ok(self.apply_event(&fact.id, kind, &order, now, rule).await?)
+        Ok(self.apply_event(&fact.id, kind, &order, &Change::Reversal(fact)).await?)
     }
 
-    /// Stores the event's id, changes the order and runs what follows, in one transaction. The id prevents the same event
-    /// from being applied again.
+    /// The order that received this payment. An index finds the payments that settled an order; the others, which needed
+    /// review, are few and are found by a scan.
+    async fn order_of_payment(&self, intent: &str) -> Result<Option<String>, StoreError> {
+        for filter in [Filter::eq("paidIntent", intent), Filter::has("intents", intent)] {
+            let found = self.0.store.find::<Order>(Query::new(filter).limit(1)).await?.pop();
+            if let Some(order) = found {
+                return Ok(Some(order.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores the event's id, changes the order and lets the product's feature act, in one transaction. The id prevents the
+    /// same event from being applied again.
     async fn apply_event(
         &self,
         event: &str,
         kind: &str,
         order: &str,
-        now: Timestamp,
-        rule: impl Fn(&mut Order) -> Result<Outcome, NotOurs> + Send + Sync,
+        change: &Change<'_>,
     ) -> Result<Received, StoreError> {
+        let now = self.0.clock.now();
+        let Some(known) = self.0.store.get::<Order>(order).await? else {
+            return self.record_ignored(event, kind).await;
+        };
         let seen = seen(event, kind, Some(order), now);
-        let guard = self.guard(order).await?;
         faults::point("pay.before-settle");
         let applied = self
             .0
             .store
-            .transact_at(guard, async |tx| {
+            .transact_at(self.guard(&known), async |tx| {
                 let mut order = self.claim(&tx, &seen, order).await?.ok_or(ApplyError::NotOurs)?;
-                let outcome = rule(&mut order)?;
+                let before = order.state;
+                let outcome = self.apply_change(&tx, &mut order, change, now).await?;
                 tx.put(&order).await?;
                 faults::point("pay.while-settling");
-                self.run_fulfilment(&tx, &order, outcome, now).await?;
+                self.run_sale(&tx, before, &order, outcome, now).await?;
                 Ok(outcome)
             })
             .await;
@@ -154,11 +165,23 @@ impl Payments {
         }
     }
 
-    /// The guard of the order's product; the order itself if it is unknown.
-    async fn guard<'a>(&'a self, order: &'a str) -> Result<&'a str, StoreError> {
-        let product = self.0.store.get::<Order>(order).await?.map(|order| order.product);
-        let fulfilment = product.and_then(|product| self.0.fulfilments.get(&product));
-        Ok(fulfilment.map_or(order, |fulfilment| fulfilment.guard()))
+    async fn apply_change(
+        &self,
+        tx: &Tx,
+        order: &mut Order,
+        change: &Change<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome, ApplyError> {
+        match change {
+            Change::Reversal(fact) => Ok(order.reverse(fact)?),
+            Change::Checkout(fact) => {
+                let owed = match self.sale(order) {
+                    Some(sale) if order.would_settle(fact) => sale.owed(tx, order, now).await?,
+                    _ => Owed::Honour,
+                };
+                Ok(order.settle(fact, &owed, now)?)
+            }
+        }
     }
 
     /// Stores an event that is not about one of our orders.
@@ -197,29 +220,49 @@ impl Payments {
         Err(error)
     }
 
-    async fn run_fulfilment(
+    /// Lets the product's feature act on an order that was in the state `before`.
+    pub(super) async fn run_sale(
         &self,
         tx: &Tx,
+        before: OrderState,
         order: &Order,
         outcome: Outcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(fulfilment) = self.0.fulfilments.get(&order.product) else {
+        if outcome == Outcome::Flagged(PaymentFlag::Declined) {
+            self.schedule_last_refund(tx, order, now).await?;
+        }
+        let Some(sale) = self.sale(order) else {
             let (order, product) = (order.id.clone(), order.product.clone());
-            tx.once_committed(move || tracing::error!(order, product, "no feature handles this product"))
-                .await;
+            tx.once_committed(move || tracing::error!(order, product, "no feature sells this product")).await;
             return Ok(());
         };
         match outcome {
-            Outcome::Paid => fulfilment.paid(tx, order, now).await,
-            Outcome::Expired => fulfilment.expired(tx, order, now).await,
-            Outcome::Processing
-            | Outcome::Reopened
-            | Outcome::Flagged(_)
-            | Outcome::Reversed
-            | Outcome::Unchanged => Ok(()),
+            Outcome::Paid => sale.paid(tx, order, now).await?,
+            Outcome::Expired => sale.ended(tx, order, Ended::Expired, now).await?,
+            _ => {}
+        }
+        match order.state {
+            // A refund or dispute may be reported before the payment: then both follow at once.
+            state if state == before => Ok(()),
+            OrderState::Refunded => sale.ended(tx, order, Ended::Refunded, now).await,
+            OrderState::Disputed => sale.ended(tx, order, Ended::Disputed, now).await,
+            _ => Ok(()),
         }
     }
+
+    async fn schedule_last_refund(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+        match order.refunds.last() {
+            Some(refund) => tx.enqueue(&SendRefund::of(order, refund.number).job(now)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A change that an event makes to an order.
+enum Change<'a> {
+    Checkout(&'a CheckoutFact),
+    Reversal(&'a ReversalFact),
 }
 
 fn seen(event: &str, kind: &str, order: Option<&str>, now: Timestamp) -> StripeEvent {

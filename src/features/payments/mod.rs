@@ -3,13 +3,13 @@
 //! `begin` stores an order in the transaction of the feature that sells something, with the first attempt to pay it and
 //! a job that opens the checkout. `open_checkout` opens it between two transactions. The gateway reports by signed
 //! events what happened; `receive` verifies them and settles the order in one transaction with everything that follows
-//! from it (`Fulfilment`). Each fact takes effect once, whether it arrives twice, late or out of order. Every payment is
+//! from it for the feature that sells the product (`Sale`). Each fact takes effect once, whether it arrives twice, late or out of order. Every payment is
 //! recorded, including those that were not due.
 //!
-//! `reconciliation` asks the gateway about events and answers that were lost.
+//! `refunds` waives, cancels and refunds orders. `reconciliation` asks the gateway about events and answers that were lost.
 //!
 //! `gateway/` is the port to the payment service: Stripe, or a sandbox that plays it for newcomers and tests. Imports go
-//! one way: `service`, `events` and `reconciliation` → `jobs`, `model` → `gateway`.
+//! one way: `service`, `events`, `refunds` and `reconciliation` → `jobs`, `model` → `gateway`.
 
 mod controller;
 mod events;
@@ -18,6 +18,8 @@ mod jobs;
 mod model;
 mod pages;
 mod reconciliation;
+mod refunds;
+mod sale;
 mod service;
 mod subscribers;
 
@@ -28,15 +30,19 @@ pub use gateway::{
     DeliverSandboxEvent, Discount, Gateway, GatewayError, Measured, Reached, Refund, RefundRequest,
     RetryPolicy, ReversalFact, Sandbox, Source, Stripe, SweepSandbox, Webhook,
 };
-pub use jobs::{OpenCheckout, ReconcilePayments, SweepEvents};
+pub use jobs::{OpenCheckout, ReconcilePayments, SendRefund, SweepEvents};
 pub use model::{
-    Attempt, AttemptState, Closed, EarlyBird, Order, OrderState, Outcome, Payment, PaymentFlag, Reversal,
-    StripeEvent,
+    Attempt, AttemptState, Closed, EarlyBird, LONGEST_CHECKOUT, NotRefundable, Order, OrderRefund,
+    OrderState, Outcome, Owed, Payment, PaymentFlag, RefundState, Reversal, StripeEvent,
 };
 pub use pages::routes;
 pub use reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Reconciliation, Unfinished};
-pub use service::{Fulfilment, GetOrderError, OpenCheckoutError, Parts, Payments};
-pub use subscribers::{EventSweeps, OpenCheckouts, Reconciliations, SandboxDeliveries, SandboxSweeps};
+pub use refunds::{CloseOrderError, RefundError};
+pub use sale::{Ended, NextPage, Sale, Words};
+pub use service::{GetOrderError, OpenCheckoutError, Parts, Payments};
+pub use subscribers::{
+    EventSweeps, OpenCheckouts, Reconciliations, Refunds, SandboxDeliveries, SandboxSweeps,
+};
 
 use self::gateway::{SandboxCheckout, SandboxRefund, SandboxSecret};
 use crate::platform::store::{Schema, schema};

@@ -6,15 +6,20 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::gateway::{
-    Checkout, CheckoutFact, CheckoutRequest, CheckoutStatus, Discount, Reached, ReversalFact,
+    Checkout, CheckoutFact, CheckoutRequest, CheckoutStatus, Discount, Reached, RefundRequest, ReversalFact,
+    in_whole_units,
 };
 use crate::config::Product;
 use crate::kernel::{EmailAddress, Money, Timestamp};
 use crate::platform::store::{Document, Index, Migration};
 
-/// How long a checkout can be paid: Stripe's default and maximum of 24 hours, less a minute for clock skew and a failed
-/// first try.
-pub const CHECKOUT_LIFETIME: Duration = Duration::from_secs(24 * 3600 - 60);
+/// The longest time for which a checkout can be paid: Stripe's maximum of 24 hours, less a minute for clock skew and a
+/// failed first try.
+pub const LONGEST_CHECKOUT: Duration = Duration::from_secs(24 * 3600 - 60);
+
+/// The shortest time: Stripe's minimum of 30 minutes, and two more for clock skew and the job that opens a checkout a
+/// minute later.
+pub const SHORTEST_CHECKOUT: Duration = Duration::from_secs(32 * 60);
 
 /// How long we wait for the gateway's events before we ask it.
 const EVENT_DELAY: Duration = Duration::from_secs(5 * 60);
@@ -61,6 +66,7 @@ pub struct Attempt {
     pub number: u32,
     /// `<order>:<number>`.
     pub idempotency_key: String,
+    pub made_at: Timestamp,
     pub expires_at: Timestamp,
     /// The amount to pay.
     pub price: Money,
@@ -93,6 +99,8 @@ pub enum PaymentFlag {
     NotOwed,
     /// The order has no such checkout: needs review.
     UnknownSession,
+    /// The product's feature declined it, for example because nothing was left to sell. It is refunded automatically.
+    Declined,
 }
 
 /// A payment received. Never removed.
@@ -124,6 +132,41 @@ pub struct Reversal {
     /// The total refunded, in minor units. It only goes up.
     pub refunded: i64,
     pub disputed: bool,
+}
+
+/// A refund that we ask the gateway for. Everything that is sent is fixed when the refund is recorded, so that it can be
+/// sent again unchanged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderRefund {
+    /// From 1.
+    pub number: u32,
+    /// `<order>:refund:<number>`.
+    pub idempotency_key: String,
+    /// As [`Payment::intent`].
+    pub intent: String,
+    pub amount: Money,
+    /// Why, in a few words, for the people who keep the books.
+    pub reason: String,
+    pub state: RefundState,
+    pub requested_at: Timestamp,
+    /// The gateway's id of the refund, once it has accepted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// The state of a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefundState {
+    /// Recorded; the gateway has not answered yet.
+    Requested,
+    /// The gateway has accepted it: the money is on its way back.
+    Accepted,
+    /// The gateway has rejected it: nothing was refunded.
+    Rejected,
 }
 
 /// A lower price for early orders.
@@ -166,8 +209,14 @@ pub struct Order {
     pub payments: Vec<Payment>,
     /// The gateway's ids of all payments.
     pub intents: Vec<String>,
+    /// The gateway's id of the payment that settled the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid_intent: Option<String>,
     #[serde(rename = "returns", default, skip_serializing_if = "Vec::is_empty")]
     pub reversals: Vec<Reversal>,
+    /// The refunds that we asked for, in ascending order of their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<OrderRefund>,
     /// When to ask the gateway if no event arrives.
     pub ask_at: Timestamp,
     pub created_at: Timestamp,
@@ -177,10 +226,13 @@ pub struct Order {
 
 impl Document for Order {
     const COLLECTION: &'static str = "orders";
-    const VERSION: u32 = 2;
-    const MIGRATIONS: &'static [Migration] = &[with_prices_of_attempts];
-    const INDEXES: &'static [Index] =
-        &[Index::on("orders_by_account", &["account"]), Index::on("orders_to_ask", &["state", "askAt"])];
+    const VERSION: u32 = 3;
+    const MIGRATIONS: &'static [Migration] = &[with_prices_of_attempts, with_times_of_attempts];
+    const INDEXES: &'static [Index] = &[
+        Index::on("orders_by_account", &["account"]),
+        Index::on("orders_to_ask", &["state", "askAt"]),
+        Index::on("orders_by_paid_intent", &["paidIntent"]),
+    ];
     fn id(&self) -> &str {
         &self.id
     }
@@ -196,6 +248,26 @@ fn with_prices_of_attempts(mut order: serde_json::Value) -> serde_json::Value {
     order["askAt"] = made;
     order["intents"] = serde_json::json!([]);
     order
+}
+
+/// Version 3: attempts have the time when they were made, orders the payment that settled them, and amounts are in the
+/// units that people write.
+fn with_times_of_attempts(mut order: serde_json::Value) -> serde_json::Value {
+    for attempt in order["attempts"].as_array_mut().into_iter().flatten() {
+        // Until this version every checkout had the same lifetime.
+        let expires_at = serde_json::from_value::<Timestamp>(attempt["expiresAt"].clone());
+        attempt["madeAt"] = expires_at.map_or_else(
+            |_| attempt["expiresAt"].clone(),
+            |expires_at| expires_at.minus(LONGEST_CHECKOUT).rfc3339().into(),
+        );
+    }
+    let payments = order["payments"].as_array().into_iter().flatten();
+    let paid =
+        payments.filter(|payment| payment.get("flag").is_none()).find_map(|payment| payment.get("intent"));
+    if let Some(intent) = paid.cloned() {
+        order["paidIntent"] = intent;
+    }
+    in_whole_units(order)
 }
 
 /// An accepted event. Its id prevents the event from being applied twice.
@@ -267,6 +339,48 @@ pub enum Closed {
     UnderReview,
 }
 
+/// The decision of a product's feature about a payment that would settle an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// The payment settles the order.
+    Honour,
+    /// The payment is refunded, for this reason.
+    Refund(String),
+}
+
+/// How an unpaid order is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Cancelled,
+    /// Nothing to pay any more: the product's feature proceeds as if it was paid.
+    Waived,
+}
+
+impl Ending {
+    /// The order's state afterwards.
+    pub fn state(self) -> OrderState {
+        match self {
+            Self::Cancelled => OrderState::Cancelled,
+            Self::Waived => OrderState::Waived,
+        }
+    }
+}
+
+/// Why an order can't be refunded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotRefundable {
+    #[error("the order is not paid")]
+    NotPaid,
+    #[error("the payment is disputed: the bank decides")]
+    Disputed,
+    #[error("nothing is left to refund")]
+    NothingLeft,
+    #[error("the gateway never reported the payment's id")]
+    NoPayment,
+    #[error("the amount must be chargeable and at most {left}")]
+    BadAmount { left: Money },
+}
+
 /// The next step towards a checkout that can be paid.
 #[derive(Debug, PartialEq)]
 pub enum Step<'a> {
@@ -278,15 +392,9 @@ pub enum Step<'a> {
     Ended,
 }
 
-impl Attempt {
-    /// When it was made.
-    pub fn made_at(&self) -> Timestamp {
-        self.expires_at.minus(CHECKOUT_LIFETIME)
-    }
-}
-
 impl Order {
-    /// A new order of `product` for `account`, with its first attempt.
+    /// A new order of `product` for `account`, with its first attempt. [`Payments::begin`](super::Payments::begin) sets the
+    /// lifetime of the product's checkouts.
     pub fn open(id: String, account: &str, product: &Product, email: EmailAddress, now: Timestamp) -> Self {
         let early_bird = product.early_bird.as_ref().map(|early| EarlyBird {
             coupon: early.coupon.clone(),
@@ -307,22 +415,25 @@ impl Order {
             attempts: vec![],
             payments: vec![],
             intents: vec![],
+            paid_intent: None,
             reversals: vec![],
+            refunds: vec![],
             ask_at: now.plus(EVENT_DELAY),
             created_at: now,
             paid_at: None,
         };
-        order.make_attempt(1, None, now);
+        order.make_attempt(1, None, LONGEST_CHECKOUT, now);
         order
     }
 
     /// Adds an attempt with the price that applies now.
-    fn make_attempt(&mut self, number: u32, return_to: Option<Url>, now: Timestamp) {
+    fn make_attempt(&mut self, number: u32, return_to: Option<Url>, lifetime: Duration, now: Timestamp) {
         let early = self.early_bird.as_ref().filter(|early| now < early.until);
         let attempt = Attempt {
             number,
             idempotency_key: format!("{}:{number}", self.id),
-            expires_at: now.plus(CHECKOUT_LIFETIME),
+            made_at: now,
+            expires_at: now.plus(lifetime.clamp(SHORTEST_CHECKOUT, LONGEST_CHECKOUT)),
             price: early.map_or(self.full_price, |early| early.price),
             coupon: early.map(|early| early.coupon.clone()),
             return_to,
@@ -362,7 +473,9 @@ impl Order {
             | OrderState::Disputed => Err(Closed::Paid),
             OrderState::Processing => Err(Closed::Processing),
             OrderState::Cancelled | OrderState::Waived => Err(Closed::NotOwed),
-            OrderState::Open | OrderState::Expired if !self.payments.is_empty() => Err(Closed::UnderReview),
+            OrderState::Open | OrderState::Expired if self.has_unsettled_payment() => {
+                Err(Closed::UnderReview)
+            }
             OrderState::Open | OrderState::Expired => Ok(match self.attempt() {
                 attempt if attempt.state != AttemptState::Live => Step::Ended,
                 attempt if attempt.url.is_none() => Step::Unopened(attempt),
@@ -371,26 +484,37 @@ impl Order {
         }
     }
 
-    /// Sets the base of the addresses that the current checkout returns to, if none is set.
-    pub fn set_return_url(&mut self, pages: &Url) {
-        if let Some(attempt) = self.attempts.last_mut() {
-            attempt.return_to.get_or_insert_with(|| pages.clone());
+    /// Whether a payment arrived that did not settle the order and has not been refunded.
+    fn has_unsettled_payment(&self) -> bool {
+        self.payments.iter().filter(|payment| payment.flag.is_some()).any(|payment| {
+            let refunded = payment.intent.as_ref().map_or(0, |intent| self.refunded(intent));
+            payment.money.is_none_or(|money| refunded < money.amount)
+        })
+    }
+
+    /// Sets the base of the addresses that the first checkout returns to, and how long it can be paid, before the gateway
+    /// is asked for it.
+    pub fn prepare(&mut self, pages: &Url, lifetime: Duration) {
+        let lifetime = lifetime.clamp(SHORTEST_CHECKOUT, LONGEST_CHECKOUT);
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.return_to.is_none()) {
+            attempt.return_to = Some(pages.clone());
+            attempt.expires_at = attempt.made_at.plus(lifetime);
         }
     }
 
     /// Makes the next attempt if the last one has ended.
-    pub fn try_again(&mut self, pages: &Url, now: Timestamp) {
+    pub fn try_again(&mut self, pages: &Url, lifetime: Duration, now: Timestamp) {
         if self.step() == Ok(Step::Ended) {
-            self.make_attempt(self.attempt().number + 1, Some(pages.clone()), now);
+            self.make_attempt(self.attempt().number + 1, Some(pages.clone()), lifetime, now);
             self.state = OrderState::Open;
         }
     }
 
     /// Replaces attempt `number`, whose checkout the gateway rejected: nothing can be paid with that one.
-    pub fn replace_refused(&mut self, number: u32, pages: &Url, now: Timestamp) {
+    pub fn replace_rejected(&mut self, number: u32, pages: &Url, lifetime: Duration, now: Timestamp) {
         if matches!(self.step(), Ok(Step::Unopened(attempt)) if attempt.number == number) {
             self.attempts.pop();
-            self.make_attempt(number + 1, Some(pages.clone()), now);
+            self.make_attempt(number + 1, Some(pages.clone()), lifetime, now);
         }
     }
 
@@ -406,7 +530,7 @@ impl Order {
 
     /// Schedules the next question to the gateway. The older the attempt, the longer the pause.
     pub fn ask_later(&mut self, now: Timestamp) {
-        let waited = now.since(self.attempt().made_at());
+        let waited = now.since(self.attempt().made_at);
         self.ask_at = now.plus(EVENT_DELAY.max(waited / 4));
     }
 
@@ -435,11 +559,12 @@ impl Order {
     }
 
     /// Applies a fact about a checkout. Each fact takes effect once, whether it arrives twice, late or out of order: an
-    /// attempt only moves up, and a checkout brings one payment.
+    /// attempt only moves up, and a checkout brings one payment. `owed` is the decision of the product's feature about a
+    /// payment that [would settle](Self::would_settle) the order.
     ///
     /// # Errors
     /// [`NotOurs`] if the fact is about another order, or about an unknown checkout without a payment.
-    pub fn settle(&mut self, fact: &CheckoutFact, now: Timestamp) -> Result<Outcome, NotOurs> {
+    pub fn settle(&mut self, fact: &CheckoutFact, owed: &Owed, now: Timestamp) -> Result<Outcome, NotOurs> {
         if fact.order != self.id {
             return Err(NotOurs);
         }
@@ -459,7 +584,16 @@ impl Order {
         attempt.ended_at = (reached != AttemptState::Processing).then_some(now);
         if reached == AttemptState::Paid {
             let due = attempt.price;
-            return Ok(self.record_payment(fact, self.flag_for(fact, due), now));
+            let flag = self.flag_for(fact, due, owed);
+            let outcome = self.record_payment(fact, flag, now);
+            if self.state == OrderState::Processing {
+                // The bank has answered, although the payment doesn't settle the order.
+                self.state = OrderState::Open;
+            }
+            if let (Outcome::Flagged(PaymentFlag::Declined), Owed::Refund(reason)) = (outcome, owed) {
+                self.refund_declined(fact, reason, now);
+            }
+            return Ok(outcome);
         }
         let is_current = index + 1 == self.attempts.len() && self.awaits_payment();
         Ok(if is_current { self.follow_attempt() } else { Outcome::Unchanged })
@@ -474,15 +608,27 @@ impl Order {
         self.attempts.iter().position(recorded).or_else(|| self.attempts.iter().position(unrecorded))
     }
 
+    /// Whether the fact reports a payment that settles the order, if the product's feature honours it.
+    pub fn would_settle(&self, fact: &CheckoutFact) -> bool {
+        let attempt = self.position(fact).map(|index| &self.attempts[index]);
+        fact.reached == Reached::Paid
+            && attempt.is_some_and(|attempt| {
+                attempt.state != AttemptState::Paid
+                    && self.flag_for(fact, attempt.price, &Owed::Honour).is_none()
+            })
+    }
+
     fn awaits_payment(&self) -> bool {
         matches!(self.state, OrderState::Open | OrderState::Processing | OrderState::Expired)
     }
 
-    fn flag_for(&self, fact: &CheckoutFact, due: Money) -> Option<PaymentFlag> {
-        if fact.money != Some(due) {
-            return Some(PaymentFlag::AmountDiffers);
+    fn flag_for(&self, fact: &CheckoutFact, due: Money, owed: &Owed) -> Option<PaymentFlag> {
+        match owed {
+            _ if fact.money != Some(due) => Some(PaymentFlag::AmountDiffers),
+            _ if !self.awaits_payment() => Some(PaymentFlag::NotOwed),
+            Owed::Refund(_) => Some(PaymentFlag::Declined),
+            Owed::Honour => None,
         }
-        (!self.awaits_payment()).then_some(PaymentFlag::NotOwed)
     }
 
     fn record_payment(&mut self, fact: &CheckoutFact, flag: Option<PaymentFlag>, now: Timestamp) -> Outcome {
@@ -503,6 +649,7 @@ impl Order {
         }
         self.price = fact.money.unwrap_or(self.price);
         self.paid_at = Some(now);
+        self.paid_intent.clone_from(&fact.intent);
         self.state = self.state_of_payment();
         Outcome::Paid
     }
@@ -515,35 +662,153 @@ impl Order {
         if fact.order.as_ref().is_some_and(|order| *order != self.id) {
             return Err(NotOurs);
         }
+        Ok(self.record_reversal(&fact.intent, fact.refunded, fact.disputed))
+    }
+
+    fn record_reversal(&mut self, intent: &str, refunded: i64, disputed: bool) -> Outcome {
         let before = (self.reversals.clone(), self.state);
-        let position = self.reversals.iter().position(|kept| kept.intent == fact.intent);
+        let position = self.reversals.iter().position(|reversal| reversal.intent == intent);
         let position = position.unwrap_or_else(|| {
-            self.reversals.push(Reversal { intent: fact.intent.clone(), refunded: 0, disputed: false });
+            self.reversals.push(Reversal { intent: intent.to_owned(), refunded: 0, disputed: false });
             self.reversals.len() - 1
         });
-        let kept = &mut self.reversals[position];
-        kept.refunded = kept.refunded.max(fact.refunded);
-        kept.disputed |= fact.disputed;
+        let reversal = &mut self.reversals[position];
+        reversal.refunded = reversal.refunded.max(refunded);
+        reversal.disputed |= disputed;
         if self.paid_at.is_some() {
             self.state = self.state_of_payment();
         }
-        Ok(if before == (self.reversals.clone(), self.state) {
-            Outcome::Unchanged
-        } else {
-            Outcome::Reversed
-        })
+        if before == (self.reversals.clone(), self.state) { Outcome::Unchanged } else { Outcome::Reversed }
+    }
+
+    /// The total refunded of a payment.
+    fn refunded(&self, intent: &str) -> i64 {
+        self.reversals
+            .iter()
+            .find(|reversal| reversal.intent == intent)
+            .map_or(0, |reversal| reversal.refunded)
     }
 
     /// The state of a paid order, by what is left of the payment that settled it.
     fn state_of_payment(&self) -> OrderState {
-        let settling = self.payments.iter().find(|payment| payment.flag.is_none());
-        let intent = settling.and_then(|payment| payment.intent.as_ref());
-        match self.reversals.iter().find(|kept| Some(&kept.intent) == intent) {
-            Some(kept) if kept.disputed => OrderState::Disputed,
-            Some(kept) if kept.refunded >= self.price.amount => OrderState::Refunded,
-            Some(kept) if kept.refunded > 0 => OrderState::PartiallyRefunded,
+        let reversal =
+            self.reversals.iter().find(|reversal| Some(&reversal.intent) == self.paid_intent.as_ref());
+        match reversal {
+            Some(reversal) if reversal.disputed => OrderState::Disputed,
+            Some(reversal) if reversal.refunded >= self.price.amount => OrderState::Refunded,
+            Some(reversal) if reversal.refunded > 0 => OrderState::PartiallyRefunded,
             _ => OrderState::Paid,
         }
+    }
+
+    /// Closes an unpaid order as `ending`. `expired` is the checkout that the gateway has just expired. Returns false if a
+    /// checkout may still be paid: it has to be expired first.
+    ///
+    /// # Errors
+    /// [`Closed`] if the order is closed already, or a payment is being processed or reviewed.
+    pub fn close(&mut self, ending: Ending, expired: Option<&str>, now: Timestamp) -> Result<bool, Closed> {
+        let over = match self.step()? {
+            Step::Ended => true,
+            Step::Ready(attempt) => attempt.session.is_some() && attempt.session.as_deref() == expired,
+            Step::Unopened(_) => false,
+        };
+        if over {
+            if let Some(attempt) =
+                self.attempts.last_mut().filter(|attempt| attempt.state == AttemptState::Live)
+            {
+                attempt.state = AttemptState::Expired;
+                attempt.ended_at = Some(now);
+            }
+            self.state = ending.state();
+        }
+        Ok(over)
+    }
+
+    /// Records a refund of the payment that settled the order: `amount`, or all that is left. Returns its number.
+    ///
+    /// # Errors
+    /// [`NotRefundable`]
+    pub fn request_refund(
+        &mut self,
+        amount: Option<Money>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u32, NotRefundable> {
+        match self.state {
+            OrderState::Paid | OrderState::PartiallyRefunded => {}
+            OrderState::Refunded => return Err(NotRefundable::NothingLeft),
+            OrderState::Disputed => return Err(NotRefundable::Disputed),
+            _ => return Err(NotRefundable::NotPaid),
+        }
+        let intent = self.paid_intent.clone().ok_or(NotRefundable::NoPayment)?;
+        let requested =
+            |refund: &&OrderRefund| refund.intent == intent && refund.state == RefundState::Requested;
+        let requested: i64 = self.refunds.iter().filter(requested).map(|refund| refund.amount.amount).sum();
+        let left = Money { amount: self.price.amount - self.refunded(&intent) - requested, ..self.price };
+        let amount = amount.unwrap_or(left);
+        if left.amount <= 0 {
+            return Err(NotRefundable::NothingLeft);
+        }
+        if amount.currency != left.currency
+            || amount.amount > left.amount
+            || amount.check_chargeable().is_err()
+        {
+            return Err(NotRefundable::BadAmount { left });
+        }
+        Ok(self.record_refund(intent, amount, reason, now))
+    }
+
+    /// Records the refund of a payment that the product's feature declined.
+    fn refund_declined(&mut self, fact: &CheckoutFact, reason: &str, now: Timestamp) {
+        if let (Some(intent), Some(money)) = (&fact.intent, fact.money) {
+            self.record_refund(intent.clone(), money, reason, now);
+        }
+    }
+
+    fn record_refund(&mut self, intent: String, amount: Money, reason: &str, now: Timestamp) -> u32 {
+        let number = self.refunds.last().map_or(1, |last| last.number + 1);
+        self.refunds.push(OrderRefund {
+            number,
+            idempotency_key: format!("{}:refund:{number}", self.id),
+            intent,
+            amount,
+            reason: reason.to_owned(),
+            state: RefundState::Requested,
+            requested_at: now,
+            gateway_id: None,
+            ended_at: None,
+        });
+        number
+    }
+
+    /// The request for refund `number`, if the gateway has not answered it. It is the same every time.
+    pub fn refund_request(&self, number: u32) -> Option<RefundRequest> {
+        let refund = self.refunds.iter().find(|refund| refund.number == number)?;
+        (refund.state == RefundState::Requested).then(|| RefundRequest {
+            idempotency_key: refund.idempotency_key.clone(),
+            order: self.id.clone(),
+            intent: refund.intent.clone(),
+            amount: refund.amount,
+        })
+    }
+
+    /// Records the gateway's answer to refund `number`: the id of the refund, or `None` if it was rejected.
+    pub fn refund_answered(&mut self, number: u32, gateway_id: Option<&str>, now: Timestamp) -> Outcome {
+        let requested =
+            |refund: &&mut OrderRefund| refund.number == number && refund.state == RefundState::Requested;
+        let Some(refund) = self.refunds.iter_mut().find(requested) else { return Outcome::Unchanged };
+        refund.state = if gateway_id.is_some() { RefundState::Accepted } else { RefundState::Rejected };
+        refund.gateway_id = gateway_id.map(str::to_owned);
+        refund.ended_at = Some(now);
+        if gateway_id.is_none() {
+            return Outcome::Unchanged;
+        }
+        let intent = refund.intent.clone();
+        // Refunds made in the gateway's own dashboard come on top, by event.
+        let accepted =
+            |refund: &&OrderRefund| refund.intent == intent && refund.state == RefundState::Accepted;
+        let accepted = self.refunds.iter().filter(accepted).map(|refund| refund.amount.amount).sum();
+        self.record_reversal(&intent, accepted, false)
     }
 
     fn follow_attempt(&mut self) -> Outcome {

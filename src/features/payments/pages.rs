@@ -1,4 +1,4 @@
-//! Plain pages: where a checkout leads back to, and the sandbox's checkout itself.
+//! Plain pages: the pages that a checkout returns to, and the sandbox's checkout itself.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
 use serde::Deserialize;
 
 use super::gateway::{Button, PressError, Sandbox, SandboxCheckout, SandboxStatus};
-use super::model::OrderState;
+use super::model::{Closed, Order, OrderState};
+use super::sale::{NextPage, Words};
 use super::service::Payments;
 use crate::http::pages::{HtmlErrors, PageLayout};
 use crate::http::unavailable;
 
-/// The pages to which checkouts lead back, and with `sandbox` the checkouts themselves.
+/// The pages that checkouts return to and, with `sandbox`, the checkouts themselves.
 pub fn routes(
     route: Route,
     frame: Arc<PageLayout>,
@@ -38,73 +39,119 @@ struct Link {
     order: String,
 }
 
+/// What a page says about an order.
+#[derive(Debug, PartialEq)]
+struct Summary {
+    heading: &'static str,
+    sentences: Vec<&'static str>,
+    /// The next page, for an order that is settled.
+    next: Option<NextPage>,
+    /// Whether the state may change within seconds.
+    changes: bool,
+}
+
+impl Summary {
+    /// After a checkout. `left` says that the student came back without paying.
+    fn of(order: &Order, words: Words, left: bool) -> Self {
+        let say = |heading, sentences: &[&'static str]| Self {
+            heading,
+            sentences: sentences.to_vec(),
+            next: None,
+            changes: false,
+        };
+        match order.state {
+            _ if order.step() == Err(Closed::UnderReview) => say(
+                "Payment under review",
+                &[
+                    "We received a payment that does not settle this order. Don't pay again: we will look at it.",
+                ],
+            ),
+            OrderState::Paid => {
+                Self { next: words.next, ..say("Thank you", &["Your payment has arrived.", words.paid]) }
+            }
+            OrderState::Waived => Self {
+                next: words.next,
+                ..say("Nothing to pay", &["You don't have to pay for this order.", words.paid])
+            },
+            OrderState::Processing => Self {
+                changes: true,
+                ..say(
+                    "Payment in progress",
+                    &[
+                        "Your bank has not confirmed the payment yet. With some ways to pay this takes a few days.",
+                    ],
+                )
+            },
+            OrderState::Open if left => {
+                say("Not paid yet", &["Nothing was paid.", words.unpaid, "To pay, go back to the checkout."])
+            }
+            OrderState::Open => Self {
+                changes: true,
+                ..say(
+                    "Not confirmed yet",
+                    &[
+                        "We are waiting for the payment, usually for a few seconds. If it failed, you can pay again.",
+                    ],
+                )
+            },
+            OrderState::Expired => say(
+                "Not paid yet",
+                &[
+                    "The checkout has expired and nothing was paid.",
+                    words.unpaid,
+                    "To pay, open a new checkout.",
+                ],
+            ),
+            OrderState::Cancelled => say("Cancelled", &["This order was cancelled."]),
+            OrderState::PartiallyRefunded => {
+                Self { next: words.next, ..say("Partly refunded", &["A part of your payment was refunded."]) }
+            }
+            OrderState::Refunded => say("Refunded", &["Your payment was refunded."]),
+            OrderState::Disputed => say("Disputed", &["The payment of this order is disputed."]),
+        }
+    }
+}
+
 #[derive(askama::Template)]
 #[template(path = "features/payments/templates/checkout-done.page.html")]
 struct DonePage<'a> {
     frame: &'a PageLayout,
-    heading: &'a str,
-    sentence: &'a str,
+    summary: Summary,
     order: &'a str,
-    paid: bool,
-    /// It may look different in a moment.
-    again: bool,
 }
 
-/// Anybody with the link may look: it shows nothing but the order's state.
+/// Anybody with the link may see this page: it shows only the order's state.
 #[handler]
 async fn show_done(
     frame: Data<&Arc<PageLayout>>,
     payments: Data<&Arc<Payments>>,
     Query(link): Query<Link>,
 ) -> poem::Result<Response> {
-    let Some(order) = payments.any_order(&link.order).await.map_err(unavailable)? else {
-        return Ok(no_order(&frame));
-    };
-    let (heading, sentence) = match order.state {
-        OrderState::Paid => ("Thank you", "Your payment has arrived, and your place is yours."),
-        OrderState::Processing => (
-            "Your bank is at work",
-            "The payment has been started and has not been confirmed yet. We write to you as soon as it has.",
-        ),
-        OrderState::Open => (
-            "Not confirmed yet",
-            "We have not heard of a payment yet. That usually takes a few seconds; if it failed, you can pay again.",
-        ),
-        OrderState::Expired => ("Not paid", "The checkout ended without a payment. You can open another."),
-        OrderState::Waived => ("Nothing to pay", "This order was waived."),
-        OrderState::Cancelled => ("Cancelled", "This order was cancelled."),
-        OrderState::PartiallyRefunded | OrderState::Refunded => {
-            ("Refunded", "Money of this order was paid back.")
-        }
-        OrderState::Disputed => ("Disputed", "The payment of this order is disputed."),
-    };
-    let (paid, again) =
-        (order.state == OrderState::Paid, matches!(order.state, OrderState::Open | OrderState::Processing));
-    Ok(frame.page(&DonePage { frame: &frame, heading, sentence, order: &order.id, paid, again }))
+    show_order(&frame, &payments, &link.order, false).await
 }
 
+/// As [`show_done`], for a student who left the checkout without paying.
 #[handler]
 async fn show_back(
     frame: Data<&Arc<PageLayout>>,
     payments: Data<&Arc<Payments>>,
     Query(link): Query<Link>,
 ) -> poem::Result<Response> {
-    let Some(order) = payments.any_order(&link.order).await.map_err(unavailable)? else {
-        return Ok(no_order(&frame));
-    };
-    Ok(match order.state {
-        OrderState::Open | OrderState::Expired => frame.message(
-            StatusCode::OK,
-            "Not paid yet",
-            "Nothing was paid. Your place is not yours yet: go back to the checkout, or open it again, and pay.",
-        ),
-        _ => frame.message(StatusCode::OK, "Nothing left to do", "There is nothing to pay for this order now."),
-    })
+    show_order(&frame, &payments, &link.order, true).await
 }
 
-fn no_order(frame: &PageLayout) -> Response {
-    let sentence = "There is no such order. Perhaps the address was cut off when it was copied.";
-    frame.message(StatusCode::NOT_FOUND, "No such order", sentence)
+async fn show_order(
+    frame: &PageLayout,
+    payments: &Payments,
+    order: &str,
+    left: bool,
+) -> poem::Result<Response> {
+    let Some(order) = payments.any_order(order).await.map_err(unavailable)? else {
+        let sentence = "There is no such order. Perhaps the address was cut off when it was copied.";
+        return Ok(frame.message(StatusCode::NOT_FOUND, "No such order", sentence));
+    };
+    let summary = Summary::of(&order, payments.words(&order), left);
+    Ok(frame.page(&DonePage { frame, summary, order: &order.id }))
 }
 
 #[derive(askama::Template)]
@@ -113,16 +160,14 @@ struct CheckoutPage<'a> {
     frame: &'a PageLayout,
     checkout: &'a SandboxCheckout,
     open: bool,
-    /// Why it can't be paid, where it can't.
+    /// Why it can't be paid, if it can't.
     over: &'a str,
 }
 
 fn checkout_page(frame: &PageLayout, status: StatusCode, checkout: &SandboxCheckout, open: bool) -> Response {
     let over = match checkout.status {
-        SandboxStatus::Complete => "This checkout is done: it can't be paid a second time.",
-        SandboxStatus::Open | SandboxStatus::Expired => {
-            "The time of this checkout is over. Open another to pay."
-        }
+        SandboxStatus::Complete => "This checkout is complete. It can't be paid twice.",
+        SandboxStatus::Open | SandboxStatus::Expired => "This checkout has expired. To pay, open a new one.",
     };
     frame.page_with(status, &CheckoutPage { frame, checkout, open, over })
 }
@@ -203,7 +248,7 @@ mod tests {
     use crate::platform::jobs::{Job, Run, Subscriber};
     use crate::platform::store::{Filter, Query, StoreError};
 
-    /// Everybody is Ana.
+    /// Every caller is Ana.
     struct Ana;
 
     #[async_trait]
@@ -214,7 +259,7 @@ mod tests {
         }
     }
 
-    /// The shop, open to the street.
+    /// The shop, served over HTTP.
     struct Street {
         shop: Shop,
         client: reqwest::Client,
@@ -260,7 +305,7 @@ mod tests {
             (answer.status().as_u16(), location.unwrap_or_default())
         }
 
-        /// Carries out the deliveries that are recorded, as the subscriber does.
+        /// Runs the recorded delivery jobs, as the subscriber does.
         async fn deliver_the_rest(&self) -> usize {
             let jobs =
                 self.shop.store.find::<Job>(Query::new(Filter::eq("kind", "sandbox.deliver"))).await.unwrap();
@@ -279,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_presses_pay_has_paid_and_the_page_says_so() {
+    async fn pay_settles_the_order_and_the_page_says_so() {
         let street = Street::open().await;
         let order = street.order().await;
         let path = order.checkout_url().unwrap().strip_prefix("http://127.0.0.1:3000").unwrap().to_owned();
@@ -294,12 +339,16 @@ mod tests {
         assert!(street.get(&done).await.1.contains("Not confirmed yet"));
         assert_eq!(street.press(&order, "pay").await, (303, format!("http://127.0.0.1:3000{done}")));
         assert_eq!(street.paid(), 1);
-        assert_eq!(street.deliver_the_rest().await, 0, "what was told at once is not told again");
+        assert_eq!(
+            street.deliver_the_rest().await,
+            0,
+            "an event that was delivered at once is not delivered again"
+        );
         let (_, page) = street.get(&done).await;
         assert!(page.contains("Thank you") && !page.contains("ana@example.org"));
         assert_eq!(street.press(&order, "pay").await, (303, format!("http://127.0.0.1:3000{done}")));
         assert_eq!(street.press(&order, "later-fails").await.0, 409, "another button");
-        assert!(street.get(&path).await.1.contains("done"));
+        assert!(street.get(&path).await.1.contains("complete"));
         street.shop.clock.advance(std::time::Duration::from_secs(301));
         assert_eq!(street.press(&order, "pay").await.0, 409, "too late for a double click");
         assert_eq!((street.paid(), street.deliver_the_rest().await), (1, 0));
@@ -314,14 +363,14 @@ mod tests {
             let order = street.order().await;
             assert_eq!(street.press(&order, button).await.0, 303);
             let done = format!("/checkout/done?order={}", order.id);
-            assert!(street.get(&done).await.1.contains("bank is at work"));
+            assert!(street.get(&done).await.1.contains("Payment in progress"));
             assert_eq!((street.deliver_the_rest().await, street.paid()), (1, paid), "{button}");
             assert!(street.get(&done).await.1.contains(heading));
         }
     }
 
     #[tokio::test]
-    async fn back_changes_nothing_and_an_expired_checkout_takes_no_money() {
+    async fn back_changes_nothing_and_an_expired_checkout_can_t_be_paid() {
         let street = Street::open().await;
         let order = street.order().await;
         let back = format!("/checkout/back?order={}", order.id);
@@ -337,7 +386,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn links_that_lead_nowhere_say_so() {
+    async fn a_link_to_an_unknown_order_or_checkout_says_so() {
         let street = Street::open().await;
         for path in
             ["/checkout/done", "/checkout/done?order=x", "/checkout/back?order=", "/sandbox/checkout/cs_x"]
@@ -350,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_webhook_refuses_what_is_not_signed_and_nothing_changes() {
+    async fn the_webhook_rejects_events_without_a_valid_signature() {
         let street = Street::open().await;
         let url = format!("{}/v1/webhooks/stripe", street.base);
         let post =
@@ -393,5 +442,58 @@ mod tests {
         street.press(&order, "pay").await;
         let (status, refused) = send(reqwest::Method::POST, checkout).await;
         assert_eq!((status, &refused["type"]), (409, &"/problems/order-paid".into()));
+    }
+
+    const WORDS: Words = Words {
+        paid: "You have a T-shirt.",
+        unpaid: "We keep your T-shirt.",
+        next: Some(NextPage { label: "Try it on", path: "/t-shirt", note: "In the size that you ordered." }),
+    };
+
+    /// The whole text that the pages show for an order in this state.
+    fn text(order: &Order, words: Words) -> [String; 2] {
+        [false, true].map(|left| {
+            let summary = Summary::of(order, words, left);
+            let next = summary.next.map_or("", |next| next.label);
+            format!("{}: {} {next}", summary.heading, summary.sentences.join(" "))
+        })
+    }
+
+    #[tokio::test]
+    async fn pages_say_what_the_product_means_and_never_contradict_themselves() {
+        let shop = Shop::open().await;
+        let in_state = |order: &Order, state| Order { state, ..order.clone() };
+        let order = shop.order().await;
+        for state in [OrderState::Paid, OrderState::Waived] {
+            for text in text(&in_state(&order, state), WORDS) {
+                assert!(text.ends_with("You have a T-shirt. Try it on"), "{text}");
+            }
+        }
+        let expired = text(&in_state(&order, OrderState::Expired), WORDS);
+        assert_eq!(expired[0], expired[1]);
+        assert!(expired[0].contains("We keep your T-shirt. To pay, open a new checkout."), "{expired:?}");
+        assert!(text(&order, WORDS)[1].contains("Nothing was paid. We keep your T-shirt."));
+        for state in
+            [OrderState::Cancelled, OrderState::Refunded, OrderState::Disputed, OrderState::Processing]
+        {
+            for text in text(&in_state(&order, state), WORDS) {
+                assert!(!text.contains("T-shirt") && !text.contains("Try it on"), "{text}");
+            }
+        }
+        for state in [OrderState::Open, OrderState::Paid, OrderState::Expired] {
+            let text = text(&in_state(&order, state), Words::default()).concat();
+            assert!(!text.contains("ticket") && !text.contains("place"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_payment_under_review_is_not_asked_for_again() {
+        let shop = Shop::open().await;
+        let order = shop.payments.open_checkout(&shop.order().await.id).await.unwrap();
+        let odd = shop.event("evt_1", &order, "completed", "paid").replace("13000", "12999");
+        shop.receive(&odd).await.unwrap();
+        for text in text(&shop.read(&order).await, WORDS) {
+            assert!(text.contains("Don't pay again") && !text.contains("T-shirt"), "{text}");
+        }
     }
 }

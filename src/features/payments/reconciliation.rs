@@ -227,7 +227,7 @@ impl Payments {
     /// Looks in the gateway's list for checkouts of attempts that have none here, by their metadata. Returns whether to
     /// continue.
     async fn find_lost(&self, orders: &[&Order], run: &mut ReconcileRun) -> bool {
-        let Some(first) = orders.iter().map(|order| order.attempt().made_at()).min() else { return true };
+        let Some(first) = orders.iter().map(|order| order.attempt().made_at).min() else { return true };
         let (made, read) = self.created_since(first.minus(SKEW), orders).await;
         let complete = matches!(read, Ok(true));
         let down = read.is_err() && self.is_down().await;
@@ -297,9 +297,7 @@ impl Payments {
         self.0.gateway.expire(&checkout.session).await?;
         let (number, now) = (order.attempt().number, self.0.clock.now());
         tracing::error!(order = order.id, number, "a checkout has another amount than event.toml");
-        let changed = self
-            .change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
-            .await?;
+        let changed = self.replace_rejected(order, now).await?;
         Ok(changed.map(|_| Found::Mispriced))
     }
 
@@ -307,13 +305,11 @@ impl Payments {
     /// have stored a failure.
     async fn abandon(&self, order: &Order) -> Result<Option<Found>, ReconcileError> {
         let (attempt, now) = (order.attempt(), self.0.clock.now());
-        if now.since(attempt.made_at()) < ABANDONED {
+        if now.since(attempt.made_at) < ABANDONED {
             return Ok(None);
         }
         let number = attempt.number;
-        let changed = self
-            .change(&order.id, Some(number), now, |order| order.replace_refused(number, &self.0.pages, now))
-            .await?;
+        let changed = self.replace_rejected(order, now).await?;
         Ok(changed.filter(|order| order.attempt().number != number).map(|_| Found::Abandoned))
     }
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use url::Url;
 
 use super::events::RETRIEVED;
 use super::gateway::{CheckoutFact, Gateway, GatewayError, Reached, Webhook};
 use super::jobs::OpenCheckout;
-use super::model::{AttemptState, Closed, Order, Step, fact_of};
+use super::model::{AttemptState, Closed, LONGEST_CHECKOUT, Order, Step, fact_of};
+use super::sale::{Sale, Words};
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::jobs::Job;
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -20,25 +20,13 @@ use crate::platform::store::{Filter, Query, StoreError, Tx, Value};
 const OPEN_CHECKOUT: Limit = Limit { name: "open-checkout", quota: 60, window: Duration::from_secs(3600) };
 
 /// The job that opens the checkout if the request did not: it waits as long as a slow gateway may take.
-const FINISH_AFTER: Duration = Duration::from_secs(60);
+pub(super) const FINISH_AFTER: Duration = Duration::from_secs(60);
 
 /// The largest difference expected between our clock and the gateway's.
 pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// The maximum page size of a list.
 const MOST_ORDERS: u32 = 100;
-
-/// The consequences for a product's feature when an order is paid, or its checkout ends unpaid. Called once each, in the
-/// transaction that settles the order.
-#[async_trait]
-pub trait Fulfilment: Send + Sync + 'static {
-    /// The document that all of these write, for [`Store::transact_at`](crate::platform::store::Store::transact_at).
-    fn guard(&self) -> &'static str;
-    /// The order has just been paid.
-    async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError>;
-    /// The order's current checkout has just ended unpaid.
-    async fn expired(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError>;
-}
 
 /// Why there is no checkout.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +62,8 @@ pub struct Parts {
     pub webhook: Webhook,
     /// The base of the addresses that checkouts return to: `Config::pages_url`.
     pub pages: Url,
-    /// By product id.
-    pub fulfilments: HashMap<String, Arc<dyn Fulfilment>>,
+    /// The features that sell something, by product id.
+    pub sales: HashMap<String, Arc<dyn Sale>>,
 }
 
 /// Orders and their payments.
@@ -93,9 +81,27 @@ impl Payments {
     /// [`StoreError`] if it can't be stored.
     pub async fn begin(&self, tx: &Tx, order: &Order) -> Result<(), StoreError> {
         let mut order = order.clone();
-        order.set_return_url(&self.0.pages);
+        order.prepare(&self.0.pages, self.checkout_lifetime(&order));
         tx.insert(&order).await?;
         self.schedule_opening(tx, &order, order.created_at).await
+    }
+
+    pub(super) fn sale(&self, order: &Order) -> Option<&Arc<dyn Sale>> {
+        self.0.sales.get(&order.product)
+    }
+
+    pub(super) fn checkout_lifetime(&self, order: &Order) -> Duration {
+        self.sale(order).map_or(LONGEST_CHECKOUT, |sale| sale.checkout_lifetime())
+    }
+
+    /// The name under which transactions that settle or end this order queue.
+    pub(super) fn guard<'a>(&self, order: &'a Order) -> &'a str {
+        self.sale(order).map_or(&order.id, |sale| sale.guard())
+    }
+
+    /// What pages say about the product of this order.
+    pub(super) fn words(&self, order: &Order) -> Words {
+        self.sale(order).map(|sale| sale.words()).unwrap_or_default()
     }
 
     async fn schedule_opening(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
@@ -134,7 +140,7 @@ impl Payments {
                     None => return Ok(order),
                 },
                 Step::Unopened(_) => self.open_attempt(&order).await?,
-                Step::Ended => self.try_again(&order.id, now).await?,
+                Step::Ended => self.try_again(&order, now).await?,
             };
             order = next.ok_or(OpenCheckoutError::NotFound)?;
         }
@@ -154,7 +160,7 @@ impl Payments {
     }
 
     /// Opens the current attempt's checkout, between two transactions. `None` if the order no longer exists.
-    async fn open_attempt(&self, order: &Order) -> Result<Option<Order>, OpenCheckoutError> {
+    pub(super) async fn open_attempt(&self, order: &Order) -> Result<Option<Order>, OpenCheckoutError> {
         let attempt = order.attempt();
         faults::point("pay.before-open");
         let answer = self.0.gateway.open(&order.request(attempt)).await;
@@ -173,19 +179,31 @@ impl Payments {
             }
             Err(GatewayError::Refused(reason)) => {
                 tracing::error!(order = order.id, number, reason, "the gateway rejected a checkout");
-                let replace = |order: &mut Order| order.replace_refused(number, &self.0.pages, now);
-                Ok(self.change(&order.id, Some(number), now, replace).await?)
+                Ok(self.replace_rejected(order, now).await?)
             }
         }
     }
 
-    async fn try_again(&self, order: &str, now: Timestamp) -> Result<Option<Order>, StoreError> {
-        self.change(order, None, now, |order| order.try_again(&self.0.pages, now)).await
+    async fn try_again(&self, order: &Order, now: Timestamp) -> Result<Option<Order>, StoreError> {
+        let lifetime = self.checkout_lifetime(order);
+        self.change(&order.id, None, now, |order| order.try_again(&self.0.pages, lifetime, now)).await
+    }
+
+    /// Replaces the current attempt, whose checkout the gateway rejected or never opened. `None` if the order no longer
+    /// exists.
+    pub(super) async fn replace_rejected(
+        &self,
+        order: &Order,
+        now: Timestamp,
+    ) -> Result<Option<Order>, StoreError> {
+        let (number, lifetime) = (order.attempt().number, self.checkout_lifetime(order));
+        let replace = |order: &mut Order| order.replace_rejected(number, &self.0.pages, lifetime, now);
+        self.change(&order.id, Some(number), now, replace).await
     }
 
     /// The checkout has expired by our clock; the gateway decides whether it has ended. `None` if the order no longer
     /// exists.
-    async fn check_at_gateway(
+    pub(super) async fn check_at_gateway(
         &self,
         order: &Order,
         session: &str,

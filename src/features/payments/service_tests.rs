@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use serde_json::json;
 
 use super::*;
@@ -8,24 +9,40 @@ use crate::features::payments::events::{ReceiveError, Received};
 use crate::features::payments::gateway::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Refund, RefundRequest, Sandbox, Source, sign,
 };
-use crate::features::payments::model::{OrderState, Outcome, StripeEvent};
+use crate::features::payments::model::{OrderState, Outcome, Owed, StripeEvent};
+use crate::features::payments::sale::Ended;
 use crate::kernel::{EmailAddress, ManualClock, Money, RandomIds, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::signals::InProcess;
 use crate::platform::store::testing::TestStore;
 use crate::platform::store::{Store, schema};
 
-/// Counts what follows.
+/// A sale that counts its calls.
 #[derive(Default)]
 pub struct Counted {
     pub paid: AtomicU32,
     pub expired: AtomicU32,
+    pub cancelled: AtomicU32,
+    pub refunded: AtomicU32,
+    pub disputed: AtomicU32,
+    /// Late payments are refunded.
+    pub sold_out: AtomicBool,
 }
 
 #[async_trait]
-impl Fulfilment for Counted {
+impl Sale for Counted {
     fn guard(&self) -> &'static str {
         "counted"
+    }
+
+    fn checkout_lifetime(&self) -> Duration {
+        LONGEST_CHECKOUT
+    }
+
+    async fn owed(&self, _: &Tx, order: &Order, _: Timestamp) -> Result<Owed, StoreError> {
+        let late = order.state == OrderState::Expired;
+        let declined = late && self.sold_out.load(Ordering::SeqCst);
+        Ok(if declined { Owed::Refund("sold out".into()) } else { Owed::Honour })
     }
 
     async fn paid(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
@@ -33,29 +50,46 @@ impl Fulfilment for Counted {
         Ok(())
     }
 
-    async fn expired(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
-        self.expired.fetch_add(1, Ordering::SeqCst);
+    async fn ended(&self, _: &Tx, _: &Order, why: Ended, _: Timestamp) -> Result<(), StoreError> {
+        let counter = match why {
+            Ended::Expired => &self.expired,
+            Ended::Cancelled => &self.cancelled,
+            Ended::Refunded => &self.refunded,
+            Ended::Disputed => &self.disputed,
+        };
+        counter.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn words(&self) -> Words {
+        Words::default()
     }
 }
 
-/// The sandbox, behind a line that can be cut and an office that can refuse.
+/// The sandbox behind a gateway that can be unavailable or reject a request.
 pub struct Line {
     sandbox: Arc<Sandbox>,
-    cut: AtomicBool,
-    refuses: AtomicBool,
+    pub cut: AtomicBool,
+    pub refuses: AtomicBool,
     opened: AtomicU32,
+}
+
+impl Line {
+    fn fail(&self) -> Result<(), GatewayError> {
+        if self.cut.load(Ordering::SeqCst) {
+            return Err(GatewayError::Unavailable("unreachable".into()));
+        }
+        if self.refuses.swap(false, Ordering::SeqCst) {
+            return Err(GatewayError::Refused("not like this".into()));
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Gateway for Line {
     async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
-        if self.cut.load(Ordering::SeqCst) {
-            return Err(GatewayError::Unavailable("the line is cut".into()));
-        }
-        if self.refuses.swap(false, Ordering::SeqCst) {
-            return Err(GatewayError::Refused("not like this".into()));
-        }
+        self.fail()?;
         self.opened.fetch_add(1, Ordering::SeqCst);
         self.sandbox.open(request).await
     }
@@ -65,10 +99,12 @@ impl Gateway for Line {
     }
 
     async fn expire(&self, session: &str) -> Result<(), GatewayError> {
+        self.fail()?;
         self.sandbox.expire(session).await
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<Refund, GatewayError> {
+        self.fail()?;
         self.sandbox.refund(request).await
     }
 
@@ -103,7 +139,7 @@ fn payments(
     counted: &Arc<Counted>,
     signals: Arc<dyn Signals>,
 ) -> Arc<Payments> {
-    let fulfilment: Arc<dyn Fulfilment> = counted.clone();
+    let sale: Arc<dyn Sale> = counted.clone();
     Arc::new(Payments::new(Parts {
         store: store.clone(),
         clock: clock.clone(),
@@ -111,7 +147,7 @@ fn payments(
         gateway: line.clone(),
         webhook: Webhook::new(Source::Sandbox, line.sandbox.secrets()).unwrap(),
         pages: config().pages_url().clone(),
-        fulfilments: HashMap::from([("orientation".to_owned(), fulfilment)]),
+        sales: HashMap::from([("orientation".to_owned(), sale)]),
     }))
 }
 
@@ -155,8 +191,8 @@ impl Shop {
         self.store.get::<Order>(&order.id).await.unwrap().unwrap()
     }
 
-    /// What the gateway would send about the order's checkout.
-    fn event(&self, id: &str, order: &Order, kind: &str, status: &str) -> String {
+    /// An event of the gateway about the order's checkout.
+    pub fn event(&self, id: &str, order: &Order, kind: &str, status: &str) -> String {
         json!({
             "id": id, "object": "event", "type": format!("checkout.session.{kind}"), "livemode": false,
             "data": { "object": {
@@ -167,19 +203,19 @@ impl Shop {
         .to_string()
     }
 
-    async fn receive(&self, body: &str) -> Result<Received, ReceiveError> {
+    pub async fn receive(&self, body: &str) -> Result<Received, ReceiveError> {
         let header = sign(body, &self.sandbox.secrets()[0], self.clock.now());
         self.payments.receive(body.as_bytes(), Some(&header)).await
     }
 
-    async fn jobs(&self) -> Vec<String> {
+    pub async fn jobs(&self) -> Vec<String> {
         let waiting = Filter::eq("state", JobState::Waiting.as_str());
         self.store.find::<Job>(Query::new(waiting)).await.unwrap().into_iter().map(|job| job.id).collect()
     }
 }
 
 #[tokio::test]
-async fn an_order_gets_its_checkout_and_the_job_that_would_have_opened_it_goes() {
+async fn an_opened_checkout_needs_no_job() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     assert_eq!(shop.jobs().await, [format!("checkout:{}:1", order.id)]);
@@ -193,7 +229,7 @@ async fn an_order_gets_its_checkout_and_the_job_that_would_have_opened_it_goes()
 }
 
 #[tokio::test]
-async fn while_the_gateway_is_away_the_order_stays_and_the_job_finishes_it() {
+async fn a_job_opens_the_checkout_once_the_gateway_is_back() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     shop.line.cut.store(true, Ordering::SeqCst);
@@ -209,7 +245,7 @@ async fn while_the_gateway_is_away_the_order_stays_and_the_job_finishes_it() {
 }
 
 #[tokio::test]
-async fn what_the_gateway_refuses_for_good_is_tried_with_new_parameters() {
+async fn a_rejected_checkout_is_replaced_by_a_new_attempt() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     shop.line.refuses.store(true, Ordering::SeqCst);
@@ -219,7 +255,7 @@ async fn what_the_gateway_refuses_for_good_is_tried_with_new_parameters() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_waited_too_long_for_the_gateway_makes_way() {
+async fn an_attempt_that_waited_too_long_for_the_gateway_is_replaced() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     shop.clock.advance(Duration::from_secs(24 * 3600));
@@ -229,13 +265,16 @@ async fn an_attempt_that_waited_too_long_for_the_gateway_makes_way() {
 }
 
 #[tokio::test]
-async fn after_its_time_the_gateway_is_asked_and_the_next_checkout_is_made() {
+async fn after_its_expiry_the_gateway_confirms_before_the_next_checkout_opens() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     let first = shop.payments.open_checkout(&order.id).await.unwrap();
     shop.clock.advance(Duration::from_secs(24 * 3600));
     let refused = shop.payments.open_checkout(&order.id).await;
-    assert!(matches!(refused, Err(OpenCheckoutError::Unavailable)), "our clock alone ends nothing");
+    assert!(
+        matches!(refused, Err(OpenCheckoutError::Unavailable)),
+        "our clock alone does not end a checkout"
+    );
     shop.sandbox.sweep().await.unwrap();
     let second = shop.payments.open_checkout(&order.id).await.unwrap();
     assert_eq!(second.attempts.len(), 2);
@@ -259,7 +298,7 @@ async fn an_order_belongs_to_its_account() {
 }
 
 #[tokio::test]
-async fn who_asks_for_checkouts_without_end_is_told_to_wait() {
+async fn too_many_checkout_requests_are_refused() {
     let shop = Shop::open().await;
     let signals: Arc<dyn Signals> = Arc::new(InProcess::new(1.0));
     for _ in 0..OPEN_CHECKOUT.quota {
@@ -288,7 +327,7 @@ async fn orders_are_listed_a_page_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_event_takes_effect_once_and_what_is_not_ours_is_acknowledged() {
+async fn an_event_is_applied_once_and_a_foreign_one_is_acknowledged() {
     let shop = Shop::open().await;
     let order = shop.payments.open_checkout(&shop.order().await.id).await.unwrap();
     let body = shop.event("evt_1", &order, "completed", "paid");
@@ -336,7 +375,7 @@ async fn without_the_guard_one_event_takes_effect_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn twenty_who_ask_at_once_after_the_expiry_get_one_new_attempt() {
+async fn twenty_simultaneous_requests_after_the_expiry_make_one_attempt() {
     let shop = Shop::open().await;
     let order = shop.payments.open_checkout(&shop.order().await.id).await.unwrap();
     let expired = shop.event("evt_1", &order, "expired", "unpaid");
@@ -356,7 +395,7 @@ async fn twenty_who_ask_at_once_after_the_expiry_get_one_new_attempt() {
 }
 
 #[tokio::test]
-async fn the_sandbox_keeps_its_keys_as_stripe_does() {
+async fn the_sandbox_treats_idempotency_keys_as_stripe_does() {
     let shop = Shop::open().await;
     let order = shop.read(&shop.order().await).await;
     let request = order.request(order.attempt());
@@ -378,7 +417,7 @@ async fn the_sandbox_keeps_its_keys_as_stripe_does() {
 }
 
 #[tokio::test]
-async fn the_sandbox_s_own_secret_is_made_once() {
+async fn the_sandbox_generates_its_secret_once() {
     let shop = Shop::open().await;
     let start = |secrets: Vec<Secret<String>>| {
         let (store, clock) = (shop.store.clone(), shop.clock.clone());

@@ -1,12 +1,13 @@
-//! Job handlers: open checkouts, reconcile, deliver the sandbox's events, sweep.
+//! Job handlers: open checkouts, send refunds, reconcile, deliver the sandbox's events, sweep.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::gateway::{DeliverSandboxEvent, Sandbox, SweepSandbox};
-use super::jobs::{OpenCheckout, ReconcilePayments, SweepEvents};
+use super::jobs::{OpenCheckout, ReconcilePayments, SendRefund, SweepEvents};
 use super::reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Unfinished};
+use super::refunds::SendRefundError;
 use super::service::{OpenCheckoutError, Payments};
 use crate::platform::jobs::{JobError, Run, Subscriber};
 
@@ -24,6 +25,22 @@ impl Subscriber for OpenCheckouts {
                 Err(JobError::Retry(error.to_string()))
             }
             Err(OpenCheckoutError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Handles [`SendRefund`].
+pub struct Refunds(pub Arc<Payments>);
+
+#[async_trait]
+impl Subscriber for Refunds {
+    type Payload = SendRefund;
+
+    async fn handle(&self, payload: SendRefund, _: Run) -> Result<(), JobError> {
+        match self.0.send_refund(&payload).await {
+            Ok(_) => Ok(()),
+            Err(error @ SendRefundError::Unavailable) => Err(JobError::Retry(error.to_string())),
+            Err(SendRefundError::Store(error)) => Err(error.into()),
         }
     }
 }

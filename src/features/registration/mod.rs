@@ -3,7 +3,7 @@
 //! A student submits the form once, within the window. It is checked as a whole against `event.toml` ([`Form`]),
 //! and one transaction keeps the registration, takes a place in the [`GroupBook`] and records the order of the
 //! orientation ticket with the job that would finish the rest. Then the checkout is opened, between two
-//! transactions. When the order is paid, payments call [`RegistrationFulfilment`]: the student is registered and
+//! transactions. When the order is paid, payments call [`OrientationSale`]: the student is registered and
 //! the letter with the ticket is posted in the transaction that settles the order; when a checkout ends unpaid, a
 //! letter says that the place is kept. Afterwards a student changes what isn't fixed.
 
@@ -18,8 +18,7 @@ pub use form::{Changes, EmergencyContact, Form};
 pub use mails::templates;
 pub use model::{GroupBook, GroupTally, Registration, RegistrationState};
 pub use service::{
-    GetRegistrationError, Parts, RegisterError, RegistrationFulfilment, Registrations,
-    UpdateRegistrationError,
+    GetRegistrationError, OrientationSale, Parts, RegisterError, Registrations, UpdateRegistrationError,
 };
 
 use crate::platform::store::{Schema, schema};

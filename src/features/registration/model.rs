@@ -72,6 +72,14 @@ impl Registration {
         }
         news
     }
+
+    /// The ticket is no longer paid. Returns whether the student was registered.
+    pub fn withdraw(&mut self) -> bool {
+        let registered = self.state == RegistrationState::Registered;
+        self.state = RegistrationState::Submitted;
+        self.registered_at = None;
+        registered
+    }
 }
 
 /// Who is in which group, in numbers: the one document that every registration writes to, so it is kept small.
@@ -157,6 +165,13 @@ impl GroupBook {
         }
     }
 
+    /// A registered member of `group` is no longer registered.
+    pub fn count_withdrawn(&mut self, group: &str) {
+        if let Some(at) = self.position(group) {
+            self.groups[at].registered = self.groups[at].registered.saturating_sub(1);
+        }
+    }
+
     fn position(&self, group: &str) -> Option<usize> {
         self.groups.iter().position(|tally| tally.name == group)
     }
@@ -236,6 +251,9 @@ mod tests {
         assert!(registration.register(now));
         assert!(!registration.register(Timestamp::from_millis(9)));
         assert_eq!(registration.registered_at, Some(now));
+        assert!(registration.withdraw());
+        assert!(!registration.withdraw());
+        assert_eq!((registration.state, registration.registered_at), (RegistrationState::Submitted, None));
     }
 
     proptest! {

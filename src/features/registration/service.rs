@@ -11,7 +11,7 @@ use super::mails::{CHECKOUT_EXPIRED, TICKET};
 use super::model::{BY_STUDENT_ID, GroupBook, Registration};
 use crate::config::{Event, GroupConfig, Product, Window};
 use crate::features::accounts::Account;
-use crate::features::payments::{Fulfilment, Order, Payments};
+use crate::features::payments::{Ended, LONGEST_CHECKOUT, NextPage, Order, Owed, Payments, Sale, Words};
 use crate::kernel::faults;
 use crate::kernel::{Clock, Ids, Invalid, Timestamp};
 use crate::platform::mail::Mail;
@@ -203,13 +203,22 @@ impl Registrations {
     }
 }
 
-/// What follows when the orientation ticket is paid, or its checkout ends unpaid.
-pub struct RegistrationFulfilment;
+/// Sells the orientation ticket: a student is registered while it is paid.
+pub struct OrientationSale;
 
 #[async_trait]
-impl Fulfilment for RegistrationFulfilment {
+impl Sale for OrientationSale {
     fn guard(&self) -> &'static str {
         GROUP_BOOK
+    }
+
+    fn checkout_lifetime(&self) -> Duration {
+        LONGEST_CHECKOUT
+    }
+
+    /// Late payments are honoured: the place in the group is kept.
+    async fn owed(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<Owed, StoreError> {
+        Ok(Owed::Honour)
     }
 
     /// Registers the student, counts them, and posts the ticket.
@@ -230,12 +239,45 @@ impl Fulfilment for RegistrationFulfilment {
         post(tx, order, format!("ticket:{}", order.id), TICKET, now).await
     }
 
-    /// Tells the student that the place is kept and how to pay.
-    async fn expired(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
-        let attempt = order.attempt();
-        let session = attempt.session.clone().unwrap_or_else(|| attempt.idempotency_key.clone());
-        post(tx, order, format!("checkout-expired:{session}"), CHECKOUT_EXPIRED, now).await
+    async fn ended(&self, tx: &Tx, order: &Order, why: Ended, now: Timestamp) -> Result<(), StoreError> {
+        match why {
+            Ended::Expired => {
+                let attempt = order.attempt();
+                let session = attempt.session.clone().unwrap_or_else(|| attempt.idempotency_key.clone());
+                post(tx, order, format!("checkout-expired:{session}"), CHECKOUT_EXPIRED, now).await
+            }
+            Ended::Refunded => withdraw(tx, order).await,
+            // The place in the group is kept, and a disputed payment may still be ours.
+            Ended::Cancelled | Ended::Disputed => Ok(()),
+        }
     }
+
+    fn words(&self) -> Words {
+        Words {
+            paid: "You are registered.",
+            unpaid: "We keep your form and your place in the group. You are registered as soon as the ticket is paid.",
+            next: Some(NextPage {
+                label: "Open the ticket",
+                path: "/v1/ticket.pdf",
+                note: "It opens in the browser in which you are signed in. We also send it by email.",
+            }),
+        }
+    }
+}
+
+/// The ticket was refunded: registered means paid, so the student is no longer registered. The form and the place in the
+/// group are kept.
+async fn withdraw(tx: &Tx, order: &Order) -> Result<(), StoreError> {
+    let Some(mut registration) = tx.get::<Registration>(&order.account).await? else { return Ok(()) };
+    if registration.order_id != order.id || !registration.withdraw() {
+        return Ok(());
+    }
+    tx.put(&registration).await?;
+    if let Some(mut book) = tx.get::<GroupBook>(GroupBook::ID).await? {
+        book.count_withdrawn(&registration.group);
+        tx.put(&book).await?;
+    }
+    Ok(())
 }
 
 /// Posts a letter about the order to the address that its account has now.

@@ -8,8 +8,8 @@ use super::*;
 use crate::config::Config;
 use crate::features::accounts::{self, Names, SignUp};
 use crate::features::payments::{
-    self, Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Gateway, GatewayError, OrderState, Refund,
-    RefundRequest, Source, Webhook,
+    self, Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
+    Refund, RefundRequest, Source, Webhook,
 };
 use crate::http::Role;
 use crate::kernel::{EmailAddress, ManualClock, RandomIds, Secret};
@@ -87,7 +87,7 @@ impl Desk {
         let store = TestStore::with(&schemas.concat()).await;
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
         let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let fulfilment: Arc<dyn Fulfilment> = Arc::new(RegistrationFulfilment);
+        let sale: Arc<dyn Sale> = Arc::new(OrientationSale);
         let payments = Payments::new(payments::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -95,7 +95,7 @@ impl Desk {
             gateway: Arc::new(Counter { reachable }),
             webhook: Webhook::new(Source::Sandbox, vec![Secret::new("whsec_sandbox_1".into())]).unwrap(),
             pages: config.pages_url().clone(),
-            fulfilments: HashMap::from([(Product::ORIENTATION.to_owned(), fulfilment)]),
+            sales: HashMap::from([(Product::ORIENTATION.to_owned(), sale)]),
         });
         let registrations = Arc::new(Registrations::new(Parts {
             store: store.clone(),
@@ -253,7 +253,7 @@ async fn a_paid_ticket_registers_once_and_posts_one_letter() {
     let (registration, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let now = desk.clock.now();
     for _ in 0..2 {
-        let paid = desk.store.transact(async |tx| RegistrationFulfilment.paid(&tx, &order, now).await);
+        let paid = desk.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await);
         paid.await.unwrap();
     }
     let kept = desk.registrations.registration("ana").await.unwrap();
@@ -272,10 +272,35 @@ async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
     account.email = EmailAddress::parse("new@example.org").unwrap();
     desk.store.transact(async |tx| tx.put(&account).await).await.unwrap();
     let now = desk.clock.now();
-    desk.store.transact(async |tx| RegistrationFulfilment.expired(&tx, &order, now).await).await.unwrap();
+    let ended = desk.store.transact(async |tx| OrientationSale.ended(&tx, &order, Ended::Expired, now).await);
+    ended.await.unwrap();
     let letters = desk.all::<Mail>().await;
     assert_eq!(letters[0].id, format!("checkout-expired:cs_{}", order.id));
     assert_eq!(letters[0].to.as_str(), "new@example.org");
+}
+
+#[tokio::test]
+async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
+    let desk = Desk::open().await;
+    let (submitted, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    let now = desk.clock.now();
+    let ended = async |why| {
+        let ended = desk.store.transact(async |tx| OrientationSale.ended(&tx, &order, why, now).await);
+        ended.await.unwrap();
+        let book = desk.book().await;
+        let tally = book.groups.into_iter().find(|tally| tally.name == submitted.group).unwrap();
+        let state = desk.registrations.registration("ana").await.unwrap().state;
+        (state, tally.members, tally.registered)
+    };
+    assert_eq!(ended(Ended::Refunded).await, (RegistrationState::Submitted, 1, 0), "it was never paid");
+    desk.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await).await.unwrap();
+    for why in [Ended::Disputed, Ended::Cancelled] {
+        assert_eq!(ended(why).await, (RegistrationState::Registered, 1, 1), "{why:?}");
+    }
+    for _ in 0..2 {
+        assert_eq!(ended(Ended::Refunded).await, (RegistrationState::Submitted, 1, 0));
+    }
+    assert_eq!(desk.registrations.registration("ana").await.unwrap(), submitted);
 }
 
 const CROWD: usize = 200;

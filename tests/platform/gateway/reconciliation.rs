@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
-    self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Found, Fulfilment, Gateway, GatewayError,
-    OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Parts, PaymentFlag, Payments, ReceiveError,
-    Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Source, Stripe, StripeEvent, Unfinished,
-    Webhook,
+    self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Ended, Found, Gateway, GatewayError,
+    LONGEST_CHECKOUT, OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, Parts, PaymentFlag,
+    Payments, ReceiveError, Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source,
+    Stripe, StripeEvent, Unfinished, Webhook, Words,
 };
 use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::jobs::{self, Job};
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use super::{cad, clock, impatient};
 use crate::doubles::stripe::{Fault, Stripe as Double, WEBHOOK_SECRET, signature};
 
-/// Counts what follows.
+/// A sale that counts its calls.
 #[derive(Default)]
 struct Counted {
     paid: AtomicU32,
@@ -32,9 +32,17 @@ struct Counted {
 }
 
 #[async_trait]
-impl Fulfilment for Counted {
+impl Sale for Counted {
     fn guard(&self) -> &'static str {
         "counted"
+    }
+
+    fn checkout_lifetime(&self) -> Duration {
+        LONGEST_CHECKOUT
+    }
+
+    async fn owed(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<Owed, StoreError> {
+        Ok(Owed::Honour)
     }
 
     async fn paid(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
@@ -42,9 +50,13 @@ impl Fulfilment for Counted {
         Ok(())
     }
 
-    async fn expired(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<(), StoreError> {
-        self.expired.fetch_add(1, Ordering::SeqCst);
+    async fn ended(&self, _: &Tx, _: &Order, why: Ended, _: Timestamp) -> Result<(), StoreError> {
+        self.expired.fetch_add(u32::from(why == Ended::Expired), Ordering::SeqCst);
         Ok(())
+    }
+
+    fn words(&self) -> Words {
+        Words::default()
     }
 }
 
@@ -138,7 +150,7 @@ impl Shop {
             gateway: gateway.clone(),
             webhook: Webhook::new(Source::Stripe { live: false }, secrets).expect("a secret"),
             pages: "http://127.0.0.1:3000".parse().expect("an address"),
-            fulfilments: HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Fulfilment>)]),
+            sales: HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Sale>)]),
         }));
         Self { store, clock, double, gateway, counted, payments, _folder: folder }
     }

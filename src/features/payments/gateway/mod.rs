@@ -5,6 +5,7 @@
 
 mod measured;
 mod sandbox;
+mod stored_amounts;
 mod stripe;
 mod webhook;
 
@@ -14,6 +15,7 @@ pub use sandbox::{
     Button, DeliverSandboxEvent, PressError, Sandbox, SandboxCheckout, SandboxRefund, SandboxSecret,
     SandboxStatus, SweepSandbox,
 };
+pub use stored_amounts::in_whole_units;
 #[cfg(test)]
 pub use webhook::sign;
 pub use webhook::{BadSecrets, Fact, Source, Untrusted, Webhook};

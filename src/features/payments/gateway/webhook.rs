@@ -11,7 +11,7 @@ use tracing::subscriber::NoSubscriber;
 
 use super::{CheckoutFact, Reached, ReversalFact};
 use crate::config::SANDBOX_SECRET;
-use crate::kernel::{Currency, Money, Secret, Timestamp};
+use crate::kernel::{Money, Secret, Timestamp};
 
 /// The sender whose events are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +181,7 @@ struct Charge {
     payment_intent: Option<Reference>,
     #[serde(default)]
     amount_refunded: i64,
+    currency: Option<String>,
     metadata: Option<HashMap<String, String>>,
 }
 
@@ -222,11 +223,13 @@ impl Envelope {
             _ => return None,
         };
         let charge = Charge::deserialize(&self.data.as_ref()?.object).ok()?;
+        let refunded =
+            Money::from_gateway(charge.amount_refunded, charge.currency.as_deref().unwrap_or_default());
         Some(ReversalFact {
             id: self.id.clone(),
             order: charge.metadata.and_then(|metadata| metadata.get("orderId").cloned()),
             intent: charge.payment_intent?.into_id(),
-            refunded: charge.amount_refunded,
+            refunded: refunded.map_or(charge.amount_refunded, |money| money.amount),
             disputed,
         })
     }
@@ -247,7 +250,10 @@ impl Envelope {
             order: metadata.get("orderId")?.clone(),
             attempt: metadata.get("attempt").and_then(|number| number.parse().ok()),
             reached,
-            money: session.amount_total.zip(session.currency.as_deref()).and_then(money),
+            money: session
+                .amount_total
+                .zip(session.currency)
+                .and_then(|(amount, code)| Money::from_gateway(amount, &code)),
             intent: session.payment_intent.map(Reference::into_id),
             session: session.id,
         })
@@ -258,11 +264,6 @@ impl Envelope {
 fn id_of_body(body: &str) -> String {
     let digest = Sha256::digest(body.as_bytes());
     format!("body:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-}
-
-/// An amount in Stripe's notation; `None` if the currency isn't a currency code.
-pub(super) fn money((amount, currency): (i64, &str)) -> Option<Money> {
-    Some(Money { amount, currency: Currency::try_from(currency.to_uppercase()).ok()? })
 }
 
 #[cfg(test)]
@@ -297,7 +298,7 @@ mod tests {
             session: "cs_1".into(),
             attempt: Some(2),
             reached: Reached::Paid,
-            money: money((13_000, "cad")),
+            money: Money::from_gateway(13_000, "cad"),
             intent: None,
         };
         assert!(expected.money.is_some());
@@ -330,6 +331,17 @@ mod tests {
         assert_eq!(event("charge.dispute.created", dispute), Some((None, "pi_1".to_owned(), 0, true)));
         assert_eq!(event("charge.refunded", r#"{"payment_intent":null}"#), None);
         assert_eq!(event("refund.created", charge), None);
+    }
+
+    #[test]
+    fn amounts_are_converted_from_the_gateway_s_units() {
+        let body = COMPLETED.replace("13000", "1300000").replace("cad", "isk");
+        let Fact::Checkout(fact) = read(&body).fact else { panic!("another event") };
+        assert_eq!(fact.money.unwrap().to_string(), "ISK 13000");
+        let charge = r#"{"payment_intent":"pi_1","amount_refunded":500000,"currency":"isk"}"#;
+        let body = format!(r#"{{"id":"evt_2","type":"charge.refunded","data":{{"object":{charge}}}}}"#);
+        let Fact::Reversal(fact) = read(&body).fact else { panic!("another event") };
+        assert_eq!(fact.refunded, 5_000);
     }
 
     #[test]

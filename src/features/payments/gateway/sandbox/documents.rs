@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::super::{CheckoutRequest, CheckoutStatus, RefundRequest};
+use super::super::{CheckoutRequest, CheckoutStatus, RefundRequest, in_whole_units};
 use crate::kernel::Timestamp;
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Document, Index, Migration};
 
 /// How long the bank behind *Pay later* takes to answer.
 const BANK_DELAY: Duration = Duration::from_secs(5);
@@ -55,6 +55,8 @@ pub struct SandboxCheckout {
 
 impl Document for SandboxCheckout {
     const COLLECTION: &'static str = "sandbox_checkouts";
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[in_whole_units];
     const INDEXES: &'static [Index] = &[
         Index::on("sandbox_checkouts_to_end", &["status", "expiresAt"]),
         Index::on("sandbox_checkouts_by_age", &["createdAt"]),
@@ -77,6 +79,8 @@ pub struct SandboxRefund {
 
 impl Document for SandboxRefund {
     const COLLECTION: &'static str = "sandbox_refunds";
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[in_whole_units];
     fn id(&self) -> &str {
         &self.id
     }

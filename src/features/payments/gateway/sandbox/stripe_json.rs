@@ -60,24 +60,26 @@ impl SandboxCheckout {
     }
 
     fn charge(&self) -> Value {
-        let Money { amount, currency } = self.request.due();
+        let due = self.request.due();
+        let refunded = Money { amount: self.refunded, ..due };
         json!({
             "id": self.charge_id(),
             "object": "charge",
-            "amount": amount,
-            "amount_refunded": self.refunded,
-            "currency": currency.as_str().to_lowercase(),
+            "amount": due.gateway_amount(),
+            "amount_refunded": refunded.gateway_amount(),
+            "currency": due.currency.as_str().to_lowercase(),
             "livemode": false,
             "metadata": self.metadata(),
             "paid": true,
             "payment_intent": self.intent(),
-            "refunded": self.refunded == amount,
+            "refunded": refunded == due,
         })
     }
 
     fn session(&self, paid: bool) -> Value {
         let request = &self.request;
-        let Money { amount, currency } = request.due();
+        let due = request.due();
+        let (price, amount) = (request.price.gateway_amount(), due.gateway_amount());
         let coupon = request
             .discount
             .iter()
@@ -86,13 +88,13 @@ impl SandboxCheckout {
             "id": self.id,
             "object": "checkout.session",
             "adaptive_pricing": { "enabled": false },
-            "amount_subtotal": request.price.amount,
+            "amount_subtotal": price,
             "amount_total": amount,
             "automatic_tax": { "enabled": false, "liability": null, "provider": null, "status": null },
             "cancel_url": request.cancel_url,
             "client_reference_id": request.order,
             "created": self.created_at.as_secs(),
-            "currency": currency.as_str().to_lowercase(),
+            "currency": due.currency.as_str().to_lowercase(),
             "custom_fields": [],
             "custom_text": {
                 "after_submit": null, "shipping_address": null, "submit": null,
@@ -119,7 +121,7 @@ impl SandboxCheckout {
             },
             "success_url": request.success_url,
             "total_details": {
-                "amount_discount": request.price.amount - amount, "amount_shipping": 0, "amount_tax": 0,
+                "amount_discount": price - amount, "amount_shipping": 0, "amount_tax": 0,
             },
             "ui_mode": "hosted_page",
         });
@@ -135,7 +137,7 @@ mod tests {
     use stripe_webhook::{EventObject, Webhook as Crate};
 
     use super::super::super::webhook::sign;
-    use super::super::documents::tests::{checkout, time};
+    use super::super::documents::tests::{checkout, checkout_of, time};
     use super::*;
     use crate::kernel::Secret;
 
@@ -165,6 +167,17 @@ mod tests {
         assert!(matches!(failed, EventObject::CheckoutSessionAsyncPaymentFailed(_)));
         let expired = parsed(&checkout, SandboxEvent::Expired);
         assert!(matches!(expired, EventObject::CheckoutSessionExpired(_)));
+    }
+
+    #[test]
+    fn amounts_are_in_the_gateway_s_units() {
+        let mut checkout = checkout_of("ISK 13000".parse().unwrap());
+        checkout.press(Button::Pay, time(3)).unwrap();
+        checkout.refund(5_000, time(4)).unwrap();
+        let object = |event| checkout.event(event)["data"]["object"].clone();
+        assert_eq!(object(SandboxEvent::Completed)["amount_total"], 1_300_000);
+        let charge = object(SandboxEvent::Refunded);
+        assert_eq!((&charge["amount"], &charge["amount_refunded"]), (&1_300_000.into(), &500_000.into()));
     }
 
     #[test]

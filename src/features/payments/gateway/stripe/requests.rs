@@ -14,9 +14,8 @@ use stripe_checkout::{
 };
 use stripe_core::refund::CreateRefund;
 
-use super::super::webhook::money;
 use super::super::{Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Refund, RefundRequest};
-use crate::kernel::Timestamp;
+use crate::kernel::{Money, Timestamp};
 
 /// The maximum page size of Stripe's lists.
 const PAGE: i64 = 100;
@@ -41,7 +40,7 @@ pub(super) async fn refund(
     request: &RefundRequest,
     key: &IdempotencyKey,
 ) -> Result<Refund, StripeError> {
-    let refund = CreateRefund::new().payment_intent(&*request.intent).amount(request.amount.amount);
+    let refund = CreateRefund::new().payment_intent(&*request.intent).amount(request.amount.gateway_amount());
     let refund = refund.metadata(HashMap::from([("orderId".to_owned(), request.order.clone())]));
     let strategy = RequestStrategy::Idempotent(key.clone());
     let made = refund.customize().request_strategy(strategy).send(client).await?;
@@ -123,7 +122,7 @@ fn price_data(request: &CheckoutRequest) -> CreateCheckoutSessionLineItemsPriceD
         product_data: Some(ProductData::new(&*request.product_name)),
         recurring: None,
         tax_behavior: None,
-        unit_amount: Some(request.price.amount),
+        unit_amount: Some(request.price.gateway_amount()),
         unit_amount_decimal: None,
     }
 }
@@ -143,7 +142,10 @@ pub(super) fn checkout(session: &CheckoutSession) -> Checkout {
             (Some(CheckoutSessionStatus::Complete), _) => CheckoutStatus::Paid,
             _ => CheckoutStatus::Open,
         },
-        money: session.amount_total.zip(currency.as_deref()).and_then(money),
+        money: session
+            .amount_total
+            .zip(currency)
+            .and_then(|(amount, code)| Money::from_gateway(amount, &code)),
         intent: session.payment_intent.as_ref().map(|intent| intent.id().to_string()),
     }
 }
@@ -161,7 +163,7 @@ fn unpaid(session: &CheckoutSession) -> CheckoutStatus {
 mod tests {
     use super::*;
     use crate::features::payments::gateway::Discount;
-    use crate::kernel::{EmailAddress, Money};
+    use crate::kernel::EmailAddress;
 
     fn cad(amount: i64) -> Money {
         Money { amount, currency: "CAD".to_owned().try_into().unwrap() }
@@ -209,6 +211,17 @@ mod tests {
         let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         for _ in 0..20 {
             assert_eq!(body(&request()), expected);
+        }
+    }
+
+    #[test]
+    fn amounts_are_sent_in_stripe_s_units() {
+        for (price, sent) in
+            [("UGX 1000", "100000"), ("ISK 13000", "1300000"), ("JPY 1300", "1300"), ("KWD 13.010", "13010")]
+        {
+            let request = CheckoutRequest { price: price.parse().unwrap(), ..request() };
+            let amount = ("line_items[0][price_data][unit_amount]".to_owned(), sent.to_owned());
+            assert!(body(&request).contains(&amount), "{price}");
         }
     }
 
