@@ -306,14 +306,14 @@ impl PaymentsController {
         Ok(Json(OrderPage { items: orders.iter().map(OrderBody::from).collect(), next_cursor }))
     }
 
-    /// Shows one of your orders
+    /// Get one of your orders
     ///
-    /// Its state follows what the payment service tells: ask again after a payment.
+    /// The state changes when the payment service reports a payment, usually within seconds.
     #[oai(path = "/v1/orders/:orderId", method = "get", operation_id = "getOrder")]
     async fn get_order(
         &self,
         caller: SignedIn,
-        /// The order's id, from `register` or `listOrders`.
+        /// Order id, from `register` or `listOrders`.
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
     ) -> Result<Json<OrderBody>, Failure<GetOrderError>> {
@@ -321,15 +321,15 @@ impl PaymentsController {
         Ok(Json(OrderBody::from(&order)))
     }
 
-    /// Opens the checkout of an order
+    /// Open the checkout of an order
     ///
-    /// Returns the order with its `checkoutUrl`: the live checkout if there is one, otherwise a new one (after the last
-    /// has expired or its payment has failed). One at a time, however often it is asked for.
+    /// Returns the order with its `checkoutUrl`: that of the live checkout or, after the last one has expired or its payment
+    /// has failed, of a new one. An order has one live checkout at a time, so that this request can be repeated.
     #[oai(path = "/v1/orders/:orderId/checkout", method = "post", operation_id = "openCheckout")]
     async fn open_checkout(
         &self,
         caller: SignedIn,
-        /// The order's id, from `register` or `listOrders`.
+        /// Order id, from `register` or `listOrders`.
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
     ) -> Result<Json<OrderBody>, Failure<OpenCheckoutError>> {
@@ -337,15 +337,15 @@ impl PaymentsController {
         Ok(Json(OrderBody::from(&order)))
     }
 
-    /// Receives an event of the payment service
+    /// Receive an event from the payment service
     ///
-    /// For Stripe, and the sandbox that plays it: both sign with a secret that only they and the service know, so the
-    /// example gets 400. The signature is checked over the raw body before anything is read. An event may come twice,
-    /// late or out of order: it takes effect once.
+    /// For Stripe and for the sandbox that stands in for it. Both sign with a secret, so the example gets 400. The signature
+    /// covers the raw body and is checked before the body is read. An event takes effect once, whether it arrives twice,
+    /// late or out of order.
     #[oai(path = "/v1/webhooks/stripe", method = "post", operation_id = "receiveStripeEvent")]
     async fn receive_stripe_event(
         &self,
-        /// `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
+        /// Signature `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
         #[oai(name = "Stripe-Signature", example = "a_signature", validator(max_length = 4096))]
         signature: Header<Option<String>>,
         event: Message<StripeMessage>,
@@ -359,12 +359,12 @@ fn default_limit() -> u32 {
     20
 }
 
-/// Has the shape of an order's id and belongs to nobody.
+/// A well-formed order id that doesn't exist.
 fn an_order_id() -> String {
     "019f0000-0000-7000-8000-000000000000".into()
 }
 
-/// Has the shape of a signature and fits nothing.
+/// A well-formed signature that is wrong.
 fn a_signature() -> Option<String> {
     Some(format!("t=1788246000,v1={}", "0".repeat(64)))
 }

@@ -291,9 +291,9 @@ export const listOrders = <ThrowOnError extends boolean = false>(options?: Optio
 });
 
 /**
- * Shows one of your orders
+ * Get one of your orders
  *
- * Its state follows what the payment service tells: ask again after a payment.
+ * The state changes when the payment service reports a payment, usually within seconds.
  */
 export const getOrder = <ThrowOnError extends boolean = false>(options: Options<GetOrderData, ThrowOnError>) => (options.client ?? client).get<GetOrderResponses, GetOrderErrors, ThrowOnError>({
     security: [{
@@ -306,10 +306,10 @@ export const getOrder = <ThrowOnError extends boolean = false>(options: Options<
 });
 
 /**
- * Opens the checkout of an order
+ * Open the checkout of an order
  *
- * Returns the order with its `checkoutUrl`: the live checkout if there is one, otherwise a new one (after the last
- * has expired or its payment has failed). One at a time, however often it is asked for.
+ * Returns the order with its `checkoutUrl`: that of the live checkout or, after the last one has expired or its payment
+ * has failed, of a new one. An order has one live checkout at a time, so that this request can be repeated.
  */
 export const openCheckout = <ThrowOnError extends boolean = false>(options: Options<OpenCheckoutData, ThrowOnError>) => (options.client ?? client).post<OpenCheckoutResponses, OpenCheckoutErrors, ThrowOnError>({
     security: [{
@@ -322,11 +322,11 @@ export const openCheckout = <ThrowOnError extends boolean = false>(options: Opti
 });
 
 /**
- * Receives an event of the payment service
+ * Receive an event from the payment service
  *
- * For Stripe, and the sandbox that plays it: both sign with a secret that only they and the service know, so the
- * example gets 400. The signature is checked over the raw body before anything is read. An event may come twice,
- * late or out of order: it takes effect once.
+ * For Stripe and for the sandbox that stands in for it. Both sign with a secret, so the example gets 400. The signature
+ * covers the raw body and is checked before the body is read. An event takes effect once, whether it arrives twice,
+ * late or out of order.
  */
 export const receiveStripeEvent = <ThrowOnError extends boolean = false>(options: Options<ReceiveStripeEventData, ThrowOnError>) => (options.client ?? client).post<ReceiveStripeEventResponses, ReceiveStripeEventErrors, ThrowOnError>({
     url: '/v1/webhooks/stripe',

@@ -231,11 +231,11 @@ export type Liveness = {
  */
 export type Money = {
     /**
-     * Minor units: cents for CAD.
+     * Amount in the currency's smallest unit: cents for CAD, whole yen for JPY, whole krónur for ISK.
      */
     amount: number;
     /**
-     * ISO 4217, such as CAD.
+     * ISO 4217 code, such as CAD.
      */
     currency: string;
 };
@@ -243,35 +243,35 @@ export type Money = {
 /**
  * Order
  *
- * Something bought, or to be bought.
+ * An order of one product.
  */
 export type Order = {
     /**
-     * Its id.
+     * Order id.
      */
     id: string;
     /**
-     * The product's id, as `getEvent` lists it.
+     * Product id, as listed by `getEvent`.
      */
     product: string;
     /**
-     * Where it stands.
+     * State of the order.
      */
     state: OrderState;
     /**
-     * What it costs.
+     * Amount due, or amount paid.
      */
     amount: Money;
     /**
-     * Where it can be paid, while it can be.
+     * URL of the live checkout; absent if the order can't be paid now.
      */
     checkoutUrl?: string;
     /**
-     * When it was made: RFC 3339, UTC.
+     * Time of the order (RFC 3339, UTC).
      */
     createdAt: string;
     /**
-     * When it was paid: RFC 3339, UTC.
+     * Time of the payment (RFC 3339, UTC).
      */
     paidAt?: string;
 };
@@ -283,7 +283,7 @@ export type Order = {
  */
 export type OrderPage = {
     /**
-     * In the order in which they were made.
+     * Orders, oldest first.
      */
     items: Array<Order>;
     /**
@@ -293,7 +293,7 @@ export type OrderPage = {
 };
 
 /**
- * Where an order stands.
+ * State of an order.
  */
 export type OrderState = 'open' | 'processing' | 'paid' | 'expired' | 'cancelled' | 'waived' | 'partiallyRefunded' | 'refunded' | 'disputed';
 
@@ -2350,7 +2350,7 @@ export type GetOrderData = {
     body?: never;
     path: {
         /**
-         * The order's id, from `register` or `listOrders`.
+         * Order id, from `register` or `listOrders`.
          */
         orderId: string;
     };
@@ -2411,7 +2411,7 @@ export type OpenCheckoutData = {
     body?: never;
     path: {
         /**
-         * The order's id, from `register` or `listOrders`.
+         * Order id, from `register` or `listOrders`.
          */
         orderId: string;
     };
@@ -2502,7 +2502,7 @@ export type ReceiveStripeEventData = {
     };
     headers?: {
         /**
-         * `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
+         * Signature `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
          */
         'Stripe-Signature'?: string;
     };
