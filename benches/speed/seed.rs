@@ -133,7 +133,7 @@ fn account(n: usize, hash: &str) -> Account {
         id: RandomIds.next(),
         email_key: email.key(),
         email,
-        names: Names { first: "Ana".into(), last: "García".into(), preferred: None },
+        names: Names { first: "Ana".into(), last: Some("García".into()), preferred: None },
         role: Role::Student,
         password_hash: hash.to_owned(),
         created_at: now,

@@ -500,6 +500,15 @@ mod tests {
     }
 
     #[test]
+    fn text_is_read_as_editors_write_it() {
+        let text = SHIPPED.replacen("orientation@example.edu", "\u{2068}orientation@example.edu\u{2069}", 1);
+        let event = Event::parse(&format!("\u{feff}{}", text.replace('\n', "\r\n"))).unwrap();
+        assert_eq!(event.contact.as_str(), "orientation@example.edu");
+        let empty = ("name = \"Alpha\"", "name = \"\u{200b}\"");
+        assert!(SHIPPED.contains(empty.0) && wrong(empty.0, empty.1)[0].1.ends_with("it is empty"));
+    }
+
+    #[test]
     fn a_fault_is_told_with_its_line_and_key() {
         for (from, to, key) in [
             ("\"America/Toronto\"", "\"Toronto\"", "time_zone"),

@@ -12,6 +12,7 @@ mod api;
 mod cookie;
 mod docs;
 mod errors;
+mod formats;
 mod kinds;
 mod limits;
 mod message;
@@ -23,10 +24,10 @@ mod payload;
 mod pipeline;
 mod problem;
 mod refusals;
-mod remark;
 mod security;
 mod server;
 mod spec;
+mod text;
 
 pub use api::{Api, ApiParts};
 pub use cookie::SessionCookie;
@@ -38,12 +39,12 @@ pub use metrics::MetricsPage;
 pub use payload::{JsonBody, Rule};
 pub use pipeline::ACCESS_LOG;
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
-pub use remark::Remark;
 pub use security::{
     Caller, Client, Granted, Presented, Right, Role, SessionReader, SignedIn, Student, signed_in,
 };
 pub use server::Server;
 pub use spec::{Document, Operation};
+pub use text::{EmailText, Remark, Text, TextFormat};
 
 #[cfg(test)]
 mod tests;

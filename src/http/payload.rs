@@ -1,10 +1,11 @@
-//! What people write: JSON bodies with all faults at once.
+//! JSON bodies: cleaned, checked, and only then parsed.
 //!
-//! A body is read as JSON, checked as a whole against the schema that the document shows, and only then parsed. Of
-//! two properties with the same name in one object the last counts, for the check as for what is done.
+//! A body is read as JSON. Its texts are cleaned as their format says ([`super::formats`]), an optional text that is
+//! empty then counts as absent, and the result is checked as a whole against the schema that the document shows, so
+//! that all errors are reported at once. Of two properties with the same name in one object the last one counts.
 //!
-//! What a schema can't say (a real date, a phone number, an option of `event.toml`) the features' rules say when the
-//! use case runs. A body that breaks its schema never gets there; so that its writer learns of everything at once, a
+//! What a schema can't say (an option of `event.toml`, a phone number that exists) the features' rules check when the
+//! use case runs. A body that breaks its schema never gets there. So that its author learns of everything at once, a
 //! feature can give its rules to the interface too ([`Rule`]), which asks them about what is left of such a body.
 
 use std::collections::HashMap;
@@ -18,27 +19,24 @@ use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseFromJSON, Type};
 use serde_json::{Map, Value, json};
 
+use super::formats::{self, FORMATS};
 use super::kinds::{invalid, malformed_json};
 use super::pipeline::Shared;
 use super::spec::Document;
-use crate::kernel::{FieldError, text};
+use crate::kernel::FieldError;
 
-/// So many faults are told at once; who makes more learns of the rest when these are mended.
-const MOST_FAULTS: usize = 50;
+/// The most errors of one body that are reported.
+const MOST_ERRORS: usize = 50;
 
-/// The format of texts in which line breaks and tabs are text; see [`super::Remark`].
-pub(super) const MULTILINE: &str = "multiline";
+/// What some programs write before a text in UTF-8 (RFC 8259, section 8.1, lets parsers ignore it).
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A text this long is a remark as well, whatever its format.
-const REMARK_LENGTH: u64 = 1000;
+const SCHEMAS: &str = "#/components/schemas/";
 
-const ONE_LINE_CHECK: &str = "one line without control characters";
-const REMARK_CHECK: &str = "lines without control characters";
-
-/// What a feature's rules say of a body that breaks its schema, judged by what is left of it: properties at fault are
-/// taken out. Under the name of the body's schema.
+/// What a feature's rules say about a body that breaks its schema, judged by what is left of it: properties with errors
+/// are removed. Under the name of the body's schema.
 ///
-/// It is asked by strangers as often as they like: nothing costly, nothing that needs the store.
+/// Anonymous clients can run it as often as they like: nothing costly, nothing that needs the store.
 pub type Rule = (&'static str, Judge);
 
 type Judge = Box<dyn Fn(&Value) -> Vec<FieldError> + Send + Sync>;
@@ -70,21 +68,22 @@ impl<T: ParseFromJSON> ParsePayload for JsonBody<T> {
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
         let data = Vec::<u8>::from_request(request, body).await?;
-        let value = serde_json::from_slice(&data).map_err(|error| malformed_json(whats_wrong(&error)))?;
+        let data = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&data);
+        let mut value = serde_json::from_slice(data).map_err(|error| malformed_json(whats_wrong(&error)))?;
         if let Some(shared) = request.data::<Arc<Shared>>() {
-            let faults = shared.checks.faults(&T::name(), &value);
-            if !faults.is_empty() {
-                return Err(invalid(faults).into());
+            let errors = shared.checks.read(&T::name(), &mut value);
+            if !errors.is_empty() {
+                return Err(invalid(errors).into());
             }
         }
-        // The parser's message may quote the body.
+        // The parser's own message may quote what was sent.
         let mismatch =
-            |_| invalid(vec![FieldError::new("", "wrong-form", "This is not what the document describes.")]);
-        T::parse_from_json(Some(value)).map(Self).map_err(|error| mismatch(error).into())
+            |_| invalid(vec![FieldError::new("", "wrong-form", "The body doesn't match its schema.")]).into();
+        T::parse_from_json(Some(value)).map(Self).map_err(mismatch)
     }
 }
 
-/// Where JSON breaks, without what stands there.
+/// Where JSON breaks, without what is there.
 fn whats_wrong(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
@@ -96,7 +95,9 @@ fn whats_wrong(error: &serde_json::Error) -> String {
 
 /// The checks of all bodies, made once from the document.
 pub(super) struct Checks {
-    schemas: HashMap<String, Validator>,
+    /// The schemas as they are in the document.
+    schemas: Value,
+    validators: HashMap<String, Validator>,
     rules: HashMap<&'static str, Judge>,
 }
 
@@ -106,40 +107,83 @@ impl Checks {
     /// # Panics
     /// If a rule is for a schema that is none of them: the mistake shows at the first start.
     pub(super) fn new(document: &Document, rules: Vec<Rule>) -> Self {
-        let components = json!({ "schemas": checked(document.value()["components"]["schemas"].clone()) });
+        let schemas = document.value()["components"]["schemas"].clone();
+        let components = json!({ "schemas": checked(schemas.clone()) });
         let names = bodies(document.value());
-        let schemas: HashMap<_, _> =
+        let validators: HashMap<_, _> =
             names.map(|name| (name.to_owned(), compile(name, &components))).collect();
         let rules: HashMap<_, _> = rules.into_iter().collect();
         for name in rules.keys() {
-            assert!(schemas.contains_key(*name), "no operation takes a {name}");
+            assert!(validators.contains_key(*name), "no operation takes a {name}");
         }
-        Self { schemas, rules }
+        Self { schemas, validators, rules }
     }
 
-    /// What is wrong with `value` as a body of the schema `name`.
-    fn faults(&self, name: &str, value: &Value) -> Vec<FieldError> {
-        let Some(check) = self.schemas.get(name).filter(|check| !check.is_valid(value)) else {
+    /// Cleans `body` and says what is wrong with it by the schema `name`.
+    fn read(&self, name: &str, body: &mut Value) -> Vec<FieldError> {
+        self.clean(&self.schemas[name], body);
+        let Some(check) = self.validators.get(name).filter(|check| !check.is_valid(body)) else {
             return Vec::new();
         };
-        let mut faults: Vec<_> = check.iter_errors(value).flat_map(|error| faults(&error)).collect();
-        faults.dedup();
-        faults.truncate(MOST_FAULTS);
+        let mut errors: Vec<_> = check.iter_errors(body).flat_map(|error| errors_of(&error)).collect();
+        errors.dedup();
+        errors.truncate(MOST_ERRORS);
         if let Some(rule) = self.rules.get(name) {
-            let also = rule(&without(value.clone(), &faults));
-            // By a plain prefix: what is below a fault, and `/pronounsOther`, which is judged by `/pronouns`.
+            let also = rule(&without(body.clone(), &errors));
+            // By a plain prefix: what is below a property, and `/pronounsOther`, which depends on `/pronouns`.
             let known =
-                |fault: &FieldError| faults.iter().any(|told| fault.pointer.starts_with(&told.pointer));
-            let also: Vec<_> = also.into_iter().filter(|fault| !known(fault)).collect();
-            faults.extend(also);
+                |error: &FieldError| errors.iter().any(|told| error.pointer.starts_with(&told.pointer));
+            let also: Vec<_> = also.into_iter().filter(|error| !known(error)).collect();
+            errors.extend(also);
         }
-        faults
+        errors
+    }
+
+    /// Cleans every text in `value`, and takes out optional ones that are empty then.
+    fn clean(&self, schema: &Value, value: &mut Value) {
+        let Some(schema) = self.resolve(schema).as_object() else { return };
+        match value {
+            Value::String(text) => *text = (formats::of(schema).clean)(text),
+            Value::Array(items) => {
+                let of_items = schema.get("items").unwrap_or(&Value::Null);
+                items.iter_mut().for_each(|item| self.clean(of_items, item));
+            }
+            Value::Object(properties) => {
+                let known = schema.get("properties").unwrap_or(&Value::Null);
+                properties.iter_mut().for_each(|(name, value)| self.clean(&known[name.as_str()], value));
+                drop_empty(schema, known, properties);
+            }
+            _ => {}
+        }
+    }
+
+    /// The schema that a reference, or a described reference, leads to.
+    fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        let reference =
+            schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref")).and_then(Value::as_str);
+        match reference.and_then(|reference| reference.strip_prefix(SCHEMAS)) {
+            Some(name) => &self.schemas[name],
+            None => schema,
+        }
     }
 }
 
-/// What is left of a body when the properties at fault are taken out; of a list with a fault nothing is.
-fn without(mut body: Value, faults: &[FieldError]) -> Value {
-    faults.iter().for_each(|fault| take_out(&mut body, &fault.pointer));
+/// An empty text where none is needed is none: absent, or null where null clears what is kept.
+fn drop_empty(schema: &Map<String, Value>, known: &Value, properties: &mut Map<String, Value>) {
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
+    properties.retain(|name, value| {
+        if value != "" || is_required(name) || known[name.as_str()].is_null() {
+            return true;
+        }
+        *value = Value::Null;
+        known[name.as_str()]["nullable"] == true
+    });
+}
+
+/// What is left of a body when the properties with errors are taken out; of a list with an error nothing is.
+fn without(mut body: Value, errors: &[FieldError]) -> Value {
+    errors.iter().for_each(|error| take_out(&mut body, &error.pointer));
     body
 }
 
@@ -160,30 +204,27 @@ fn bodies(document: &Value) -> impl Iterator<Item = &str> {
     let operations = items.filter_map(Value::as_object).flat_map(Map::values);
     let references =
         operations.filter_map(|o| o.pointer("/requestBody/content/application~1json/schema/$ref"));
-    references.filter_map(Value::as_str).filter_map(|r| r.strip_prefix("#/components/schemas/"))
+    references.filter_map(Value::as_str).filter_map(|r| r.strip_prefix(SCHEMAS))
 }
 
 fn compile(name: &str, components: &Value) -> Validator {
-    let schema = json!({ "$ref": format!("#/components/schemas/{name}"), "components": components });
+    let schema = json!({ "$ref": format!("{SCHEMAS}{name}"), "components": components });
     // Draft 4 is the one that reads a boolean `exclusiveMinimum`, as OpenAPI 3.0 writes it.
-    jsonschema::options()
-        .with_draft(Draft::Draft4)
-        .should_validate_formats(true)
-        .with_format(ONE_LINE_CHECK, |written: &str| !text::has_control(written))
-        .with_format(REMARK_CHECK, |written: &str| !text::has_control_but_breaks(written))
-        .build(&schema)
-        .expect("the document holds sound schemas")
+    let options = jsonschema::options().with_draft(Draft::Draft4).should_validate_formats(true);
+    let options =
+        FORMATS.iter().fold(options, |options, format| options.with_format(format.check, format.allows));
+    options.build(&schema).expect("the document holds sound schemas")
 }
 
-/// The schemas with what the document can't say in OpenAPI's own words: `nullable` as JSON Schema says it, and no
-/// control characters in any text.
+/// The schemas with what the document can't say in OpenAPI's own words: `nullable` as JSON Schema says it, and our
+/// check of each text's format.
 fn checked(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(members) => {
             *members =
                 std::mem::take(members).into_iter().map(|(name, value)| (name, checked(value))).collect();
             if members.get("type").is_some_and(|kind| kind == "string") {
-                refuse_control_characters(members);
+                members.insert("format".into(), formats::of(members).check.into());
             }
             if members.remove("nullable").is_some_and(|nullable| nullable == true) {
                 return json!({ "anyOf": [{ "type": "null" }, schema] });
@@ -195,29 +236,22 @@ fn checked(mut schema: Value) -> Value {
     schema
 }
 
-fn refuse_control_characters(members: &mut Map<String, Value>) {
-    let long = members.get("maxLength").and_then(Value::as_u64).is_some_and(|length| length >= REMARK_LENGTH);
-    let multiline = members.get("format").is_some_and(|format| format == MULTILINE);
-    let check = if long || multiline { REMARK_CHECK } else { ONE_LINE_CHECK };
-    members.insert("allOf".into(), json!([{ "format": check }]));
-}
-
-/// The faults that one error of the checker stands for.
-fn faults(error: &ValidationError<'_>) -> Vec<FieldError> {
+/// The errors that one error of the validator means.
+fn errors_of(error: &ValidationError<'_>) -> Vec<FieldError> {
     let pointer = error.instance_path().to_string();
     match error.kind() {
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![FieldError::new(below(&pointer, name), "missing", "This is needed.")]
+            vec![FieldError::new(below(&pointer, name), "missing", "This is required.")]
         }
         Kind::AdditionalProperties { unexpected } => {
-            let fault = |name: &String| {
-                FieldError::new(below(&pointer, name), "unknown-property", "There is no such property here.")
+            let error = |name: &String| {
+                FieldError::new(below(&pointer, name), "unknown-property", "Unknown property.")
             };
-            unexpected.iter().map(fault).collect()
+            unexpected.iter().map(error).collect()
         }
-        // What may also be null: the faults are those of what it is otherwise.
-        Kind::AnyOf { context } if context.len() == 2 => context[1].iter().flat_map(faults).collect(),
+        // What may also be null: the errors are those of what it is otherwise.
+        Kind::AnyOf { context } if context.len() == 2 => context[1].iter().flat_map(errors_of).collect(),
         kind => {
             let (code, detail) = explain(kind);
             vec![FieldError::new(pointer, code, detail)]
@@ -230,29 +264,26 @@ fn below(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A code for programs and a sentence for people, which never repeats what was written.
+/// A code for programs and a sentence for people, which never repeats what was sent.
 fn explain(kind: &Kind) -> (&'static str, String) {
     match kind {
         Kind::Type { kind } => ("wrong-type", format!("This must be {}.", types(kind))),
-        Kind::Format { format } if format == ONE_LINE_CHECK => {
-            ("control-character", "This must not hold line breaks or other control characters.".into())
-        }
-        Kind::Format { format } if format == REMARK_CHECK => (
-            "control-character",
-            "This must not hold control characters other than line breaks and tabs.".into(),
-        ),
-        Kind::MaxLength { limit } => ("too-long", format!("This may have at most {limit} characters.")),
+        Kind::Format { format } => match FORMATS.iter().find(|known| known.check == format) {
+            Some(known) => (known.code, known.detail.to_owned()),
+            None => ("wrong-form", "This is not in the documented format.".into()),
+        },
+        Kind::MaxLength { limit } => ("too-long", format!("Use at most {limit} characters.")),
         Kind::MinLength { limit: 1 } => ("empty", "This must not be empty.".into()),
-        Kind::MinLength { limit } => ("too-short", format!("This must have at least {limit} characters.")),
-        Kind::MaxItems { limit } => ("too-many", format!("There may be at most {limit} of these.")),
-        Kind::MinItems { limit } => ("too-few", format!("There must be at least {limit} of these.")),
-        Kind::UniqueItems => ("repeated", "Each of these may stand here only once.".into()),
-        Kind::Maximum { limit } => ("too-large", format!("This may be at most {limit}.")),
+        Kind::MinLength { limit } => ("too-short", format!("Use at least {limit} characters.")),
+        Kind::MaxItems { limit } => ("too-many", format!("List at most {limit}.")),
+        Kind::MinItems { limit } => ("too-few", format!("List at least {limit}.")),
+        Kind::UniqueItems => ("repeated", "List each one only once.".into()),
+        Kind::Maximum { limit } => ("too-large", format!("This must be at most {limit}.")),
         Kind::Minimum { limit } => ("too-small", format!("This must be at least {limit}.")),
         Kind::ExclusiveMaximum { limit } => ("too-large", format!("This must be less than {limit}.")),
         Kind::ExclusiveMinimum { limit } => ("too-small", format!("This must be more than {limit}.")),
-        Kind::Enum { options } => ("not-an-option", format!("This must be one of: {}.", list(options))),
-        _ => ("wrong-form", "This does not have the form that the document describes.".into()),
+        Kind::Enum { options } => ("not-an-option", format!("Choose one of: {}.", list(options))),
+        _ => ("wrong-form", "This is not in the documented format.".into()),
     }
 }
 
@@ -263,7 +294,7 @@ fn list(options: &Value) -> String {
 
 fn types(kind: &TypeKind) -> String {
     let name = |kind: String| match kind.as_str() {
-        "string" => "a text".to_owned(),
+        "string" => "text".to_owned(),
         "integer" => "a whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
         "array" => "a list".to_owned(),

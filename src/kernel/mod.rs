@@ -1,17 +1,21 @@
 //! What every part speaks in: times, ids, money, addresses, texts, secrets. No I/O, no framework.
 
+mod country;
 mod email;
 mod fault;
 pub mod faults;
 mod ids;
 mod money;
+mod phone;
 mod secret;
 pub mod text;
 mod time;
 
+pub use country::is_country;
 pub use email::{BadEmailAddress, EmailAddress};
 pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
 pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
+pub use phone::{PHONE_MAX, e164};
 pub use secret::Secret;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -1,11 +1,61 @@
-//! Texts that people write.
+//! Texts that people type or paste.
+//!
+//! Every text is cleaned before it is checked or kept, in one of two ways. [`clean`] is for what people write in
+//! words (names, places, remarks): it keeps everything that has a meaning in some script. [`identifier`] is for what
+//! is compared or dialled (numbers, ids, codes): it leaves only what can be seen, with ASCII digits.
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// The text as it is kept: white space at its ends removed, in Unicode NFC.
+/// The text in Unicode NFC.
+pub fn nfc(text: &str) -> String {
+    if is_nfc(text) { text.to_owned() } else { text.nfc().collect() }
+}
+
+/// Words as they are kept: in NFC, without white space and invisible characters at the ends, and without the
+/// characters that only turn the direction of what is around them (they come with text copied from a program that
+/// mixes directions). Joiners and directional marks inside a word are kept: Persian, Sinhala and emoji need them.
+/// A text in which nothing can be seen becomes empty.
 pub fn clean(text: &str) -> String {
-    let trimmed = text.trim();
-    if is_nfc(trimmed) { trimmed.to_owned() } else { trimmed.nfc().collect() }
+    if text.is_ascii() {
+        return text.trim().to_owned();
+    }
+    if is_blank(text) {
+        return String::new();
+    }
+    let turned: String = text.chars().filter(|c| !is_direction_control(*c)).collect();
+    nfc(turned.trim_matches(is_padding))
+}
+
+/// An identifier as it is kept: in NFC, without white space at the ends, without invisible characters anywhere, and
+/// with its digits and full-width characters in ASCII.
+pub fn identifier(text: &str) -> String {
+    let seen: String = text.chars().filter(|c| !is_invisible(*c)).map(to_ascii).collect();
+    nfc(seen.trim())
+}
+
+/// Whether there is nothing to see: only white space, invisible and blank characters.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+}
+
+/// A symbol whose picture is empty.
+const BLANK_BRAILLE: char = '\u{2800}';
+
+/// Whether programs show nothing for it (Unicode's `Default_Ignorable_Code_Point`): zero-width spaces, joiners,
+/// directional marks, soft hyphens, fillers, variation selectors; and the empty Braille pattern.
+pub fn is_invisible(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) || c == BLANK_BRAILLE
+}
+
+/// A digit of any script or a full-width character in ASCII; anything else as it is.
+pub fn to_ascii(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+        c if c.is_ascii() => c,
+        c => digit(c).unwrap_or(c),
+    }
 }
 
 /// Length as people count it: code points.
@@ -13,15 +63,44 @@ pub fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Whether the text holds a control character (Unicode category Cc: NUL, escape, line breaks, tabs …).
+/// Whether the text contains a line break or another control character (Unicode categories Cc, Zl and Zp).
 /// Right-to-left marks and emoji are none.
 pub fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
+    text.chars().any(is_control)
 }
 
 /// The same for remarks, in which line breaks and tabs are text.
 pub fn has_control_but_breaks(text: &str) -> bool {
-    text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}'))
+}
+
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Embeddings, overrides and isolates (UAX #9).
+fn is_direction_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What has no meaning at the end of a text. A joiner has (Malayalam), as have variation selectors (Mongolian, emoji),
+/// which are marks, and tags (flags).
+fn is_padding(c: char) -> bool {
+    let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{e0020}'..='\u{e007f}');
+    c.is_whitespace() || is_invisible(c) && category(c) == GeneralCategory::Format && !joins
+}
+
+/// Unicode encodes the ten digits of a script in a row, from 0 to 9.
+fn digit(c: char) -> Option<char> {
+    let is_digit = |c: char| category(c) == GeneralCategory::DecimalNumber;
+    let before = |n: u32| (c as u32).checked_sub(n).and_then(char::from_u32);
+    let place = (1..).take_while(|n| before(*n).is_some_and(is_digit)).count() as u32;
+    is_digit(c).then(|| char::from_digit(place % 10, 10)).flatten()
+}
+
+/// The character's general category.
+pub fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
 #[cfg(test)]
@@ -32,12 +111,83 @@ mod tests {
     fn cleaning_trims_and_composes() {
         assert_eq!(clean("  Zoe\u{308} \n"), "Zoë");
         assert_eq!(length(&clean("Zoe\u{308}")), 3);
+        assert_eq!(clean("\u{202a}\u{200b} Zoë\u{feff}\u{202c}\u{2060}"), "Zoë");
+        assert_eq!(clean("\u{2068}Ana\u{2069} \u{202e}Silva"), "Ana Silva");
+    }
+
+    #[test]
+    fn what_scripts_need_stays_inside_words() {
+        // A Persian, a Sinhala and a Malayalam word, a Hebrew name with marks, a family, a flag, a heart.
+        for word in [
+            "می\u{200c}خواهم",
+            "ශ්\u{200d}රී",
+            "അവന്\u{200d}",
+            "נועה \u{200f}כהן\u{200e} 🎉",
+            "👩\u{200d}👧",
+            "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+            "❤\u{fe0f}",
+        ] {
+            assert_eq!(clean(word), word);
+        }
+    }
+
+    #[test]
+    fn a_text_without_anything_to_see_is_empty() {
+        for blank in [
+            "",
+            " \t",
+            "\u{200b}",
+            "\u{3164}",
+            "\u{2060}",
+            "\u{115f}\u{1160}",
+            "\u{2800} \u{2800}",
+            "\u{200d}",
+            "\u{fe0f}",
+            "\u{ad}",
+            "\u{202e}\u{202c}",
+            "\u{ffa0}",
+            "\u{e0020}",
+        ] {
+            assert_eq!((clean(blank).as_str(), identifier(blank).as_str()), ("", ""), "{blank:?}");
+        }
+        for seen in ["x", "-", ".", "\u{0}", "🎉", "\u{300}"] {
+            assert!(!is_blank(seen), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_what_can_be_seen_of_it_in_ascii() {
+        for pasted in [
+            " silva042\u{a0}",
+            "\u{202d}silva042\u{202c}",
+            "\u{2068}silva042\u{2069}",
+            "\u{200e}silva042",
+            "sil\u{200b}va\u{ad}042\u{feff}",
+            "silva٠٤٢",
+            "silva०४२",
+            "ｓｉｌｖａ０４２",
+            "silva𝟎𝟜𝟮",
+        ] {
+            assert_eq!(identifier(pasted), "silva042", "{pasted:?}");
+        }
+        assert_eq!(identifier("a\0\u{1b}b"), "a\0\u{1b}b", "control characters are for the check to refuse");
+    }
+
+    #[test]
+    fn the_digits_of_every_script_are_folded() {
+        let digits: Vec<char> =
+            ('\u{80}'..=char::MAX).filter(|c| category(*c) == GeneralCategory::DecimalNumber).collect();
+        assert!(digits.len() >= 650 && digits.len().is_multiple_of(10), "{}", digits.len());
+        for (i, c) in digits.into_iter().enumerate() {
+            assert_eq!(to_ascii(c).to_digit(10), Some(i as u32 % 10), "{c}");
+        }
+        assert_eq!("²½Ⅷ①".chars().map(to_ascii).collect::<String>(), "²½Ⅷ①");
     }
 
     #[test]
     fn marks_and_emoji_are_not_control_characters() {
         assert!(!has_control("שלום\u{200f} 🎉"));
-        assert!(has_control("a\0b") && has_control("a\nb"));
-        assert!(has_control_but_breaks("\u{85}") && !has_control_but_breaks("one\r\n\ttwo"));
+        assert!(has_control("a\0b") && has_control("a\nb") && has_control("a\u{2028}b"));
+        assert!(has_control_but_breaks("\u{85}") && !has_control_but_breaks("one\r\n\ttwo\u{2029}three"));
     }
 }

@@ -101,7 +101,7 @@ async fn dates_that_do_not_exist_are_refused() {
 async fn control_characters_are_refused_and_marks_of_writing_kept_as_they_are() {
     let app = TestApp::start().await;
     let student = app.student().await;
-    for bad in ["A\0na", "A\u{1b}[2J", "A\nB", "A\u{7f}", "A\u{85}"] {
+    for bad in ["A\0na", "A\u{1b}[2J", "A\nB", "A\u{7f}", "A\u{85}B", "A\u{2028}B"] {
         for property in ["legalName", "summerCity"] {
             let mut body = form("ag123456");
             body[property] = bad.into();
@@ -120,6 +120,62 @@ async fn control_characters_are_refused_and_marks_of_writing_kept_as_they_are() 
     let kept = student.post("/v1/registration", &body).await.ok(201)["registration"].clone();
     assert_eq!(kept["legalName"], "נועה \u{200f}כהן\u{200e} 🎉");
     assert_eq!(kept["medicalInformation"], "one\n\ttwo\r\n👩🏽‍🚀");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_nothing_but_invisible_characters_is_empty() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    for blank in
+        ["\u{200b}", "\u{3164}", "\u{2060}", "\u{115f}\u{1160}", "\u{2800} \u{2800}", "\u{200d}\u{fe0f}"]
+    {
+        for pointer in
+            ["/legalName", "/emergencyContact/name", "/emergencyContact/relationship", "/summerCity"]
+        {
+            let mut body = form("ag123456");
+            *body.pointer_mut(pointer).expect("there") = blank.into();
+            let faults = student.post("/v1/registration", &body).await.faults();
+            assert_eq!(faults, [(pointer.to_owned(), "empty".to_owned())], "{blank:?}");
+        }
+        let mut body = sign_up_of("ana@mail.example.edu");
+        body["firstName"] = blank.into();
+        let faults = app.stranger().post("/v1/accounts", &body).await.faults();
+        assert_eq!(faults, [("/firstName".to_owned(), "empty".to_owned())], "{blank:?}");
+    }
+    student.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_with_web_addresses_are_refused() {
+    let app = TestApp::start().await;
+    for link in ["visit evil.com", "paypal.com", "www.x.y", "http://x", "t.co/x"] {
+        let mut body = sign_up_of("ana@mail.example.edu");
+        for name in ["firstName", "lastName", "preferredName"] {
+            body[name] = link.into();
+        }
+        let faults = app.stranger().post("/v1/accounts", &body).await.faults();
+        let expected =
+            ["/firstName", "/lastName", "/preferredName"].map(|name| (name.to_owned(), "link".to_owned()));
+        assert_eq!(faults, expected, "{link}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phone_numbers_that_no_plan_has_room_for_are_refused() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    for phone in ["+1 116 978 2011", "+1 416 978 201", "+999 123 456 789", "416 978 2011", "+44 123"] {
+        let mut body = form("ag123456");
+        body["phone"] = phone.into();
+        body["emergencyContact"]["phone"] = phone.into();
+        let faults = student.post("/v1/registration", &body).await.faults();
+        let expected =
+            ["/emergencyContact/phone", "/phone"].map(|at| (at.to_owned(), "not-a-phone-number".to_owned()));
+        assert_eq!(faults, expected, "{phone}");
+    }
     app.finish().await;
 }
 

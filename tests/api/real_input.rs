@@ -1,5 +1,5 @@
-//! The 2,000 forms of `tests/data/students.jsonl`, as people fill them in: all of them are taken, and read back as
-//! written.
+//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl`, all of which are accepted and read
+//! back as written, and what such forms taught us.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use orientation::http::Role;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::support::{TestApp, Visitor};
+use crate::support::{PASSWORD, TestApp, Visitor, form, new_student_id};
+use crate::v1_accounts::{credentials, sign_up_of};
 
 /// So many at once.
 const AT_ONCE: usize = 64;
@@ -82,5 +83,194 @@ async fn two_thousand_forms_are_taken_and_read_back_as_written() {
     let book: GroupBook = app.store.get(GroupBook::ID).await.expect("readable").expect("there");
     let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
     assert_eq!(counted, members);
+    app.finish().await;
+}
+
+// ---- accounts ----
+
+/// Signs up with this body, confirms the address, and signs in.
+async fn join(app: &TestApp, body: &Value, address: &str) -> Visitor {
+    let mut visitor = app.stranger();
+    visitor.post("/v1/accounts", body).await.ok(202);
+    let token = app.mailbox(address).token("Confirm").await;
+    // As it is copied from an email.
+    let token = format!(" \u{2068}{token}\u{2069}\u{200b}");
+    visitor.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
+    let signed_in =
+        visitor.post("/v1/session", &json!({ "email": body["email"], "password": body["password"] })).await;
+    signed_in.ok(200);
+    visitor.cookie = signed_in.cookie();
+    visitor
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_with_one_name_sign_up_register_and_hold_a_ticket() {
+    let app = TestApp::start().await;
+    let mut body = sign_up_of("suharto@mail.example.edu");
+    body["firstName"] = "Suharto".into();
+    body.as_object_mut().expect("an object").remove("lastName");
+    let student = join(&app, &body, "suharto@mail.example.edu").await;
+    let me = student.get("/v1/me").await.ok(200);
+    assert_eq!((&me["firstName"], me.get("lastName")), (&json!("Suharto"), None));
+    let emails = app.mailbox("suharto@mail.example.edu");
+    let confirm = emails.email("Confirm").await["text"].as_str().expect("a text").to_owned();
+    assert!(confirm.contains("by the name of Suharto.\n"), "{confirm}");
+    emails.email("Welcome").await;
+
+    let mut written = form(&new_student_id());
+    written["legalName"] = "Suharto".into();
+    let order = student.post("/v1/registration", &written).await.ok(201)["order"].clone();
+    student.press_button(&order, "pay").await;
+    app.settle().await;
+    assert!(student.get("/v1/ticket.pdf").await.bytes.starts_with(b"%PDF-"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn initials_glued_to_a_surname_are_a_name() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    for name in ["J.Kim", "A.Ng", "M.Li", "St.John", "J.R.R."] {
+        let me = student.patch("/v1/me", &json!({ "firstName": name, "preferredName": name })).await.ok(200);
+        assert_eq!(me["firstName"], name);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_taken_in_every_script_and_however_they_are_pasted() {
+    let app = TestApp::start().await;
+    for (pasted, address) in [
+        ("ann@example.இந்தியா", "ann@example.இந்தியா"),
+        ("\u{202d}bo@mail.example.edu\u{202c}", "bo@mail.example.edu"),
+        ("cy\u{200b}@mail.example.edu", "cy@mail.example.edu"),
+        ("ｄｉ＠ｍａｉｌ．ｅｘａｍｐｌｅ．ｅｄｕ", "di@mail.example.edu"),
+    ] {
+        let student = join(&app, &sign_up_of(pasted), address).await;
+        assert_eq!(student.get("/v1/me").await.ok(200)["email"], address);
+        app.stranger().post("/v1/session", &credentials(address, PASSWORD)).await.ok(200);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_as_long_as_it_is_in_nfc() {
+    let app = TestApp::start().await;
+    let syllable = |i: u32| char::from_u32(0xac00 + i * 7_919 % 11_172).expect("a syllable of Hangul");
+    let composed: String = (1..=70).map(syllable).collect();
+    let mut body = sign_up_of("ana@mail.example.edu");
+    body["password"] = composed.nfd().collect::<String>().into();
+    assert!(body["password"].as_str().expect("a text").chars().count() > 128);
+    join(&app, &body, "ana@mail.example.edu").await;
+    app.stranger().post("/v1/session", &credentials("ana@mail.example.edu", &composed)).await.ok(200);
+    app.finish().await;
+}
+
+// ---- the form ----
+
+/// A form with these values is kept with those.
+async fn kept(app: &TestApp, changes: Value) -> Value {
+    let student = app.student().await;
+    let mut written = form(&new_student_id());
+    for (property, value) in changes.as_object().expect("an object") {
+        written[property] = value.clone();
+    }
+    student.post("/v1/registration", &written).await.ok(201)["registration"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pasted_numbers_ids_and_addresses_lose_what_cannot_be_seen() {
+    let app = TestApp::start().await;
+    for around in [
+        ("\u{202d}", "\u{202c}"),
+        ("\u{2068}", "\u{2069}"),
+        ("\u{200e}", "\u{200e}"),
+        ("\u{200b}", "\u{feff}"),
+    ] {
+        let paste = |text: &str| format!("{}{text}{}", around.0, around.1);
+        let id = new_student_id();
+        let friend = json!([paste("friend@example.org")]);
+        let kept = kept(
+            &app,
+            json!({ "phone": paste("+1 416 978 2011"), "studentId": paste(&id), "huntTeammates": friend }),
+        )
+        .await;
+        assert_eq!((&kept["phone"], &kept["studentId"]), (&json!("+14169782011"), &json!(id)));
+        assert_eq!(kept["huntTeammates"], json!(["friend@example.org"]));
+    }
+    for phone in
+        ["＋１ ４１６ ９７８ ２０１１", "+١ ٤١٦ ٩٧٨ ٢٠١١", "+1 416\u{2012}978\u{2012}2011", "+१-४१६-९७८-२०११"]
+    {
+        assert_eq!(kept(&app, json!({ "phone": phone })).await["phone"], "+14169782011", "{phone}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_for_calls_within_the_country_is_removed() {
+    let app = TestApp::start().await;
+    assert_eq!(kept(&app, json!({ "phone": "+1 1-416-978-2011" })).await["phone"], "+14169782011");
+    assert_eq!(kept(&app, json!({ "phone": "+44 (0)20 7946 0958" })).await["phone"], "+442079460958");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn team_mates_have_addresses_in_every_script() {
+    let app = TestApp::start().await;
+    let friends = json!(["कर्म@example.org", "ann@example.இந்தியா", ""]);
+    let kept = kept(&app, json!({ "huntTeammates": friends })).await;
+    assert_eq!(kept["huntTeammates"], json!(["कर्म@example.org", "ann@example.இந்தியா"]));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legal_name_is_as_long_as_in_a_passport() {
+    let app = TestApp::start().await;
+    let long = "Zoe\u{308} ".repeat(29);
+    let kept = kept(&app, json!({ "legalName": format!("{long}Anna") })).await;
+    assert_eq!(kept["legalName"].as_str().expect("a text").chars().count(), 120);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kosovo_is_a_country() {
+    let app = TestApp::start().await;
+    let kept = kept(&app, json!({ "summerCountry": "XK", "phone": "+383 44 123 456" })).await;
+    assert_eq!((&kept["summerCountry"], &kept["phone"]), (&json!("XK"), &json!("+38344123456")));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_optional_text_counts_as_absent() {
+    let app = TestApp::start().await;
+    for empty in ["", "  ", "\u{200b}"] {
+        let optional = [
+            "pronounsOther",
+            "medicalInformation",
+            "medication",
+            "dietaryOther",
+            "accessibility",
+            "movingMonth",
+        ];
+        let written: serde_json::Map<_, _> =
+            optional.map(|name| (name.to_owned(), json!(empty))).into_iter().collect();
+        let kept = kept(&app, Value::Object(written)).await;
+        for name in optional {
+            assert_eq!(kept.get(name), None, "{name} {empty:?}");
+        }
+        let mut body = sign_up_of("ana@mail.example.edu");
+        (body["lastName"], body["preferredName"]) = (empty.into(), empty.into());
+        app.stranger().post("/v1/accounts", &body).await.ok(202);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_may_begin_with_a_byte_order_mark() {
+    let app = TestApp::start().await;
+    let student = app.student().await;
+    let body = format!("\u{feff}{}", form(&new_student_id()));
+    let request = student.request(reqwest::Method::POST, "/v1/registration");
+    student.send(request.header("content-type", "application/json").body(body)).await.ok(201);
     app.finish().await;
 }

@@ -161,7 +161,7 @@ async fn who_signs_up_as_a_leader_waits_for_approval_and_holds_no_scopes() {
 async fn all_faults_of_a_sign_up_are_told_at_once_and_no_email_goes_out() {
     let app = TestApp::start().await;
     let body = json!({
-        "email": "ana", "password": "short", "lastName": "", "role": "admin", "scopes": ["admin:all"],
+        "email": "ana", "password": "short", "lastName": 5, "role": "admin", "scopes": ["admin:all"],
     });
     let faults = app.stranger().post("/v1/accounts", &body).await.faults();
     let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();

@@ -10,7 +10,7 @@ fn to_email(email: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_changed_one_by_one_and_null_takes_the_preferred_one_away() {
+async fn names_are_changed_one_by_one_and_null_removes_all_but_the_first() {
     let app = TestApp::start().await;
     let student = app.student().await;
     let changed = student.patch("/v1/me", &json!({ "preferredName": "Nina 🎉" })).await.ok(200);
@@ -20,6 +20,14 @@ async fn names_are_changed_one_by_one_and_null_takes_the_preferred_one_away() {
     let me = student.get("/v1/me").await.ok(200);
     assert_eq!((&me["preferredName"], &me["lastName"]), (&Value::Null, &json!("O'Neill-Ñandú")));
     assert_eq!(student.patch("/v1/me", &json!({})).await.ok(200), me);
+    for nothing in [Value::Null, json!(""), json!(" \u{200b}")] {
+        student.patch("/v1/me", &json!({ "lastName": "Ñandú", "preferredName": "Nina" })).await.ok(200);
+        let names = json!({ "lastName": nothing, "preferredName": nothing });
+        let me = student.patch("/v1/me", &names).await.ok(200);
+        assert_eq!((me.get("lastName"), me.get("preferredName")), (None, None), "{nothing}");
+        let refused = student.patch("/v1/me", &json!({ "firstName": nothing })).await;
+        assert_eq!(refused.faults(), [("/firstName".to_owned(), "missing".to_owned())], "{nothing}");
+    }
     app.finish().await;
 }
 

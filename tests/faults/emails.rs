@@ -132,7 +132,7 @@ fn somebody(n: usize) -> (Account, Mail) {
         id: RandomIds.next(),
         email_key: email.key(),
         email: email.clone(),
-        names: Names { first: format!("Student {n}"), last: "Example".into(), preferred: None },
+        names: Names { first: format!("Student {n}"), last: Some("Example".into()), preferred: None },
         role: Role::Student,
         password_hash: String::new(),
         created_at: now,

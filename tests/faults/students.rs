@@ -58,7 +58,11 @@ fn sign_up(row: &Value) -> SignUp {
         id: RandomIds.next(),
         email_key: email.key(),
         email,
-        names: Names { first: text("firstName"), last: text("lastName"), preferred: None },
+        names: Names {
+            first: text("firstName"),
+            last: row["lastName"].as_str().map(str::to_owned),
+            preferred: None,
+        },
         role: Role::Student,
         // Nobody signs in with it.
         password_hash: String::new(),

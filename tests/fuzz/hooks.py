@@ -223,7 +223,7 @@ def phone():
 def form(body):
     """What event.toml offers, and what has a form that a schema can't tell. Limits of texts are told in words: they are
     held by the rules of the form, which count what is left after trimming and find all faults at once."""
-    within(body, legalName=50, dietaryOther=100, summerCity=100)
+    within(body, legalName=120, dietaryOther=100, summerCity=100)
     put(
         body,
         pronouns=lambda: chance.choice(("Prefer not to say", "he/him", "she/her", "they/them")),
@@ -254,6 +254,12 @@ def changes(body):
     form(body)
 
 
+def names(body):
+    """The first name can be changed, not removed."""
+    if not body.get("firstName", "x"):
+        body.pop("firstName")
+
+
 REAL = {
     "signUp": lambda body: put(body, email=known_or_new, password=strong),
     "confirmAccount": lambda body: now_and_then(confirm_tokens, body),
@@ -266,6 +272,7 @@ REAL = {
     "confirmEmail": lambda body: now_and_then(change_tokens, body),
     "register": form,
     "updateRegistration": changes,
+    "updateMe": names,
 }
 
 

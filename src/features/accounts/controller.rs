@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem_openapi::payload::Json;
-use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::types::{Example, MaybeUndefined, Password};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde_json::Value;
 
@@ -16,8 +16,8 @@ use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenR
 use super::passwords::HashingOverloaded;
 use super::service::Accounts;
 use crate::http::{
-    Client, Examples, Failure, JsonBody, Kind, Presented, Problem, Refusal, Role, Rule, SessionCookie,
-    SignedIn, busy, not_signed_in,
+    Client, EmailText, Examples, Failure, JsonBody, Kind, Presented, Problem, Refusal, Role, Rule,
+    SessionCookie, SignedIn, busy, not_signed_in,
 };
 use crate::kernel::{FieldError, Invalid, Secret};
 use crate::platform::signals::TooMany;
@@ -41,20 +41,20 @@ const NEW_PASSWORD: &str = "eight copper kites rise";
 pub struct SignUpBody {
     /// Where the confirmation goes. Letter case does not matter when you sign in.
     #[oai(validator(max_length = 254))]
-    email: String,
+    email: EmailText,
     /// 8 to 128 characters that can't be guessed: a few words are best. Kept only as a hash.
     #[oai(validator(min_length = 8, max_length = 128))]
-    password: String,
-    /// Your first name.
+    password: Password,
+    /// First name, or the only one: 1 to 100 characters.
     #[oai(validator(min_length = 1, max_length = 100))]
     first_name: String,
-    /// Your last name.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    last_name: String,
-    /// What we call you, if that isn't your first name.
-    #[oai(validator(min_length = 1, max_length = 100))]
+    /// Last name, if you have one: at most 100 characters.
+    #[oai(validator(max_length = 100))]
+    last_name: Option<String>,
+    /// The name that we call you, if that isn't your first name: at most 100 characters.
+    #[oai(validator(max_length = 100))]
     preferred_name: Option<String>,
-    /// A student, unless you come to help: leaders are approved by the committee before anything else works.
+    /// Student (the default) or leader. The committee approves leaders before anything else works for them.
     role: Option<Role>,
 }
 
@@ -62,9 +62,9 @@ impl Example for SignUpBody {
     fn example() -> Self {
         Self {
             email: EMAIL.into(),
-            password: PASSWORD.into(),
+            password: Password(PASSWORD.into()),
             first_name: "Alexandra".into(),
-            last_name: "Student".into(),
+            last_name: Some("Student".into()),
             preferred_name: Some("Alex".into()),
             role: Some(Role::Student),
         }
@@ -74,8 +74,8 @@ impl Example for SignUpBody {
 impl From<SignUpBody> for SignUpForm {
     fn from(body: SignUpBody) -> Self {
         Self {
-            email: body.email,
-            password: Secret::new(body.password),
+            email: body.email.into_inner(),
+            password: Secret::new(body.password.0),
             first_name: body.first_name,
             last_name: body.last_name,
             preferred_name: body.preferred_name,
@@ -107,7 +107,7 @@ impl Example for TokenBody {
 pub struct AddressBody {
     /// The address that you signed up with, in whatever letter case.
     #[oai(validator(max_length = 254))]
-    email: String,
+    email: EmailText,
 }
 
 impl Example for AddressBody {
@@ -122,15 +122,15 @@ impl Example for AddressBody {
 pub struct SignInBody {
     /// The address that you signed up with, in whatever letter case.
     #[oai(validator(max_length = 254))]
-    email: String,
+    email: EmailText,
     /// Your password.
     #[oai(validator(max_length = 512))]
-    password: String,
+    password: Password,
 }
 
 impl Example for SignInBody {
     fn example() -> Self {
-        Self { email: EMAIL.into(), password: PASSWORD.into() }
+        Self { email: EMAIL.into(), password: Password(PASSWORD.into()) }
     }
 }
 
@@ -143,12 +143,12 @@ pub struct ResetPasswordBody {
     token: String,
     /// The new password: 8 to 128 characters that can't be guessed.
     #[oai(validator(min_length = 8, max_length = 128))]
-    password: String,
+    password: Password,
 }
 
 impl Example for ResetPasswordBody {
     fn example() -> Self {
-        Self { token: TOKEN.into(), password: NEW_PASSWORD.into() }
+        Self { token: TOKEN.into(), password: Password(NEW_PASSWORD.into()) }
     }
 }
 
@@ -156,26 +156,22 @@ impl Example for ResetPasswordBody {
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct UpdateMeBody {
-    /// Your first name.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    first_name: Option<String>,
-    /// Your last name.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    last_name: Option<String>,
-    /// What we call you; `null` removes it, and we use your first name.
-    #[oai(
-        nullable,
-        validator(min_length = 1, max_length = 100),
-        skip_serializing_if = "MaybeUndefined::is_undefined"
-    )]
+    /// First name, or the only one: 1 to 100 characters. It can't be removed.
+    #[oai(validator(max_length = 100), skip_serializing_if = "MaybeUndefined::is_undefined")]
+    first_name: MaybeUndefined<String>,
+    /// Last name: at most 100 characters. `null` removes it.
+    #[oai(validator(max_length = 100), skip_serializing_if = "MaybeUndefined::is_undefined")]
+    last_name: MaybeUndefined<String>,
+    /// The name that we call you: at most 100 characters. `null` removes it, and we use your first name.
+    #[oai(validator(max_length = 100), skip_serializing_if = "MaybeUndefined::is_undefined")]
     preferred_name: MaybeUndefined<String>,
 }
 
 impl Example for UpdateMeBody {
     fn example() -> Self {
         Self {
-            first_name: Some("Alexandra".into()),
-            last_name: Some("Student".into()),
+            first_name: MaybeUndefined::Value("Alexandra".into()),
+            last_name: MaybeUndefined::Value("Student".into()),
             preferred_name: MaybeUndefined::Value("Lex".into()),
         }
     }
@@ -183,12 +179,20 @@ impl Example for UpdateMeBody {
 
 impl From<UpdateMeBody> for NamesChange {
     fn from(body: UpdateMeBody) -> Self {
-        let preferred = match body.preferred_name {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(name) => Some(Some(name)),
-        };
-        Self { first: body.first_name, last: body.last_name, preferred }
+        Self {
+            first: change(body.first_name),
+            last: change(body.last_name),
+            preferred: change(body.preferred_name),
+        }
+    }
+}
+
+/// `None` leaves a value as it is, `Some(None)` removes it.
+fn change<T>(sent: MaybeUndefined<T>) -> Option<Option<T>> {
+    match sent {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
     }
 }
 
@@ -198,15 +202,15 @@ impl From<UpdateMeBody> for NamesChange {
 pub struct ChangePasswordBody {
     /// The password that you have now.
     #[oai(validator(max_length = 512))]
-    current_password: String,
+    current_password: Password,
     /// The new one: 8 to 128 characters that can't be guessed.
     #[oai(validator(min_length = 8, max_length = 128))]
-    new_password: String,
+    new_password: Password,
 }
 
 impl Example for ChangePasswordBody {
     fn example() -> Self {
-        Self { current_password: PASSWORD.into(), new_password: NEW_PASSWORD.into() }
+        Self { current_password: Password(PASSWORD.into()), new_password: Password(NEW_PASSWORD.into()) }
     }
 }
 
@@ -216,15 +220,15 @@ impl Example for ChangePasswordBody {
 pub struct ChangeEmailBody {
     /// The password that you have now.
     #[oai(validator(max_length = 512))]
-    current_password: String,
+    current_password: Password,
     /// The new address. It counts once it is confirmed by the letter that goes there.
     #[oai(validator(max_length = 254))]
-    email: String,
+    email: EmailText,
 }
 
 impl Example for ChangeEmailBody {
     fn example() -> Self {
-        Self { current_password: PASSWORD.into(), email: "alex@example.org".into() }
+        Self { current_password: Password(PASSWORD.into()), email: "alex@example.org".into() }
     }
 }
 
@@ -240,11 +244,11 @@ pub struct AccountBody {
     email: String,
     /// A new address that waits to be confirmed by the letter that went there.
     pending_email: Option<String>,
-    /// Your first name.
+    /// First name, or the only one.
     first_name: String,
-    /// Your last name.
-    last_name: String,
-    /// What we call you, if that isn't your first name.
+    /// Last name, if there is one.
+    last_name: Option<String>,
+    /// The name that we call you, if that isn't your first name.
     preferred_name: Option<String>,
     /// What you are here as.
     role: Role,
@@ -280,7 +284,7 @@ impl Example for AccountBody {
             email: EMAIL.into(),
             pending_email: None,
             first_name: "Alexandra".into(),
-            last_name: "Student".into(),
+            last_name: Some("Student".into()),
             preferred_name: Some("Alex".into()),
             role: Role::Student,
             approved: true,
@@ -555,7 +559,7 @@ impl AccountsController {
         client: Client,
         body: JsonBody<AddressBody>,
     ) -> Result<Accepted, Failure<SendLinkError>> {
-        self.accounts.resend_confirmation(&body.0.email, client.0).await?;
+        self.accounts.resend_confirmation(body.0.email.as_ref(), client.0).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -568,8 +572,8 @@ impl AccountsController {
         client: Client,
         body: JsonBody<SignInBody>,
     ) -> Result<Opened, Failure<SignInError>> {
-        let password = Secret::new(body.0.password);
-        let (secret, account) = self.accounts.sign_in(&body.0.email, &password, client.0).await?;
+        let password = Secret::new(body.0.password.0);
+        let (secret, account) = self.accounts.sign_in(body.0.email.as_ref(), &password, client.0).await?;
         let cookie = self.cookie.set(&secret.cookie(), SESSION_LASTS);
         Ok(Opened::Opened(Json(AccountBody::from(&account)), cookie))
     }
@@ -593,7 +597,7 @@ impl AccountsController {
         client: Client,
         body: JsonBody<AddressBody>,
     ) -> Result<Accepted, Failure<SendLinkError>> {
-        self.accounts.request_password_reset(&body.0.email, client.0).await?;
+        self.accounts.request_password_reset(body.0.email.as_ref(), client.0).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -606,7 +610,7 @@ impl AccountsController {
         &self,
         body: JsonBody<ResetPasswordBody>,
     ) -> Result<Done, Failure<ResetPasswordError>> {
-        let password = Secret::new(body.0.password);
+        let password = Secret::new(body.0.password.0);
         self.accounts.reset_password(&body.0.token, &password).await?;
         Ok(Done::Done)
     }
@@ -642,7 +646,7 @@ impl AccountsController {
         caller: SignedIn,
         body: JsonBody<ChangePasswordBody>,
     ) -> Result<Done, Failure<ChangeCredentialsError>> {
-        let (current, new) = (Secret::new(body.0.current_password), Secret::new(body.0.new_password));
+        let (current, new) = (Secret::new(body.0.current_password.0), Secret::new(body.0.new_password.0));
         self.accounts.change_password(&caller.0, &current, &new).await?;
         Ok(Done::Done)
     }
@@ -658,8 +662,8 @@ impl AccountsController {
         caller: SignedIn,
         body: JsonBody<ChangeEmailBody>,
     ) -> Result<Accepted, Failure<ChangeCredentialsError>> {
-        let password = Secret::new(body.0.current_password);
-        self.accounts.change_email(&caller.0, &password, &body.0.email).await?;
+        let password = Secret::new(body.0.current_password.0);
+        self.accounts.change_email(&caller.0, &password, body.0.email.as_ref()).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -674,8 +678,8 @@ impl AccountsController {
     }
 }
 
-/// What the rules say of addresses and names in bodies that break their schemas. How strong a password is takes too
-/// long to be told to whoever sends half a body: that is judged once the rest is right.
+/// The rules on addresses and names, for bodies that break their schemas. How strong a password is takes too long to find out for
+/// anybody who sends half a body: that is judged once the rest is right.
 pub fn rules() -> Vec<Rule> {
     let bodies = ["SignUpBody", "SignInBody", "AddressBody", "ChangeEmailBody", "UpdateMeBody"];
     bodies.map(|body| -> Rule { (body, Box::new(addresses_and_names)) }).into()
@@ -685,9 +689,8 @@ fn addresses_and_names(body: &Value) -> Vec<FieldError> {
     let written = |property: &str| body.get(property).and_then(Value::as_str);
     let address = written("email").and_then(|email| model::address("/email", email).err());
     let names = ["firstName", "lastName", "preferredName"];
-    let names =
-        names.iter().filter_map(|property| model::name(&format!("/{property}"), written(property)?).err());
-    names.chain(address).collect()
+    let links = names.iter().filter_map(|name| model::link(&format!("/{name}"), written(name)?));
+    links.chain(address).collect()
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ impl EmailParts {
     fn about(&self, account: &Account, address: EmailAddress, when: Timestamp) -> About {
         About {
             name: account.greeting().to_owned(),
-            full_name: format!("{} {}", account.first_name, account.last_name),
+            full_name: account.full_name(),
             address,
             when: self.told(when),
             link: self.pages.clone(),

@@ -20,7 +20,7 @@ use super::passwords::{Password, Passwords};
 use super::{limits, mails};
 use crate::http::{Caller, Role, SessionReader};
 use crate::kernel::faults::guarded;
-use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Invalid, Secret, Timestamp};
+use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Invalid, Secret, Timestamp, text};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
@@ -349,7 +349,8 @@ impl Accounts {
         let unknown = || Password::read(&SessionSecret::new(self.ids.secret()).cookie());
         let hash = self.passwords.hash(password.unwrap_or_else(unknown)).await?;
         let now = self.clock.now();
-        let names = Names { first: "Orientation".into(), last: "Administrator".into(), preferred: None };
+        let names =
+            Names { first: "Orientation".into(), last: Some("Administrator".into()), preferred: None };
         let wish = CheckedSignUp { email: email.clone(), password: unknown(), names, role: Role::Leader };
         let fresh = Account::confirmed(&SignUp::new(self.ids.next(), &wish, hash.clone(), now), now);
         let token_id = self.ids.next();
@@ -417,7 +418,8 @@ impl Accounts {
         let names = match self.store.get::<Account>(&token.subject).await? {
             Some(account) => account.about().map(str::to_owned).to_vec(),
             None => self.store.get::<SignUp>(&token.subject).await?.map_or(vec![], |waiting| {
-                vec![waiting.names.first, waiting.names.last, waiting.names.preferred.unwrap_or_default()]
+                let Names { first, last, preferred } = waiting.names;
+                [Some(first), last, preferred].into_iter().flatten().collect()
             }),
         };
         let about: Vec<&str> = names.iter().map(String::as_str).chain([token.email.as_str()]).collect();
@@ -438,7 +440,7 @@ impl Accounts {
     }
 
     fn open(&self, purpose: Purpose, token: &str) -> Result<String, TokenRefused> {
-        self.sealer.open(purpose.seal(), token).ok_or(TokenRefused::Invalid)
+        self.sealer.open(purpose.seal(), &text::identifier(token)).ok_or(TokenRefused::Invalid)
     }
 
     fn link(&self, purpose: Purpose, token_id: &str) -> Url {

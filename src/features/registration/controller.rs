@@ -62,7 +62,7 @@ impl From<EmergencyContact> for EmergencyContactBody {
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct RegistrationForm {
-    /// As it stands in the passport: at most 50 characters.
+    /// Full name as in the passport: at most 120 characters.
     legal_name: String,
     /// One of `pronouns` of `getEvent`.
     pronouns: String,
@@ -123,7 +123,7 @@ impl Example for RegistrationForm {
             shirt_size: "M".into(),
             phone: "+1 416 978 2011".into(),
             emergency_contact: EmergencyContactBody::example(),
-            medical_information: Some(Remark("Asthma.\nThe inhaler is in my bag.".into())),
+            medical_information: Some(Remark::from("Asthma.\nThe inhaler is in my bag.")),
             medication: None,
             dietary: vec!["Vegetarian".into()],
             dietary_other: Some("no mushrooms".into()),
@@ -152,11 +152,11 @@ impl From<RegistrationForm> for Form {
             shirt_size: body.shirt_size,
             phone: body.phone,
             emergency_contact: body.emergency_contact.into(),
-            medical_information: body.medical_information.map(|remark| remark.0),
-            medication: body.medication.map(|remark| remark.0),
+            medical_information: body.medical_information.map(Remark::into_inner),
+            medication: body.medication.map(Remark::into_inner),
             dietary: body.dietary,
             dietary_other: body.dietary_other,
-            accessibility: body.accessibility.map(|remark| remark.0),
+            accessibility: body.accessibility.map(Remark::into_inner),
             accessibility_contact: body.accessibility_contact,
             joins_hunt: body.joins_hunt,
             hunt_teammates: body.hunt_teammates,
@@ -285,6 +285,10 @@ fn optional<T: Default>(sent: MaybeUndefined<T>) -> Option<T> {
     if sent.is_null() { Some(T::default()) } else { sent.take() }
 }
 
+fn optional_remark(sent: MaybeUndefined<Remark>) -> Option<String> {
+    if sent.is_null() { Some(String::new()) } else { sent.take().map(Remark::into_inner) }
+}
+
 impl From<RegistrationChanges> for Changes {
     fn from(body: RegistrationChanges) -> Self {
         let fixed = [
@@ -304,8 +308,8 @@ impl From<RegistrationChanges> for Changes {
         Self {
             phone: needed("phone", body.phone, &mut removed),
             emergency_contact: contact.map(EmergencyContact::from),
-            medical_information: optional(body.medical_information).map(|remark| remark.0),
-            medication: optional(body.medication).map(|remark| remark.0),
+            medical_information: optional_remark(body.medical_information),
+            medication: optional_remark(body.medication),
             dietary: optional(body.dietary),
             dietary_other: optional(body.dietary_other),
             accessibility_contact: optional(body.accessibility_contact),
@@ -417,11 +421,11 @@ impl RegistrationBody {
             shirt_size: form.shirt_size,
             phone: form.phone,
             emergency_contact: form.emergency_contact.into(),
-            medical_information: form.medical_information.map(Remark),
-            medication: form.medication.map(Remark),
+            medical_information: form.medical_information.as_deref().map(Remark::from),
+            medication: form.medication.as_deref().map(Remark::from),
             dietary: form.dietary,
             dietary_other: form.dietary_other,
-            accessibility: form.accessibility.map(Remark),
+            accessibility: form.accessibility.as_deref().map(Remark::from),
             accessibility_contact: form.accessibility_contact,
             joins_hunt: form.joins_hunt,
             hunt_teammates: form.hunt_teammates,

@@ -4,10 +4,10 @@ use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Event, OTHER_PRONOUNS};
-use crate::kernel::{EmailAddress, FieldError, text};
+use crate::kernel::{EmailAddress, FieldError, e164, is_country, text};
 
 /// The longest legal name, in code points.
-pub const LEGAL_NAME_MAX: usize = 50;
+pub const LEGAL_NAME_MAX: usize = 120;
 /// The longest other name, place, or word of one's own, in code points.
 pub const NAME_MAX: usize = 100;
 /// The longest remark, in code points.
@@ -18,10 +18,6 @@ pub const TEAMMATES_MAX: usize = 20;
 const BIRTH_YEARS: std::ops::RangeInclusive<i32> = 1920..=2020;
 /// Letters and digits of a student id.
 const STUDENT_ID_LENGTH: std::ops::RangeInclusive<usize> = 5..=9;
-/// Digits of a phone number with its country code: E.164's most, and the form's fewest.
-const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
-/// The most digits that are read: a number may be written with a national prefix, as in `+44 (0)20`.
-const PHONE_WRITTEN_DIGITS: usize = 20;
 
 /// The form, as it is written or, once [`checked`](Form::checked), as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,7 +295,7 @@ impl Check {
     }
 
     fn student_id(&mut self, written: &str) -> String {
-        let clean = text::clean(written);
+        let clean = text::identifier(written);
         let right = STUDENT_ID_LENGTH.contains(&clean.len())
             && clean.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !right {
@@ -309,12 +305,11 @@ impl Check {
         clean
     }
 
-    /// A number with its country code, however it is spaced; it needn't be assigned to anybody.
     fn phone(&mut self, pointer: &str, written: &str) -> String {
-        let number = e164(&text::clean(written));
+        let number = e164(written);
         number.unwrap_or_else(|| {
             let detail =
-                "Write the phone number with + and its country code, 6 to 15 digits: +1 416 978 2011.";
+                "Write a phone number that exists, with + and its country code, such as +1 416 978 2011.";
             self.fault(pointer, "not-a-phone-number", detail);
             String::new()
         })
@@ -347,13 +342,13 @@ impl Check {
         }
         let mut seen: Vec<String> = Vec::new();
         let mut addresses = Vec::new();
-        for (i, one) in written.iter().enumerate().take(TEAMMATES_MAX) {
+        for (i, one) in written.iter().enumerate().take(TEAMMATES_MAX).filter(|(_, one)| !one.is_empty()) {
             let pointer = format!("/huntTeammates/{i}");
             match EmailAddress::parse(one) {
                 Err(_) => self.fault(
                     &pointer,
-                    "not-an-address",
-                    "This must be an e-mail address: name@example.org.",
+                    "not-an-email-address",
+                    "Write an email address, such as name@example.org.",
                 ),
                 Ok(address) if seen.contains(&address.key()) => {
                     self.fault(&pointer, "repeated", "This stands here already.");
@@ -369,26 +364,12 @@ impl Check {
 
     fn country(&mut self, written: &str) -> String {
         let clean = text::clean(written);
-        if rust_iso3166::from_alpha2(&clean).is_none() {
-            let detail = "This must be a country of ISO 3166 in two capital letters, such as CA.";
+        if !is_country(&clean) {
+            let detail = "Write the country's two-letter code in capitals (ISO 3166, and XK), such as CA.";
             self.fault("/summerCountry", "not-a-country", detail);
         }
         clean
     }
-}
-
-/// The number in E.164, such as `+14169782011`, however its digits are grouped.
-fn e164(written: &str) -> Option<String> {
-    let digits = written.strip_prefix('+')?;
-    let groups = |c: char| c.is_whitespace() || "-.()/\u{2010}\u{2011}\u{2013}".contains(c);
-    let digits: String = digits.chars().filter(|c| !groups(*c)).collect();
-    // The parser drops what it can't read, so it gets nothing but digits, and not too many of them.
-    if digits.len() > PHONE_WRITTEN_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = phonenumber::parse(None, format!("+{digits}")).ok()?;
-    let number = number.format().mode(phonenumber::Mode::E164).to_string();
-    PHONE_DIGITS.contains(&(number.len() - 1)).then_some(number)
 }
 
 #[cfg(test)]

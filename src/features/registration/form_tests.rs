@@ -161,27 +161,6 @@ fn a_phone_is_kept_as_e164_and_nothing_else_is_taken_for_one() {
 }
 
 #[test]
-fn a_phone_is_read_however_its_digits_are_grouped() {
-    for written in
-        ["+44 (0)20 7946 0958", "+44.20.7946.0958", "+442079460958", "+44\u{a0}20 7946\u{2011}0958"]
-    {
-        assert_eq!(e164(written).as_deref(), Some("+442079460958"), "{written}");
-    }
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_text_at_all_breaks_the_reading_of_phones(text in ".{0,40}", digits in "[+][-0-9 ().]{0,30}") {
-        for written in [&text, &digits] {
-            if let Some(number) = e164(written) {
-                proptest::prop_assert!(PHONE_DIGITS.contains(&(number.len() - 1)));
-                proptest::prop_assert_eq!(e164(&number), Some(number));
-            }
-        }
-    }
-}
-
-#[test]
 fn other_pronouns_need_words_and_only_they_have_any() {
     let other = |form: &mut Form, words: Option<&str>| {
         form.pronouns = OTHER_PRONOUNS.into();

@@ -112,7 +112,7 @@ impl Desk {
     pub async fn account(&self, id: &str) -> &Self {
         let email = EmailAddress::parse(&format!("{id}@example.org")).unwrap();
         let now = self.clock.now();
-        let names = Names { first: "Ana".into(), last: "Silva".into(), preferred: None };
+        let names = Names { first: "Ana".into(), last: Some("Silva".into()), preferred: None };
         let sign_up = SignUp {
             id: id.into(),
             email_key: email.key(),

@@ -30,7 +30,7 @@ async fn faults(body: Value) -> Vec<String> {
 
 #[tokio::test]
 async fn a_good_body_is_taken() {
-    assert_eq!(send(good().to_string()).await, (StatusCode::OK, json!("Anna")));
+    assert_eq!(send(good().to_string()).await, (StatusCode::OK, json!("Anna|-|-|-|-")));
 }
 
 #[tokio::test]
@@ -79,14 +79,60 @@ async fn control_characters_are_refused_where_they_stand_but_for_breaks_in_remar
 async fn right_to_left_marks_and_emoji_are_text() {
     let mut body = good();
     body["legalName"] = "ש\u{200f}🎉".into();
-    assert_eq!(send(body.to_string()).await, (StatusCode::OK, json!("ש\u{200f}🎉")));
+    assert_eq!(send(body.to_string()).await, (StatusCode::OK, json!("ש\u{200f}🎉|-|-|-|-")));
 }
 
 #[tokio::test]
-async fn lengths_are_counted_in_code_points() {
+async fn lengths_are_counted_in_code_points_of_what_is_kept() {
+    for name in ["🎉🎉🎉🎉🎉", "  Zoe\u{308}e\u{301}o\u{308} \t", "\u{200b}\u{202d}Anna\u{202c}"] {
+        let mut body = good();
+        body["legalName"] = name.into();
+        assert_eq!(send(body.to_string()).await.0, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn texts_are_cleaned_as_their_format_says() {
     let mut body = good();
-    body["legalName"] = "🎉🎉🎉🎉🎉".into();
-    assert_eq!(send(body.to_string()).await.0, 200);
+    body["legalName"] = " Zoe\u{308}\u{200b} ".into();
+    body["remark"] = "\none\r\n\ttwo ".into();
+    body["email"] = "\u{2068}a@b.org\u{2069}".into();
+    body["code"] = " a\u{ad}b１٢३ ".into();
+    body["secret"] = " e\u{301}x\u{200b} ".into();
+    assert_eq!(
+        send(body.to_string()).await,
+        (StatusCode::OK, json!("Zoë|one\r\n\ttwo|a@b.org|ab123| éx\u{200b} "))
+    );
+    body["email"] = "a\n@b.org".into();
+    body["code"] = "ab1234".into();
+    body["secret"] = "1234567".into();
+    assert_eq!(faults(body).await, ["/code too-long", "/email control-character", "/secret too-long"]);
+}
+
+#[tokio::test]
+async fn an_empty_optional_text_is_absent_and_a_needed_one_is_missing() {
+    for empty in ["", "  ", "\u{200b}", "\u{3164}"] {
+        let mut body = good();
+        for optional in ["remark", "email", "code", "secret"] {
+            body[optional] = if optional == "secret" { "" } else { empty }.into();
+        }
+        assert_eq!(send(body.to_string()).await, (StatusCode::OK, json!("Anna|-|-|-|-")), "{empty:?}");
+        body["legalName"] = empty.into();
+        assert_eq!(faults(body).await, ["/legalName empty"], "{empty:?}");
+    }
+    let client = client();
+    let change = async |body: &'static str| {
+        let answer = client.patch("/v1/form").content_type("application/json").body(body).send().await.0;
+        (answer.status().as_u16(), answer.into_body().into_string().await.unwrap())
+    };
+    assert_eq!(change("{\"nickname\":\" \"}").await, change("{\"nickname\":null}").await);
+    assert_eq!(change("{\"nickname\":\"\"}").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    assert_eq!(send(format!("\u{feff}{}", good())).await.0, 200);
+    assert_eq!(send("\u{feff}\u{feff}{}").await.0, 400);
 }
 
 #[tokio::test]
@@ -101,7 +147,7 @@ async fn null_is_taken_where_it_means_something_and_nowhere_else() {
     long.assert_json(json!({
         "type": "/problems/invalid", "title": "Invalid body", "status": 422,
         "detail": "Fix the fields listed in `errors` and try again.",
-        "errors": [{ "pointer": "/nickname", "code": "too-long", "detail": "This may have at most 5 characters." }],
+        "errors": [{ "pointer": "/nickname", "code": "too-long", "detail": "Use at most 5 characters." }],
     }))
     .await;
     let mut body = good();
@@ -112,7 +158,7 @@ async fn null_is_taken_where_it_means_something_and_nowhere_else() {
 #[tokio::test]
 async fn what_is_no_json_is_malformed_and_the_place_is_told() {
     let deep = "[".repeat(50_000);
-    for body in ["", "{", "{\"legalName\":", "{,}", "\u{feff}{}", "{\"a\":\"\u{1}\"}", "\"\\ud800\"", &deep] {
+    for body in ["", "{", "{\"legalName\":", "{,}", "{\"a\":\"\u{1}\"}", "\"\\ud800\"", &deep] {
         let (status, problem) = send(body.to_owned()).await;
         assert_eq!(
             (status.as_u16(), &problem["type"]),
@@ -137,7 +183,7 @@ async fn of_two_properties_of_one_name_the_last_counts() {
     let body = good()
         .to_string()
         .replace("\"legalName\":\"Anna\"", "\"legalName\":\"far too long\",\"legalName\":\"Bo\"");
-    assert_eq!(send(body).await, (StatusCode::OK, json!("Bo")));
+    assert_eq!(send(body).await, (StatusCode::OK, json!("Bo|-|-|-|-")));
 }
 
 #[tokio::test]

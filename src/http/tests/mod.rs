@@ -14,7 +14,7 @@ use poem::{Endpoint, Response, Route, get, handler, post};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::registry::MetaSchema;
-use poem_openapi::types::{MaybeUndefined, ToJSON};
+use poem_openapi::types::{MaybeUndefined, Password, ToJSON};
 use poem_openapi::{Enum, Object, OpenApi, Tags};
 use url::Url;
 
@@ -67,6 +67,20 @@ struct Form {
     /// Whatever else there is to say.
     #[oai(validator(max_length = 20))]
     remark: Option<Remark>,
+    /// Where to write.
+    email: Option<EmailText>,
+    /// Something to compare.
+    #[oai(validator(max_length = 5))]
+    code: Option<Text<Identifier>>,
+    /// A secret.
+    #[oai(validator(max_length = 6))]
+    secret: Option<Password>,
+}
+
+struct Identifier;
+
+impl TextFormat for Identifier {
+    const NAME: &'static str = "identifier";
 }
 
 /// A change.
@@ -122,11 +136,19 @@ impl Right for Edit {
 impl Trial {
     /// Sends the form.
     ///
-    /// Answers with the name.
+    /// Answers with its texts.
     #[oai(path = "/v1/form", method = "post", operation_id = "sendForm")]
     async fn send(&self, form: JsonBody<Form>) -> poem::Result<Json<String>> {
-        let _ = (form.0.emergency_contact.phone, form.0.joins, form.0.words, form.0.remark);
-        Ok(Json(form.0.legal_name))
+        let form = form.0;
+        let _ = (form.emergency_contact.phone, form.joins, form.words);
+        let texts = [
+            Some(form.legal_name),
+            form.remark.map(Text::into_inner),
+            form.email.map(Text::into_inner),
+            form.code.map(Text::into_inner),
+            form.secret.map(|secret| secret.0),
+        ];
+        Ok(Json(texts.map(|text| text.unwrap_or_else(|| "-".into())).join("|")))
     }
 
     /// Changes the form.

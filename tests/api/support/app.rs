@@ -213,7 +213,7 @@ fn configured(change: impl FnOnce(&mut Config)) -> Config {
 /// An account with [`PASSWORD`].
 async fn account(email: &str, role: Role, now: Timestamp) -> Account {
     let email = EmailAddress::parse(email).expect("an address");
-    let names = Names { first: "Ana".into(), last: "García".into(), preferred: None };
+    let names = Names { first: "Ana".into(), last: Some("García".into()), preferred: None };
     let sign_up = SignUp {
         id: RandomIds.next(),
         email_key: email.key(),

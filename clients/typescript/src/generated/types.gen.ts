@@ -23,15 +23,15 @@ export type Account = {
      */
     pendingEmail?: string;
     /**
-     * Your first name.
+     * First name, or the only one.
      */
     firstName: string;
     /**
-     * Your last name.
+     * Last name, if there is one.
      */
-    lastName: string;
+    lastName?: string;
     /**
-     * What we call you, if that isn't your first name.
+     * The name that we call you, if that isn't your first name.
      */
     preferredName?: string;
     /**
@@ -612,7 +612,7 @@ export type RegistrationChanges = {
  */
 export type RegistrationForm = {
     /**
-     * As it stands in the passport: at most 50 characters.
+     * Full name as in the passport: at most 120 characters.
      */
     legalName: string;
     /**
@@ -782,19 +782,19 @@ export type SignUpBody = {
      */
     password: string;
     /**
-     * Your first name.
+     * First name, or the only one: 1 to 100 characters.
      */
     firstName: string;
     /**
-     * Your last name.
+     * Last name, if you have one: at most 100 characters.
      */
-    lastName: string;
+    lastName?: string;
     /**
-     * What we call you, if that isn't your first name.
+     * The name that we call you, if that isn't your first name: at most 100 characters.
      */
     preferredName?: string;
     /**
-     * A student, unless you come to help: leaders are approved by the committee before anything else works.
+     * Student (the default) or leader. The committee approves leaders before anything else works for them.
      */
     role?: Role;
 };
@@ -933,15 +933,15 @@ export type TokenBody = {
  */
 export type UpdateMeBody = {
     /**
-     * Your first name.
+     * First name, or the only one: 1 to 100 characters. It can't be removed.
      */
     firstName?: string | null;
     /**
-     * Your last name.
+     * Last name: at most 100 characters. `null` removes it.
      */
     lastName?: string | null;
     /**
-     * What we call you; `null` removes it, and we use your first name.
+     * The name that we call you: at most 100 characters. `null` removes it, and we use your first name.
      */
     preferredName?: string | null;
 };

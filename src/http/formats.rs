@@ -1,0 +1,79 @@
+//! How texts in bodies are read, by the `format` of their schema.
+//!
+//! A text is cleaned before anything is checked, so that lengths count what is kept.
+
+use chrono::NaiveDate;
+use serde_json::{Map, Value};
+
+use crate::kernel::{EmailAddress, text};
+
+/// Text in which line breaks and tabs are allowed; see [`super::Remark`].
+pub(super) const MULTILINE: &str = "multiline";
+
+/// An email address, internationalised or not (RFC 6531); see [`super::EmailText`].
+pub(super) const EMAIL: &str = "idn-email";
+
+/// A text this long is a remark as well, whatever its format.
+const REMARK_LENGTH: u64 = 1000;
+
+/// One format: how such a text is cleaned, and what it must be afterwards.
+pub(super) struct Format {
+    /// As in the schema; the first one is for texts without a format.
+    name: &'static str,
+    /// The name under which the check of schemas knows it: formats of its own have checks already.
+    pub check: &'static str,
+    pub clean: fn(&str) -> String,
+    pub allows: fn(&str) -> bool,
+    /// Code and detail of the error if it isn't that.
+    pub code: &'static str,
+    pub detail: &'static str,
+}
+
+const ONE_LINE: Format = Format {
+    name: "",
+    check: "text",
+    clean: text::clean,
+    allows: |text| !text::has_control(text),
+    code: "control-character",
+    detail: "Remove line breaks and other control characters.",
+};
+
+const LINES: Format = Format {
+    name: MULTILINE,
+    check: "text-multiline",
+    allows: |text| !text::has_control_but_breaks(text),
+    detail: "Remove control characters other than line breaks and tabs.",
+    ..ONE_LINE
+};
+
+/// The formats that texts of bodies can have.
+pub(super) const FORMATS: [Format; 7] = [
+    ONE_LINE,
+    LINES,
+    // White space at the ends belongs to a password.
+    Format { name: "password", check: "text-password", clean: text::nfc, ..ONE_LINE },
+    Format { name: "identifier", check: "text-identifier", clean: text::identifier, ..ONE_LINE },
+    Format { name: "phone", check: "text-phone", clean: text::identifier, ..ONE_LINE },
+    Format { name: EMAIL, check: "text-email", clean: EmailAddress::clean, ..ONE_LINE },
+    Format {
+        name: "date",
+        check: "text-date",
+        clean: text::identifier,
+        allows: is_date,
+        code: "not-a-date",
+        detail: "Write a date that exists, such as 2008-02-29.",
+    },
+];
+
+/// The format of texts of this schema.
+pub(super) fn of(schema: &Map<String, Value>) -> &'static Format {
+    let long = schema.get("maxLength").and_then(Value::as_u64).is_some_and(|length| length >= REMARK_LENGTH);
+    let name =
+        if long { MULTILINE } else { schema.get("format").and_then(Value::as_str).unwrap_or_default() };
+    FORMATS.iter().find(|format| format.name == name).unwrap_or(&FORMATS[0])
+}
+
+/// `YYYY-MM-DD`, as RFC 3339 writes it.
+fn is_date(text: &str) -> bool {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok_and(|date| date.to_string() == text)
+}
