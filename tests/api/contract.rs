@@ -1,29 +1,14 @@
-//! The document: it is what is served, its examples work, and nobody does what is not theirs.
+//! The OpenAPI document: it is what is served, every tag has a test that reaches all of it, and every operation refuses
+//! those that it is not for.
 
 use std::collections::BTreeSet;
 
-use orientation::config::MailConfig;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::document::{Operation, operation, operations};
-use crate::support::{Answer, TestApp, Visitor};
+use crate::support::document::{Operation, operations};
+use crate::support::{NO_ID, TestApp, try_out};
 use crate::v1_accounts::credentials;
-
-/// An id of the right shape that nothing has.
-pub const NO_ID: &str = "0199a0b1-3c4d-7e5f-8a6b-9c0d1e2f3a4b";
-
-/// Sends the operation the example of its body.
-async fn try_out(visitor: &Visitor, operation: &Operation) -> Answer {
-    let request = visitor.request(operation.method.clone(), &operation.address(NO_ID));
-    match operation.example() {
-        Some(Value::String(text)) => {
-            visitor.send(request.header("content-type", "text/plain").body(text)).await
-        }
-        Some(body) => visitor.send(request.json(&body)).await,
-        None => visitor.send(request).await,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_committed_document_is_what_is_served_byte_for_byte() {
@@ -109,48 +94,20 @@ fn what_reads_or_changes_somebodys_data_wants_a_session() {
     assert_eq!(public, expected.into());
 }
 
-/// What the example of each body is answered with, sent in this order by one person who confirms the address and
-/// signs in as the first page says. Values that are born at run time get the documented refusal.
-const EXAMPLES: [(&str, u16); 14] = [
-    ("signUp", 202),
-    ("resendConfirmation", 202),
-    ("confirmAccount", 404),
-    ("signIn", 200),
-    ("updateMe", 200),
-    ("register", 201),
-    ("updateRegistration", 200),
-    ("requestPasswordReset", 202),
-    ("resetPassword", 404),
-    ("changeEmail", 202),
-    ("confirmEmail", 404),
-    ("changePassword", 204),
-    ("receiveStripeEvent", 400),
-    // 403 where emails leave by SES.
-    ("receiveSesNotification", 404),
-];
+#[test]
+fn every_tag_has_a_test_that_reaches_all_of_it() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api");
+    let files = std::fs::read_dir(folder).expect("readable").flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let sources: Vec<_> = files.map(|path| std::fs::read_to_string(path).expect("readable")).collect();
+    let reached: BTreeSet<_> =
+        sources.iter().flat_map(|text| text.split("reaches_all_of(\"").skip(1)).filter_map(name).collect();
+    assert_eq!(reached, operations().iter().map(Operation::tag).collect());
+}
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_examples_of_the_document_are_taken_as_they_stand() {
-    let with_body = operations().iter().filter(|o| o.takes_body()).map(|o| o.id.as_str());
-    assert_eq!(EXAMPLES.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>(), with_body.collect());
-    let app = TestApp::start_with(|config| config.limits = 1.0).await;
-    let mut alex = app.stranger();
-    for (id, status) in EXAMPLES {
-        if id == "signIn" {
-            let email = operation("signUp").example().expect("an example")["email"].clone();
-            let mailbox = app.mailbox(email.as_str().expect("an address"));
-            let token = mailbox.token("Confirm").await;
-            alex.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
-        }
-        let operation = operation(id);
-        assert!(operation.example().is_some(), "{id} has an example");
-        let answer = try_out(&alex, operation).await;
-        let by_ses = matches!(app.config.mail, MailConfig::Ses(_));
-        let status = if id == "receiveSesNotification" && by_ses { 403 } else { status };
-        assert_eq!(answer.status, status, "{id}: {answer:?}");
-        alex.cookie = answer.cookie().or(alex.cookie);
-    }
-    app.finish().await;
+/// What the string literal says that begins here.
+fn name(text: &str) -> Option<&str> {
+    text.split('"').next()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, reaches_all_of};
 
-/// A little longer than what was seen is told again.
-pub const FRESH: Duration = Duration::from_millis(1100);
+/// A little longer than an observation is reported again.
+const FRESH: Duration = Duration::from_millis(1100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_its_store_is_alive_but_not_ready_and_comes_back_by_itself() {
@@ -37,4 +37,21 @@ async fn a_service_without_its_store_is_alive_but_not_ready_and_comes_back_by_it
     ready.ok(200);
     assert_eq!(ready.header("cache-control"), Some("no-store"));
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_health_operations_is_reached() {
+    reaches_all_of("Health", async |reach| {
+        let app = reach.start().await;
+        let stranger = app.stranger();
+        for path in ["/health/live", "/health/ready"] {
+            stranger.get(path).await.ok(200);
+        }
+        app.take_store_away();
+        tokio::time::sleep(FRESH).await;
+        stranger.get("/health/ready").await.refused(503, "not-ready");
+        app.bring_store_back().await;
+        app.finish().await;
+    })
+    .await;
 }

@@ -23,7 +23,6 @@ mod races;
 mod real_input;
 #[path = "../servers/mod.rs"]
 mod servers;
-mod statuses;
 mod support;
 mod v1_accounts;
 mod v1_event;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use orientation::http::Role;
 use orientation::platform::mail::Mail;
 use orientation::platform::store::Filter;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, TestApp, token_in};
+use crate::support::document::operation;
+use crate::support::{Answer, PASSWORD, Reach, TestApp, Visitor, reaches_all_of, token_in};
 
 /// What [`PASSWORD`] is changed to.
 pub const OTHER_PASSWORD: &str = "eight copper kites rise";
@@ -173,5 +175,131 @@ async fn all_faults_of_a_sign_up_are_told_at_once_and_no_email_goes_out() {
     assert_eq!(pointers, ["/email", "/password"]);
     app.settle().await;
     assert_eq!(app.store.count::<Mail>(Filter::All).await.expect("countable"), 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_accounts_operations_is_reached() {
+    reaches_all_of("Accounts", async |reach| {
+        the_examples_as_they_are(reach).await;
+        links_and_sessions(reach).await;
+        limits(reach).await;
+        without_a_store(reach).await;
+    })
+    .await;
+}
+
+/// By one person who confirms the address and signs in, as the first page says.
+async fn the_examples_as_they_are(reach: &Reach) {
+    let app = reach.start_with(|config| config.limits = 1.0).await;
+    let mut alex = app.stranger();
+    reach.example(&alex, "signUp").await.ok(202);
+    reach.example(&alex, "resendConfirmation").await.ok(202);
+    reach.example(&alex, "confirmAccount").await.refused(404, "token-invalid");
+    let email = operation("signUp").example().expect("an example")["email"].clone();
+    let token = app.mailbox(email.as_str().expect("an address")).token("Confirm").await;
+    alex.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
+    let signed_in = reach.example(&alex, "signIn").await;
+    signed_in.ok(200);
+    alex.cookie = signed_in.cookie();
+    reach.example(&alex, "updateMe").await.ok(200);
+    reach.example(&alex, "requestPasswordReset").await.ok(202);
+    reach.example(&alex, "resetPassword").await.refused(404, "token-invalid");
+    reach.example(&alex, "changeEmail").await.ok(202);
+    reach.example(&alex, "confirmEmail").await.refused(404, "token-invalid");
+    reach.example(&alex, "changePassword").await.ok(204);
+    app.finish().await;
+}
+
+async fn links_and_sessions(reach: &Reach) {
+    let app = reach.start().await;
+    let (student, other) = (app.student().await, app.student().await);
+    student.get("/v1/me").await.ok(200);
+    let wrong = credentials(student.email(), "seven noisy herons at dawn");
+    student.post("/v1/session", &wrong).await.refused(401, "wrong-credentials");
+
+    let expired = Links::request(&app, &student, "late").await;
+    app.settle().await;
+    app.clock.advance(Duration::from_hours(25));
+    expired.follow(&student, async |answer| drop(answer.refused(410, "token-expired"))).await;
+    let links = Links::request(&app, &other, "now").await;
+    links.follow(&other, async |answer| drop(answer.ok(204))).await;
+    links.follow(&other, async |answer| drop(answer.refused(410, "token-used"))).await;
+
+    let change = json!({ "currentPassword": PASSWORD, "email": "taken@mail.example.edu" });
+    student.put("/v1/me/email", &change).await.ok(202);
+    let token = app.mailbox("taken@mail.example.edu").token("Confirm").await;
+    app.somebody("taken@mail.example.edu", Role::Student, &[]).await;
+    let body = json!({ "token": token });
+    student.post("/v1/me/email/confirm", &body).await.refused(409, "address-taken");
+    student.delete("/v1/session").await.ok(204);
+    app.finish().await;
+}
+
+/// Links of all three kinds.
+struct Links {
+    confirm: String,
+    email: String,
+    reset: String,
+}
+
+impl Links {
+    /// For a sign-up, a new address of `student`, and a new password of somebody else. `name` keeps addresses apart.
+    async fn request(app: &TestApp, student: &Visitor, name: &str) -> Self {
+        let (new, address) = (format!("{name}@mail.example.edu"), format!("{name}2@mail.example.edu"));
+        student.post("/v1/accounts", &sign_up_of(&new)).await.ok(202);
+        let change = json!({ "currentPassword": PASSWORD, "email": address });
+        student.put("/v1/me/email", &change).await.ok(202);
+        let forgetful = app.student().await;
+        student.post("/v1/password-resets", &json!({ "email": forgetful.email() })).await.ok(202);
+        Self {
+            confirm: app.mailbox(&new).token("Confirm").await,
+            email: app.mailbox(&address).token("Confirm").await,
+            reset: app.mailbox(forgetful.email()).token("Choose").await,
+        }
+    }
+
+    /// Uses each of them.
+    async fn follow(&self, visitor: &Visitor, check: impl AsyncFn(Answer)) {
+        for (id, body) in self.bodies() {
+            let operation = operation(id);
+            let request = visitor.request(operation.method.clone(), &operation.path).json(&body);
+            check(visitor.send(request).await).await;
+        }
+    }
+
+    fn bodies(&self) -> [(&'static str, Value); 3] {
+        [
+            ("confirmAccount", json!({ "token": self.confirm })),
+            ("confirmEmail", json!({ "token": self.email })),
+            ("resetPassword", json!({ "token": self.reset, "password": OTHER_PASSWORD })),
+        ]
+    }
+}
+
+/// Of a service whose limits are a hundredth: the second try is one too many.
+async fn limits(reach: &Reach) {
+    let app = reach.start_with(|config| config.limits = 0.01).await;
+    let (guess, email) = ("herons at dawn", "ana@mail.example.edu");
+    let password = json!({ "currentPassword": guess, "newPassword": OTHER_PASSWORD });
+    let change = json!({ "currentPassword": guess, "email": email });
+    let twice = [
+        ("signIn", credentials(email, guess), 401),
+        ("changePassword", password, 422),
+        ("changeEmail", change, 429),
+        ("signUp", sign_up_of(email), 202),
+        ("resendConfirmation", json!({ "email": email }), 429),
+        ("requestPasswordReset", json!({ "email": email }), 429),
+    ];
+    reach.too_many(&app.student().await, &twice).await;
+    app.finish().await;
+}
+
+async fn without_a_store(reach: &Reach) {
+    let app = reach.start().await;
+    let student = app.student().await;
+    let links = Links::request(&app, &student, "bo").await;
+    reach.without_a_store(&app, &student, &links.bodies()).await;
+    student.get("/v1/me").await.ok(200);
     app.finish().await;
 }

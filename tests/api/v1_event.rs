@@ -7,12 +7,12 @@ use orientation::kernel::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{TestApp, form, new_student_id};
+use crate::support::{TestApp, form, new_student_id, reaches_all_of};
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A service whose window opens in an hour and closes an hour later.
-async fn app_before_its_window() -> TestApp {
+pub async fn app_before_its_window() -> TestApp {
     let now = SystemClock.now();
     let window = Window { opens: now.plus(HOUR), closes: now.plus(2 * HOUR) };
     TestApp::start_with(|config| config.event.registration = window).await
@@ -65,4 +65,19 @@ async fn the_tag_changes_with_the_window() {
     let request = visitor.request(Method::GET, "/v1/event").header("if-none-match", tag);
     assert_eq!(visitor.send(request).await.ok(200)["registration"]["open"], true);
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_event_operations_is_reached() {
+    reaches_all_of("Event", async |reach| {
+        let app = reach.start().await;
+        let visitor = app.stranger();
+        let event = visitor.get("/v1/event").await;
+        event.ok(200);
+        let tag = event.header("etag").expect("a tag");
+        let again = visitor.request(Method::GET, "/v1/event").header("if-none-match", tag);
+        assert_eq!(visitor.send(again).await.status, 304);
+        app.finish().await;
+    })
+    .await;
 }

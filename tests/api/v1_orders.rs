@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use orientation::config::Product;
-use orientation::features::payments::Order;
+use orientation::features::payments::{Order, OrderState};
 use orientation::kernel::{Clock, Ids, RandomIds};
 use orientation::platform::store::StoreError;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{TestApp, Visitor, stripe};
+use crate::doubles::stripe::Fault;
+use crate::support::stripe::{SECRET, event, signature};
+use crate::support::{NO_ID, Reach, TestApp, Visitor, reaches_all_of, stripe};
 
 fn ids(page: &Value) -> Vec<String> {
     let items = page["items"].as_array().expect("a list");
@@ -114,5 +116,78 @@ async fn after_a_day_the_checkout_has_ended_and_the_next_one_can_be_paid() {
     assert_ne!(next["checkoutUrl"], order["checkoutUrl"]);
     ana.press_button(&next, "pay").await;
     assert_eq!(ana.registration_state().await, "registered");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_payment_operations_is_reached() {
+    reaches_all_of("Payments", async |reach| {
+        orders_and_events(reach).await;
+        without_a_gateway(reach).await;
+        let limited = reach.start_with(|config| config.limits = 0.01).await;
+        reach.too_many(&limited.student().await, &[("openCheckout", Value::Null, 404)]).await;
+        limited.finish().await;
+    })
+    .await;
+}
+
+async fn orders_and_events(reach: &Reach) {
+    let app = reach.counting(stripe::app_with_secret().await);
+    let (ana, order) = app.submitted().await;
+    let checkout = async |id: &str| ana.press(&format!("/v1/orders/{id}/checkout")).await;
+    let id = order["id"].as_str().expect("an id");
+    ana.get("/v1/orders").await.ok(200);
+    ana.get(&format!("/v1/orders/{id}")).await.ok(200);
+    ana.get(&format!("/v1/orders/{NO_ID}")).await.refused(404, "no-such-order");
+    checkout(NO_ID).await.refused(404, "no-such-order");
+    checkout(id).await.ok(200);
+
+    reach.example(&app.stranger(), "receiveStripeEvent").await.refused(400, "webhook-unsigned");
+    let (body, now) = (event("evt_1", "completed", &order, "unpaid").to_string(), app.clock.now());
+    let old = signature(&body, SECRET, now.minus(Duration::from_secs(310)));
+    app.deliver_signed(&body, Some("t=1,v1=00")).await.refused(400, "webhook-signature");
+    app.deliver_signed(&body, Some(&old)).await.refused(400, "webhook-stale");
+    let mut live = event("evt_1", "completed", &order, "paid");
+    live["livemode"] = true.into();
+    app.deliver(&live).await.refused(400, "webhook-mode");
+
+    app.deliver(&event("evt_2", "completed", &order, "unpaid")).await.ok(200);
+    checkout(id).await.refused(409, "order-processing");
+    app.deliver(&event("evt_3", "async_payment_succeeded", &order, "paid")).await.ok(200);
+    checkout(id).await.refused(409, "order-paid");
+    let cancelled = orders_of(&app, &ana, 1).await.pop().expect("one");
+    cancel(&app, &cancelled).await;
+    checkout(&cancelled).await.refused(409, "order-not-owed");
+    let (bo, other) = app.submitted().await;
+    let mut too_little = event("evt_4", "completed", &other, "paid");
+    too_little["data"]["object"]["amount_total"] = json!(1);
+    app.deliver(&too_little).await.ok(200);
+    let address = format!("/v1/orders/{}/checkout", other["id"].as_str().expect("an id"));
+    bo.press(&address).await.refused(409, "order-under-review");
+
+    reach.without_a_store(&app, &ana, &[]).await;
+    app.take_store_away();
+    app.deliver(&event("evt_5", "completed", &order, "paid")).await.refused(503, "unavailable");
+    app.bring_store_back().await;
+    app.finish().await;
+}
+
+/// No operation cancels an order yet.
+async fn cancel(app: &TestApp, id: &str) {
+    let order: Order = app.store.get(id).await.expect("readable").expect("there");
+    let cancelled = Order { state: OrderState::Cancelled, ..order };
+    let stored: Result<(), StoreError> = app.store.transact(async |tx| tx.put(&cancelled).await).await;
+    stored.expect("it is there");
+}
+
+async fn without_a_gateway(reach: &Reach) {
+    let (app, gateway) = TestApp::start_embedded_with_stripe().await;
+    let app = reach.counting(app);
+    gateway.fail(Fault::ServerError, 1000);
+    let (ana, order) = app.submitted().await;
+    let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
+    let refused = ana.press(&checkout).await;
+    refused.refused(503, "gateway-unavailable");
+    assert_eq!(refused.header("retry-after"), Some("60"));
     app.finish().await;
 }

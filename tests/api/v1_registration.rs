@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, form, new_student_id};
+use crate::support::{TestApp, form, new_student_id, reaches_all_of};
+use crate::v1_event::app_before_its_window;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_reads_back_as_it_was_answered_and_one_is_enough() {
@@ -131,4 +132,32 @@ async fn changes_are_kept_and_what_is_fixed_stays_as_it_was_also_once_paid() {
     }
     assert_ne!(kept["group"], Value::Null);
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_registration_operations_is_reached() {
+    reaches_all_of("Registration", async |reach| {
+        let early = reach.counting(app_before_its_window().await);
+        let student = early.student().await;
+        student.post("/v1/registration", &form("ag123456")).await.refused(409, "registration-closed");
+        early.finish().await;
+
+        let app = reach.start_with(|config| config.limits = 1.0).await;
+        let (ana, bo) = (app.student().await, app.student().await);
+        ana.get("/v1/registration").await.refused(404, "no-registration");
+        ana.patch("/v1/registration", &json!({ "joinsHunt": false })).await.refused(404, "no-registration");
+        let taken = reach.example(&ana, "register").await.ok(201)["registration"]["studentId"].clone();
+        reach.example(&ana, "register").await.refused(409, "already-registered");
+        reach.example(&ana, "updateRegistration").await.ok(200);
+        ana.get("/v1/registration").await.ok(200);
+        let same_id = form(taken.as_str().expect("a text"));
+        bo.post("/v1/registration", &same_id).await.refused(409, "student-id-taken");
+        reach.without_a_store(&app, &ana, &[]).await;
+        app.finish().await;
+
+        let limited = reach.start_with(|config| config.limits = 0.01).await;
+        reach.too_many(&limited.student().await, &[("register", form("ag123456"), 201)]).await;
+        limited.finish().await;
+    })
+    .await;
 }

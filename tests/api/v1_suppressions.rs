@@ -6,9 +6,10 @@ use orientation::http::Role;
 use orientation::kernel::{Clock, EmailAddress, Secret, SystemClock};
 use orientation::platform::mail::{Mail, MailState};
 use reqwest::Method;
+use serde_json::Value;
 
-use crate::doubles::sns::{TOPIC, bounce, complaint, notification, signed};
-use crate::support::{Answer, TestApp};
+use crate::doubles::sns::{EXPIRED_CERTIFICATE, SIGNER, TOPIC, bounce, complaint, notification, signed};
+use crate::support::{Answer, TestApp, reaches_all_of};
 
 /// Emails leave by an SES that nobody reaches, and what SNS tells under the topic of the double is believed.
 pub fn by_ses() -> MailConfig {
@@ -99,4 +100,56 @@ async fn the_outbox_is_there_only_where_emails_go_into_it() {
     assert_eq!(visitor.get("/outbox.json").await.status, 404);
     assert!(!visitor.get("/").await.text().contains("/outbox"));
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_suppression_operations_is_reached() {
+    reaches_all_of("Suppressions", async |reach| {
+        let by_outbox = reach.counting(TestApp::start_embedded().await);
+        reach
+            .example(&by_outbox.stranger(), "receiveSesNotification")
+            .await
+            .refused(404, "ses-not-configured");
+        by_outbox.finish().await;
+
+        let app = reach.start_with(|config| config.mail = by_ses()).await;
+        reach.example(&app.stranger(), "receiveSesNotification").await.refused(403, "notification-topic");
+        app.notify("{}").await.refused(400, "notification-unreadable");
+        app.notify(&about("m1", "ana@example.org").replace("m1", "m2"))
+            .await
+            .refused(403, "notification-signature");
+        for (property, value, kind) in [
+            ("Timestamp", "2020-01-01T00:00:00.000Z", "notification-stale"),
+            (
+                "SigningCertURL",
+                "https://sns.example.org/SimpleNotificationService-0.pem",
+                "notification-address",
+            ),
+            ("SigningCertURL", EXPIRED_CERTIFICATE, "notification-certificate"),
+        ] {
+            app.notify(&with("m1", property, value)).await.refused(403, kind);
+        }
+        app.notify(&about("m1", "ana@example.org")).await.ok(200);
+
+        let admin = app.administrator().await;
+        let entry = admin.get("/v1/suppressions").await.ok(200)["items"][0]["id"].clone();
+        let address = format!("/v1/suppressions/{}", entry.as_str().expect("an id"));
+        admin.delete(&address).await.ok(204);
+        admin.delete(&address).await.refused(404, "no-such-suppression");
+        reach.without_a_store(&app, &admin, &[]).await;
+        app.take_store_away();
+        app.notify(&about("m3", "bo@example.org")).await.refused(503, "unavailable");
+        app.bring_store_back().await;
+        app.finish().await;
+    })
+    .await;
+}
+
+/// A signed notification in which a property has another value.
+fn with(id: &str, property: &str, value: &str) -> String {
+    let told = bounce("Permanent", "ana@example.org");
+    let mut message: Value = notification(id, &told, SystemClock.now());
+    message[property] = value.into();
+    SIGNER.sign(&mut message, 2);
+    message.to_string()
 }

@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, text_of_pdf};
+use crate::support::{TestApp, reaches_all_of, text_of_pdf};
 
 fn decode(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).expect("base64url")
@@ -97,4 +97,20 @@ async fn there_is_no_ticket_before_it_is_paid_and_none_for_leaders() {
     ana.press_button(&order, "pay").await;
     ana.get("/v1/ticket").await.ok(200);
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_the_ticket_operations_is_reached() {
+    reaches_all_of("Tickets", async |reach| {
+        let app = reach.start().await;
+        let (ana, (bo, _)) = (app.student().await, app.registered().await);
+        for path in ["/v1/ticket", "/v1/ticket.png", "/v1/ticket.svg", "/v1/ticket.pdf"] {
+            ana.get(path).await.refused(404, "not-registered");
+            assert_eq!(bo.get(path).await.status, 200, "{path}");
+        }
+        app.stranger().get("/v1/ticket-keys").await.ok(200);
+        reach.without_a_store(&app, &ana, &[]).await;
+        app.finish().await;
+    })
+    .await;
 }

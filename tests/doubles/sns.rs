@@ -23,6 +23,10 @@ pub const TOPIC: &str = "arn:aws:sns:ca-central-1:123456789012:bounces";
 /// Where its certificate is.
 pub const CERTIFICATE: &str = "https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-0123.pem";
 
+/// Where a certificate of SNS's is that has expired.
+pub const EXPIRED_CERTIFICATE: &str =
+    "https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-4567.pem";
+
 /// What PKCS#1 puts before a hash, by the version of the signature.
 const BEFORE_SHA1: &[u8] = &[0x30, 0x21, 0x30, 0x09, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0, 4, 0x14];
 const BEFORE_SHA256: &[u8] =
@@ -151,7 +155,9 @@ impl Sns {
 
     /// Hosts with this certificate.
     pub fn with(certificate: Vec<u8>) -> Arc<Self> {
-        let answers = HashMap::from([(CERTIFICATE.to_owned(), certificate)]);
+        let expired = SIGNER.certificate("sns.amazonaws.com", (-20, -10));
+        let answers = [(CERTIFICATE, certificate), (EXPIRED_CERTIFICATE, expired)];
+        let answers = answers.map(|(address, answer)| (address.to_owned(), answer)).into();
         Arc::new(Self(Mutex::new(State { answers, ..State::default() })))
     }
 

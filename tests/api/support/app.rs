@@ -26,7 +26,7 @@ pub const PASSWORD: &str = "seven quiet herons at dawn";
 /// How long a test waits for what must happen by itself.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running service.
+/// A running service. Must be [finished](TestApp::finish).
 pub struct TestApp {
     pub url: String,
     pub store: Store,
@@ -37,6 +37,22 @@ pub struct TestApp {
     parts: Parts,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
+    unfinished: Unfinished,
+}
+
+/// Fails the test that drops it: a service that isn't finished would not be searched for leftover jobs.
+struct Unfinished;
+
+impl Unfinished {
+    fn finish(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "`TestApp::finish` was not called");
+    }
 }
 
 impl TestApp {
@@ -90,12 +106,19 @@ impl TestApp {
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
         parts.served_at(&url);
-        Self { url, store, clock, config, seen: Seen::default(), parts, stop, running }
+        let (seen, unfinished) = (Seen::default(), Unfinished);
+        Self { url, store, clock, config, seen, parts, stop, running, unfinished }
+    }
+
+    /// The same, whose responses are recorded in `seen` from now on.
+    pub fn recorded_in(self, seen: &Seen) -> Self {
+        Self { seen: seen.clone(), ..self }
     }
 
     /// Ends the service and starts it again on the same parts, at another address.
     pub async fn restart(self) -> Self {
-        let Self { store, clock, config, parts, stop, running, .. } = self;
+        let Self { store, clock, config, parts, stop, running, unfinished, .. } = self;
+        unfinished.finish();
         let _ = stop.send(());
         running.await.expect("it ends without a panic");
         drop(store);
@@ -198,6 +221,7 @@ impl TestApp {
         drop(self.store);
         self.parts.remove().await;
         let _ = std::fs::remove_dir_all(self.config.data);
+        self.unfinished.finish();
     }
 }
 
@@ -234,4 +258,10 @@ async fn hash() -> String {
     let hash =
         HASH.get_or_init(|| async { passwords.hash(Password::read(PASSWORD)).await.expect("nobody waits") });
     hash.await.clone()
+}
+
+#[test]
+#[should_panic(expected = "`TestApp::finish` was not called")]
+fn a_test_that_does_not_finish_its_service_fails() {
+    drop(Unfinished);
 }

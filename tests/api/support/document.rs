@@ -1,4 +1,4 @@
-//! The committed document: what it says of each operation.
+//! The committed OpenAPI document: what it says about each operation.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -47,22 +47,35 @@ fn read_operations() -> Vec<Operation> {
 }
 
 impl Operation {
-    /// The statuses that the document lists.
-    pub fn statuses(&self) -> BTreeSet<u16> {
+    /// The outcomes that the document lists.
+    pub fn outcomes(&self) -> BTreeSet<Outcome> {
         let responses = self.value["responses"].as_object().expect("responses");
-        responses.keys().map(|status| status.parse().expect("a number")).collect()
+        responses.iter().flat_map(|(status, response)| outcomes(status, response)).collect()
     }
 
-    pub fn lists(&self, status: u16) -> bool {
-        self.statuses().contains(&status)
+    /// Whether it lists problems of this kind.
+    pub fn lists(&self, kind: &str) -> bool {
+        self.outcomes().contains(&Outcome::Problem(kind.to_owned()))
     }
 
-    /// Whether it is for those who are signed in.
+    /// Its tag.
+    pub fn tag(&self) -> &str {
+        self.value["tags"][0].as_str().expect("a tag")
+    }
+
+    /// Where its parameters are (`path`, `query`, `header`), with their names.
+    pub fn parameters(&self) -> Vec<(&str, &str)> {
+        let text = |value: &'static Value| value.as_str().expect("a text");
+        let parameters = operation(&self.id).value["parameters"].as_array().into_iter().flatten();
+        parameters.map(|parameter| (text(&parameter["in"]), text(&parameter["name"]))).collect()
+    }
+
+    /// Whether it needs a session.
     pub fn needs_session(&self) -> bool {
         self.value["security"].as_array().is_some_and(|schemes| !schemes.is_empty())
     }
 
-    /// The word of the right that it needs: `student`, or a scope.
+    /// The right that it needs: `student`, or a scope.
     pub fn right(&self) -> Option<&str> {
         self.value["x-right"].as_str()
     }
@@ -77,9 +90,9 @@ impl Operation {
         content.and_then(|content| content.keys().next()).map_or("application/json", String::as_str)
     }
 
-    /// Whether other machines call it by right: what they send proves itself.
+    /// Whether it takes signed messages of another service.
     pub fn is_webhook(&self) -> bool {
-        self.path.starts_with("/v1/webhooks/")
+        self.value["x-webhook"].is_u64()
     }
 
     /// The example of its body; text where it takes text.
@@ -106,27 +119,56 @@ impl Operation {
     }
 }
 
-/// Which statuses the operations of one service have answered with.
+/// What the document lists of a response.
+fn outcomes(status: &str, response: &Value) -> Vec<Outcome> {
+    let reference = response["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
+    let response = reference.map_or(response, |pointer| COMMITTED.pointer(pointer).expect("a component"));
+    let schema = &response["content"]["application/problem+json"]["schema"];
+    match schema["allOf"][1]["properties"]["type"]["enum"].as_array() {
+        Some(types) => types.iter().filter_map(Value::as_str).map(Outcome::problem).collect(),
+        None => vec![Outcome::Success(status.parse().expect("a number"))],
+    }
+}
+
+/// How an operation ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// With this status.
+    Success(u16),
+    /// With a problem of this kind.
+    Problem(String),
+}
+
+impl Outcome {
+    /// The outcome for a problem's type, `/problems/…`.
+    pub fn problem(kind: &str) -> Self {
+        Self::Problem(kind.trim_start_matches("/problems/").to_owned())
+    }
+}
+
+/// The outcomes seen so far, by operation id.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<BTreeSet<(String, u16)>>>);
+pub struct Seen(Arc<Mutex<BTreeSet<(String, Outcome)>>>);
 
 impl Seen {
-    /// Notes an answer. Fails if the document doesn't list it for that operation.
+    /// Records a response. Fails if the document doesn't list it for that operation.
     #[track_caller]
-    pub fn note(&self, method: &Method, path: &str, status: u16) {
+    pub fn record(&self, method: &Method, path: &str, outcome: Outcome) {
         let Some(operation) = OPERATIONS.iter().find(|operation| operation.is_at(method, path)) else {
             return;
         };
-        assert!(
-            operation.lists(status),
-            "{} answered {status}, which its document doesn't list",
-            operation.id
-        );
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((operation.id.clone(), status));
+        // The router does not take every text for a parameter: then no operation responds.
+        if outcome == Outcome::problem("not-found") {
+            return;
+        }
+        let listed = operation.outcomes().contains(&outcome);
+        assert!(listed, "{}: the document does not list {outcome:?}", operation.id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((operation.id.clone(), outcome));
     }
 
-    /// Pairs of an operation's id and a status.
-    pub fn all(&self) -> BTreeSet<(String, u16)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether the operation of this id had this outcome.
+    pub fn contains(&self, id: &str, outcome: &Outcome) -> bool {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.contains(&(id.to_owned(), outcome.clone()))
     }
 }

@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
-use super::document::Seen;
+use super::document::{Outcome, Seen};
 
 /// A client of the service, with a session or without.
 #[derive(Clone)]
@@ -65,9 +65,10 @@ impl Visitor {
         let request = request.build().expect("a request");
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let answer = self.http.execute(request).await.expect("an answer");
-        self.seen.note(&method, &path, answer.status().as_u16());
         let (status, headers) = (answer.status(), answer.headers().clone());
-        Answer { status, headers, bytes: answer.bytes().await.expect("a body").to_vec() }
+        let answer = Answer { status, headers, bytes: answer.bytes().await.expect("a body").to_vec() };
+        self.seen.record(&method, &path, answer.outcome());
+        answer
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -134,6 +135,14 @@ impl Answer {
     pub fn cookie(&self) -> Option<String> {
         let cookie = self.headers.get(SET_COOKIE)?.to_str().ok()?;
         cookie.split(';').next().map(str::to_owned)
+    }
+
+    /// As the document lists it.
+    pub fn outcome(&self) -> Outcome {
+        if self.header("content-type") != Some("application/problem+json") {
+            return Outcome::Success(self.status.as_u16());
+        }
+        Outcome::problem(self.json()["type"].as_str().expect("a type"))
     }
 
     /// The body of a success.
