@@ -1,4 +1,4 @@
-//! What is done on a checkout's page, and the pages to which it leads back. The page itself is the gateway's.
+//! The buttons of a checkout's page, and the pages that it returns to. The page itself is the gateway's.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use orientation::kernel::{Ids, RandomIds};
 
 use crate::support::TestApp;
 
-/// Longer than the bank of *Pay later* thinks.
+/// Longer than the bank behind *Pay later* takes.
 const BANK_HAS_ANSWERED: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn pay_registers_at_once_and_a_second_press_shows_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pay_later_is_processing_until_the_bank_says_yes() {
+async fn pay_later_is_processing_until_the_bank_accepts() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let done = ana.press_button(&order, "later-succeeds").await;
@@ -40,7 +40,7 @@ async fn pay_later_is_processing_until_the_bank_says_yes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_bank_says_no_it_can_be_paid_again() {
+async fn after_the_bank_declines_the_order_can_be_paid_again() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let done = ana.press_button(&order, "later-fails").await;
@@ -86,7 +86,7 @@ async fn an_expired_checkout_and_its_email_say_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_is_not_there_is_a_page_that_says_so() {
+async fn an_unknown_order_is_a_404_page() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let unknown = RandomIds.next();

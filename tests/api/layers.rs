@@ -117,3 +117,26 @@ fn only_the_command_line_reads_the_environment() {
         assert!(allowed || found.is_none(), "{}: {found:?}", source.path);
     }
 }
+
+#[test]
+fn the_payment_gateway_does_not_know_orders() {
+    for source in
+        sources().into_iter().filter(|source| source.path.starts_with("src/features/payments/gateway/"))
+    {
+        for (number, line) in
+            source.code().filter(|(_, line)| line.contains("use ") || line.contains("crate::"))
+        {
+            let known =
+                ["model", "service", "events", "refunds", "subscribers", "sale"].iter().find(|module| {
+                    [format!("payments::{module}"), format!("super::super::{module}")]
+                        .iter()
+                        .any(|path| line.contains(path))
+                });
+            assert_eq!(
+                known, None,
+                "{}:{number}: orders import the gateway, never the other way round",
+                source.path
+            );
+        }
+    }
+}

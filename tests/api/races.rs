@@ -2,7 +2,7 @@
 //!
 //! That the races are real is shown where a guard can be taken away for one future alone (cargo feature `faults`):
 //! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs` and
-//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service.rs`. Unique keys hold
+//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`. Unique keys hold
 //! the rest: one registration an account, one account a student id.
 
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ async fn twenty_accounts_with_one_student_id_get_one_registration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_who_press_pay_at_once_pay_once() {
+async fn twenty_simultaneous_presses_of_pay_pay_once() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let page = order["checkoutUrl"].as_str().expect("a checkout");

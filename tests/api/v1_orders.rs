@@ -17,7 +17,7 @@ fn ids(page: &Value) -> Vec<String> {
     items.iter().map(|order| order["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Orders of this student, laid into the store in this order.
+/// Inserts orders of this student into the store, one after the other.
 async fn orders_of(app: &TestApp, student: &Visitor, number: usize) -> Vec<String> {
     let product = app.config.event.product(Product::ORIENTATION).expect("it is sold");
     let (account, now) = (student.account(), app.clock.now());
@@ -65,7 +65,7 @@ async fn what_is_no_page_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_else_s_order_is_as_one_that_is_not_there() {
+async fn another_student_s_order_is_not_found() {
     let app = TestApp::start().await;
     let ((_, order), eve) = (app.submitted().await, app.student().await);
     let id = order["id"].as_str().expect("an id");
@@ -79,7 +79,7 @@ async fn somebody_else_s_order_is_as_one_that_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_one_checkout_until_it_ends_and_none_once_it_is_paid() {
+async fn an_order_has_one_live_checkout_until_it_is_paid() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
@@ -103,7 +103,7 @@ async fn there_is_one_checkout_until_it_ends_and_none_once_it_is_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_day_the_checkout_has_ended_and_the_next_one_can_be_paid() {
+async fn after_a_day_the_checkout_has_expired_and_the_next_one_can_be_paid() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));

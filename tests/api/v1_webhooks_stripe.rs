@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::stripe::{self, SECRET, event, signature};
 use crate::support::{TestApp, Visitor};
 
-/// The order as it is kept: the interface doesn't show payments.
+/// The stored order: the API doesn't show payments.
 async fn kept(app: &TestApp, order: &Value) -> Order {
     let id = order["id"].as_str().expect("an id");
     app.store.get(id).await.expect("readable").expect("there")
@@ -20,7 +20,7 @@ async fn flags(app: &TestApp, order: &Value) -> Vec<Option<PaymentFlag>> {
     kept(app, order).await.payments.iter().map(|payment| payment.flag).collect()
 }
 
-/// How many members of all groups have paid.
+/// Number of registered members in all groups.
 async fn registered(app: &TestApp) -> u32 {
     let book: GroupBook = app.store.get(GroupBook::ID).await.expect("readable").expect("somebody registered");
     book.groups.iter().map(|tally| tally.registered).sum()
@@ -33,7 +33,7 @@ async fn tickets_sent(app: &TestApp, student: &Visitor) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_signed_with_our_secret_now_is_not_believed() {
+async fn an_event_without_a_fresh_signature_of_ours_is_rejected() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     let body = event("evt_1", "completed", &order, "paid").to_string();
@@ -62,7 +62,7 @@ async fn what_is_not_signed_with_our_secret_now_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_of_the_live_mode_is_not_for_the_sandbox() {
+async fn a_live_event_is_rejected_by_the_sandbox() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     let mut live = event("evt_1", "completed", &order, "paid");
@@ -73,7 +73,7 @@ async fn an_event_of_the_live_mode_is_not_for_the_sandbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_about_an_order_of_ours_is_acknowledged() {
+async fn an_event_about_something_else_is_acknowledged() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     let mut foreign_order = event("evt_1", "completed", &order, "paid");
@@ -95,14 +95,14 @@ async fn what_is_not_about_an_order_of_ours_is_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_comes_again_takes_effect_once() {
+async fn a_duplicate_event_takes_effect_once() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     let paid = event("evt_1", "completed", &order, "paid");
     for _ in 0..3 {
         app.deliver(&paid).await.ok(200);
     }
-    // The same fact under another id: Stripe does that too.
+    // The same fact under another id, as Stripe sometimes sends it.
     app.deliver(&event("evt_2", "completed", &order, "paid")).await.ok(200);
     assert_eq!(flags(&app, &order).await, [None]);
     assert_eq!((registered(&app).await, tickets_sent(&app, &ana).await), (1, 1));
@@ -110,7 +110,7 @@ async fn an_event_that_comes_again_takes_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_and_out_of_order_ends_where_it_must() {
+async fn late_and_reordered_events_lead_to_the_right_state() {
     let app = stripe::app_with_secret().await;
     let ways: [(&[(&str, &str)], &str); 6] = [
         (&[("async_payment_succeeded", "paid"), ("completed", "unpaid")], "paid"),
@@ -133,7 +133,7 @@ async fn late_and_out_of_order_ends_where_it_must() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn done_but_not_yet_paid_is_processing_until_the_bank_has_answered() {
+async fn a_completed_checkout_is_processing_until_the_bank_answers() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     app.deliver(&event("evt_1", "completed", &order, "unpaid")).await.ok(200);
@@ -147,7 +147,7 @@ async fn done_but_not_yet_paid_is_processing_until_the_bank_has_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_fails_can_be_tried_again() {
+async fn an_order_whose_payment_failed_can_be_paid_again() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     app.deliver(&event("evt_1", "completed", &order, "unpaid")).await.ok(200);
@@ -159,7 +159,7 @@ async fn a_payment_that_fails_can_be_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_that_is_not_what_was_asked_for_is_kept_and_flagged() {
+async fn a_payment_of_another_amount_is_flagged() {
     let app = stripe::app_with_secret().await;
     let differences =
         [("amount_total", json!(12_999)), ("currency", json!("usd")), ("amount_total", Value::Null)];
@@ -178,7 +178,7 @@ async fn money_that_is_not_what_was_asked_for_is_kept_and_flagged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_payment_is_kept_and_flagged() {
+async fn a_second_payment_is_flagged() {
     let app = stripe::app_with_secret().await;
     let (ana, first) = app.submitted().await;
     app.deliver(&event("evt_1", "expired", &first, "unpaid")).await.ok(200);
@@ -241,7 +241,7 @@ async fn a_full_refund_ends_the_registration_and_a_partial_one_or_a_dispute_does
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dispute_over_a_payment_that_is_not_known_yet_is_to_come_again_for_an_hour() {
+async fn an_early_dispute_is_retried_for_an_hour() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     let mut paid = event("evt_1", "completed", &order, "paid");
@@ -267,7 +267,7 @@ async fn a_dispute_over_a_payment_that_is_not_known_yet_is_to_come_again_for_an_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_no_event_is_no_fault_of_ours() {
+async fn a_body_that_is_not_an_event_is_not_a_server_error() {
     let app = stripe::app_with_secret().await;
     for body in ["not json", "", "\u{0}", "{\"id\":", &"[".repeat(10_000)] {
         let header = signature(body, SECRET, app.clock.now());

@@ -1,8 +1,8 @@
-//! Stripe's double: as much of Stripe as the service needs, over HTTP, with a state and with faults.
+//! A stateful double of the parts of Stripe that the service uses, over HTTP, with faults to inject.
 //!
-//! It keeps checkouts, payments, refunds and idempotency keys as Stripe does, tells what happened by signed events
-//! to the endpoints that it was given, and refuses what Stripe refuses. A checkout's `url` is a page whose form is
-//! the sandbox's (`press` is `pay`, `later-succeeds`, `later-fails` or `back`), so that one test presses both.
+//! It stores checkouts, payments, refunds and idempotency keys as Stripe does, sends signed events to the endpoints that it
+//! is given, and rejects what Stripe rejects. A checkout's `url` is a page with the sandbox's form (`press` is `pay`,
+//! `later-succeeds`, `later-fails` or `back`), so that one test covers both.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -22,25 +22,25 @@ use sha2::Sha256;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// The key that it lets in: `STRIPE_SECRET_KEY`.
+/// The accepted API key: `STRIPE_SECRET_KEY`.
 pub const SECRET_KEY: &str = "sk_test_of_the_double";
 
-/// What its events are signed with: `STRIPE_WEBHOOK_SECRETS`.
+/// The secret that signs its events: `STRIPE_WEBHOOK_SECRETS`.
 pub const WEBHOOK_SECRET: &str = "whsec_of_the_double";
 
-/// Where it tells what happened, below the addresses that it was given.
+/// The path of the webhook, below the addresses that it is given.
 const WEBHOOK_PATH: &str = "/v1/webhooks/stripe";
 
-/// The version of the API whose shapes it writes.
+/// The version of the API that it implements.
 const API_VERSION: &str = "2026-09-30.endive";
 
-/// How long the bank of `pay_later` thinks, as the sandbox's does.
+/// How long the bank behind `pay_later` takes to answer, as in the sandbox.
 const BANK_THINKS: Duration = Duration::from_secs(5);
 
-/// How long a checkout may be open, as Stripe has it.
+/// The shortest and longest lifetime of a checkout at Stripe, in seconds.
 const LIFETIME: (i64, i64) = (30 * 60, 24 * 3600);
 
-/// What can befall a request to the API.
+/// A fault of a request to the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// 500 before anything was done.
@@ -59,7 +59,7 @@ pub enum Fault {
     DropAfter,
 }
 
-/// A request that reached the API, faulty or not.
+/// A request that reached the API, whether it failed or not.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Such as `POST /v1/refunds`.
@@ -80,15 +80,15 @@ struct Inner {
     clock: Arc<dyn Clock>,
     http: reqwest::Client,
     state: Mutex<State>,
-    /// Held from the look at what a key has kept until its answer is kept.
+    /// Held while a request under an idempotency key is processed.
     keys: Mutex<()>,
-    /// Events that no endpoint has taken yet.
+    /// Events that no endpoint has accepted yet.
     untold: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
-    /// As the API shows them; ids sort by the time they were made.
+    /// As the API returns them; ids sort by creation time.
     sessions: BTreeMap<String, Value>,
     /// By the id of the payment intent.
     payments: HashMap<String, Payment>,
@@ -153,12 +153,12 @@ impl Answer {
 }
 
 impl Stripe {
-    /// Starts by the machine's clock.
+    /// Starts with the machine's clock.
     pub async fn start() -> Self {
         Self::start_with(Arc::new(SystemClock)).await
     }
 
-    /// Starts by this clock, which is the service's too: checkouts expire and signatures age by it.
+    /// Starts with the clock that the service uses, too.
     pub async fn start_with(clock: Arc<dyn Clock>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -176,14 +176,13 @@ impl Stripe {
         &self.inner.url
     }
 
-    /// Events go to the service at this base address, too: each event to one endpoint, the next in turn, until one
-    /// has taken it.
+    /// Adds an endpoint at this base address. Each event goes to one endpoint, in rotation, until one has accepted it.
     pub fn deliver_to(&self, service: &str) {
         let endpoint = format!("{}{WEBHOOK_PATH}", service.trim_end_matches('/'));
         self.inner.state().endpoints.push(endpoint);
     }
 
-    /// The next `times` requests to the API meet this fault, after the faults that are in line already.
+    /// The next `times` requests to the API fail like this, after the faults that are queued already.
     pub fn fail(&self, fault: Fault, times: usize) {
         self.inner.state().faults.push_back((fault, times));
     }
@@ -193,39 +192,39 @@ impl Stripe {
         self.inner.state().faults.clear();
     }
 
-    /// Keeps events back, until [`release`](Self::release) or [`lose_withheld`](Self::lose_withheld).
+    /// Withholds events until [`release`](Self::release) or [`lose_withheld`](Self::lose_withheld).
     pub fn withhold(&self) {
         self.inner.state().withheld.get_or_insert_default();
     }
 
-    /// Tells what was kept back.
+    /// Sends the withheld events.
     pub fn release(&self) {
         let kept_back = self.inner.state().withheld.take();
         kept_back.into_iter().flatten().for_each(|event| drop(self.inner.deliver(event)));
     }
 
-    /// What was kept back is never told.
+    /// Drops the withheld events.
     pub fn lose_withheld(&self) {
         self.inner.state().withheld = None;
     }
 
-    /// Tells everything that was ever told once more, the last first.
+    /// Sends all past events again, newest first.
     pub fn tell_again(&self) {
         let events = self.inner.state().events.clone();
         events.into_iter().rev().for_each(|event| drop(self.inner.deliver(event)));
     }
 
-    /// Tells an event of any kind about any object; returns its id.
+    /// Sends an event of any kind about any object; returns its id.
     pub fn tell(&self, kind: &str, object: Value) -> String {
         self.inner.happened(kind, object);
         self.events().last().map(|event| text(&event["id"])).unwrap_or_default()
     }
 
-    /// Waits until every event that is due has been taken by an endpoint.
+    /// Waits until an endpoint has accepted every due event.
     pub async fn all_told(&self) {
         self.inner.pass_time();
         while self.inner.untold.load(Ordering::SeqCst) > 0 {
-            // Endpoints answer when they answer: there is nothing else to wait for.
+            // There is no other sign to wait for.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -238,7 +237,7 @@ impl Stripe {
         self.inner.complete(session, "pay").map(drop)
     }
 
-    /// Completes a checkout without the money; five seconds later the bank says yes or no.
+    /// Completes a checkout with a bank that accepts or declines five seconds later.
     ///
     /// # Errors
     /// If it is not open.
@@ -246,7 +245,7 @@ impl Stripe {
         self.inner.pay_later(session, succeeds).map(drop)
     }
 
-    /// Ends an open checkout.
+    /// Expires an open checkout.
     ///
     /// # Errors
     /// If it is not open.
@@ -254,10 +253,10 @@ impl Stripe {
         self.inner.expire(session)
     }
 
-    /// Gives the money of a paid checkout back, all of it or this much, as somebody does in Stripe's dashboard.
+    /// Refunds a paid checkout in full or in part, as from Stripe's dashboard.
     ///
     /// # Errors
-    /// If there is not so much left.
+    /// If less than that is left.
     pub fn refund(&self, session: &str, amount: Option<i64>) -> Result<(), String> {
         let intent = self.payment_intent(session);
         let mut params = Params::from([("payment_intent".to_owned(), intent)]);
@@ -266,7 +265,7 @@ impl Stripe {
         if answer.status == 200 { Ok(()) } else { Err(answer.body) }
     }
 
-    /// The payer of a paid checkout asks their bank for the money back.
+    /// The payer disputes the payment of a checkout.
     pub fn dispute(&self, session: &str) {
         let intent = self.payment_intent(session);
         let dispute = {
@@ -281,29 +280,29 @@ impl Stripe {
         self.inner.happened("charge.dispute.created", dispute);
     }
 
-    /// A coupon: so many minor units less.
+    /// Adds a coupon that lowers the price by this many minor units.
     pub fn add_coupon(&self, id: &str, amount_off: i64, currency: &str) {
         let coupon = json!({ "id": id, "object": "coupon", "amount_off": amount_off,
             "currency": currency.to_lowercase(), "valid": true });
         self.inner.state().coupons.insert(id.into(), coupon);
     }
 
-    /// A price of a product.
+    /// Adds a price.
     pub fn add_price(&self, id: &str, amount: i64, currency: &str) {
         self.inner.state().prices.insert(id.into(), (amount, currency.to_lowercase()));
     }
 
-    /// All checkouts as the API shows them, in the order in which they were made.
+    /// All checkouts as the API returns them, oldest first.
     pub fn sessions(&self) -> Vec<Value> {
         self.inner.state().sessions.values().cloned().collect()
     }
 
-    /// All events that ever happened.
+    /// All events so far.
     pub fn events(&self) -> Vec<Value> {
         self.inner.state().events.clone()
     }
 
-    /// All requests that ever came.
+    /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.inner.state().seen.clone()
     }
@@ -335,7 +334,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-// What happens.
+// Actions.
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -412,7 +411,7 @@ impl Inner {
         session["expires_at"].as_i64().is_some_and(|at| at <= self.clock.now().as_secs())
     }
 
-    /// What is due by the clock happens: checkouts end, banks answer.
+    /// Carries out what is due by the clock: checkouts expire, banks answer.
     fn pass_time(self: &Arc<Self>) {
         let now = self.clock.now();
         let (over, banks) = {
@@ -424,7 +423,7 @@ impl Inner {
             (over, banks)
         };
         for session in over {
-            // Somebody may just have ended it.
+            // It may have ended in the meantime.
             let _ = self.expire(&session);
         }
         for (session, (_, succeeds)) in banks {
@@ -454,7 +453,7 @@ impl Inner {
         self.deliver(event)
     }
 
-    /// Sends an event to one endpoint after the other until one has taken it.
+    /// Sends an event to one endpoint after the other until one has accepted it.
     fn deliver(self: &Arc<Self>, event: Value) -> Delivery {
         if self.state().endpoints.is_empty() {
             return None;
@@ -488,7 +487,7 @@ impl Inner {
     }
 }
 
-/// A checkout as the API shows it: what begins with `_` is the double's own.
+/// A checkout as the API returns it: fields that begin with `_` are the double's own.
 fn shown(session: &Value) -> Value {
     let fields = session.as_object().into_iter().flatten();
     Value::Object(
@@ -504,7 +503,7 @@ async fn tick(inner: Arc<Inner>) {
     }
 }
 
-// What is asked.
+// Requests.
 
 async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     while let Ok((stream, _)) = listener.accept().await {
@@ -583,8 +582,8 @@ impl Inner {
         Some(fault)
     }
 
-    /// The same key with the same parameters gets the same answer; with others a refusal. What was invalid leaves
-    /// the key free.
+    /// The same key with the same parameters gets the same answer, with other parameters an error. An invalid request leaves
+    /// the key unused.
     fn under_key(
         self: &Arc<Self>,
         operation: &str,
@@ -703,7 +702,7 @@ impl Inner {
         Answer::ok(&shown(&session))
     }
 
-    /// What one item costs, and in which currency.
+    /// The total price and its currency.
     fn price(&self, params: &Params) -> Result<(i64, String), Answer> {
         let param = |name: &str| params.get(&format!("line_items[0]{name}"));
         let quantity = param("[quantity]").and_then(|n| n.parse::<i64>().ok()).unwrap_or(1);
@@ -719,7 +718,16 @@ impl Inner {
             }
             _ => return Err(Answer::invalid("parameter_missing", "line_items are needed")),
         };
-        Ok((amount * quantity, currency.to_lowercase()))
+        let currency = currency.to_lowercase();
+        let step = match &*currency {
+            "isk" | "ugx" => 100,
+            "bhd" | "jod" | "kwd" | "omr" | "tnd" => 10,
+            _ => 1,
+        };
+        match amount % step {
+            0 => Ok((amount * quantity, currency)),
+            _ => Err(Answer::invalid("", &format!("Invalid amount: must be evenly divisible by {step}"))),
+        }
     }
 
     fn discount(&self, params: &Params, currency: &str) -> Result<i64, Answer> {
@@ -734,7 +742,7 @@ impl Inner {
         Ok(coupon["amount_off"].as_i64().unwrap_or_default())
     }
 
-    /// The last first, as Stripe lists.
+    /// Newest first, as at Stripe.
     fn list_sessions(&self, params: &Params) -> Answer {
         let limit = params.get("limit").map_or(Ok(10), |limit| limit.parse::<usize>());
         let Some(limit) = limit.ok().filter(|limit| (1..=100).contains(limit)) else {
@@ -801,7 +809,7 @@ impl Inner {
         Answer::ok(&refund)
     }
 
-    /// The page where a student pays. As Stripe does, it waits a moment for the endpoint before it leads back.
+    /// The page where a student pays. Like Stripe, it waits a moment for the endpoint before it redirects.
     async fn page(self: &Arc<Self>, session: &str, press: Option<&str>) -> Response<String> {
         let Some(checkout) = self.state().sessions.get(session).cloned() else {
             return html(404, "<p>Something went wrong</p>".into());
@@ -851,7 +859,7 @@ fn see(address: &str) -> Response<String> {
     response.body(String::new()).expect("addresses are checked when a checkout is made")
 }
 
-/// What else Stripe names in a checkout like ours, without a value.
+/// Fields of Stripe's checkout session that are always null here.
 const WITHOUT_VALUE: &[&str] = &[
     "after_expiration",
     "allow_promotion_codes",

@@ -8,7 +8,7 @@
 //!
 //! `refunds` waives, cancels and refunds orders. `reconciliation` asks the gateway about events and answers that were lost.
 //!
-//! `gateway/` is the port to the payment service: Stripe, or a sandbox that plays it for newcomers and tests. Imports go
+//! `gateway/` is the port to the payment service: Stripe, or a sandbox that simulates it for newcomers and tests. Imports go
 //! one way: `service`, `events`, `refunds` and `reconciliation` → `jobs`, `model` → `gateway`.
 
 mod controller;

@@ -170,7 +170,7 @@ impl Shop {
         payments(&self.store, &self.clock, &self.line, &self.counted, signals)
     }
 
-    /// An order that has been begun.
+    /// A new order.
     pub async fn order(&self) -> Order {
         let price = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
         let product = Product {
@@ -342,7 +342,7 @@ async fn an_event_is_applied_once_and_a_foreign_one_is_acknowledged() {
     assert_eq!(shop.counted.paid.load(Ordering::SeqCst), 1);
 }
 
-/// Fifty deliveries of one event at once; returns how often it took effect.
+/// Fifty deliveries of one event at once; returns the number of effects.
 async fn fifty_deliveries(shop: &Shop) -> u32 {
     let order = shop.payments.open_checkout(&shop.order().await.id).await.unwrap();
     let body = shop.event("evt_1", &order, "completed", "paid");
@@ -364,7 +364,7 @@ async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
 #[cfg(feature = "faults")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_guard_one_event_takes_effect_again_and_again() {
-    // It shows where two deliveries share a commit, which on a busy machine is rare: in one round of ten or so.
+    // The race needs two deliveries in one commit, which happens in about one round of ten on a busy machine.
     for _ in 0..200 {
         let shop = Shop::open().await;
         if faults::without("pay.event-once", fifty_deliveries(&shop)).await > 1 {

@@ -1,4 +1,4 @@
-//! What every gateway promises.
+//! The contract of every gateway.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use orientation::features::payments::{
     Checkout, CheckoutRequest, CheckoutStatus, Discount, GatewayError, RefundRequest,
 };
-use orientation::kernel::Clock;
+use orientation::kernel::{Clock, Money};
 
 use super::super::{cad, request};
 use super::Till;
@@ -27,7 +27,7 @@ impl Till {
 }
 
 #[tokio::test]
-async fn a_checkout_says_whose_it_is_and_where_it_is_paid() {
+async fn a_checkout_names_its_order_and_its_page() {
     let till = Till::open().await;
     let checkout = till.opened("a").await;
     assert_eq!((checkout.order.as_deref(), checkout.attempt), (Some("order-a"), Some(1)));
@@ -40,7 +40,7 @@ async fn a_checkout_says_whose_it_is_and_where_it_is_paid() {
 }
 
 #[tokio::test]
-async fn one_key_is_one_checkout_and_goes_with_one_request() {
+async fn one_key_opens_one_checkout_for_one_request() {
     let till = Till::open().await;
     let first = till.opened("a").await;
     assert_eq!(till.opened("a").await, first);
@@ -56,14 +56,14 @@ async fn one_key_is_one_checkout_and_goes_with_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_who_ask_at_once_under_one_key_get_one_checkout() {
+async fn twenty_simultaneous_requests_under_one_key_open_one_checkout() {
     let till = Till::open().await;
     let asked = join_all((0..20).map(|_| till.opened("a"))).await;
     assert!(asked.iter().all(|checkout| *checkout == asked[0]), "{asked:?}");
 }
 
 #[tokio::test]
-async fn a_checkout_is_open_for_half_an_hour_at_least_and_a_day_at_most() {
+async fn a_checkout_lives_for_thirty_minutes_to_a_day() {
     let till = Till::open().await;
     for seconds in [29 * 60, 24 * 3600 + 60] {
         let expires_at = till.clock.now().plus(Duration::from_secs(seconds));
@@ -76,7 +76,7 @@ async fn a_checkout_is_open_for_half_an_hour_at_least_and_a_day_at_most() {
 }
 
 #[tokio::test]
-async fn what_is_paid_stays_paid() {
+async fn a_paid_checkout_stays_paid() {
     let till = Till::open().await;
     let checkout = till.opened("a").await;
     till.pay(&checkout.session).await;
@@ -89,7 +89,7 @@ async fn what_is_paid_stays_paid() {
 }
 
 #[tokio::test]
-async fn a_bank_that_takes_its_time_says_yes_or_no() {
+async fn a_slow_bank_accepts_or_declines() {
     for (succeeds, answer) in [(true, CheckoutStatus::Paid), (false, CheckoutStatus::Failed)] {
         let till = Till::open().await;
         let checkout = till.opened("a").await;
@@ -102,7 +102,7 @@ async fn a_bank_that_takes_its_time_says_yes_or_no() {
 }
 
 #[tokio::test]
-async fn what_is_ended_can_not_be_paid_nor_ended_again() {
+async fn an_expired_checkout_stays_expired() {
     let till = Till::open().await;
     let checkout = till.opened("a").await;
     till.gateway.expire(&checkout.session).await.expect("it is open");
@@ -112,7 +112,7 @@ async fn what_is_ended_can_not_be_paid_nor_ended_again() {
 }
 
 #[tokio::test]
-async fn a_coupon_takes_off_what_it_says() {
+async fn a_coupon_lowers_the_amount() {
     let till = Till::open().await;
     till.add_coupon("EARLY", 2_000);
     let discount = Some(Discount { coupon: "EARLY".into(), due: cad(11_000) });
@@ -124,7 +124,30 @@ async fn a_coupon_takes_off_what_it_says() {
 }
 
 #[tokio::test]
-async fn all_checkouts_since_a_time_are_listed_page_by_page_the_last_first() {
+async fn special_currencies_are_charged_and_refunded_as_people_write_them() {
+    let till = Till::open().await;
+    for price in ["UGX 1000", "ISK 13000", "JPY 13000", "KWD 13.010", "HUF 13000.50"] {
+        let price: Money = price.parse().expect("money");
+        let asked = CheckoutRequest { price, ..request(&price.to_string(), &till.clock) };
+        let checkout = till.gateway.open(&asked).await.unwrap_or_else(|error| panic!("{price}: {error}"));
+        assert_eq!(checkout.money, Some(price));
+        till.pay(&checkout.session).await;
+        let paid = till.standing(&checkout.session).await;
+        assert_eq!(paid.money, Some(price));
+        let refund = RefundRequest {
+            idempotency_key: format!("refund {price}"),
+            order: asked.order.clone(),
+            intent: paid.intent.expect("it is paid"),
+            amount: price,
+        };
+        till.gateway.refund(&refund).await.unwrap_or_else(|error| panic!("{price}: {error}"));
+        let more = RefundRequest { idempotency_key: format!("more {price}"), ..refund };
+        assert!(till.gateway.refund(&more).await.is_err(), "all of {price} is refunded");
+    }
+}
+
+#[tokio::test]
+async fn checkouts_since_a_time_are_listed_in_pages_newest_first() {
     let till = Till::open().await;
     till.opened("before").await;
     till.clock.advance(Duration::from_secs(60));
@@ -149,7 +172,7 @@ async fn all_checkouts_since_a_time_are_listed_page_by_page_the_last_first() {
 }
 
 #[tokio::test]
-async fn money_goes_back_once_for_a_key_and_never_more_than_came() {
+async fn one_key_makes_one_refund_and_never_more_than_was_paid() {
     let till = Till::open().await;
     let checkout = till.opened("a").await;
     till.pay(&checkout.session).await;

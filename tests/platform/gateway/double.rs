@@ -1,4 +1,4 @@
-//! The double itself: what it has in common with Stripe.
+//! The double itself: that it behaves like Stripe.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::doubles::stripe::{Fault, SECRET_KEY, Stripe};
 
-/// Asks for a checkout that costs so much, under this key.
+/// Opens a checkout of this amount under this key.
 async fn open(stripe: &Stripe, key: &str, amount: &str) -> Result<(u16, Value), reqwest::Error> {
     let form = [
         ("mode", "payment"),
@@ -26,7 +26,7 @@ async fn open(stripe: &Stripe, key: &str, amount: &str) -> Result<(u16, Value), 
 }
 
 #[tokio::test]
-async fn one_key_is_one_checkout_and_other_parameters_are_refused() {
+async fn one_key_opens_one_checkout_and_other_parameters_are_rejected() {
     let stripe = Stripe::start().await;
     let first = open(&stripe, "a", "13000").await.expect("an answer");
     assert_eq!(first.1["amount_total"], 13_000);
@@ -37,7 +37,7 @@ async fn one_key_is_one_checkout_and_other_parameters_are_refused() {
 }
 
 #[tokio::test]
-async fn a_fault_comes_so_often_before_or_after_the_effect() {
+async fn a_fault_occurs_as_often_as_asked_before_or_after_the_effect() {
     let stripe = Stripe::start().await;
     for (key, fault, made) in [
         ("a", Fault::ServerError, 0),
@@ -57,7 +57,7 @@ async fn a_fault_comes_so_often_before_or_after_the_effect() {
 }
 
 #[tokio::test]
-async fn what_is_paid_is_told_and_can_be_given_back_once() {
+async fn a_payment_is_reported_and_can_be_refunded_once() {
     let stripe = Stripe::start().await;
     let (_, session) = open(&stripe, "a", "13000").await.expect("an answer");
     let id = session["id"].as_str().expect("text");

@@ -1,4 +1,4 @@
-//! What a network and Stripe's bad days bring.
+//! Failures of the network and of Stripe.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::doubles::stripe::{Fault, SECRET_KEY, Seen, Stripe as Double};
 
 const SESSIONS: &str = "POST /v1/checkout/sessions";
 
-/// What tries of one request had in common: all of it.
+/// Whether the tries of one request were identical.
 fn the_same(tries: &[Seen]) -> bool {
     tries
         .iter()
@@ -18,7 +18,7 @@ fn the_same(tries: &[Seen]) -> bool {
 }
 
 #[tokio::test]
-async fn whatever_befalls_the_first_tries_there_is_one_checkout_under_one_key() {
+async fn failed_tries_still_lead_to_one_checkout_under_one_key() {
     for (fault, times) in [
         (Fault::ServerError, 2),
         (Fault::TooMany, 2),
@@ -41,7 +41,7 @@ async fn whatever_befalls_the_first_tries_there_is_one_checkout_under_one_key() 
 }
 
 #[tokio::test]
-async fn what_stays_down_is_given_up_in_time_and_found_later_under_the_same_key() {
+async fn a_call_gives_up_in_time_and_the_checkout_is_found_later_under_its_key() {
     for fault in [Fault::ServerError, Fault::DropAfter, Fault::HangAfter] {
         let clock = clock();
         let double = Double::start_with(clock.clone()).await;
@@ -61,7 +61,7 @@ async fn what_stays_down_is_given_up_in_time_and_found_later_under_the_same_key(
 }
 
 #[tokio::test]
-async fn a_failure_that_stripe_keeps_under_the_key_leaves_a_checkout_that_can_be_found() {
+async fn a_failure_that_stripe_stores_under_the_key_leaves_a_listed_checkout() {
     let clock = clock();
     let double = Double::start_with(clock.clone()).await;
     let gateway = impatient(&double);
@@ -73,7 +73,7 @@ async fn a_failure_that_stripe_keeps_under_the_key_leaves_a_checkout_that_can_be
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_let_in_condemns_no_attempt() {
+async fn a_rejected_api_key_is_a_temporary_failure() {
     let clock = clock();
     let double = Double::start_with(clock.clone()).await;
     let gateway = stripe_at(double.url(), "sk_test_of_somebody_else");
@@ -85,7 +85,7 @@ async fn a_key_that_is_not_let_in_condemns_no_attempt() {
 }
 
 #[tokio::test]
-async fn nobody_pays_an_amount_that_event_toml_does_not_name() {
+async fn a_checkout_of_another_amount_than_event_toml_is_expired() {
     let clock = clock();
     let double = Double::start_with(clock.clone()).await;
     let gateway = impatient(&double);
@@ -109,7 +109,7 @@ async fn nobody_pays_an_amount_that_event_toml_does_not_name() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_by_its_code_and_not_by_a_sentence() {
+async fn a_rejection_is_reported_by_its_code_without_stripe_s_message() {
     let clock = clock();
     let double = Double::start_with(clock.clone()).await;
     let discount = Some(Discount { coupon: "ana@example.org".into(), due: cad(1) });

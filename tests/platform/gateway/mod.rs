@@ -1,5 +1,5 @@
-//! What a gateway promises, on the sandbox and on Stripe (its double): `contract.rs` is compiled once for each, with
-//! that gateway's `Till` above it. Beside it what only a network brings, and what the gateway forgets to tell.
+//! The gateways: `contract.rs` is compiled once for the sandbox and once for Stripe (its double), each with a `Till` of its
+//! own. Further files cover network failures and reconciliation.
 
 mod double;
 mod failures;
@@ -27,7 +27,7 @@ fn cad(amount: i64) -> Money {
     Money { amount, currency: "CAD".to_owned().try_into().expect("a currency") }
 }
 
-/// A checkout of CAD 130.00 that can be paid for a day.
+/// The request for a checkout of CAD 130.00 that lives for a day.
 fn request(key: &str, clock: &ManualClock) -> CheckoutRequest {
     CheckoutRequest {
         idempotency_key: key.into(),
@@ -44,7 +44,7 @@ fn request(key: &str, clock: &ManualClock) -> CheckoutRequest {
     }
 }
 
-/// The adapter, for an API at this address.
+/// The adapter for an API at this address.
 fn stripe_at(url: &str, key: &str) -> Stripe {
     let account = StripeConfig {
         secret_key: Secret::new(key.to_owned()),

@@ -1,4 +1,4 @@
-//! What Stripe never told, or told and nobody heard: asked for, and counted once.
+//! Reconciliation: events that never arrived are found, and take effect once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,15 +60,15 @@ impl Sale for Counted {
     }
 }
 
-/// Stripe, which has no answer about some checkouts, or no list of them.
+/// Stripe that fails for some checkouts, or for the list.
 struct Moody {
     stripe: Stripe,
     silent: Mutex<HashSet<String>>,
-    /// The order that is removed while it answers.
+    /// An order to delete while it answers.
     removed: Mutex<Option<(Store, String)>>,
 }
 
-/// In place of a checkout: the list of all.
+/// Stands for the list in place of a checkout.
 const LIST: &str = "the list";
 
 impl Moody {
@@ -119,7 +119,7 @@ impl Gateway for Moody {
     }
 }
 
-/// A shop whose money Stripe takes. It hears of nothing until somebody tells it.
+/// A shop that is paid through Stripe. Events arrive only when a test delivers them.
 struct Shop {
     store: Store,
     clock: Arc<ManualClock>,
@@ -189,84 +189,84 @@ impl Shop {
         self.store.get(&order.id).await.expect("readable").expect("there")
     }
 
-    /// Moves on to when the gateway is asked, and asks.
-    async fn asked(&self) -> Vec<Found> {
+    /// Advances the clock to the next reconciliation and runs it.
+    async fn reconciled(&self) -> Vec<Found> {
         self.clock.advance(Duration::from_secs(5 * 60));
         let result = self.payments.reconcile(ReconcileScope::Due).await.expect("it answers");
         result.findings.into_iter().map(|finding| finding.found).collect()
     }
 
-    /// Tells an event as Stripe would.
-    async fn tell(&self, event: &Value) -> Result<Received, ReceiveError> {
+    /// Delivers an event as Stripe does.
+    async fn deliver(&self, event: &Value) -> Result<Received, ReceiveError> {
         let body = event.to_string();
         let header = signature(&body, WEBHOOK_SECRET, self.clock.now());
         self.payments.receive(body.as_bytes(), Some(&header)).await
     }
 
-    async fn told(&self, event: &Value) -> Received {
-        self.tell(event).await.expect("taken")
+    async fn delivered(&self, event: &Value) -> Received {
+        self.deliver(event).await.expect("taken")
     }
 
-    /// Tells everything that has happened.
-    async fn told_all(&self) -> Vec<Received> {
+    /// Delivers all events so far.
+    async fn deliver_all(&self) -> Vec<Received> {
         let mut received = vec![];
         for event in self.double.events() {
-            received.push(self.told(&event).await);
+            received.push(self.delivered(&event).await);
         }
         received
     }
 
-    fn followed(&self) -> (u32, u32) {
+    fn calls(&self) -> (u32, u32) {
         (self.counted.paid.load(Ordering::SeqCst), self.counted.expired.load(Ordering::SeqCst))
     }
 }
 
 #[tokio::test]
-async fn what_was_paid_and_never_told_is_found_and_a_late_event_changes_nothing() {
+async fn a_payment_without_an_event_is_found_and_a_late_event_changes_nothing() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
-    assert_eq!(shop.asked().await, [Found::Paid]);
+    assert_eq!(shop.reconciled().await, [Found::Paid]);
     let paid = shop.read(&order).await;
-    assert_eq!((paid.state, paid.payments.len(), shop.followed()), (OrderState::Paid, 1, (1, 0)));
-    assert_eq!(shop.told_all().await, [Received::Applied(Outcome::Unchanged)]);
-    assert_eq!(shop.told_all().await, [Received::Duplicate]);
-    assert_eq!(shop.asked().await, []);
-    assert_eq!((shop.read(&order).await.payments, shop.followed()), (paid.payments, (1, 0)));
+    assert_eq!((paid.state, paid.payments.len(), shop.calls()), (OrderState::Paid, 1, (1, 0)));
+    assert_eq!(shop.deliver_all().await, [Received::Applied(Outcome::Unchanged)]);
+    assert_eq!(shop.deliver_all().await, [Received::Duplicate]);
+    assert_eq!(shop.reconciled().await, []);
+    assert_eq!((shop.read(&order).await.payments, shop.calls()), (paid.payments, (1, 0)));
 }
 
 #[tokio::test]
-async fn what_ended_and_never_was_told_is_found() {
+async fn an_expiry_without_an_event_is_found() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.expire(&session).expect("open");
-    assert_eq!(shop.asked().await, [Found::Expired]);
-    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Expired, (0, 1)));
-    shop.told_all().await;
-    assert_eq!(shop.followed(), (0, 1));
+    assert_eq!(shop.reconciled().await, [Found::Expired]);
+    assert_eq!((shop.read(&order).await.state, shop.calls()), (OrderState::Expired, (0, 1)));
+    shop.deliver_all().await;
+    assert_eq!(shop.calls(), (0, 1));
 }
 
 #[tokio::test]
-async fn a_bank_s_answer_that_was_lost_is_found() {
+async fn a_lost_answer_of_the_bank_is_found() {
     for (succeeds, first, found) in
         [(true, OrderState::Paid, Found::Paid), (false, OrderState::Open, Found::Reopened)]
     {
         let shop = Shop::open().await;
         let (order, session) = shop.opened().await;
         shop.double.pay_later(&session, succeeds).expect("open");
-        shop.told_all().await;
+        shop.deliver_all().await;
         assert_eq!(shop.read(&order).await.state, OrderState::Processing);
         shop.clock.advance(Duration::from_secs(6));
         shop.double.all_told().await;
-        assert_eq!(shop.asked().await, [found]);
+        assert_eq!(shop.reconciled().await, [found]);
         assert_eq!(shop.read(&order).await.state, first);
-        shop.told_all().await;
-        assert_eq!((shop.read(&order).await.state, shop.followed().0), (first, u32::from(succeeds)));
+        shop.deliver_all().await;
+        assert_eq!((shop.read(&order).await.state, shop.calls().0), (first, u32::from(succeeds)));
     }
 }
 
 #[tokio::test]
-async fn an_open_checkout_stays_as_it_is_and_is_asked_about_less_and_less() {
+async fn an_open_checkout_is_checked_less_and_less_often() {
     let shop = Shop::open().await;
     let (order, _) = shop.opened().await;
     let before = shop.read(&order).await;
@@ -289,7 +289,7 @@ async fn an_open_checkout_stays_as_it_is_and_is_asked_about_less_and_less() {
 }
 
 #[tokio::test]
-async fn a_checkout_whose_answer_was_lost_is_found_open_or_paid() {
+async fn a_checkout_whose_answer_was_lost_is_found() {
     for paid in [false, true] {
         let shop = Shop::open().await;
         let order = shop.order().await;
@@ -306,17 +306,17 @@ async fn a_checkout_whose_answer_was_lost_is_found_open_or_paid() {
             }
             false => Found::Opened,
         };
-        assert_eq!(shop.asked().await, [found]);
+        assert_eq!(shop.reconciled().await, [found]);
         let kept = shop.read(&order).await;
         assert_eq!(kept.attempt().session.as_deref(), Some(session));
         assert_eq!(kept.checkout_url().is_some(), !paid);
-        shop.told_all().await;
-        assert_eq!(shop.followed(), (u32::from(paid), 0));
+        shop.deliver_all().await;
+        assert_eq!(shop.calls(), (u32::from(paid), 0));
     }
 }
 
 #[tokio::test]
-async fn a_checkout_of_another_amount_whose_answer_was_lost_is_ended_and_makes_way() {
+async fn a_lost_checkout_of_another_amount_is_expired_and_replaced() {
     let shop = Shop::open().await;
     shop.double.add_price("price_1", 9_000, "CAD");
     let order = Order { price_id: Some("price_1".into()), ..shop.order().await };
@@ -326,16 +326,16 @@ async fn a_checkout_of_another_amount_whose_answer_was_lost_is_ended_and_makes_w
     assert!(shop.payments.open_checkout(&order.id).await.is_err());
     shop.double.heal();
     assert_eq!(shop.double.sessions()[0]["status"], "open");
-    assert_eq!(shop.asked().await, [Found::Mispriced]);
+    assert_eq!(shop.reconciled().await, [Found::Mispriced]);
     assert_eq!(shop.double.sessions()[0]["status"], "expired");
     let kept = shop.read(&order).await;
     assert_eq!((kept.attempts.len(), kept.attempt().number, kept.checkout_url()), (1, 2, None));
-    assert_eq!(shop.told_all().await, [Received::NotOurs]);
-    assert_eq!((shop.read(&order).await, shop.followed()), (kept, (0, 0)));
+    assert_eq!(shop.deliver_all().await, [Received::NotOurs]);
+    assert_eq!((shop.read(&order).await, shop.calls()), (kept, (0, 0)));
 }
 
 #[tokio::test]
-async fn what_can_t_be_asked_holds_up_nothing_else_and_is_asked_later() {
+async fn an_order_that_can_t_be_checked_does_not_hold_up_others() {
     let shop = Shop::open().await;
     shop.order().await;
     shop.gateway.silent.lock().expect("nobody panicked").insert(LIST.into());
@@ -358,24 +358,24 @@ async fn what_can_t_be_asked_holds_up_nothing_else_and_is_asked_later() {
 }
 
 #[tokio::test]
-async fn a_failure_that_stripe_keeps_under_the_key_is_no_dead_end() {
+async fn a_failure_that_stripe_stores_under_the_key_is_overcome() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     shop.double.fail(Fault::ServerErrorKept, 1);
     assert!(shop.payments.open_checkout(&order.id).await.is_err());
     assert!(shop.payments.open_checkout(&order.id).await.is_err(), "the key gives the same failure");
-    assert_eq!(shop.asked().await, [Found::Opened]);
+    assert_eq!(shop.reconciled().await, [Found::Opened]);
     assert!(shop.payments.open_checkout(&order.id).await.expect("it is there").checkout_url().is_some());
     assert_eq!(shop.double.sessions().len(), 1);
 }
 
 #[tokio::test]
-async fn an_attempt_for_which_nothing_was_made_gives_way_after_a_quarter_of_an_hour() {
+async fn an_attempt_without_a_checkout_is_replaced_after_fifteen_minutes() {
     let shop = Shop::open().await;
     let order = shop.order().await;
-    assert_eq!(shop.asked().await, []);
-    assert_eq!(shop.asked().await, []);
-    assert_eq!(shop.asked().await, [Found::Abandoned]);
+    assert_eq!(shop.reconciled().await, []);
+    assert_eq!(shop.reconciled().await, []);
+    assert_eq!(shop.reconciled().await, [Found::Abandoned]);
     let kept = shop.read(&order).await;
     assert_eq!((kept.attempts.len(), kept.attempt().number), (1, 2));
     let jobs: Vec<Job> = shop.store.find(Query::new(Filter::All)).await.expect("readable");
@@ -387,7 +387,7 @@ async fn an_attempt_for_which_nothing_was_made_gives_way_after_a_quarter_of_an_h
 }
 
 #[tokio::test]
-async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
+async fn while_stripe_is_unreachable_nothing_changes() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
@@ -398,25 +398,25 @@ async fn while_stripe_is_away_nothing_changes_and_the_next_run_finds_it() {
     assert!(matches!(away, Err(Unfinished { why: ReconcileError::Gateway(_), .. })), "{away:?}");
     assert_eq!(shop.read(&order).await, before);
     shop.double.heal();
-    assert_eq!(shop.asked().await, [Found::Paid]);
+    assert_eq!(shop.reconciled().await, [Found::Paid]);
 }
 
 #[tokio::test]
-async fn an_order_that_is_removed_while_stripe_is_asked_is_no_failure() {
+async fn an_order_that_is_deleted_meanwhile_is_not_a_failure() {
     let shop = Shop::open().await;
     let order = shop.order().await;
     shop.double.fail(Fault::DropAfter, usize::MAX);
     assert!(shop.payments.open_checkout(&order.id).await.is_err());
     shop.double.heal();
     *shop.gateway.removed.lock().expect("nobody panicked") = Some((shop.store.clone(), order.id.clone()));
-    assert_eq!(shop.asked().await, []);
+    assert_eq!(shop.reconciled().await, []);
     assert_eq!(shop.store.get::<Order>(&order.id).await.expect("readable"), None);
 }
 
 /// The session of an order that was opened with the key of another account.
 const FOREIGN: &str = "cs_test_of_another_account";
 
-/// An order whose checkout another account of Stripe's has.
+/// An order whose checkout belongs to another Stripe account.
 async fn of_another_account(shop: &Shop) -> Order {
     let mut order = shop.read(&shop.order().await).await;
     order.attempts[0].session = Some(FOREIGN.into());
@@ -425,28 +425,28 @@ async fn of_another_account(shop: &Shop) -> Order {
     order
 }
 
-/// Moves on to this long after the end of the last attempt's time.
+/// Advances the clock to this long after the last attempt's expiry.
 fn after_the_end(shop: &Shop, order: &Order, span: Duration) {
     let end = order.attempt().expires_at.plus(span);
     shop.clock.advance(end.since(shop.clock.now()));
 }
 
 #[tokio::test]
-async fn a_checkout_that_stripe_does_not_know_is_for_somebody_to_look_at_and_is_asked_about_again() {
+async fn a_checkout_that_stripe_does_not_know_is_reported_every_time() {
     let shop = Shop::open().await;
     let order = of_another_account(&shop).await;
-    assert_eq!(shop.asked().await, [Found::Unknown]);
-    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Open, (0, 0)));
+    assert_eq!(shop.reconciled().await, [Found::Unknown]);
+    assert_eq!((shop.read(&order).await.state, shop.calls()), (OrderState::Open, (0, 0)));
     after_the_end(&shop, &order, Duration::from_secs(3600));
     let all = async || shop.payments.reconcile(ReconcileScope::All).await.expect("it answers");
     for _ in 0..2 {
         assert_eq!(all().await.findings[0].found, Found::Unknown);
     }
-    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Open, (0, 0)));
+    assert_eq!((shop.read(&order).await.state, shop.calls()), (OrderState::Open, (0, 0)));
 }
 
 #[tokio::test]
-async fn who_has_a_checkout_that_stripe_does_not_know_gets_another_when_its_time_is_over() {
+async fn a_checkout_that_stripe_does_not_know_is_replaced_after_its_expiry() {
     let shop = Shop::open().await;
     let order = of_another_account(&shop).await;
     let open = async || shop.payments.open_checkout(&order.id).await;
@@ -455,27 +455,27 @@ async fn who_has_a_checkout_that_stripe_does_not_know_gets_another_when_its_time
     assert!(matches!(open().await, Err(OpenCheckoutError::Unavailable)), "the two clocks may differ");
     shop.clock.advance(Duration::from_secs(1));
     let next = open().await.expect("it opens");
-    assert_eq!((next.state, next.attempt().number, shop.followed()), (OrderState::Open, 2, (0, 1)));
+    assert_eq!((next.state, next.attempt().number, shop.calls()), (OrderState::Open, 2, (0, 1)));
     shop.double.pay(next.attempt().session.as_deref().expect("it is open")).expect("open");
-    assert_eq!(shop.told_all().await, [Received::Applied(Outcome::Paid)]);
+    assert_eq!(shop.deliver_all().await, [Received::Applied(Outcome::Paid)]);
 
     let mut late = shop.double.events().remove(0);
     (late["id"], late["data"]["object"]["id"]) = ("evt_of_another_account".into(), FOREIGN.into());
     late["data"]["object"]["metadata"]["attempt"] = "1".into();
     let flagged = Received::Applied(Outcome::Flagged(PaymentFlag::NotOwed));
-    assert_eq!(shop.told(&late).await, flagged, "money that was paid there as well");
-    assert_eq!((shop.read(&order).await.payments.len(), shop.followed()), (2, (1, 1)));
+    assert_eq!(shop.delivered(&late).await, flagged, "money that was paid there as well");
+    assert_eq!((shop.read(&order).await.payments.len(), shop.calls()), (2, (1, 1)));
 }
 
 #[tokio::test]
-async fn money_on_its_way_by_a_checkout_that_stripe_does_not_know_is_waited_for() {
+async fn a_processing_checkout_that_stripe_does_not_know_stays() {
     let shop = Shop::open().await;
     let mut order = of_another_account(&shop).await;
     (order.state, order.attempts[0].state) = (OrderState::Processing, AttemptState::Processing);
     shop.put(&order).await;
     after_the_end(&shop, &order, Duration::from_secs(3600));
-    assert_eq!(shop.asked().await, [Found::Unknown]);
-    assert_eq!((shop.read(&order).await.state, shop.followed()), (OrderState::Processing, (0, 0)));
+    assert_eq!(shop.reconciled().await, [Found::Unknown]);
+    assert_eq!((shop.read(&order).await.state, shop.calls()), (OrderState::Processing, (0, 0)));
 }
 
 #[tokio::test]
@@ -487,9 +487,9 @@ async fn the_log_names_the_order_whose_checkout_stripe_does_not_know() {
     let file = std::fs::File::create(&path).expect("the folder is ours");
     let log = tracing_subscriber::fmt().with_writer(file).with_ansi(false).finish();
     let _here = tracing::subscriber::set_default(log);
-    // As long as there is only one, `tracing` asks whichever thread comes by first whether anybody listens.
+    // With a single dispatcher, `tracing` caches the interest of whichever thread logs first.
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
-    shop.asked().await;
+    shop.reconciled().await;
     after_the_end(&shop, &order, Duration::from_secs(3600));
     shop.payments.open_checkout(&order.id).await.expect("it opens");
     let log = std::fs::read_to_string(&path).expect("text");
@@ -498,7 +498,7 @@ async fn the_log_names_the_order_whose_checkout_stripe_does_not_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_and_told_at_the_same_time_it_counts_once() {
+async fn reconciliation_and_event_at_the_same_time_take_effect_once() {
     let shop = Shop::open().await;
     for round in 1..=10 {
         let (_, session) = shop.opened().await;
@@ -506,15 +506,15 @@ async fn asked_and_told_at_the_same_time_it_counts_once() {
         shop.clock.advance(Duration::from_secs(5 * 60));
         let event = shop.double.events().pop().expect("it was paid");
         let asking = join_all((0..4).map(|_| shop.payments.reconcile(ReconcileScope::Due)));
-        let telling = join_all((0..4).map(|_| shop.told(&event)));
+        let telling = join_all((0..4).map(|_| shop.delivered(&event)));
         let (asked, _) = tokio::join!(asking, telling);
         assert!(asked.iter().all(Result::is_ok), "{asked:?}");
-        assert_eq!(shop.followed(), (round, 0));
+        assert_eq!(shop.calls(), (round, 0));
     }
 }
 
 #[tokio::test]
-async fn many_open_orders_are_asked_about_in_parts() {
+async fn many_open_orders_are_checked_in_batches() {
     let shop = Shop::open().await;
     for _ in 0..230 {
         shop.opened().await;
@@ -529,20 +529,20 @@ async fn many_open_orders_are_asked_about_in_parts() {
 }
 
 #[tokio::test]
-async fn what_goes_back_is_told_by_the_order_or_the_payment_and_every_event_is_kept() {
+async fn refunds_and_disputes_find_their_order_and_every_event_is_stored() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
-    shop.told_all().await;
+    shop.deliver_all().await;
     shop.double.refund(&session, Some(500)).expect("it came");
-    shop.told_all().await;
+    shop.deliver_all().await;
     assert_eq!(shop.read(&order).await.state, OrderState::PartiallyRefunded);
     shop.double.refund(&session, None).expect("the rest");
-    shop.told_all().await;
+    shop.deliver_all().await;
     assert_eq!(shop.read(&order).await.state, OrderState::Refunded);
     shop.double.dispute(&session);
     shop.double.tell("customer.created", serde_json::json!({ "id": "cus_1" }));
-    shop.told_all().await;
+    shop.deliver_all().await;
     assert_eq!(shop.read(&order).await.state, OrderState::Disputed, "a dispute names the payment only");
 
     let events: Vec<StripeEvent> = shop.store.find(Query::new(Filter::All)).await.expect("readable");
@@ -560,51 +560,51 @@ async fn what_goes_back_is_told_by_the_order_or_the_payment_and_every_event_is_k
             ("refund.created", false),
         ]
     );
-    assert_eq!(shop.followed(), (1, 0));
+    assert_eq!(shop.calls(), (1, 0));
 }
 
 #[tokio::test]
-async fn events_are_told_backwards_and_the_order_ends_the_same() {
+async fn events_in_reverse_order_lead_to_the_same_state() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
     shop.double.refund(&session, None).expect("it came");
     for event in shop.double.events().iter().rev() {
-        shop.told(event).await;
+        shop.delivered(event).await;
     }
     let kept = shop.read(&order).await;
     assert_eq!((kept.state, kept.payments[0].flag), (OrderState::Refunded, None::<PaymentFlag>));
 }
 
 #[tokio::test]
-async fn a_dispute_over_a_payment_that_is_not_known_yet_comes_again_for_an_hour() {
+async fn an_early_dispute_is_retried_for_an_hour() {
     let shop = Shop::open().await;
     let (order, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
     shop.double.dispute(&session);
     let [paid, disputed] = &shop.double.events()[..] else { panic!("two things happened") };
-    assert!(matches!(shop.tell(disputed).await, Err(ReceiveError::Early)));
+    assert!(matches!(shop.deliver(disputed).await, Err(ReceiveError::Early)));
     assert_eq!(shop.store.count::<StripeEvent>(Filter::All).await.expect("readable"), 0);
-    shop.told(paid).await;
-    assert_eq!(shop.told(disputed).await, Received::Applied(Outcome::Reversed));
+    shop.delivered(paid).await;
+    assert_eq!(shop.delivered(disputed).await, Received::Applied(Outcome::Reversed));
     assert_eq!(shop.read(&order).await.state, OrderState::Disputed);
 
     let mut foreign = disputed.clone();
     (foreign["id"], foreign["data"]["object"]["payment_intent"]) =
         ("evt_foreign".into(), "pi_foreign".into());
     shop.clock.advance(Duration::from_secs(3599));
-    assert!(matches!(shop.tell(&foreign).await, Err(ReceiveError::Early)));
+    assert!(matches!(shop.deliver(&foreign).await, Err(ReceiveError::Early)));
     shop.clock.advance(Duration::from_secs(1));
-    assert_eq!(shop.told(&foreign).await, Received::NotOurs);
-    assert_eq!(shop.told(&foreign).await, Received::Duplicate);
+    assert_eq!(shop.delivered(&foreign).await, Received::NotOurs);
+    assert_eq!(shop.delivered(&foreign).await, Received::Duplicate);
 }
 
 #[tokio::test]
-async fn events_are_forgotten_when_nobody_tells_them_any_more() {
+async fn events_are_deleted_after_ninety_days() {
     let shop = Shop::open().await;
     let (_, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
-    shop.told_all().await;
+    shop.deliver_all().await;
     let kept = async || shop.store.count::<StripeEvent>(Filter::All).await.expect("readable");
     shop.clock.advance(Duration::from_secs(89 * 24 * 3600));
     shop.payments.sweep().await.expect("swept");
@@ -612,6 +612,6 @@ async fn events_are_forgotten_when_nobody_tells_them_any_more() {
     shop.clock.advance(Duration::from_secs(2 * 24 * 3600));
     shop.payments.sweep().await.expect("swept");
     assert_eq!(kept().await, 0);
-    assert_eq!(shop.told_all().await, [Received::Applied(Outcome::Unchanged)], "what it said stays done");
-    assert_eq!(shop.followed(), (1, 0));
+    assert_eq!(shop.deliver_all().await, [Received::Applied(Outcome::Unchanged)], "what it said stays done");
+    assert_eq!(shop.calls(), (1, 0));
 }

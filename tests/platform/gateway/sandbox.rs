@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::clock;
 
-/// A gateway, and the hands of those who pay.
+/// A gateway, and the means to pay.
 struct Till {
     gateway: Arc<dyn Gateway>,
     clock: Arc<ManualClock>,
@@ -28,7 +28,7 @@ impl Till {
         let (folder, clock) = (TempDir::new().expect("a folder"), clock());
         let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
         store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
-        // Nobody listens there: what it tells stays recorded.
+        // Nobody listens there: events stay undelivered.
         let config = Config::from_env(&BTreeMap::new()).expect("the shipped one is good");
         let config = config.with_listen_addr(([127, 0, 0, 1], 1).into());
         let sandbox = Sandbox::start(store, clock.clone(), &RandomIds, &config).await.expect("it starts");
@@ -44,7 +44,7 @@ impl Till {
         self.sandbox.press(session, press).await.expect("open");
     }
 
-    /// What is due by the clock has happened.
+    /// Carries out what is due by the clock.
     async fn time_passes(&self) {
         self.sandbox.sweep().await.expect("swept");
     }

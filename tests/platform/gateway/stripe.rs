@@ -1,4 +1,4 @@
-//! Stripe, played by its double.
+//! Stripe, simulated by its double.
 
 #[path = "contract.rs"]
 mod contract;
@@ -11,7 +11,7 @@ use orientation::kernel::ManualClock;
 use super::{clock, stripe_at};
 use crate::doubles::stripe::{SECRET_KEY, Stripe as Double};
 
-/// A gateway, and the hands of those who pay.
+/// A gateway, and the means to pay.
 struct Till {
     gateway: Arc<dyn Gateway>,
     clock: Arc<ManualClock>,
@@ -33,7 +33,7 @@ impl Till {
         self.double.pay_later(session, succeeds).expect("open");
     }
 
-    /// What is due by the clock has happened.
+    /// Carries out what is due by the clock.
     async fn time_passes(&self) {
         self.double.all_told().await;
     }

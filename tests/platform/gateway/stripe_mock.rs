@@ -1,5 +1,5 @@
-//! The shapes of our requests, checked by Stripe's own stripe-mock against Stripe's own description of the API. It
-//! remembers nothing, and what it answers is a sample.
+//! The shape of our requests, validated by Stripe's own stripe-mock against Stripe's OpenAPI document. It is stateless and
+//! answers with samples.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn gateway() -> Stripe {
     stripe_at(&stripe_mock(), "sk_test_123")
 }
 
-/// A sample costs something else than our ticket, and that is what it may be refused for: its shape was right.
+/// A sample has another price than our ticket, so the adapter may reject it although its shape is right.
 fn has_the_right_shape<T: std::fmt::Debug>(answer: Result<T, GatewayError>) {
     match answer {
         Ok(_) => {}
@@ -25,7 +25,7 @@ fn has_the_right_shape<T: std::fmt::Debug>(answer: Result<T, GatewayError>) {
 }
 
 #[tokio::test]
-async fn a_checkout_is_asked_for_in_the_right_shape() {
+async fn a_checkout_request_has_the_right_shape() {
     let expires_at = SystemClock.now().plus(Duration::from_secs(24 * 3600 - 60));
     let plain = CheckoutRequest { expires_at, ..request("a", &clock()) };
     let discount = Some(Discount { coupon: "EARLY".into(), due: cad(11_000) });
@@ -36,7 +36,7 @@ async fn a_checkout_is_asked_for_in_the_right_shape() {
 }
 
 #[tokio::test]
-async fn everything_else_is_asked_for_in_the_right_shape() {
+async fn every_other_request_has_the_right_shape() {
     let gateway = gateway();
     gateway.check().await.expect("the right shape");
     gateway.expire("cs_test_1").await.expect("the right shape");
@@ -52,7 +52,7 @@ async fn everything_else_is_asked_for_in_the_right_shape() {
 }
 
 #[tokio::test]
-async fn a_wrong_shape_would_be_seen() {
+async fn a_wrong_shape_is_detected() {
     let wrong = reqwest::Client::builder().no_proxy().build().expect("a client");
     let wrong = wrong.post(format!("{}/v1/checkout/sessions", stripe_mock())).bearer_auth("sk_test_123");
     let answer = wrong.form(&[("mode", "a gift"), ("line_items", "one")]).send().await.expect("it answers");

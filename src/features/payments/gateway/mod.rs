@@ -1,6 +1,6 @@
 //! The port to the payment service, and all values that cross it.
 //!
-//! Adapters: `stripe`, and `sandbox`, which plays Stripe for newcomers and tests. Both report what happened to a
+//! Adapters: `stripe`, and `sandbox`, which simulates Stripe for newcomers and tests. Both report what happened to a
 //! checkout through signed events, which `webhook` verifies and reads.
 
 mod measured;

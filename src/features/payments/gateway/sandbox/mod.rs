@@ -1,4 +1,4 @@
-//! A gateway that plays Stripe, for newcomers and tests. Checkouts are documents, the buttons of a page decide what
+//! A gateway that simulates Stripe, for newcomers and tests. Checkouts are documents, the buttons of a page decide what
 //! happens to them, and signed events report it to the service's own webhook.
 
 mod delivery;
@@ -42,7 +42,7 @@ pub enum PressError {
     Store(#[from] StoreError),
 }
 
-/// The gateway that plays Stripe.
+/// The gateway that simulates Stripe.
 pub struct Sandbox {
     store: Store,
     clock: Arc<dyn Clock>,

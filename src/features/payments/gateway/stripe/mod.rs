@@ -104,10 +104,10 @@ fn key(text: &str) -> Result<IdempotencyKey, GatewayError> {
 /// The reason, for logs. Without Stripe's message, which may quote what a person typed.
 fn reason(error: StripeError) -> GatewayError {
     match error {
-        StripeError::Stripe(told, status) => {
-            let code = told.code.as_ref().map_or("", |code| code.as_str());
-            let param = told.param.as_deref().unwrap_or_default();
-            let reason = format!("{status} {} {code} {param}", told.type_.as_str()).trim_end().to_owned();
+        StripeError::Stripe(error, status) => {
+            let code = error.code.as_ref().map_or("", |code| code.as_str());
+            let param = error.param.as_deref().unwrap_or_default();
+            let reason = format!("{status} {} {code} {param}", error.type_.as_str()).trim_end().to_owned();
             match status {
                 401 | 403 => GatewayError::Unavailable(format!("Stripe rejects the key: {reason}")),
                 409 | 429 | 500.. => GatewayError::Unavailable(reason),
