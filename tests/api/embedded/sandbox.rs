@@ -22,12 +22,12 @@ async fn each_of_the_four_buttons_is_a_form_of_its_own_without_a_script() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkout_that_is_done_says_so() {
+async fn a_complete_checkout_says_so() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     ana.press_button(&order, "pay").await;
     let shown = ana.get(order["checkoutUrl"].as_str().expect("a checkout")).await.text();
-    assert!(shown.contains("This checkout is done"), "{shown}");
+    assert!(shown.contains("This checkout is complete"), "{shown}");
     app.finish().await;
 }
 
