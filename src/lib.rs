@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod app;
+pub mod base;
 pub mod cli;
 pub mod config;
 pub mod features;

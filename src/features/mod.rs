@@ -1,10 +1,13 @@
-//! What the system does, a folder a feature; inside, the file names are the layers.
+//! What the system does: one folder for each feature, with the same file names in each.
 
 pub mod accounts;
 pub mod event;
+mod feature;
 pub mod health;
 pub mod outbox;
 pub mod payments;
 pub mod registration;
 pub mod suppressions;
 pub mod tickets;
+
+pub use feature::Feature;

@@ -133,6 +133,11 @@ impl ManualClock {
         Self(AtomicI64::new(start.as_millis()))
     }
 
+    /// Moves to `time`.
+    pub fn set(&self, time: Timestamp) {
+        self.0.store(time.as_millis(), Ordering::SeqCst);
+    }
+
     /// Moves on by `span`.
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);

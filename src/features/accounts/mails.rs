@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use url::Url;
 
 use super::model::{Account, EmailToken, Purpose, SignUp};
-use crate::config::Config;
+use crate::base::Base;
 use crate::kernel::{Clock, EmailAddress, Timestamp};
 use crate::platform::keys::Sealer;
 use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
@@ -76,7 +76,7 @@ fn about_account(template: &'static str, once: String, account: &Account, now: T
 // ---- rendering ----
 
 /// What the templates of accounts are filled in from.
-pub struct EmailParts {
+struct EmailParts {
     store: Store,
     clock: Arc<dyn Clock>,
     sealer: Arc<dyn Sealer>,
@@ -86,22 +86,21 @@ pub struct EmailParts {
 }
 
 impl EmailParts {
-    /// The parts of this faculty's emails.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, sealer: Arc<dyn Sealer>, config: &Config) -> Self {
+    fn new(base: &Base) -> Self {
         Self {
-            store,
-            clock,
-            sealer,
-            layout: EmailLayout::new(config),
-            pages: config.pages_url().clone(),
-            time_zone: config.event.time_zone,
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            sealer: base.keys.clone(),
+            layout: base.email_layout.clone(),
+            pages: base.pages_url.clone(),
+            time_zone: base.event.time_zone,
         }
     }
 }
 
 /// All emails of accounts.
-pub fn templates(parts: EmailParts) -> Vec<Arc<dyn Template>> {
-    let parts = Arc::new(parts);
+pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
+    let parts = Arc::new(EmailParts::new(base));
     let template = |name| Arc::new(AccountEmail { name, parts: parts.clone() }) as Arc<dyn Template>;
     let names = [
         CONFIRM_ADDRESS,

@@ -22,24 +22,38 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use super::Feature;
+use crate::base::Base;
+use crate::http::SessionCookie;
 use crate::platform::store::{Schema, schema};
 
-pub use controller::{AccountBody, AccountsController, rules};
+pub use controller::{AccountBody, AccountsController};
 pub use errors::{
     ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, MakeAdministratorError,
     ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
 };
-pub use mails::{EmailParts, templates};
 pub use model::{
     Account, EmailToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
     SignUpForm, TokenRefused,
 };
-pub use pages::routes;
 pub use passwords::{HashingOverloaded, Password, Passwords};
 pub use service::{Accounts, Administrator, SessionSecret};
 pub use subscribers::{AccountSweeps, SweepAccounts};
 
-/// What this feature keeps in the store.
+/// What accounts add to the service.
+pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsController> {
+    Feature::new()
+        .serves(AccountsController::new(accounts.clone(), SessionCookie::new(&base.public_url)))
+        .shows(pages::pages(&base.page_layout, accounts))
+        .writes(mails::templates(base))
+        .handles(AccountSweeps(accounts.clone()))
+        .every("41 * * * *", |_| SweepAccounts {})
+        .checks(controller::rules())
+}
+
+/// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {
     vec![schema::<Account>(), schema::<SignUp>(), schema::<EmailToken>(), schema::<Session>()]
 }

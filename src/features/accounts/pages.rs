@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use poem::web::{Data, Form, Query};
-use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
+use poem::{EndpointExt, Response, RouteMethod, get, handler};
 use serde::Deserialize;
 
 use super::errors::{ConfirmAccountError, ConfirmEmailError, ResetPasswordError};
 use super::model::TokenRefused;
 use super::service::Accounts;
 use crate::http::Refusal;
-use crate::http::pages::{HtmlErrors, PageLayout};
+use crate::http::pages::{HtmlErrors, PageLayout, Pages};
 use crate::kernel::{FieldError, Invalid, Secret};
 
 /// `/confirm`, `/confirm-email` and `/reset-password`.
-pub fn routes(route: Route, frame: Arc<PageLayout>, accounts: Arc<Accounts>) -> Route {
+pub fn pages(frame: &Arc<PageLayout>, accounts: &Arc<Accounts>) -> Pages {
     let errors = || HtmlErrors(frame.clone());
     let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(errors());
-    route
+    Pages::new()
         .at("/confirm", with(get(ask_account).post(confirm_account)))
         .at("/confirm-email", with(get(ask_email).post(confirm_email)))
         .at("/reset-password", with(get(ask_password).post(reset_password)))
@@ -188,14 +188,14 @@ mod tests {
     use poem::test::TestClient;
 
     async fn get(world: &World, path: &str) -> (StatusCode, String) {
-        let route = routes(Route::new(), Arc::new(PageLayout::sample()), world.accounts.clone());
+        let route = pages(&Arc::new(PageLayout::sample()), &world.accounts).into_route();
         let answer = TestClient::new(route).get(path).send().await;
         answer.assert_header("cache-control", "no-store");
         (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
     }
 
     async fn post(world: &World, path: &str, form: &[(&str, &str)]) -> (StatusCode, String) {
-        let route = routes(Route::new(), Arc::new(PageLayout::sample()), world.accounts.clone());
+        let route = pages(&Arc::new(PageLayout::sample()), &world.accounts).into_route();
         let answer = TestClient::new(route).post(path).form(&form).send().await;
         (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
     }

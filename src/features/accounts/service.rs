@@ -18,6 +18,7 @@ use super::model::{
 };
 use super::passwords::{Password, Passwords};
 use super::{limits, mails};
+use crate::base::Base;
 use crate::http::{Caller, Role, SessionReader};
 use crate::kernel::faults::guarded;
 use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Invalid, Secret, Timestamp, text};
@@ -73,17 +74,17 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// `pages` is the base of links that people follow ([`crate::config::Config::pages_url`]).
-    pub fn new(
-        store: Store,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-        signals: Arc<dyn Signals>,
-        sealer: Arc<dyn Sealer>,
-        passwords: Passwords,
-        pages: Url,
-    ) -> Self {
-        Self { store, clock, ids, signals, sealer, passwords, pages }
+    /// The accounts in the store of `base`, whose passwords `passwords` hashes.
+    pub fn new(base: &Base, passwords: Passwords) -> Self {
+        Self {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            signals: base.signals.clone(),
+            sealer: base.keys.clone(),
+            passwords,
+            pages: base.pages_url.clone(),
+        }
     }
 
     /// Where people go on: the base of the pages that links lead to.

@@ -1,22 +1,18 @@
 //! The rules of accounts, from sign-up to email, on a store of their own.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::CONFIRMATION_LASTS;
 use super::*;
-use crate::config::Config;
+use crate::base::TestBase;
 use crate::http::{Caller, Role, SessionReader};
-use crate::kernel::{Clock, EmailAddress, Invalid, ManualClock, RandomIds, Secret, Timestamp};
+use crate::kernel::{EmailAddress, Invalid, Secret, Timestamp};
 use crate::platform::jobs::Job;
-use crate::platform::keys::{Keys, Sealer};
+use crate::platform::keys::Sealer;
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
-use crate::platform::signals::InProcess;
-use crate::platform::store::testing::TestStore;
 use crate::platform::store::{Document, Filter, Query};
-use crate::platform::{jobs, keys, mail};
 
 const ANA: &str = "ana@example.org";
 const PASSWORD: &str = "seven maple canoes drift";
@@ -28,9 +24,7 @@ const START: i64 = 1_811_858_400_000;
 
 pub(super) struct World {
     pub accounts: Arc<Accounts>,
-    store: TestStore,
-    clock: Arc<ManualClock>,
-    keys: Arc<Keys>,
+    base: TestBase,
     emails: Templates,
 }
 
@@ -51,31 +45,18 @@ fn form(email: &str, first_name: &str, password: &str) -> SignUpForm {
 
 impl World {
     pub async fn new() -> Self {
-        Self::with(0.0, schemas()).await
+        Self::on(Base::for_tests().await)
     }
 
-    async fn with(limits: f64, schemas: Vec<crate::platform::store::Schema>) -> Self {
-        let all = [schemas, keys::schemas(), mail::schemas(), jobs::schemas()].concat();
-        let store = TestStore::with(&all).await;
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START)));
-        let keys = Arc::new(Keys::load(&store, &RandomIds, clock.now(), &[]).await.unwrap());
-        let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let parts = EmailParts::new(store.clone(), clock.clone(), keys.clone(), &config);
-        let accounts = Accounts::new(
-            store.clone(),
-            clock.clone(),
-            Arc::new(RandomIds),
-            Arc::new(InProcess::with_clock(limits, clock.clone())),
-            keys.clone(),
-            Passwords::new(Arc::new(RandomIds), 2),
-            config.pages_url().clone(),
-        );
-        let emails = Templates::new(templates(parts)).unwrap();
-        Self { accounts: Arc::new(accounts), store, clock, keys, emails }
+    fn on(base: TestBase) -> Self {
+        base.clock.set(Timestamp::from_millis(START));
+        let accounts = Arc::new(Accounts::new(&base, Passwords::new(base.ids.clone(), 2)));
+        let emails = Templates::new(feature(&base, &accounts).emails).unwrap();
+        Self { accounts, base, emails }
     }
 
     async fn all<D: Document>(&self) -> Vec<D> {
-        self.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
+        self.base.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
     }
 
     /// The emails of this kind to this address, the oldest first.
@@ -89,7 +70,7 @@ impl World {
     /// The token in the newest email of this kind.
     pub async fn token(&self, template: &str, purpose: Purpose, to: &str) -> String {
         let mail = self.mails(template, to).await.pop().expect("there is such an email");
-        self.keys.seal(purpose.seal(), mail.about("token").unwrap())
+        self.base.keys.seal(purpose.seal(), mail.about("token").unwrap())
     }
 
     async fn email(&self, template: &str, to: &str) -> Result<Email, RenderError> {
@@ -119,7 +100,7 @@ impl World {
     }
 
     async fn account_of(&self, caller: &Caller) -> Account {
-        self.store.get(&caller.account_id).await.unwrap().expect("callers have accounts")
+        self.base.store.get(&caller.account_id).await.unwrap().expect("callers have accounts")
     }
 
     pub async fn reset_token(&self, email: &str) -> String {
@@ -161,7 +142,7 @@ async fn a_token_works_once_within_a_day_and_for_its_purpose_only() {
     assert!(is_used(world.accounts.confirm_account(&token).await));
 
     let late = world.sign_up("late@example.org", "Late", PASSWORD).await;
-    world.clock.advance(CONFIRMATION_LASTS);
+    world.base.clock.advance(CONFIRMATION_LASTS);
     let expired = world.accounts.confirm_account(&late).await.unwrap_err();
     assert!(matches!(expired, ConfirmAccountError::Token(TokenRefused::Expired)));
     assert_eq!(world.all::<Account>().await.len(), 1);
@@ -171,7 +152,7 @@ async fn a_token_works_once_within_a_day_and_for_its_purpose_only() {
 async fn the_sign_up_whose_email_is_answered_decides_and_the_others_die() {
     let world = World::new().await;
     let stranger = world.sign_up(ANA, "Mallory", OTHER_PASSWORD).await;
-    world.clock.advance(Duration::from_secs(1));
+    world.base.clock.advance(Duration::from_secs(1));
     let own = world.sign_up(ANA, "Ana", PASSWORD).await;
     world.accounts.confirm_account(&own).await.unwrap();
     assert!(is_used(world.accounts.confirm_account(&stranger).await));
@@ -192,7 +173,7 @@ async fn a_sign_up_with_a_known_address_is_told_to_its_owner_alone_once_an_hour_
     }
     assert_eq!(world.accounts.hashes() - before, 4);
     assert_eq!(world.mails("somebody-signed-up", ANA).await.len(), 1);
-    world.clock.advance(Duration::from_hours(1));
+    world.base.clock.advance(Duration::from_hours(1));
     world.accounts.resend_confirmation(ANA, CLIENT).await.unwrap();
     assert_eq!(world.mails("somebody-signed-up", ANA).await.len(), 2);
     assert_eq!((world.all::<Account>().await.len(), world.all::<SignUp>().await.len()), (1, 1));
@@ -204,7 +185,7 @@ async fn of_an_address_five_sign_ups_wait_at_most_and_the_latest_are_kept() {
     let world = World::new().await;
     let first = world.sign_up(ANA, "Mallory", OTHER_PASSWORD).await;
     for _ in 0..5 {
-        world.clock.advance(Duration::from_secs(1));
+        world.base.clock.advance(Duration::from_secs(1));
         world.sign_up(ANA, "Ana", PASSWORD).await;
     }
     assert_eq!(world.all::<SignUp>().await.len(), 5);
@@ -219,7 +200,7 @@ async fn the_email_comes_again_for_a_waiting_sign_up_and_for_nothing_else() {
     world.accounts.resend_confirmation(ANA, CLIENT).await.unwrap();
     assert!(world.all::<Mail>().await.is_empty());
     let first = world.sign_up(ANA, "Ana", PASSWORD).await;
-    world.clock.advance(CONFIRMATION_LASTS);
+    world.base.clock.advance(CONFIRMATION_LASTS);
     world.accounts.resend_confirmation("ANA@example.org", CLIENT).await.unwrap();
     let second = world.token("confirm-address", Purpose::ConfirmAccount, ANA).await;
     assert!(world.accounts.confirm_account(&first).await.is_err());
@@ -283,7 +264,7 @@ async fn one_token_at_once_makes_one_account() {
 async fn five_sign_ups(world: &World) -> Vec<String> {
     let mut tokens = Vec::new();
     for _ in 0..5 {
-        world.clock.advance(Duration::from_secs(1));
+        world.base.clock.advance(Duration::from_secs(1));
         tokens.push(world.sign_up(ANA, "Ana", PASSWORD).await);
     }
     tokens
@@ -309,11 +290,11 @@ async fn the_unique_index_alone_would_decide_it_too() {
 #[cfg(feature = "faults")]
 #[tokio::test(flavor = "multi_thread")]
 async fn without_both_guards_there_would_be_five_accounts() {
-    let unguarded = schemas().into_iter().map(|schema| match schema.collection {
+    let unguarded = crate::app::schemas().into_iter().map(|schema| match schema.collection {
         Account::COLLECTION => crate::platform::store::Schema { indexes: &[], ..schema },
         _ => schema,
     });
-    let world = World::with(0.0, unguarded.collect()).await;
+    let world = World::on(TestBase::with_schemas(&unguarded.collect::<Vec<_>>()).await);
     let tokens = five_sign_ups(&world).await;
     let work = confirm_at_once(&world, tokens);
     assert_eq!(crate::kernel::faults::without("accounts.forget-others", work).await, (5, 5));
@@ -344,7 +325,7 @@ async fn a_session_ends_by_signing_out_and_after_a_month() {
     let other = world.sign_in(ANA, PASSWORD).await.unwrap();
     world.accounts.sign_out(&world.caller(&one).await.unwrap()).await.unwrap();
     assert!(world.caller(&one).await.is_none() && world.caller(&other).await.is_some());
-    world.clock.advance(SESSION_LASTS);
+    world.base.clock.advance(SESSION_LASTS);
     assert!(world.caller(&other).await.is_none());
     for forged in ["", "x", "\u{1F980}", &"A".repeat(43), &"A".repeat(10_000)] {
         assert!(world.caller(forged).await.is_none());
@@ -380,7 +361,7 @@ async fn a_reset_sets_the_password_once_within_an_hour_and_ends_every_session() 
     assert_eq!(world.mails("password-changed", ANA).await.len(), 1);
 
     let late = world.reset_token(ANA).await;
-    world.clock.advance(Duration::from_hours(1));
+    world.base.clock.advance(Duration::from_hours(1));
     let expired = world.accounts.reset_password(&late, &secret(PASSWORD)).await.unwrap_err();
     assert!(matches!(expired, ResetPasswordError::Token(TokenRefused::Expired)));
 }
@@ -422,7 +403,7 @@ async fn something_is_written_whether_or_not_the_address_is_known_and_strangers_
         let queued = world.all::<Job>().await.len() - jobs;
         assert_eq!(queued, if email == "nobody@example.org" { 0 } else { 2 }, "{email}");
     }
-    world.clock.advance(CONFIRMATION_LASTS + Duration::from_secs(1));
+    world.base.clock.advance(CONFIRMATION_LASTS + Duration::from_secs(1));
     world.accounts.sweep().await.unwrap();
     assert!(world.all::<EmailToken>().await.is_empty());
 }
@@ -547,7 +528,7 @@ async fn an_address_taken_before_it_was_confirmed_is_refused_and_sign_ups_of_it_
 
 #[tokio::test]
 async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_addresses_alike() {
-    let world = World::with(1.0, schemas()).await;
+    let world = World::on(Base::for_tests().await.with_limits());
     for email in [ANA, "nobody@example.org"] {
         for _ in 0..limits::SIGN_IN_ADDRESS.quota {
             assert!(matches!(world.sign_in(email, PASSWORD).await, Err(SignInError::WrongCredentials)));
@@ -565,15 +546,15 @@ async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_address
 async fn what_has_expired_is_swept_and_what_has_not_stays() {
     let world = World::new().await;
     let token = world.sign_up("late@example.org", "Late", PASSWORD).await;
-    world.clock.advance(Duration::from_hours(6 * 24));
+    world.base.clock.advance(Duration::from_hours(6 * 24));
     world.account(ANA).await;
     world.sign_in(ANA, PASSWORD).await.unwrap();
     assert_eq!(world.accounts.sweep().await.unwrap(), 1, "the link of a day");
-    world.clock.advance(Duration::from_hours(25));
+    world.base.clock.advance(Duration::from_hours(25));
     assert_eq!(world.accounts.sweep().await.unwrap(), 2, "the sign-up of a week, the second link");
     let swept = world.accounts.confirm_account(&token).await.unwrap_err();
     assert!(matches!(swept, ConfirmAccountError::Token(TokenRefused::Expired)), "a swept link has run out");
-    world.clock.advance(SESSION_LASTS);
+    world.base.clock.advance(SESSION_LASTS);
     assert_eq!(world.accounts.sweep().await.unwrap(), 1, "the session");
 }
 

@@ -13,6 +13,7 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use sha2::{Digest, Sha256};
 
+use crate::base::Base;
 use crate::config::{Event, GroupConfig, OTHER_PRONOUNS, Product, Window};
 use crate::features::payments::MoneyBody;
 use crate::kernel::{Clock, Timestamp};
@@ -220,7 +221,9 @@ pub struct EventController {
 }
 
 impl EventController {
-    pub fn new(event: &Event, clock: Arc<dyn Clock>) -> Self {
+    /// The operations about the event of `base`.
+    pub fn new(base: &Base) -> Self {
+        let (event, clock) = (&*base.event, base.clock.clone());
         Self {
             window: event.registration,
             clock,
@@ -269,16 +272,14 @@ mod tests {
     use poem_openapi::OpenApiService;
 
     use super::*;
-    use crate::kernel::ManualClock;
 
     #[tokio::test]
     async fn the_answer_follows_the_window_and_its_tag_follows_the_answer() {
-        let mut event = Event::shipped();
-        let start = Timestamp::from_millis(0);
-        let day = Duration::from_hours(24);
-        event.registration = Window { opens: start.plus(day), closes: start.plus(2 * day) };
-        let clock = Arc::new(ManualClock::at(start));
-        let controller = EventController::new(&event, clock.clone());
+        let base = Base::for_tests().await;
+        let (start, day) = (base.clock.now(), Duration::from_hours(24));
+        let registration = Window { opens: start.plus(day), closes: start.plus(2 * day) };
+        let base = base.with_event(Event { registration, ..Event::shipped() });
+        let controller = EventController::new(&base);
         let client = TestClient::new(OpenApiService::new(controller, "", ""));
         let mut tags = vec![];
         for state in ["upcoming", "open", "closed"] {
@@ -292,7 +293,7 @@ mod tests {
                 client.get("/v1/event").header("If-None-Match", format!("\"x\", W/{tag}")).send().await;
             again.assert_status(StatusCode::NOT_MODIFIED);
             tags.push(tag);
-            clock.advance(day);
+            base.clock.advance(day);
         }
         tags.dedup();
         assert_eq!(tags.len(), 3);

@@ -5,4 +5,12 @@
 
 mod controller;
 
+use super::Feature;
+use crate::base::Base;
+
 pub use controller::{EventController, GroupBody};
+
+/// What the event adds to the service.
+pub fn feature(base: &Base) -> Feature<EventController> {
+    Feature::new().serves(EventController::new(base))
+}

@@ -7,5 +7,15 @@
 mod controller;
 mod service;
 
+use std::sync::Arc;
+
+use super::Feature;
+use crate::base::Base;
+
 pub use controller::HealthController;
 pub use service::Health;
+
+/// What health adds to the service.
+pub fn feature(base: &Base) -> Feature<HealthController> {
+    Feature::new().serves(HealthController::new(Arc::new(Health::new(base))))
+}

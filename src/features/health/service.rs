@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::base::Base;
 use crate::platform::jobs::Jobs;
 use crate::platform::signals::{Signals, SignalsState};
 use crate::platform::store::StoreError;
@@ -62,9 +63,10 @@ struct Seen {
 }
 
 impl Health {
-    /// Of a service with these jobs, the store that they are in, and these signals.
-    pub fn new(jobs: Jobs, signals: Arc<dyn Signals>) -> Self {
-        Self { jobs, signals, seen: Mutex::new(None) }
+    /// The health of the store, the jobs and the signals of `base`.
+    pub fn new(base: &Base) -> Self {
+        let jobs = Jobs::new(base.store.clone(), base.clock.clone());
+        Self { jobs, signals: base.signals.clone(), seen: Mutex::new(None) }
     }
 
     /// Looks into the store, at most once a second: whoever asks meanwhile is told the same.
@@ -102,9 +104,10 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::kernel::{Clock, ManualClock, Secret, Timestamp};
-    use crate::platform::jobs::{self, Job, JobState, Payload};
-    use crate::platform::signals::{InProcess, Redis};
+    use crate::base::TestBase;
+    use crate::kernel::{Clock, Secret};
+    use crate::platform::jobs::{Job, JobState, Payload};
+    use crate::platform::signals::Redis;
     use crate::platform::store::testing::TestStore;
 
     #[derive(Serialize, Deserialize)]
@@ -115,24 +118,21 @@ mod tests {
     }
 
     struct Tower {
-        store: TestStore,
-        clock: Arc<ManualClock>,
+        base: TestBase,
         health: Health,
     }
 
     impl Tower {
-        async fn build(signals: impl Signals) -> Self {
-            let store = TestStore::with(&jobs::schemas()).await;
-            let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
-            let health = Health::new(Jobs::new(store.clone(), clock.clone()), Arc::new(signals));
-            Self { store, clock, health }
+        async fn build() -> Self {
+            let base = Base::for_tests().await;
+            Self { health: Health::new(&base), base }
         }
 
         /// A job that is due now, or has just been done.
         async fn put(&self, id: &str, state: JobState) {
-            let now = self.clock.now();
+            let now = self.base.clock.now();
             let job = Job { state, finished_at: Some(now), ..Job::new(id.into(), &Ring {}, now) };
-            self.store.transact(async |tx| tx.put(&job).await).await.unwrap();
+            self.base.store.transact(async |tx| tx.put(&job).await).await.unwrap();
         }
 
         /// What it says once what it has seen is old.
@@ -147,29 +147,31 @@ mod tests {
         // Nobody listens on the port of `tcpmux`.
         let nobody = Secret::new("redis://127.0.0.1:1".to_owned());
         let signals = Redis::connect(&nobody, "test:", 1.0, Secret::new(String::new())).await.unwrap();
-        let ready = Tower::build(signals).await.readiness().await.unwrap();
+        let mut tower = Tower::build().await;
+        tower.health.signals = Arc::new(signals);
+        let ready = tower.readiness().await.unwrap();
         assert!(matches!(ready.signals, SignalsState::Away { .. }), "{ready:?}");
         assert_eq!((ready.oldest_due, ready.work), (Duration::ZERO, Work::Running));
     }
 
     #[tokio::test]
     async fn jobs_that_nobody_works_on_are_told_and_leave_it_ready() {
-        let tower = Tower::build(InProcess::new(1.0)).await;
+        let tower = Tower::build().await;
         tower.put("done", JobState::Done).await;
         tower.put("due", JobState::Waiting).await;
-        tower.clock.advance(Duration::from_secs(15 * 60));
+        tower.base.clock.advance(Duration::from_secs(15 * 60));
         let ready = tower.readiness().await.unwrap();
         assert_eq!((ready.oldest_due.as_secs(), ready.work), (900, Work::Running));
-        tower.clock.advance(Duration::from_secs(1));
+        tower.base.clock.advance(Duration::from_secs(1));
         let ready = tower.readiness().await.unwrap();
         assert_eq!((ready.oldest_due.as_secs(), ready.work), (901, Work::Stuck));
     }
 
     #[tokio::test]
     async fn an_old_job_beside_those_that_are_done_is_no_sign_that_nobody_works() {
-        let tower = Tower::build(InProcess::new(1.0)).await;
+        let tower = Tower::build().await;
         tower.put("of a kind that nobody serves", JobState::Waiting).await;
-        tower.clock.advance(Duration::from_secs(24 * 3600));
+        tower.base.clock.advance(Duration::from_secs(24 * 3600));
         assert_eq!(tower.readiness().await.unwrap().work, Work::Stuck);
         tower.put("done", JobState::Done).await;
         let ready = tower.readiness().await.unwrap();
@@ -178,17 +180,17 @@ mod tests {
 
     #[tokio::test]
     async fn where_nothing_is_due_nothing_is_stuck() {
-        let tower = Tower::build(InProcess::new(1.0)).await;
-        tower.clock.advance(Duration::from_secs(24 * 3600));
+        let tower = Tower::build().await;
+        tower.base.clock.advance(Duration::from_secs(24 * 3600));
         assert_eq!(tower.readiness().await.unwrap().work, Work::Running);
     }
 
     #[tokio::test]
     async fn what_was_seen_is_told_again_for_a_second() {
-        let tower = Tower::build(InProcess::new(1.0)).await;
+        let tower = Tower::build().await;
         assert_eq!(tower.health.readiness().await.unwrap().oldest_due, Duration::ZERO);
         tower.put("due", JobState::Waiting).await;
-        tower.clock.advance(Duration::from_secs(7));
+        tower.base.clock.advance(Duration::from_secs(7));
         assert_eq!(tower.health.readiness().await.unwrap().oldest_due, Duration::ZERO);
         let mut seen = tower.health.seen.lock().await.take().unwrap();
         seen.at = seen.at.checked_sub(FRESH).unwrap();
@@ -198,9 +200,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_can_not_be_read_makes_it_unready() {
-        let mut tower = Tower::build(InProcess::new(1.0)).await;
+        let mut tower = Tower::build().await;
         let empty = TestStore::with(&[]).await;
-        tower.health.jobs = Jobs::new(empty.clone(), tower.clock.clone());
+        tower.health.jobs = Jobs::new(empty.clone(), tower.base.clock.clone());
         assert!(matches!(tower.health.readiness().await, Err(NotReady::Store(_))));
     }
 }

@@ -11,12 +11,25 @@ mod pages;
 mod service;
 
 pub use model::{Cursor, KeptFile, StoredEmail};
-pub use pages::{Access, routes};
+pub use pages::Access;
 pub use service::{EmailPage, Outbox};
 
+use std::sync::Arc;
+
+use super::Feature;
+use crate::base::Base;
 use crate::platform::store::{Schema, schema};
 
-/// The documents kept here.
+/// What the outbox adds to a service that has one. In a rehearsal its readers are administrators.
+pub fn feature(base: &Base, outbox: Option<&Arc<Outbox>>) -> Feature {
+    let access = if base.rehearsal { Access::Administrators } else { Access::Anybody };
+    match outbox {
+        Some(outbox) => Feature::new().shows(pages::pages(&base.page_layout, outbox, access)),
+        None => Feature::new(),
+    }
+}
+
+/// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {
     vec![schema::<StoredEmail>(), schema::<KeptFile>()]
 }

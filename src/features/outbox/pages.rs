@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Cursor, FileInfo, StoredEmail};
 use super::service::{EmailPage, Outbox};
-use crate::http::pages::{HtmlErrors, PageLayout};
+use crate::http::pages::{HtmlErrors, PageLayout, Pages};
 use crate::http::{Kind, Problem, signed_in, unavailable};
 
 /// Who may read the emails.
@@ -23,7 +23,7 @@ pub enum Access {
 }
 
 /// `/outbox` and what is below it, `/outbox.json`.
-pub fn routes(route: Route, frame: Arc<PageLayout>, outbox: Arc<Outbox>, access: Access) -> Route {
+pub fn pages(frame: &Arc<PageLayout>, outbox: &Arc<Outbox>, access: Access) -> Pages {
     let guarded = Guard(access);
     let errors = HtmlErrors(frame.clone());
     let pages = Route::new()
@@ -32,10 +32,11 @@ pub fn routes(route: Route, frame: Arc<PageLayout>, outbox: Arc<Outbox>, access:
         .at("/:id/html", get(html))
         .at("/:id/attachments/:n", get(attachment))
         .data(outbox.clone())
-        .data(frame)
+        .data(frame.clone())
         .with(guarded)
         .with(errors);
-    route.nest("/outbox", pages).at("/outbox.json", get(list_json).data(outbox).with(guarded))
+    let for_scripts = get(list_json).data(outbox.clone()).with(guarded);
+    Pages::new().below("/outbox", pages).at("/outbox.json", for_scripts)
 }
 
 /// Emails on a page of the list.
@@ -326,30 +327,28 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::base::{Base, TestBase};
     use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
-    use crate::kernel::{EmailAddress, ManualClock, Timestamp};
+    use crate::kernel::{Clock, EmailAddress};
     use crate::platform::mail::{Attachment, Email, Mail, Transport};
     use crate::platform::store::StoreError;
-    use crate::platform::store::testing::TestStore;
 
     struct Desk {
         outbox: Arc<Outbox>,
-        clock: Arc<ManualClock>,
-        _store: TestStore,
+        base: TestBase,
     }
 
     impl Desk {
         async fn new() -> Self {
-            let store = TestStore::with(&crate::features::outbox::schemas()).await;
-            let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
-            Self { outbox: Arc::new(Outbox::new(store.clone(), clock.clone())), clock, _store: store }
+            let base = Base::for_tests().await;
+            Self { outbox: Arc::new(Outbox::new(&base)), base }
         }
 
         /// Sends an email, a second after the one before.
         async fn send(&self, id: &str, to: &str) {
-            self.clock.advance(std::time::Duration::from_secs(1));
+            self.base.clock.advance(std::time::Duration::from_secs(1));
             let to = EmailAddress::parse(to).unwrap();
-            let mail = Mail::new(id.into(), "hello", &to, [], self.clock_now());
+            let mail = Mail::new(id.into(), "hello", &to, [], self.base.clock.now());
             let email = Email {
                 subject: format!("Hello <{id}>"),
                 text: "Hello,\nthis is <text>.".into(),
@@ -363,14 +362,9 @@ mod tests {
             self.outbox.send(&mail, &email).await.unwrap();
         }
 
-        fn clock_now(&self) -> Timestamp {
-            use crate::kernel::Clock;
-            self.clock.now()
-        }
-
         async fn get(&self, path: &str) -> TestResponse {
             let frame = Arc::new(PageLayout::sample());
-            let route = routes(Route::new(), frame, self.outbox.clone(), Access::Anybody);
+            let route = pages(&frame, &self.outbox, Access::Anybody).into_route();
             TestClient::new(route).get(path).send().await
         }
 
@@ -483,7 +477,7 @@ mod tests {
     async fn in_a_rehearsal_only_administrators_read_emails() {
         let desk = Desk::new().await;
         let frame = Arc::new(PageLayout::sample());
-        let route = routes(Route::new(), frame, desk.outbox.clone(), Access::Administrators);
+        let route = pages(&frame, &desk.outbox, Access::Administrators).into_route();
         let parts = ApiParts {
             public_url: "http://127.0.0.1:3000".parse().unwrap(),
             frontend_url: None,

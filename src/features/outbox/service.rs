@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::model::{Cursor, KeptFile, StoredEmail};
+use crate::base::Base;
 use crate::kernel::{Clock, EmailAddress, text};
 use crate::platform::mail::{Email, Mail, SendError, Transport};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
@@ -24,9 +25,9 @@ pub struct EmailPage {
 }
 
 impl Outbox {
-    /// Keeps emails in `store`.
-    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    /// The outbox in the store of `base`.
+    pub fn new(base: &Base) -> Self {
+        Self { store: base.store.clone(), clock: base.clock.clone() }
     }
 
     /// Up to `limit` emails, the newest first: to the address `to` if it is given, from `after` on.
@@ -101,10 +102,8 @@ impl Transport for Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::SystemClock;
     use crate::platform::jobs::{Run, Subscriber};
-    use crate::platform::mail::{self, MailState, Mailer, RenderError, SendMail, Template, Templates};
-    use crate::platform::store::testing::TestStore;
+    use crate::platform::mail::{MailState, Mailer, RenderError, SendMail, Template, Templates};
 
     struct Hello;
 
@@ -122,23 +121,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_that_dies_before_it_settles_leaves_one_email_sent_once() {
-        let store = TestStore::with(&[mail::schemas(), crate::features::outbox::schemas()].concat()).await;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let outbox = Arc::new(Outbox::new(store.clone(), clock.clone()));
+        let base = Base::for_tests().await;
+        let outbox = Arc::new(Outbox::new(&base));
         let to = EmailAddress::parse("ana@example.org").unwrap();
-        let mut mail = Mail::new("hello:1".into(), "hello", &to, [], clock.now());
+        let mut mail = Mail::new("hello:1".into(), "hello", &to, [], base.clock.now());
 
         mail.start_sending();
-        store.insert(&mail).await.unwrap();
+        base.store.insert(&mail).await.unwrap();
         let email = Hello.render(&mail).await.unwrap();
         outbox.send(&mail, &email).await.unwrap();
 
         let templates = Templates::new(vec![Arc::new(Hello)]).unwrap();
-        let mailer = Mailer::new(store.clone(), clock, templates, outbox.clone());
+        let mailer = Mailer::new(base.store.clone(), base.clock.clone(), templates, outbox.clone());
         let run = Run { job_id: "mail:hello:1".into(), attempt: 1, crashes: 1 };
         mailer.handle(SendMail { mail: "hello:1".into() }, run).await.unwrap();
 
-        let mail: Mail = store.get("hello:1").await.unwrap().unwrap();
+        let mail: Mail = base.store.get("hello:1").await.unwrap().unwrap();
         assert_eq!(mail.state, MailState::Sent);
         assert_eq!(outbox.emails(None, None, 10).await.unwrap().emails.len(), 1);
     }

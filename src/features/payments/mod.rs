@@ -35,17 +35,44 @@ pub use model::{
     Attempt, AttemptState, Closed, EarlyBird, LONGEST_CHECKOUT, NotRefundable, Order, OrderRefund,
     OrderState, Outcome, Owed, Payment, PaymentFlag, RefundState, Reversal, StripeEvent,
 };
-pub use pages::routes;
 pub use reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Reconciliation, Unfinished};
 pub use refunds::{CloseOrderError, RefundError};
 pub use sale::{Ended, NextPage, Sale, Words};
-pub use service::{GetOrderError, OpenCheckoutError, Parts, Payments};
+pub use service::{GetOrderError, OpenCheckoutError, Payments};
 pub use subscribers::{
     EventSweeps, OpenCheckouts, Reconciliations, Refunds, SandboxDeliveries, SandboxSweeps,
 };
 
+use std::sync::Arc;
+
 use self::gateway::{SandboxCheckout, SandboxRefund, SandboxSecret};
+use super::Feature;
+use crate::base::Base;
 use crate::platform::store::{Schema, schema};
+
+/// What payments add to the service; `sandbox` is the gateway where no real one is configured.
+pub fn feature(
+    base: &Base,
+    payments: &Arc<Payments>,
+    sandbox: Option<&Arc<Sandbox>>,
+) -> Feature<PaymentsController> {
+    let feature = Feature::new()
+        .serves(PaymentsController::new(payments.clone()))
+        .shows(pages::pages(&base.page_layout, payments, sandbox))
+        .handles(OpenCheckouts(payments.clone()))
+        .handles(Refunds(payments.clone()))
+        .handles(Reconciliations(payments.clone()))
+        .every("*/5 * * * *", |_| ReconcilePayments {})
+        .handles(EventSweeps(payments.clone()))
+        .every("17 4 * * *", |_| SweepEvents {});
+    match sandbox {
+        Some(sandbox) => feature
+            .handles(SandboxDeliveries(sandbox.clone()))
+            .handles(SandboxSweeps(sandbox.clone()))
+            .every("* * * * *", |_| SweepSandbox {}),
+        None => feature,
+    }
+}
 
 /// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {

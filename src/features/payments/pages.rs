@@ -4,32 +4,28 @@ use std::sync::Arc;
 
 use poem::http::{StatusCode, header};
 use poem::web::{Data, Form, Path, Query};
-use poem::{EndpointExt, Response, Route, RouteMethod, get, handler};
+use poem::{EndpointExt, Response, RouteMethod, get, handler};
 use serde::Deserialize;
 
 use super::gateway::{Button, PressError, Sandbox, SandboxCheckout, SandboxStatus};
 use super::model::{Closed, Order, OrderState};
 use super::sale::{NextPage, Words};
 use super::service::Payments;
-use crate::http::pages::{HtmlErrors, PageLayout};
+use crate::http::pages::{HtmlErrors, PageLayout, Pages};
 use crate::http::unavailable;
 
 /// The pages that checkouts return to and, with `sandbox`, the checkouts themselves.
-pub fn routes(
-    route: Route,
-    frame: Arc<PageLayout>,
-    payments: Arc<Payments>,
-    sandbox: Option<Arc<Sandbox>>,
-) -> Route {
+pub fn pages(frame: &Arc<PageLayout>, payments: &Arc<Payments>, sandbox: Option<&Arc<Sandbox>>) -> Pages {
     let errors = || HtmlErrors(frame.clone());
     let with = |page: RouteMethod| page.data(frame.clone()).data(payments.clone()).with(errors());
-    let route = route.at("/checkout/done", with(get(show_done))).at("/checkout/back", with(get(show_back)));
+    let pages =
+        Pages::new().at("/checkout/done", with(get(show_done))).at("/checkout/back", with(get(show_back)));
     match sandbox {
         Some(sandbox) => {
-            let page = get(show_checkout).post(press_button).data(frame.clone()).data(sandbox);
-            route.at("/sandbox/checkout/:session", page.with(errors()))
+            let page = get(show_checkout).post(press_button).data(frame.clone()).data(sandbox.clone());
+            pages.at("/sandbox/checkout/:session", page.with(errors()))
         }
-        None => route,
+        None => pages,
     }
 }
 
@@ -270,7 +266,7 @@ mod tests {
         async fn open() -> Self {
             let shop = Shop::open().await;
             let frame = Arc::new(PageLayout::sample());
-            let pages = routes(Route::new(), frame, shop.payments.clone(), Some(shop.sandbox.clone()));
+            let pages = pages(&frame, &shop.payments, Some(&shop.sandbox)).into_route();
             let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
             let address = server.local_addr();
             let base = format!("http://{address}");
@@ -307,8 +303,13 @@ mod tests {
 
         /// Runs the recorded delivery jobs, as the subscriber does.
         async fn deliver_the_rest(&self) -> usize {
-            let jobs =
-                self.shop.store.find::<Job>(Query::new(Filter::eq("kind", "sandbox.deliver"))).await.unwrap();
+            let jobs = self
+                .shop
+                .base
+                .store
+                .find::<Job>(Query::new(Filter::eq("kind", "sandbox.deliver")))
+                .await
+                .unwrap();
             let subscriber = SandboxDeliveries(self.shop.sandbox.clone());
             for job in &jobs {
                 let payload: DeliverSandboxEvent = serde_json::from_value(job.payload.clone()).unwrap();
@@ -349,7 +350,7 @@ mod tests {
         assert_eq!(street.press(&order, "pay").await, (303, format!("http://127.0.0.1:3000{done}")));
         assert_eq!(street.press(&order, "later-fails").await.0, 409, "another button");
         assert!(street.get(&path).await.1.contains("complete"));
-        street.shop.clock.advance(std::time::Duration::from_secs(301));
+        street.shop.base.clock.advance(std::time::Duration::from_secs(301));
         assert_eq!(street.press(&order, "pay").await.0, 409, "too late for a double click");
         assert_eq!((street.paid(), street.deliver_the_rest().await), (1, 0));
     }
@@ -377,7 +378,7 @@ mod tests {
         assert_eq!(street.press(&order, "back").await, (303, format!("http://127.0.0.1:3000{back}")));
         assert!(street.get(&back).await.1.contains("Nothing was paid"));
         assert_eq!(street.shop.read(&order).await, order);
-        street.shop.clock.advance(std::time::Duration::from_secs(24 * 3600));
+        street.shop.base.clock.advance(std::time::Duration::from_secs(24 * 3600));
         assert_eq!(street.press(&order, "pay").await.0, 409);
         street.shop.sandbox.sweep().await.unwrap();
         assert_eq!((street.deliver_the_rest().await, street.paid()), (1, 0));

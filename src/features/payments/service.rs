@@ -11,10 +11,11 @@ use super::gateway::{CheckoutFact, Gateway, GatewayError, Reached, Webhook};
 use super::jobs::OpenCheckout;
 use super::model::{AttemptState, Closed, LONGEST_CHECKOUT, Order, Step, fact_of};
 use super::sale::{Sale, Words};
+use crate::base::Base;
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::jobs::Job;
 use crate::platform::signals::{Limit, Signals, TooMany};
-use crate::platform::store::{Filter, Query, StoreError, Tx, Value};
+use crate::platform::store::{Filter, Query, Store, StoreError, Tx, Value};
 
 /// Enough for a person who tries again and again, too few for a program.
 const OPEN_CHECKOUT: Limit = Limit { name: "open-checkout", quota: 60, window: Duration::from_secs(3600) };
@@ -54,13 +55,13 @@ pub enum GetOrderError {
 }
 
 /// The dependencies of [`Payments`].
-pub struct Parts {
-    pub store: crate::platform::store::Store,
+pub(super) struct Parts {
+    pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub signals: Arc<dyn Signals>,
     pub gateway: Arc<dyn Gateway>,
     pub webhook: Webhook,
-    /// The base of the addresses that checkouts return to: `Config::pages_url`.
+    /// The base of the addresses that checkouts return to.
     pub pages: Url,
     /// The features that sell something, by product id.
     pub sales: HashMap<String, Arc<dyn Sale>>,
@@ -70,8 +71,23 @@ pub struct Parts {
 pub struct Payments(pub(super) Parts);
 
 impl Payments {
-    pub fn new(parts: Parts) -> Self {
-        Self(parts)
+    /// Payments through `gateway`, whose events `webhook` verifies. `sales` are the features that sell something, by
+    /// product id.
+    pub fn new(
+        base: &Base,
+        gateway: Arc<dyn Gateway>,
+        webhook: Webhook,
+        sales: HashMap<String, Arc<dyn Sale>>,
+    ) -> Self {
+        Self(Parts {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            signals: base.signals.clone(),
+            gateway,
+            webhook,
+            pages: base.pages_url.clone(),
+            sales,
+        })
     }
 
     /// Stores a new order in the caller's transaction, with a job that opens its checkout a minute later unless

@@ -4,18 +4,16 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::*;
-use crate::config::{Config, Product};
+use crate::base::TestBase;
+use crate::config::Product;
 use crate::features::payments::events::{ReceiveError, Received};
 use crate::features::payments::gateway::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Refund, RefundRequest, Sandbox, Source, sign,
 };
 use crate::features::payments::model::{OrderState, Outcome, Owed, StripeEvent};
 use crate::features::payments::sale::Ended;
-use crate::kernel::{EmailAddress, ManualClock, Money, RandomIds, Secret};
+use crate::kernel::{EmailAddress, Money, RandomIds, Secret};
 use crate::platform::jobs::{Job, JobState};
-use crate::platform::signals::InProcess;
-use crate::platform::store::testing::TestStore;
-use crate::platform::store::{Store, schema};
 
 /// A sale that counts its calls.
 #[derive(Default)]
@@ -118,56 +116,28 @@ impl Gateway for Line {
 }
 
 pub struct Shop {
-    pub store: TestStore,
-    pub clock: Arc<ManualClock>,
+    pub base: TestBase,
     pub sandbox: Arc<Sandbox>,
     pub line: Arc<Line>,
     pub counted: Arc<Counted>,
     pub payments: Arc<Payments>,
 }
 
-const NOON: i64 = 1_788_246_000_000;
-
-fn config() -> Config {
-    Config::from_env(&std::collections::BTreeMap::new()).unwrap()
-}
-
-fn payments(
-    store: &Store,
-    clock: &Arc<ManualClock>,
-    line: &Arc<Line>,
-    counted: &Arc<Counted>,
-    signals: Arc<dyn Signals>,
-) -> Arc<Payments> {
-    let sale: Arc<dyn Sale> = counted.clone();
-    Arc::new(Payments::new(Parts {
-        store: store.clone(),
-        clock: clock.clone(),
-        signals,
-        gateway: line.clone(),
-        webhook: Webhook::new(Source::Sandbox, line.sandbox.secrets()).unwrap(),
-        pages: config().pages_url().clone(),
-        sales: HashMap::from([("orientation".to_owned(), sale)]),
-    }))
-}
-
 impl Shop {
     pub async fn open() -> Self {
-        let schemas = [super::super::schemas(), vec![schema::<Job>()]].concat();
-        let store = TestStore::with(&schemas).await;
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
-        let config = config();
-        let sandbox = Sandbox::start(store.clone(), clock.clone(), &RandomIds, &config).await.unwrap();
+        Self::on(Base::for_tests().await).await
+    }
+
+    async fn on(base: TestBase) -> Self {
+        let sandbox = Sandbox::start(&base, &[]).await.unwrap();
         let counted = Arc::new(Counted::default());
         let (cut, refuses, opened) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
         let line = Arc::new(Line { sandbox: sandbox.clone(), cut, refuses, opened });
-        let limits_off: Arc<dyn Signals> = Arc::new(InProcess::new(0.0));
-        let payments = payments(&store, &clock, &line, &counted, limits_off);
-        Self { store, clock, sandbox, line, counted, payments }
-    }
-
-    fn with_signals(&self, signals: Arc<dyn Signals>) -> Arc<Payments> {
-        payments(&self.store, &self.clock, &self.line, &self.counted, signals)
+        let webhook = Webhook::new(Source::Sandbox, sandbox.secrets()).unwrap();
+        let sale: Arc<dyn Sale> = counted.clone();
+        let sales = HashMap::from([("orientation".to_owned(), sale)]);
+        let payments = Arc::new(Payments::new(&base, line.clone(), webhook, sales));
+        Self { base, sandbox, line, counted, payments }
     }
 
     /// A new order.
@@ -182,13 +152,13 @@ impl Shop {
         };
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let id = crate::kernel::Ids::next(&RandomIds);
-        let order = Order::open(id, "ana", &product, email, self.clock.now());
-        self.store.transact(async |tx| self.payments.begin(&tx, &order).await).await.unwrap();
+        let order = Order::open(id, "ana", &product, email, self.base.clock.now());
+        self.base.store.transact(async |tx| self.payments.begin(&tx, &order).await).await.unwrap();
         order
     }
 
     pub async fn read(&self, order: &Order) -> Order {
-        self.store.get::<Order>(&order.id).await.unwrap().unwrap()
+        self.base.store.get::<Order>(&order.id).await.unwrap().unwrap()
     }
 
     /// An event of the gateway about the order's checkout.
@@ -204,13 +174,20 @@ impl Shop {
     }
 
     pub async fn receive(&self, body: &str) -> Result<Received, ReceiveError> {
-        let header = sign(body, &self.sandbox.secrets()[0], self.clock.now());
+        let header = sign(body, &self.sandbox.secrets()[0], self.base.clock.now());
         self.payments.receive(body.as_bytes(), Some(&header)).await
     }
 
     pub async fn jobs(&self) -> Vec<String> {
         let waiting = Filter::eq("state", JobState::Waiting.as_str());
-        self.store.find::<Job>(Query::new(waiting)).await.unwrap().into_iter().map(|job| job.id).collect()
+        self.base
+            .store
+            .find::<Job>(Query::new(waiting))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|job| job.id)
+            .collect()
     }
 }
 
@@ -258,10 +235,10 @@ async fn a_rejected_checkout_is_replaced_by_a_new_attempt() {
 async fn an_attempt_that_waited_too_long_for_the_gateway_is_replaced() {
     let shop = Shop::open().await;
     let order = shop.order().await;
-    shop.clock.advance(Duration::from_secs(24 * 3600));
+    shop.base.clock.advance(Duration::from_secs(24 * 3600));
     let opened = shop.payments.open_checkout(&order.id).await.unwrap();
     assert_eq!(opened.attempt().number, 2);
-    assert!(opened.attempt().expires_at > shop.clock.now());
+    assert!(opened.attempt().expires_at > shop.base.clock.now());
 }
 
 #[tokio::test]
@@ -269,7 +246,7 @@ async fn after_its_expiry_the_gateway_confirms_before_the_next_checkout_opens() 
     let shop = Shop::open().await;
     let order = shop.order().await;
     let first = shop.payments.open_checkout(&order.id).await.unwrap();
-    shop.clock.advance(Duration::from_secs(24 * 3600));
+    shop.base.clock.advance(Duration::from_secs(24 * 3600));
     let refused = shop.payments.open_checkout(&order.id).await;
     assert!(
         matches!(refused, Err(OpenCheckoutError::Unavailable)),
@@ -299,16 +276,14 @@ async fn an_order_belongs_to_its_account() {
 
 #[tokio::test]
 async fn too_many_checkout_requests_are_refused() {
-    let shop = Shop::open().await;
-    let signals: Arc<dyn Signals> = Arc::new(InProcess::new(1.0));
+    let shop = Shop::on(Base::for_tests().await.with_limits()).await;
     for _ in 0..OPEN_CHECKOUT.quota {
-        signals.take(OPEN_CHECKOUT, "ana").await.unwrap();
+        shop.base.signals.take(OPEN_CHECKOUT, "ana").await.unwrap();
     }
     let order = shop.order().await;
-    let payments = shop.with_signals(signals);
-    let refused = payments.open_own_checkout("ana", &order.id).await;
+    let refused = shop.payments.open_own_checkout("ana", &order.id).await;
     assert!(matches!(refused, Err(OpenCheckoutError::TooMany(_))));
-    assert!(payments.open_checkout(&order.id).await.is_ok(), "the service itself is not held up");
+    assert!(shop.payments.open_checkout(&order.id).await.is_ok(), "the service itself is not held up");
 }
 
 #[tokio::test]
@@ -335,7 +310,7 @@ async fn an_event_is_applied_once_and_a_foreign_one_is_acknowledged() {
     assert_eq!(shop.receive(&body).await.unwrap(), Received::Duplicate);
     let foreign = body.replace(&order.id, "019f0000-0000-7000-8000-000000000000").replace("evt_1", "evt_2");
     assert_eq!(shop.receive(&foreign).await.unwrap(), Received::NotOurs);
-    assert_eq!(shop.store.count::<StripeEvent>(Filter::All).await.unwrap(), 2, "each is kept");
+    assert_eq!(shop.base.store.count::<StripeEvent>(Filter::All).await.unwrap(), 2, "each is kept");
     let closed = shop.payments.open_checkout(&order.id).await;
     assert!(matches!(closed, Err(OpenCheckoutError::Closed(Closed::Paid))));
     assert!(shop.payments.receive(body.as_bytes(), Some("t=1,v1=00")).await.is_err());
@@ -357,7 +332,7 @@ async fn fifty_deliveries(shop: &Shop) -> u32 {
 async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
     let shop = Shop::open().await;
     assert_eq!(fifty_deliveries(&shop).await, 1);
-    let orders = shop.store.find::<Order>(Query::new(Filter::All)).await.unwrap();
+    let orders = shop.base.store.find::<Order>(Query::new(Filter::All)).await.unwrap();
     assert_eq!((orders[0].state, orders[0].payments.len()), (OrderState::Paid, 1));
 }
 
@@ -401,11 +376,13 @@ async fn the_sandbox_treats_idempotency_keys_as_stripe_does() {
     let request = order.request(order.attempt());
     let first = shop.sandbox.open(&request).await.unwrap();
     assert_eq!(shop.sandbox.open(&request).await.unwrap(), first);
-    let other =
-        CheckoutRequest { expires_at: shop.clock.now().plus(Duration::from_secs(7200)), ..request.clone() };
+    let other = CheckoutRequest {
+        expires_at: shop.base.clock.now().plus(Duration::from_secs(7200)),
+        ..request.clone()
+    };
     assert!(matches!(shop.sandbox.open(&other).await, Err(GatewayError::Refused(_))));
     let near = CheckoutRequest {
-        expires_at: shop.clock.now().plus(Duration::from_secs(1799)),
+        expires_at: shop.base.clock.now().plus(Duration::from_secs(1799)),
         idempotency_key: "another".into(),
         ..request.clone()
     };
@@ -419,14 +396,10 @@ async fn the_sandbox_treats_idempotency_keys_as_stripe_does() {
 #[tokio::test]
 async fn the_sandbox_generates_its_secret_once() {
     let shop = Shop::open().await;
-    let start = |secrets: Vec<Secret<String>>| {
-        let (store, clock) = (shop.store.clone(), shop.clock.clone());
-        let mut config = config();
-        config.stripe_webhook_secrets = secrets;
-        async move { Sandbox::start(store, clock, &RandomIds, &config).await.unwrap().secrets() }
-    };
-    assert_eq!(start(vec![]).await, shop.sandbox.secrets());
+    let start =
+        async |secrets: &[Secret<String>]| Sandbox::start(&shop.base, secrets).await.unwrap().secrets();
+    assert_eq!(start(&[]).await, shop.sandbox.secrets());
     assert!(shop.sandbox.secrets()[0].expose().starts_with("whsec_sandbox_"));
     let configured = vec![Secret::new("whsec_mine".to_owned())];
-    assert_eq!(start(configured.clone()).await, configured);
+    assert_eq!(start(&configured).await, configured);
 }

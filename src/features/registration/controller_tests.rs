@@ -129,7 +129,7 @@ async fn refusals_have_their_type() {
     assert_eq!(browser.post("ana", form.clone()).await.0, 201);
     assert_eq!(kind(browser.post("ana", form.clone()).await), refusal(409, "already-registered"));
     assert_eq!(kind(browser.post("bo", form.clone()).await), refusal(409, "student-id-taken"));
-    desk.clock.advance(std::time::Duration::from_hours(24 * 365 * 80));
+    desk.base.clock.advance(std::time::Duration::from_hours(24 * 365 * 80));
     let (status, problem) = browser.post("bo", form).await;
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/registration-closed")));
     let detail = problem["detail"].as_str().unwrap();

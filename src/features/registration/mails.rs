@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::model::Registration;
-use crate::config::Config;
+use crate::base::Base;
 use crate::features::accounts::Account;
 use crate::features::payments::{Order, OrderState};
 use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
@@ -19,9 +19,8 @@ pub const TICKET: &str = "ticket";
 pub const CHECKOUT_EXPIRED: &str = "checkout-expired";
 
 /// The emails that this feature renders.
-pub fn templates(store: &Store, config: &Config) -> Vec<Arc<dyn Template>> {
-    let (layout, pages) = (EmailLayout::new(config), config.pages_url().clone());
-    vec![Arc::new(CheckoutExpired { store: store.clone(), layout, pages })]
+pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
+    vec![Arc::new(CheckoutExpired::new(base))]
 }
 
 struct CheckoutExpired {
@@ -59,6 +58,11 @@ struct Html<'a> {
 }
 
 impl CheckoutExpired {
+    fn new(base: &Base) -> Self {
+        let (layout, pages) = (base.email_layout.clone(), base.pages_url.clone());
+        Self { store: base.store.clone(), layout, pages }
+    }
+
     fn email(&self, name: &str, group: &str, order: &Order) -> Result<Email, RenderError> {
         let mut link = self.pages.clone();
         link.set_path("/checkout/back");
@@ -93,24 +97,17 @@ impl Template for CheckoutExpired {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::config::Product;
     use crate::kernel::{EmailAddress, Timestamp};
-    use crate::platform::store::testing::TestStore;
 
     #[tokio::test]
     async fn the_email_on_an_ended_checkout_is_reviewed() {
-        let store = TestStore::with(&[]).await;
-        let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let (layout, pages) = (EmailLayout::new(&config), config.pages_url().clone());
-        let product = config.event.product(Product::ORIENTATION).unwrap();
+        let base = Base::for_tests().await;
+        let product = base.event.product(Product::ORIENTATION).unwrap();
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open("order-1".into(), "account-1", product, email, Timestamp::from_millis(0));
-        let email = CheckoutExpired { store: store.clone(), layout, pages }
-            .email("Ana <b>", "Alpha", &order)
-            .unwrap();
+        let email = CheckoutExpired::new(&base).email("Ana <b>", "Alpha", &order).unwrap();
         insta::assert_snapshot!("checkout-expired.subject", email.subject);
         insta::assert_snapshot!("checkout-expired.txt", email.text);
         insta::assert_snapshot!("checkout-expired.html", email.html);

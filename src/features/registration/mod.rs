@@ -13,15 +13,26 @@ mod mails;
 mod model;
 mod service;
 
-pub use controller::{RegistrationBody, RegistrationController, rule};
+pub use controller::{RegistrationBody, RegistrationController};
 pub use form::{Changes, EmergencyContact, Form};
-pub use mails::templates;
 pub use model::{GroupBook, GroupTally, Registration, RegistrationState};
 pub use service::{
-    GetRegistrationError, OrientationSale, Parts, RegisterError, Registrations, UpdateRegistrationError,
+    GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,
 };
 
+use std::sync::Arc;
+
+use super::Feature;
+use crate::base::Base;
 use crate::platform::store::{Schema, schema};
+
+/// What registration adds to the service.
+pub fn feature(base: &Base, registrations: &Arc<Registrations>) -> Feature<RegistrationController> {
+    Feature::new()
+        .serves(RegistrationController::new(registrations.clone()))
+        .writes(mails::templates(base))
+        .checks([controller::rule(&base.event)])
+}
 
 /// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {

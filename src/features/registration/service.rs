@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use super::form::{Changes, Form};
 use super::mails::{CHECKOUT_EXPIRED, TICKET};
 use super::model::{BY_STUDENT_ID, GroupBook, Registration};
+use crate::base::Base;
 use crate::config::{Event, GroupConfig, Product, Window};
 use crate::features::accounts::Account;
 use crate::features::payments::{Ended, LONGEST_CHECKOUT, NextPage, Order, Owed, Payments, Sale, Words};
@@ -66,21 +67,29 @@ pub enum UpdateRegistrationError {
 }
 
 /// What `Registrations` is made of.
-pub struct Parts {
-    pub store: Store,
-    pub clock: Arc<dyn Clock>,
-    pub ids: Arc<dyn Ids>,
-    pub signals: Arc<dyn Signals>,
-    pub event: Arc<Event>,
-    pub payments: Arc<Payments>,
+struct Parts {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    signals: Arc<dyn Signals>,
+    event: Arc<Event>,
+    payments: Arc<Payments>,
 }
 
 /// Forms, groups, and what is ordered with them.
 pub struct Registrations(Parts);
 
 impl Registrations {
-    pub fn new(parts: Parts) -> Self {
-        Self(parts)
+    /// Registrations for the event of `base`, which `payments` sells tickets for.
+    pub fn new(base: &Base, payments: &Arc<Payments>) -> Self {
+        Self(Parts {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            signals: base.signals.clone(),
+            event: base.event.clone(),
+            payments: payments.clone(),
+        })
     }
 
     /// What belongs to the faculty.

@@ -5,21 +5,17 @@ use futures_util::future::join_all;
 use super::super::form::EmergencyContact;
 use super::super::model::{GroupTally, RegistrationState};
 use super::*;
-use crate::config::Config;
-use crate::features::accounts::{self, Names, SignUp};
+use crate::base::TestBase;
+use crate::features::accounts::{Names, SignUp};
 use crate::features::payments::{
-    self, Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
+    Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
     Refund, RefundRequest, Source, Webhook,
 };
 use crate::http::Role;
-use crate::kernel::{EmailAddress, ManualClock, RandomIds, Secret};
+use crate::kernel::{EmailAddress, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::mail::Mail;
-use crate::platform::signals::InProcess;
-use crate::platform::store::testing::TestStore;
-use crate::platform::store::{Filter, Query, schema};
-
-const NOON: i64 = 1_788_246_000_000;
+use crate::platform::store::{Filter, Query};
 
 /// Opens a checkout at once, or can't be reached.
 struct Counter {
@@ -67,8 +63,7 @@ impl Gateway for Counter {
 }
 
 pub struct Desk {
-    pub store: TestStore,
-    pub clock: Arc<ManualClock>,
+    pub base: TestBase,
     pub registrations: Arc<Registrations>,
 }
 
@@ -78,40 +73,20 @@ impl Desk {
     }
 
     pub async fn with(event: Event, reachable: bool) -> Self {
-        let schemas = [
-            accounts::schemas(),
-            payments::schemas(),
-            super::super::schemas(),
-            vec![schema::<Job>(), schema::<Mail>()],
-        ];
-        let store = TestStore::with(&schemas.concat()).await;
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(NOON)));
-        let config = Config::from_env(&BTreeMap::new()).unwrap();
+        let base = Base::for_tests().await.with_event(event);
+        let gateway = Arc::new(Counter { reachable });
+        let webhook = Webhook::new(Source::Sandbox, vec![Secret::new("whsec_sandbox_1".into())]).unwrap();
         let sale: Arc<dyn Sale> = Arc::new(OrientationSale);
-        let payments = Payments::new(payments::Parts {
-            store: store.clone(),
-            clock: clock.clone(),
-            signals: Arc::new(InProcess::new(0.0)),
-            gateway: Arc::new(Counter { reachable }),
-            webhook: Webhook::new(Source::Sandbox, vec![Secret::new("whsec_sandbox_1".into())]).unwrap(),
-            pages: config.pages_url().clone(),
-            sales: HashMap::from([(Product::ORIENTATION.to_owned(), sale)]),
-        });
-        let registrations = Arc::new(Registrations::new(Parts {
-            store: store.clone(),
-            clock: clock.clone(),
-            ids: Arc::new(RandomIds),
-            signals: Arc::new(InProcess::new(0.0)),
-            event: Arc::new(event),
-            payments: Arc::new(payments),
-        }));
-        Self { store, clock, registrations }
+        let sales = HashMap::from([(Product::ORIENTATION.to_owned(), sale)]);
+        let payments = Arc::new(Payments::new(&base, gateway, webhook, sales));
+        let registrations = Arc::new(Registrations::new(&base, &payments));
+        Self { base, registrations }
     }
 
     /// An account whose id is `id`.
     pub async fn account(&self, id: &str) -> &Self {
         let email = EmailAddress::parse(&format!("{id}@example.org")).unwrap();
-        let now = self.clock.now();
+        let now = self.base.clock.now();
         let names = Names { first: "Ana".into(), last: Some("Silva".into()), preferred: None };
         let sign_up = SignUp {
             id: id.into(),
@@ -124,7 +99,7 @@ impl Desk {
             expires_at: now,
         };
         let account = Account::confirmed(&sign_up, now);
-        self.store.insert(&account).await.unwrap();
+        self.base.store.insert(&account).await.unwrap();
         self
     }
 
@@ -133,7 +108,7 @@ impl Desk {
     }
 
     async fn book(&self) -> GroupBook {
-        self.store.get(GroupBook::ID).await.unwrap().unwrap_or_default()
+        self.base.store.get(GroupBook::ID).await.unwrap().unwrap_or_default()
     }
 
     async fn members(&self) -> u32 {
@@ -141,7 +116,7 @@ impl Desk {
     }
 
     async fn all<D: crate::platform::store::Document>(&self) -> Vec<D> {
-        self.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
+        self.base.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
     }
 }
 
@@ -193,15 +168,15 @@ async fn while_the_gateway_is_away_the_form_is_taken_all_the_same() {
 #[tokio::test]
 async fn the_window_is_held_to_the_millisecond() {
     let mut event = Event::shipped();
-    let noon = Timestamp::from_millis(NOON);
+    let noon = Timestamp::from_millis(TestBase::START);
     let second = Duration::from_secs(1);
     event.registration = Window { opens: noon.plus(second), closes: noon.plus(3 * second) };
     let desk = Desk::with(event, true).await;
     desk.account("ana").await.account("bo").await.account("cy").await;
     assert!(matches!(desk.register("ana", form("aaaaa")).await, Err(RegisterError::Closed(..))));
-    desk.clock.advance(second);
+    desk.base.clock.advance(second);
     assert!(desk.register("bo", form("bbbbb")).await.is_ok());
-    desk.clock.advance(2 * second);
+    desk.base.clock.advance(2 * second);
     assert!(matches!(desk.register("cy", form("ccccc")).await, Err(RegisterError::Closed(..))));
 }
 
@@ -251,9 +226,9 @@ async fn what_may_be_changed_is_changed() {
 async fn a_paid_ticket_registers_once_and_posts_one_letter() {
     let desk = Desk::open().await;
     let (registration, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
-    let now = desk.clock.now();
+    let now = desk.base.clock.now();
     for _ in 0..2 {
-        let paid = desk.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await);
+        let paid = desk.base.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await);
         paid.await.unwrap();
     }
     let kept = desk.registrations.registration("ana").await.unwrap();
@@ -268,11 +243,11 @@ async fn a_paid_ticket_registers_once_and_posts_one_letter() {
 async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
     let desk = Desk::open().await;
     let (_, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
-    let mut account: Account = desk.store.get("ana").await.unwrap().unwrap();
+    let mut account: Account = desk.base.store.get("ana").await.unwrap().unwrap();
     account.email = EmailAddress::parse("new@example.org").unwrap();
-    desk.store.transact(async |tx| tx.put(&account).await).await.unwrap();
-    let now = desk.clock.now();
-    let ended = desk.store.transact(async |tx| OrientationSale.ended(&tx, &order, Ended::Expired, now).await);
+    desk.base.store.transact(async |tx| tx.put(&account).await).await.unwrap();
+    let now = desk.base.clock.now();
+    let ended = desk.base.store.transact(async |tx| OrientationSale.ended(&tx, &order, Ended::Expired, now).await);
     ended.await.unwrap();
     let letters = desk.all::<Mail>().await;
     assert_eq!(letters[0].id, format!("checkout-expired:cs_{}", order.id));
@@ -283,9 +258,9 @@ async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
 async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
     let desk = Desk::open().await;
     let (submitted, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
-    let now = desk.clock.now();
+    let now = desk.base.clock.now();
     let ended = async |why| {
-        let ended = desk.store.transact(async |tx| OrientationSale.ended(&tx, &order, why, now).await);
+        let ended = desk.base.store.transact(async |tx| OrientationSale.ended(&tx, &order, why, now).await);
         ended.await.unwrap();
         let book = desk.book().await;
         let tally = book.groups.into_iter().find(|tally| tally.name == submitted.group).unwrap();
@@ -293,7 +268,7 @@ async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
         (state, tally.members, tally.registered)
     };
     assert_eq!(ended(Ended::Refunded).await, (RegistrationState::Submitted, 1, 0), "it was never paid");
-    desk.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await).await.unwrap();
+    desk.base.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await).await.unwrap();
     for why in [Ended::Disputed, Ended::Cancelled] {
         assert_eq!(ended(why).await, (RegistrationState::Registered, 1, 1), "{why:?}");
     }

@@ -16,7 +16,19 @@ pub use model::SnsNotification;
 pub use service::{LiftError, ReceiveError, Suppressions};
 pub use subscribers::{NotificationSweeps, SweepNotifications};
 
+use std::sync::Arc;
+
+use super::Feature;
+use crate::base::Base;
 use crate::platform::store::{Schema, schema};
+
+/// What suppressions add to the service.
+pub fn feature(_: &Base, suppressions: &Arc<Suppressions>) -> Feature<SuppressionsController> {
+    Feature::new()
+        .serves(SuppressionsController::new(suppressions.clone()))
+        .handles(NotificationSweeps(suppressions.clone()))
+        .every("52 4 * * *", |_| SweepNotifications {})
+}
 
 /// The documents of this feature; the list itself is the mailer's.
 pub fn schemas() -> Vec<Schema> {

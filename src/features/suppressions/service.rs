@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::{SesEvent, SnsNotification, Verdict};
+use crate::base::Base;
 use crate::kernel::{Clock, Ids, Timestamp};
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
@@ -59,8 +60,9 @@ pub struct Suppressions {
 }
 
 impl Suppressions {
-    pub fn new(store: Store, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, sns: Option<Sns>) -> Self {
-        Self { store, clock, ids, sns }
+    /// The list in the store of `base`. `sns` verifies the messages of SNS, where emails go through SES.
+    pub fn new(base: &Base, sns: Option<Sns>) -> Self {
+        Self { store: base.store.clone(), clock: base.clock.clone(), ids: base.ids.clone(), sns }
     }
 
     /// Takes in a message of SNS, as it came. One that has come before, or is about nothing that ends emails, changes

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::model::{Line, Ticket};
 use super::service::{PrintError, TicketError, Tickets};
+use crate::base::Base;
 use crate::platform::mail::{Attachment, Email, EmailLayout, Mail, RenderError, Template};
 
 /// Renders the email `ticket`. `about`: `account`, and `order` for those who look for the email of an order.
@@ -47,8 +48,9 @@ struct Facts {
 }
 
 impl TicketEmail {
-    pub fn new(tickets: Arc<Tickets>, layout: EmailLayout) -> Self {
-        Self { tickets, layout }
+    /// The email with a ticket of `tickets`.
+    pub fn new(base: &Base, tickets: &Arc<Tickets>) -> Self {
+        Self { tickets: tickets.clone(), layout: base.email_layout.clone() }
     }
 
     fn write(&self, facts: &Facts, pdf: Vec<u8>) -> Result<Email, RenderError> {

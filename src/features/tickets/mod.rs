@@ -27,15 +27,12 @@ pub use model::{Line, Ticket};
 pub use service::{PrintError, TicketError, Tickets};
 pub use token::{TOKEN_MAX, TicketClaims, TokenError};
 
-use crate::platform::mail::{EmailLayout, Template};
-use crate::platform::store::Schema;
+use super::Feature;
+use crate::base::Base;
 
-/// Tickets are made from what other features keep.
-pub fn schemas() -> Vec<Schema> {
-    vec![]
-}
-
-/// The letters of this feature.
-pub fn templates(frame: &EmailLayout, tickets: &Arc<Tickets>) -> Vec<Arc<dyn Template>> {
-    vec![Arc::new(TicketEmail::new(Arc::clone(tickets), frame.clone()))]
+/// What tickets add to the service.
+pub fn feature(base: &Base, tickets: &Arc<Tickets>) -> Feature<TicketsController> {
+    Feature::new()
+        .serves(TicketsController::new(tickets.clone()))
+        .writes(vec![Arc::new(TicketEmail::new(base, tickets))])
 }

@@ -7,7 +7,8 @@ use url::Url;
 use super::drawing::{DrawError, Item, Presses, Qr, Sheet};
 use super::model::{Line, Ticket};
 use super::token::{TicketClaims, TokenError};
-use crate::config::{Config, Event};
+use crate::base::Base;
+use crate::config::Event;
 use crate::features::accounts::Account;
 use crate::features::payments::Order;
 use crate::features::registration::Registration;
@@ -19,7 +20,7 @@ use crate::platform::store::{Store, StoreError};
 pub struct Tickets {
     store: Store,
     keys: Arc<Keys>,
-    event: Event,
+    event: Arc<Event>,
     public_url: Url,
     rehearsal: bool,
     presses: Presses,
@@ -54,14 +55,14 @@ impl From<StoreError> for PrintError {
 }
 
 impl Tickets {
-    /// Tickets of this event.
-    pub fn new(store: Store, keys: Arc<Keys>, config: &Config) -> Self {
+    /// Tickets of the event of `base`.
+    pub fn new(base: &Base) -> Self {
         Self {
-            store,
-            keys,
-            event: config.event.clone(),
-            public_url: config.public_url.clone(),
-            rehearsal: config.rehearsal,
+            store: base.store.clone(),
+            keys: base.keys.clone(),
+            event: base.event.clone(),
+            public_url: base.public_url.clone(),
+            rehearsal: base.rehearsal,
             presses: Presses::default(),
         }
     }

@@ -1,6 +1,5 @@
 //! From registration and order to the ticket, over HTTP and by letter.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,17 +7,16 @@ use poem::Route;
 use poem::http::StatusCode;
 use poem::test::{TestClient, TestResponse};
 
-use super::{TicketClaims, TicketError, Tickets, TicketsController, templates};
-use crate::config::{Config, Product};
-use crate::features::accounts::{self, Account};
-use crate::features::payments::{self, Order};
-use crate::features::registration::{self, Form, Registration};
+use super::{TicketClaims, TicketError, Tickets, TicketsController, feature};
+use crate::base::{Base, TestBase};
+use crate::config::Product;
+use crate::features::accounts::Account;
+use crate::features::payments::Order;
+use crate::features::registration::{Form, Registration};
 use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
-use crate::kernel::{EmailAddress, RandomIds, Timestamp};
-use crate::platform::keys::{self, Keys};
-use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Templates};
+use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::mail::{Email, Mail, RenderError, Templates};
 use crate::platform::store::StoreError;
-use crate::platform::store::testing::TestStore;
 
 const ORDER: &str = "01997c00-0000-7000-8000-00000000abcd";
 
@@ -26,9 +24,7 @@ const ORDER: &str = "01997c00-0000-7000-8000-00000000abcd";
 const SECRET: &str = "Type 1 diabetes";
 
 struct World {
-    store: TestStore,
-    keys: Arc<Keys>,
-    config: Config,
+    base: TestBase,
     tickets: Arc<Tickets>,
 }
 
@@ -38,17 +34,14 @@ fn at(secs: i64) -> Timestamp {
 
 impl World {
     async fn new() -> Self {
-        let schemas = [accounts::schemas(), payments::schemas(), registration::schemas(), keys::schemas()];
-        let store = TestStore::with(&schemas.concat()).await;
-        let keys = Arc::new(Keys::load(&store, &RandomIds, at(0), &[]).await.unwrap());
-        let config = Config::from_env(&BTreeMap::new()).unwrap();
-        let tickets = Arc::new(Tickets::new(store.clone(), Arc::clone(&keys), &config));
-        Self { store, keys, config, tickets }
+        let base = Base::for_tests().await;
+        let tickets = Arc::new(Tickets::new(&base));
+        Self { base, tickets }
     }
 
     /// The student `a`, who has submitted the form and, if told so, has paid.
     async fn student(&self, paid: bool) {
-        let product: &Product = self.config.event.product(Product::ORIENTATION).unwrap();
+        let product: &Product = self.base.event.product(Product::ORIENTATION).unwrap();
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open(ORDER.into(), "a", product, email, at(0));
         let form = Form {
@@ -67,12 +60,12 @@ impl World {
             tx.put(&order).await?;
             tx.put(&registration).await
         };
-        self.store.transact(record).await.unwrap();
+        self.base.store.transact(record).await.unwrap();
     }
 
     async fn get(&self, path: &str, cookie: &str) -> TestResponse {
         let parts = ApiParts {
-            public_url: self.config.public_url.clone(),
+            public_url: self.base.public_url.clone(),
             frontend_url: None,
             trusted_proxies: vec![],
             sessions: Arc::new(Sessions),
@@ -80,7 +73,7 @@ impl World {
         };
         let api = Api::new(TicketsController::new(Arc::clone(&self.tickets)), Route::new(), parts);
         let cookie = format!("orientation_session={cookie}");
-        let host = self.config.public_url.authority().to_owned();
+        let host = self.base.public_url.authority().to_owned();
         TestClient::new(api.into_endpoint())
             .get(path)
             .header("host", host)
@@ -93,8 +86,8 @@ impl World {
         let about = [("account", "a".to_owned()), ("order", ORDER.to_owned())];
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let mail = Mail::new(format!("ticket:{ORDER}"), "ticket", &email, about, at(0));
-        let templates = templates(&EmailLayout::new(&self.config), &self.tickets);
-        Templates::new(templates).unwrap().render(&mail).await
+        let emails = feature(&self.base, &self.tickets).emails;
+        Templates::new(emails).unwrap().render(&mail).await
     }
 }
 
@@ -139,7 +132,7 @@ async fn the_token_names_the_order_and_is_the_same_each_time() {
     let world = World::new().await;
     world.student(true).await;
     let token = world.tickets.ticket("a").await.unwrap().token;
-    let claims = TicketClaims::verify(world.keys.tickets(), &token).unwrap();
+    let claims = TicketClaims::verify(world.base.keys.tickets(), &token).unwrap();
     assert_eq!(claims.order.to_string(), ORDER);
     assert_eq!(claims.issued_at, at(1_788_246_000));
     assert_eq!(world.tickets.ticket("a").await.unwrap().token, token);
@@ -157,7 +150,7 @@ async fn the_ticket_is_shown_with_its_group_its_receipt_and_where_its_files_are(
     assert_eq!(body["group"], serde_json::json!({ "name": "Omega", "symbol": "ω" }));
     assert_eq!(body["receipt"]["number"], ORDER);
     assert_eq!(body["receipt"]["total"], serde_json::json!({ "amount": 13_000, "currency": "CAD" }));
-    assert_eq!(body["downloads"]["pdf"], format!("{}v1/ticket.pdf", world.config.public_url));
+    assert_eq!(body["downloads"]["pdf"], format!("{}v1/ticket.pdf", world.base.public_url));
     assert!(!body.to_string().contains(SECRET));
 }
 
@@ -189,7 +182,7 @@ async fn the_public_keys_are_for_everybody_to_keep_a_while() {
     answer.assert_header("cache-control", "public, max-age=300");
     let body: serde_json::Value =
         serde_json::from_str(&answer.0.into_body().into_string().await.unwrap()).unwrap();
-    assert_eq!(body["keys"][0]["kid"], world.keys.tickets().current().id());
+    assert_eq!(body["keys"][0]["kid"], world.base.keys.tickets().current().id());
     assert_eq!(body["keys"][0]["current"], true);
     assert_eq!(body["keys"][0]["publicKey"].as_str().unwrap().len(), 43);
 }

@@ -30,13 +30,12 @@ pub(super) fn show(frame: Data<&Arc<PageLayout>>, first: Data<&FirstPage>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use poem::Route;
     use poem::test::TestClient;
 
     use super::*;
 
     async fn page(first: FirstPage) -> String {
-        let route = super::super::routes(Route::new(), Arc::new(PageLayout::sample()), first);
+        let route = super::super::front(&Arc::new(PageLayout::sample()), first).into_route();
         let answer = TestClient::new(route).get("/").send().await;
         answer.assert_status_is_ok();
         answer.0.into_body().into_string().await.unwrap()
@@ -60,7 +59,7 @@ mod tests {
     #[tokio::test]
     async fn the_stylesheet_is_there() {
         let first = FirstPage { outbox: true, sandbox: true };
-        let route = super::super::routes(Route::new(), Arc::new(PageLayout::sample()), first);
+        let route = super::super::front(&Arc::new(PageLayout::sample()), first).into_route();
         let answer = TestClient::new(route).get("/pages.css?v=1").send().await;
         answer.assert_status_is_ok();
         answer.assert_content_type("text/css; charset=utf-8");

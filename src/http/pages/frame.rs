@@ -38,10 +38,10 @@ use crate::config::Config;
 ///     frame.page(&ConfirmPage { frame: &frame, token: &link.token })
 /// }
 ///
-/// /// The pages that links in letters lead to.
-/// pub fn routes(route: Route, frame: Arc<PageLayout>, accounts: Arc<Accounts>) -> Route {
+/// /// The pages that links in emails lead to.
+/// pub fn pages(frame: &Arc<PageLayout>, accounts: &Arc<Accounts>) -> Pages {
 ///     let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(HtmlErrors(frame.clone()));
-///     route.at("/confirm", with(get(confirm).post(confirmed)))
+///     Pages::new().at("/confirm", with(get(confirm).post(confirmed)))
 /// }
 /// ```
 /// What goes wrong: [`PageLayout::message`] where the page has something to say about it; a `poem::Error` from anywhere

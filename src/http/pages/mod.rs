@@ -3,20 +3,22 @@
 mod errors;
 mod first;
 mod frame;
+mod routes;
 
 use std::sync::Arc;
 
 use poem::http::{StatusCode, header};
-use poem::{EndpointExt, Response, Route, get, handler};
+use poem::{EndpointExt, Response, get, handler};
 
 pub use errors::HtmlErrors;
 pub use first::FirstPage;
 pub use frame::PageLayout;
+pub use routes::Pages;
 
 /// `GET /` and the stylesheet of all pages.
-pub fn routes(route: Route, frame: Arc<PageLayout>, first: FirstPage) -> Route {
-    route
-        .at("/", get(first::show).data(frame).data(first))
+pub fn front(frame: &Arc<PageLayout>, first: FirstPage) -> Pages {
+    Pages::new()
+        .at("/", get(first::show).data(frame.clone()).data(first))
         .at("/pages.css", get(stylesheet))
         .at("/favicon.ico", get(icon))
 }

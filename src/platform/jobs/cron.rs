@@ -3,51 +3,68 @@
 use std::str::FromStr;
 
 use chrono_tz::Tz;
-use croner::Cron;
+use croner::Cron as Pattern;
 
 use super::model::{Job, Payload};
 use crate::kernel::Timestamp;
 
-/// The list of all jobs that repeat, by the clock on the wall of one time zone.
+/// A job that repeats.
 ///
-/// A tick is a job of the id `cron:<name>:<tick>`: however many processes make it, there is one. A tick missed
-/// while no process was up is made up for once, as long as its day isn't over; of several only the last.
-pub struct Crons {
-    time_zone: Tz,
-    list: Vec<Repeated>,
-}
-
-struct Repeated {
-    name: &'static str,
-    pattern: Cron,
+/// A tick is a job with the id `cron:<kind>:<tick>`, so there is one, however many processes make it. A tick that was
+/// missed while no process ran is made up for once, as long as its day isn't over; of several only the last.
+pub struct Cron {
+    kind: &'static str,
+    pattern: Pattern,
     job: Box<dyn Fn(String, Timestamp, Timestamp) -> Job + Send + Sync>,
     /// Not to be looked at before.
     next: Option<Timestamp>,
 }
 
-impl Crons {
-    /// None yet; their patterns are meant in `time_zone`.
-    pub fn new(time_zone: Tz) -> Self {
-        Self { time_zone, list: vec![] }
-    }
+/// All jobs that repeat, by the wall clock of one time zone.
+pub struct Crons {
+    time_zone: Tz,
+    list: Vec<Cron>,
+}
 
-    /// These and another: at each tick of `pattern` (five fields, such as `0 9 * * *`) a job with the payload
-    /// that `payload` makes from the time of the tick. `name` is part of ids: unique, and never changed.
+impl Cron {
+    /// At each tick of `pattern` (five fields, such as `0 9 * * *`) a job with the payload that `payload` makes from the
+    /// time of the tick.
     ///
     /// # Panics
-    /// If `pattern` isn't one or `name` is taken: mistakes of the list, which show at the first start.
-    pub fn with<P: Payload>(
-        mut self,
-        name: &'static str,
+    /// If `pattern` is not valid: the mistake shows at the first start.
+    pub fn new<P: Payload>(
         pattern: &'static str,
         payload: impl Fn(Timestamp) -> P + Send + Sync + 'static,
     ) -> Self {
-        assert!(self.list.iter().all(|other| other.name != name), "two repeated jobs are called {name}");
-        let pattern = Cron::from_str(pattern).unwrap_or_else(|error| panic!("{name}: {pattern}: {error}"));
-        // Due since it is made and not since its tick: of one that was missed nobody could know.
+        let kind = P::KIND;
+        let pattern = Pattern::from_str(pattern).unwrap_or_else(|error| panic!("{kind}: {pattern}: {error}"));
+        // Due since it is made and not since its tick: nobody could know of a tick that was missed.
         let job = move |id, tick, now| Job::new(id, &payload(tick), now);
-        self.list.push(Repeated { name, pattern, job: Box::new(job), next: None });
-        self
+        Self { kind, pattern, job: Box::new(job), next: None }
+    }
+}
+
+impl Crons {
+    /// These crons; their patterns are in `time_zone`.
+    ///
+    /// # Panics
+    /// If two crons are of one kind: the mistake shows at the first start.
+    pub fn new(time_zone: Tz, crons: impl IntoIterator<Item = Cron>) -> Self {
+        let mut list: Vec<Cron> = vec![];
+        for cron in crons {
+            let kind = cron.kind;
+            assert!(list.iter().all(|other| other.kind != kind), "two crons make jobs of the kind {kind}");
+            list.push(cron);
+        }
+        Self { time_zone, list }
+    }
+
+    /// Adds another.
+    ///
+    /// # Panics
+    /// If there is one of the kind already.
+    pub(super) fn with(self, cron: Cron) -> Self {
+        Self::new(self.time_zone, self.list.into_iter().chain([cron]))
     }
 
     /// The jobs of the ticks that are due: to be recorded, and then noted by [`Crons::recorded`].
@@ -70,9 +87,9 @@ impl Crons {
     }
 }
 
-impl Repeated {
+impl Cron {
     fn job(&self, tick: Timestamp, now: Timestamp) -> Job {
-        (self.job)(format!("cron:{}:{tick}", self.name), tick, now)
+        (self.job)(format!("cron:{}:{tick}", self.kind), tick, now)
     }
 
     /// The last tick up to `now`, if it was on the same day.
@@ -112,7 +129,7 @@ mod tests {
     const TORONTO: Tz = chrono_tz::America::Toronto;
 
     fn daily(pattern: &'static str) -> Crons {
-        Crons::new(TORONTO).with("report", pattern, |day| Report { day })
+        Crons::new(TORONTO, [Cron::new(pattern, |day| Report { day })])
     }
 
     fn time(text: &str) -> Timestamp {
@@ -173,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "two repeated jobs are called report")]
-    fn a_name_is_given_once() {
-        let _ = daily("0 9 * * *").with("report", "0 8 * * *", |day| Report { day });
+    #[should_panic(expected = "two crons make jobs of the kind report")]
+    fn a_kind_has_one_cron() {
+        let _ = daily("0 9 * * *").with(Cron::new("0 8 * * *", |day| Report { day }));
     }
 }

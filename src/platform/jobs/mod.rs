@@ -6,8 +6,8 @@
 //! a while, or dead for an administrator to look at. All of it happens in transactions that compare the token, so any number
 //! of processes may work on one store, and a lease that runs out is all that is ever seen of a crash.
 //!
-//! To add a job: a [`Payload`] (ids only), a [`Subscriber`] for it, and a line in the list of [`Subscribers`] in
-//! `app.rs`. What repeats is a line in [`Crons`]. [`Jobs`] is for those who look after it all.
+//! To add a job: a [`Payload`] (ids only), a [`Subscriber`] for it, and a line in the feature's `mod.rs`. A job that
+//! repeats is a [`Cron`] there. [`Jobs`] is for operators.
 
 mod cron;
 mod model;
@@ -18,7 +18,7 @@ mod sweep;
 mod trace;
 mod workers;
 
-pub use cron::Crons;
+pub use cron::{Cron, Crons};
 pub use model::{Job, JobState, LEASE, Payload};
 pub use service::{Count, Jobs, TendError};
 pub use subscriber::{JobError, Run, Subscriber, Subscribers};

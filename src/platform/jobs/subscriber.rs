@@ -71,10 +71,22 @@ impl Subscribers {
     /// # Panics
     /// If its kind has one: that is a mistake of the list, which shows at the first start.
     pub fn with<S: Subscriber>(mut self, subscriber: Arc<S>) -> Self {
-        let kind = S::Payload::KIND;
-        let before = self.0.insert(kind, Arc::new(Typed(subscriber)));
-        assert!(before.is_none(), "two subscribers are listed for jobs of the kind {kind}");
+        self.add(S::Payload::KIND, Arc::new(Typed(subscriber)));
         self
+    }
+
+    /// These and all of `others`.
+    ///
+    /// # Panics
+    /// If both have one for a kind.
+    pub fn and(mut self, others: Self) -> Self {
+        others.0.into_iter().for_each(|(kind, subscriber)| self.add(kind, subscriber));
+        self
+    }
+
+    fn add(&mut self, kind: &'static str, subscriber: Arc<dyn Served>) {
+        let before = self.0.insert(kind, subscriber);
+        assert!(before.is_none(), "two subscribers are listed for jobs of the kind {kind}");
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::cron::Crons;
+use super::cron::{Cron, Crons};
 use super::model::{Job, JobState, LEASE, Pace, RENEW_EVERY, backoff};
 use super::queue::{Claim, Claimed, Outcome, Queue, Room, Settled, Settlement};
 use super::subscriber::{JobError, Run, Served, Subscribers};
@@ -65,7 +65,7 @@ impl Workers {
     ) -> Self {
         let sweeper = Sweeper { store: store.clone(), clock: clock.clone() };
         let subscribers = subscribers.with(Arc::new(sweeper));
-        let crons = crons.with("jobs.sweep", "23 * * * *", |_| Sweep {});
+        let crons = crons.with(Cron::new("23 * * * *", |_| Sweep {}));
         Self { store, signals, clock, ids, subscribers, crons, runs: JobRuns::default() }
     }
 

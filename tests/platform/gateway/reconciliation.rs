@@ -10,18 +10,18 @@ use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
     self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Ended, Found, Gateway, GatewayError,
-    LONGEST_CHECKOUT, OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, Parts, PaymentFlag,
+    LONGEST_CHECKOUT, OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, PaymentFlag,
     Payments, ReceiveError, Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source,
     Stripe, StripeEvent, Unfinished, Webhook, Words,
 };
 use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::jobs::{self, Job};
-use orientation::platform::signals::InProcess;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError, Tx};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{cad, clock, impatient};
+use crate::base::base;
 use crate::doubles::stripe::{Fault, Stripe as Double, WEBHOOK_SECRET, signature};
 
 /// A sale that counts its calls.
@@ -134,7 +134,8 @@ impl Shop {
     async fn open() -> Self {
         let (folder, clock) = (TempDir::new().expect("a folder"), clock());
         let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
-        store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
+        let schemas = [payments::schemas(), jobs::schemas()].concat();
+        let base = base(store.clone(), schemas, clock.clone()).await;
         let double = Double::start_with(clock.clone()).await;
         let counted = Arc::new(Counted::default());
         let gateway = Arc::new(Moody {
@@ -143,15 +144,9 @@ impl Shop {
             removed: Mutex::default(),
         });
         let secrets = vec![Secret::new(WEBHOOK_SECRET.to_owned())];
-        let payments = Arc::new(Payments::new(Parts {
-            store: store.clone(),
-            clock: clock.clone(),
-            signals: Arc::new(InProcess::new(0.0)),
-            gateway: gateway.clone(),
-            webhook: Webhook::new(Source::Stripe { live: false }, secrets).expect("a secret"),
-            pages: "http://127.0.0.1:3000".parse().expect("an address"),
-            sales: HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Sale>)]),
-        }));
+        let webhook = Webhook::new(Source::Stripe { live: false }, secrets).expect("a secret");
+        let sales = HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Sale>)]);
+        let payments = Arc::new(Payments::new(&base, gateway.clone(), webhook, sales));
         Self { store, clock, double, gateway, counted, payments, _folder: folder }
     }
 

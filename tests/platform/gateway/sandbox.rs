@@ -3,17 +3,16 @@
 #[path = "contract.rs"]
 mod contract;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use orientation::config::Config;
 use orientation::features::payments::{self, Button, Gateway, Sandbox};
-use orientation::kernel::{ManualClock, RandomIds};
+use orientation::kernel::ManualClock;
 use orientation::platform::jobs;
 use orientation::platform::store::{Access, Store};
 use tempfile::TempDir;
 
 use super::clock;
+use crate::base::{configured, shipped};
 
 /// A gateway, and the means to pay.
 struct Till {
@@ -27,11 +26,11 @@ impl Till {
     async fn open() -> Self {
         let (folder, clock) = (TempDir::new().expect("a folder"), clock());
         let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
-        store.prepare(&[payments::schemas(), jobs::schemas()].concat()).await.expect("prepared");
         // Nobody listens there: events stay undelivered.
-        let config = Config::from_env(&BTreeMap::new()).expect("the shipped one is good");
-        let config = config.with_listen_addr(([127, 0, 0, 1], 1).into());
-        let sandbox = Sandbox::start(store, clock.clone(), &RandomIds, &config).await.expect("it starts");
+        let config = shipped().with_listen_addr(([127, 0, 0, 1], 1).into());
+        let schemas = [payments::schemas(), jobs::schemas()].concat();
+        let base = configured(config, store, schemas, clock.clone()).await;
+        let sandbox = Sandbox::start(&base, &[]).await.expect("it starts");
         Self { gateway: sandbox.clone(), clock, sandbox, _folder: folder }
     }
 

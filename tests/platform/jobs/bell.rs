@@ -148,7 +148,7 @@ impl Tower {
 
     /// The workers of one more process, so to speak.
     pub fn workers(&self) -> Running {
-        self.workers_with(Crons::new(chrono_tz::UTC))
+        self.workers_with(Crons::new(chrono_tz::UTC, []))
     }
 
     pub fn workers_with(&self, crons: Crons) -> Running {

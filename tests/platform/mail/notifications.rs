@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orientation::features::suppressions::{self, LiftError, ReceiveError, Suppressions};
-use orientation::kernel::{Clock, ManualClock, RandomIds, SystemClock, Timestamp, faults};
+use orientation::kernel::{Clock, ManualClock, SystemClock, Timestamp, faults};
 use orientation::platform::mail::sns::NotBelieved;
 use orientation::platform::mail::{self, Suppression, SuppressionCause};
 use orientation::platform::store::{Access, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::base::base;
 use crate::doubles::sns::{
     SIGNER, STRANGER, Sns, TOPIC, bounce, complaint, notification, signed, subscription,
 };
@@ -31,11 +32,11 @@ impl Desk {
     async fn among(hosts: Arc<Sns>) -> Self {
         let folder = tempfile::tempdir().expect("there is room for it");
         let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
-        store.prepare(&[mail::schemas(), suppressions::schemas()].concat()).await.expect("it is new");
         let now = SystemClock.now();
         let clock = Arc::new(ManualClock::at(now));
         let sns = mail::sns::Sns::new(vec![TOPIC.into()], hosts.clone());
-        let suppressions = Suppressions::new(store, clock.clone(), Arc::new(RandomIds), Some(sns));
+        let base = base(store, [mail::schemas(), suppressions::schemas()].concat(), clock.clone()).await;
+        let suppressions = Suppressions::new(&base, Some(sns));
         Self { suppressions, hosts, clock, now, _folder: folder }
     }
 

@@ -10,6 +10,7 @@ use orientation::platform::store::{Access, Store};
 use tempfile::TempDir;
 
 use super::{Arrived, Post, contract};
+use crate::base::base;
 
 struct Here(Arc<Outbox>, #[allow(dead_code, reason = "removed when the test ends")] TempDir);
 
@@ -39,8 +40,8 @@ impl Post for Here {
 async fn keeps_emails_as_they_are() {
     let folder = tempfile::tempdir().expect("there is room for it");
     let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
-    store.prepare(&outbox::schemas()).await.expect("it is new");
-    let here = Here(Arc::new(Outbox::new(store, Arc::new(SystemClock))), folder);
+    let base = base(store, outbox::schemas(), Arc::new(SystemClock)).await;
+    let here = Here(Arc::new(Outbox::new(&base)), folder);
     contract::holds(&here).await;
     assert!(here.transport().is_idempotent());
 }

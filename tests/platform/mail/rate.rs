@@ -70,7 +70,7 @@ impl Office {
         let templates = Templates::new(vec![Arc::new(Hello)]).expect("one");
         let mailer = Mailer::new(self.store.clone(), clock.clone(), templates, ses).at_rate(RATE);
         let subscribers = Subscribers::new().with(Arc::new(mailer));
-        let crons = Crons::new(event().time_zone);
+        let crons = Crons::new(event().time_zone, []);
         let signals = Arc::new(InProcess::new(0.0));
         Workers::new(self.store.clone(), signals, clock, Arc::new(RandomIds), subscribers, crons).start()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orientation::kernel::Timestamp;
-use orientation::platform::jobs::{Crons, Job, JobState, Payload};
+use orientation::platform::jobs::{Cron, Crons, Job, JobState, Payload};
 use orientation::platform::store::{Filter, Query};
 
 use super::fresh;
@@ -13,8 +13,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// At 09:00 in Toronto, where it is 03:00 (-04:00) when a tower's clock starts.
 fn at_nine() -> Crons {
-    Crons::new(chrono_tz::America::Toronto)
-        .with("morning", "0 9 * * *", |_| Ring { bell: None, does: Does::Ring })
+    let morning = Cron::new("0 9 * * *", |_| Ring { bell: None, does: Does::Ring });
+    Crons::new(chrono_tz::America::Toronto, [morning])
 }
 
 async fn ticks(tower: &Tower) -> Vec<Job> {
@@ -28,7 +28,7 @@ async fn ten_processes_make_one_job_of_a_tick() {
     let nine = tower.now().plus(HOUR * 6);
     tower.later(HOUR * 6);
     let run = tower.heard().await;
-    assert_eq!(run.job_id, format!("cron:morning:{nine}"));
+    assert_eq!(run.job_id, format!("cron:{}:{nine}", Ring::KIND));
     tower.until(&run.job_id, JobState::Done).await;
     tower.later(HOUR);
     for running in workers {

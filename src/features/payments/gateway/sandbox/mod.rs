@@ -21,7 +21,8 @@ use url::Url;
 use self::delivery::schedule;
 use self::documents::{SandboxEvent, refund_id, session_id, session_of_intent};
 use super::{Checkout, CheckoutList, CheckoutRequest, Gateway, GatewayError, Refund, RefundRequest};
-use crate::config::{Config, SANDBOX_SECRET};
+use crate::base::Base;
+use crate::config::SANDBOX_SECRET;
 use crate::kernel::{Clock, Ids, Secret, Timestamp, faults};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
@@ -55,18 +56,15 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts the sandbox with the configured webhook secrets, or with one that the first process generates and stores.
+    /// Starts the sandbox with the configured webhook secrets, or, if there are none, with one that the first process
+    /// generates and stores.
     ///
     /// # Errors
     /// [`StoreError`] if the secret can't be read or stored.
-    pub async fn start(
-        store: Store,
-        clock: Arc<dyn Clock>,
-        ids: &dyn Ids,
-        config: &Config,
-    ) -> Result<Arc<Self>, StoreError> {
-        let secrets = match &config.stripe_webhook_secrets[..] {
-            [] => vec![own_secret(&store, ids, clock.now()).await?],
+    pub async fn start(base: &Base, configured: &[Secret<String>]) -> Result<Arc<Self>, StoreError> {
+        let (store, clock, public_url) = (base.store.clone(), base.clock.clone(), base.public_url.clone());
+        let secrets = match configured {
+            [] => vec![own_secret(&store, &*base.ids, clock.now()).await?],
             configured => configured.to_vec(),
         };
         let http = reqwest::Client::builder()
@@ -77,8 +75,7 @@ impl Sandbox {
             .pool_idle_timeout(Duration::from_secs(5))
             .build()
             .expect("a client without TLS and proxies needs nothing that could be missing");
-        let (public_url, listening) = (config.public_url.clone(), OnceLock::new());
-        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening }))
+        Ok(Arc::new(Self { store, clock, http, secrets, public_url, listening: OnceLock::new() }))
     }
 
     /// The secrets that verify its events.

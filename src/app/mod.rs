@@ -1,0 +1,219 @@
+//! The composition root: configuration → base → services → features → the interface and the workers.
+//!
+//! `serve`, `openapi`, `demo`, `admin` and the tests all call [`App::assemble`], so there is one wiring. A new feature adds
+//! two lines to it: one that makes its service, and one that adds what it offers.
+
+mod parts;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::EndpointExt;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::base::{Base, OpenBaseError};
+use crate::config::{Config, Product};
+use crate::features::accounts::{self, Accounts, Passwords};
+use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
+use crate::features::registration::{self, OrientationSale, Registrations};
+use crate::features::suppressions::{self, Suppressions};
+use crate::features::tickets::{self, Tickets};
+use crate::features::{event, health, outbox};
+use crate::http::pages::{self, FirstPage, HtmlErrors};
+use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
+use crate::kernel::{Clock, Ids};
+use crate::platform::jobs::{self, Crons, Workers};
+use crate::platform::keys;
+use crate::platform::mail::sns::{AwsHosts, Hosts};
+use crate::platform::mail::{self, BadSmtpUrl, BulkMailer, DuplicateTemplate, Templates};
+use crate::platform::signals::wake_after_commit;
+use crate::platform::store::{Access, Schema, Store, StoreError};
+
+pub(crate) use parts::{STORE_FILE, make_folder};
+
+/// How long requests and jobs that are under way may take after the signal to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The whole service, wired.
+pub struct App {
+    /// Data that must not be lost.
+    pub store: Store,
+    /// Accounts, for the command line: `admin create`.
+    pub accounts: Arc<Accounts>,
+    /// Orders and their payments, for the command line: `reconcile`, `check`.
+    pub payments: Arc<Payments>,
+    base: Base,
+    api: Api,
+    sandbox: Option<Arc<Sandbox>>,
+    workers: Workers,
+    metrics_page: Option<MetricsPage>,
+}
+
+/// Why [`App::assemble`] fails.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Base(#[from] OpenBaseError),
+    #[error("STRIPE_WEBHOOK_SECRETS: {0}")]
+    Secrets(#[from] BadSecrets),
+    #[error("STRIPE_SECRET_KEY: {0}")]
+    Account(#[from] BadAccount),
+    #[error("{0}")]
+    Emails(#[from] DuplicateTemplate),
+    #[error("ORIENTATION_SMTP_URL: {0}")]
+    Smtp(#[from] BadSmtpUrl),
+    #[error("{folder}: {error}")]
+    Folder { folder: String, error: std::io::Error },
+    #[error("ORIENTATION_METRICS_LISTEN: can't listen on {address}: {error}")]
+    Metrics { address: SocketAddr, error: std::io::Error },
+}
+
+/// The collections of the store, by the part that writes them.
+pub(crate) fn schemas() -> Vec<Schema> {
+    [
+        accounts::schemas(),
+        jobs::schemas(),
+        keys::schemas(),
+        mail::schemas(),
+        outbox::schemas(),
+        payments::schemas(),
+        registration::schemas(),
+        suppressions::schemas(),
+    ]
+    .concat()
+}
+
+/// The features that sell a product, by its id.
+fn sales() -> HashMap<String, Arc<dyn Sale>> {
+    HashMap::from([(Product::ORIENTATION.to_owned(), Arc::new(OrientationSale) as _)])
+}
+
+impl App {
+    /// Wires the service that `config` describes. The store is created if it isn't there.
+    ///
+    /// # Errors
+    /// If the folder or the store can't be opened, another process serves from it ([`Access::Serving`]), or a key or
+    /// secret is malformed.
+    pub async fn assemble(
+        config: Config,
+        access: Access,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, AssembleError> {
+        Self::assemble_among(config, access, clock, ids, Arc::new(AwsHosts::new())).await
+    }
+
+    /// The same with other hosts than those of AWS, for tests.
+    ///
+    /// # Errors
+    /// Those of [`App::assemble`].
+    pub async fn assemble_among(
+        config: Config,
+        access: Access,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        hosts: Arc<dyn Hosts>,
+    ) -> Result<Self, AssembleError> {
+        let store = parts::open_store(&config, access).await?;
+        let base = Base::open(&config, store, clock, ids).await?;
+        let metrics_page = parts::open_metrics_page(&config, access, &base).await?;
+        let mail = parts::open_mail(&config, &base).await?;
+        let money = parts::open_gateway(&config, &base).await?;
+
+        // Services, each after those that it uses.
+        let accounts = Arc::new(Accounts::new(&base, Passwords::on_all_cores(base.ids.clone())));
+        let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales()));
+        let registrations = Arc::new(Registrations::new(&base, &payments));
+        let tickets = Arc::new(Tickets::new(&base));
+        let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
+
+        // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
+        let features = event::feature(&base)
+            .and(accounts::feature(&base, &accounts))
+            .and(registration::feature(&base, &registrations))
+            .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
+            .and(tickets::feature(&base, &tickets))
+            .and(suppressions::feature(&base, &suppressions))
+            .and(outbox::feature(&base, mail.outbox.as_ref()))
+            .and(health::feature(&base));
+
+        let mailer = Arc::new(mail.mailer(&base, Templates::new(features.emails)?));
+        let bulk = Arc::new(BulkMailer(mailer.clone()));
+        let workers = Workers::new(
+            base.store.clone(),
+            base.signals.clone(),
+            base.clock.clone(),
+            base.ids.clone(),
+            features.subscribers.with(mailer).with(bulk),
+            Crons::new(base.event.time_zone, features.crons),
+        )
+        .counted_by(base.metrics.job_runs.clone());
+        let first = FirstPage { outbox: mail.outbox.is_some(), sandbox: money.sandbox.is_some() };
+        let pages = pages::front(&base.page_layout, first).and(features.pages).into_route();
+        let api = Api::new(
+            features.controller,
+            pages.with(HtmlErrors(base.page_layout.clone())),
+            ApiParts {
+                public_url: config.public_url,
+                frontend_url: config.frontend_url,
+                trusted_proxies: config.trusted_proxies,
+                sessions: accounts.clone(),
+                rules: features.rules,
+            },
+        )
+        .counted_by(&base.metrics.requests);
+
+        let (store, sandbox) = (base.store.clone(), money.sandbox);
+        Ok(Self { store, accounts, payments, base, api, sandbox, workers, metrics_page })
+    }
+
+    /// The OpenAPI document that is served.
+    pub fn document(&self) -> &Document {
+        self.api.document()
+    }
+
+    /// Serves until `stop`, then finishes the requests that are under way. Other processes run the jobs.
+    pub async fn serve(self, server: Server, stop: impl Future<Output = ()>) {
+        let _measuring = serve_metrics(self.metrics_page);
+        wake_after_commit(&self.base.store, self.base.signals);
+        let server = server.counted_by(self.base.metrics.connections.clone());
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.listening_at(server.local_addr());
+        }
+        server.serve(self.api.into_endpoint(), stop).await;
+    }
+
+    /// Runs jobs until `stop`, then finishes those that are under way. Other processes serve, at the public URL.
+    pub async fn work(self, stop: impl Future<Output = ()>) {
+        let _measuring = serve_metrics(self.metrics_page);
+        let working = self.workers.start();
+        stop.await;
+        working.drain(PATIENCE).await;
+    }
+
+    /// Serves and runs jobs until `stop`, then finishes what is under way.
+    pub async fn run(self, server: Server, stop: impl Future<Output = ()>) {
+        let _measuring = serve_metrics(self.metrics_page);
+        let server = server.counted_by(self.base.metrics.connections.clone());
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.listening_at(server.local_addr());
+        }
+        let working = self.workers.start();
+        server.serve(self.api.into_endpoint(), stop).await;
+        working.drain(PATIENCE).await;
+    }
+
+    /// The address where metrics can be read, if there is one.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_page.as_ref().map(MetricsPage::local_addr)
+    }
+}
+
+/// Serves metrics until the handle is dropped, which is after the last requests and jobs.
+fn serve_metrics(page: Option<MetricsPage>) -> Option<AbortOnDropHandle<()>> {
+    page.map(|page| AbortOnDropHandle::new(tokio::spawn(page.serve())))
+}

@@ -1,0 +1,57 @@
+//! The pages of a feature, and those of the whole service.
+
+use poem::endpoint::BoxEndpoint;
+use poem::{EndpointExt, IntoEndpoint, Route};
+
+/// Pages by path. A feature makes a list of its own, and [`Pages::and`] joins the lists of several features.
+#[derive(Default)]
+pub struct Pages(Vec<Entry>);
+
+enum Entry {
+    At(&'static str, BoxEndpoint<'static>),
+    Below(&'static str, BoxEndpoint<'static>),
+}
+
+impl Pages {
+    /// No pages.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a page at a path, which can have parameters (`/sandbox/checkout/:session`).
+    pub fn at<E>(mut self, path: &'static str, page: E) -> Self
+    where
+        E: IntoEndpoint,
+        E::Endpoint: 'static,
+    {
+        self.0.push(Entry::At(path, page.map_to_response().boxed()));
+        self
+    }
+
+    /// Adds pages at and below a path.
+    pub fn below<E>(mut self, path: &'static str, pages: E) -> Self
+    where
+        E: IntoEndpoint,
+        E::Endpoint: 'static,
+    {
+        self.0.push(Entry::Below(path, pages.map_to_response().boxed()));
+        self
+    }
+
+    /// Adds all of `others`.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// The endpoint that serves them.
+    ///
+    /// # Panics
+    /// If two pages have the same path: the mistake shows at the first start.
+    pub fn into_route(self) -> Route {
+        self.0.into_iter().fold(Route::new(), |route, entry| match entry {
+            Entry::At(path, page) => route.at(path, page),
+            Entry::Below(path, pages) => route.nest(path, pages),
+        })
+    }
+}
