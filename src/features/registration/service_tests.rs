@@ -247,7 +247,8 @@ async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
     account.email = EmailAddress::parse("new@example.org").unwrap();
     desk.base.store.transact(async |tx| tx.put(&account).await).await.unwrap();
     let now = desk.base.clock.now();
-    let ended = desk.base.store.transact(async |tx| OrientationSale.ended(&tx, &order, Ended::Expired, now).await);
+    let ended =
+        desk.base.store.transact(async |tx| OrientationSale.ended(&tx, &order, Ended::Expired, now).await);
     ended.await.unwrap();
     let letters = desk.all::<Mail>().await;
     assert_eq!(letters[0].id, format!("checkout-expired:cs_{}", order.id));

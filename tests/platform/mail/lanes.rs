@@ -53,7 +53,7 @@ async fn emails_before_a_direct_one(store: Store, class: MailClass) -> usize {
     let mailer =
         Arc::new(Mailer::new(store.clone(), clock.clone(), templates, transport.clone()).at_rate(RATE));
     let subscribers = Subscribers::new().with(Arc::new(BulkMailer(mailer.clone()))).with(mailer);
-    let (crons, signals) = (Crons::new(event().time_zone), Arc::new(InProcess::new(0.0)));
+    let (crons, signals) = (Crons::new(event().time_zone, []), Arc::new(InProcess::new(0.0)));
     let workers =
         Workers::new(store.clone(), signals, clock, Arc::new(RandomIds), subscribers, crons).start();
 
