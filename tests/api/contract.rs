@@ -11,7 +11,7 @@ use crate::support::{NO_ID, TestApp, try_out};
 use crate::v1_accounts::credentials;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_committed_document_is_what_is_served_byte_for_byte() {
+async fn the_served_document_equals_the_committed_one() {
     let app = TestApp::start().await;
     let answer = app.stranger().get("/openapi.json").await;
     assert_eq!(answer.status, 200);
@@ -23,13 +23,16 @@ async fn the_committed_document_is_what_is_served_byte_for_byte() {
         config.rehearsal = true;
     })
     .await;
-    assert!(other.stranger().get("/openapi.json").await.text() == committed, "it is the same everywhere");
+    assert!(
+        other.stranger().get("/openapi.json").await.text() == committed,
+        "it does not depend on the configuration"
+    );
     other.finish().await;
     app.finish().await;
 }
 
 #[test]
-fn the_list_of_operations_is_that_of_the_document() {
+fn operations_txt_lists_the_operations_of_the_document() {
     let listed = |line: &str| line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>();
     let lines: BTreeSet<_> = include_str!("../../openapi/operations.txt").lines().map(listed).collect();
     let known = operations().iter().map(|o| vec![o.id.clone(), o.method.to_string(), o.path.clone()]);
@@ -37,7 +40,7 @@ fn the_list_of_operations_is_that_of_the_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_refuses_those_whom_it_is_not_for() {
+async fn every_operation_refuses_callers_without_the_right() {
     let app = TestApp::start().await;
     for operation in operations() {
         let stranger = try_out(&app.stranger(), operation).await;
@@ -53,7 +56,7 @@ async fn every_operation_refuses_those_whom_it_is_not_for() {
             assert_eq!(operation.right(), None);
         }
         match operation.right() {
-            // It refuses with this status what is not signed.
+            // It refuses unsigned messages with this status.
             None if operation.is_webhook() => {}
             None => {
                 assert_ne!(by_student.status, StatusCode::FORBIDDEN, "{}", operation.id);
@@ -73,7 +76,7 @@ async fn every_operation_refuses_those_whom_it_is_not_for() {
 }
 
 #[test]
-fn what_reads_or_changes_somebodys_data_wants_a_session() {
+fn only_these_operations_need_no_session() {
     let public: BTreeSet<_> =
         operations().iter().filter(|operation| !operation.needs_session()).map(|o| o.id.as_str()).collect();
     let expected = [
@@ -111,7 +114,7 @@ fn name(text: &str) -> Option<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_methods_are_told_which_ones_there_are() {
+async fn a_wrong_method_gets_405_with_the_right_ones() {
     let app = TestApp::start().await;
     let visitor = app.stranger();
     for operation in operations() {
@@ -129,7 +132,7 @@ async fn other_methods_are_told_which_ones_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_property_is_refused_at_every_level() {
+async fn an_unknown_property_is_rejected_at_every_level() {
     let app = TestApp::start().await;
     let student = app.student().await;
     let bodies = operations().iter().filter(|o| o.takes_body() && !o.is_webhook());

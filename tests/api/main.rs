@@ -1,8 +1,8 @@
-//! The interface from outside: the whole service on a folder and a port of its own, asked over HTTP.
+//! The interface from outside: the whole service with its own folder and port, over HTTP.
 //!
-//! Shaped like the URLs. Each test starts a service (it takes some milliseconds) and ends it with [`TestApp::finish`],
-//! which fails if a job is left over. The same tests run on the parts that are embedded and on the real ones
-//! (`support::parts`); what only the embedded ones have stands in [`embedded`].
+//! Shaped like the URLs. Each test starts a service (it takes some milliseconds) and stops it with [`TestApp::finish`],
+//! which fails if a job is left over. The same tests run on the embedded parts and on the real ones (`support::parts`);
+//! tests of what only the embedded ones have are in [`embedded`].
 
 mod bad_input;
 mod checkout_pages;

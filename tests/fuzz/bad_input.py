@@ -65,7 +65,8 @@ def texts(people):
         answer = people.send("PATCH", "/v1/me", {"firstName": f"A{character}da"}, cookie)
         refused(answer, 422, "invalid", ("/firstName", "control-character"))
     for name in ("\u200fשרה\u200f", "Zoë 🎉👩‍👩‍👧", "ก้อง", "O'Hara; DROP TABLE accounts --", "<script>alert(1)</script>"):
-        assert people.done("PATCH", "/v1/me", {"firstName": name}, cookie).json()["firstName"] == name
+        # Invisible marks at the ends are removed.
+        assert people.done("PATCH", "/v1/me", {"firstName": name}, cookie).json()["firstName"] == name.strip("\u200f")
     refused(people.send("PATCH", "/v1/me", {"firstName": " \u2003 "}, cookie), 422, "invalid")
     for mine in ({"role": "leader"}, {"scopes": ["admin:all"]}, {"approved": True}, {"id": "x"}):
         refused(people.send("PATCH", "/v1/me", mine, cookie), 422, "invalid", (f"/{next(iter(mine))}", "unknown-property"))

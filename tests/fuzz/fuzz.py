@@ -1,6 +1,6 @@
-"""Throws at the shipped program what a service must bear: bad input of every kind by hand (bad_input.py), then what
-schemathesis makes of the document, in each role. Fails if any answer does not conform, is a 5xx, or if an operation was
-never accepted in any role."""
+"""Fuzzes the shipped program: bad input of every kind by hand (bad_input.py), then what schemathesis makes of the OpenAPI
+document, in each role. Fails if a response does not conform or is a 5xx, or if an operation was never accepted in any
+role. Takes the names of some roles as arguments; then an operation need not be accepted."""
 
 import collections
 import json
@@ -15,11 +15,11 @@ from service import Service, artefacts
 
 HERE = pathlib.Path(__file__).parent
 ROLES = ("stranger", "newcomer", "submitted", "registered", "leader", "administrator")
-# What nobody here can have accepted: only SNS's own signature is believed, and only where letters leave by SES.
+# Only a message that SNS signed is accepted, and only where emails are sent by SES.
 NEVER_ACCEPTED = ("receiveSesNotification",)
 SEED = "3"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "30")
-# Roles at once: the service and two of them keep two cores busy.
+# Roles that run at once: the service and two of them keep two cores busy.
 AT_ONCE = 2
 
 
@@ -43,9 +43,9 @@ def start(role, service, folder):
     return subprocess.Popen(command, env=environment, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
 
 
-def run_all(service, folder):
+def run_all(roles, service, folder):
     """The roles that failed."""
-    waiting, running, failed = list(ROLES), {}, []
+    waiting, running, failed = list(roles), {}, []
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             role = waiting.pop(0)
@@ -89,6 +89,7 @@ def operations(url):
 
 
 def main():
+    roles = sys.argv[1:] or ROLES
     folder = artefacts()
     for old in folder.glob("*"):
         old.unlink() if old.is_file() else None
@@ -96,7 +97,7 @@ def main():
     try:
         names = operations(service.url)
         bad_input.run(service.url)
-        failed = run_all(service, folder)
+        failed = run_all(roles, service, folder)
     finally:
         log = service.stop()
     rows, statuses = accepted(names, folder)
@@ -108,7 +109,8 @@ def main():
     for role in failed:
         faults.append(f"{role}: an answer does not conform\n{(folder / f'{role}.txt').read_text()}")
     expected = [name for name in rows if name not in NEVER_ACCEPTED]
-    faults += [f"{name} was never accepted" for name in expected if not sum(rows[name].values())]
+    if set(roles) == set(ROLES):
+        faults += [f"{name} was never accepted" for name in expected if not sum(rows[name].values())]
     faults += [f"{name} answered {s}" for name, counts in statuses.items() for s in counts if s[0] == "5"]
     faults += [f"{service.log.name}: a handler panicked"] if "panicked" in log else []
     for fault in faults:

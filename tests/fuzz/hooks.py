@@ -1,7 +1,10 @@
-"""What schemathesis is told of our service: who calls, and real values where generated ones lead nowhere.
+"""Hooks for schemathesis: who calls, and real values where generated ones would only be refused.
 
-The role is in FUZZ_ROLE, the address in FUZZ_URL, the report goes to FUZZ_REPORT. Only *positive* cases are touched:
-a case that is wrong on purpose stays as wrong as it was made.
+FUZZ_ROLE is the role, FUZZ_URL the address of the service, FUZZ_REPORT the file for the report. Only *positive* cases are
+changed; a case that is invalid on purpose stays as it is.
+
+A value belongs to the name of its property or parameter, whatever the operation: a new operation with an `email` or an
+`orderId` needs nothing here.
 """
 
 import atexit
@@ -25,7 +28,7 @@ answers = collections.defaultdict(collections.Counter)
 
 
 def student_id():
-    """One that nobody else uses."""
+    """A student id that nobody else uses."""
     return f"{ROLES.index(ROLE)}{next(people.numbers):06}"
 
 
@@ -35,7 +38,7 @@ def newcomer():
 
 
 class Me:
-    """The account of this role, with what it has."""
+    """The account of this role, with its session and its order."""
 
     def __init__(self):
         self.account = self.own_account()
@@ -52,14 +55,14 @@ class Me:
         return None if ROLE == "stranger" else people.account("leader" if ROLE == "leader" else "student")
 
     def session(self):
-        """The cookie of a session that lives."""
+        """The cookie of a valid session."""
         if self.cookie is None and self.account:
             self.cookie = people.sign_in(self.account)
         return self.cookie
 
 
 class Shelf:
-    """Something made at need and used a few times, as generated requests may use it up."""
+    """Something that is made when needed and used a few times, because generated requests can use it up."""
 
     def __init__(self, make, uses):
         self.make, self.uses, self.left, self.kept = make, uses, 0, None
@@ -106,12 +109,13 @@ class Session:
     """The role's session, where an operation needs one."""
 
     def get(self, case, context):
-        if ROLE == "stranger" or not case.operation.definition.raw.get("security"):
+        definition = case.operation.definition.raw
+        if ROLE == "stranger" or not definition.get("security"):
             return None
-        name = operation(case)
-        if name in SESSION_ENDS:
+        if operation(case) in SESSION_ENDS:
             return people.sign_in(me.account)
-        if ROLE == "newcomer" and name == "register" and positive(case):
+        # What a student does once needs a new student each time.
+        if ROLE == "newcomer" and definition.get("x-right") == "student" and case.method == "POST" and positive(case):
             return newcomer()
         return me.session()
 
@@ -137,16 +141,20 @@ def before_call(context, case, kwargs):
         return
     if isinstance(case.body, dict):
         case.body = clean(case.body)
-        REAL.get(operation(case), lambda body: None)(case.body)
-    if "orderId" in (case.path_parameters or {}):
-        orders = [order["id"] for order in (me.order, foreign_order) if order]
-        case.path_parameters["orderId"] = chance.choice(orders + [case.path_parameters["orderId"]])
-    if "suppressionId" in (case.path_parameters or {}) and ROLE == "administrator" and chance.random() < 0.6:
-        case.path_parameters["suppressionId"] = suppress(next(people.numbers))
-    if operation(case) == "receiveStripeEvent":
+        if case.method == "PATCH":
+            keep_what_is_needed(case.body)
+        give_values(case.body)
+    for name in case.path_parameters or {}:
+        if name in PATHS:
+            case.path_parameters[name] = PATHS[name](case.path_parameters[name])
+    if "Stripe-Signature" in parameters(case):
         if chance.random() < 0.4:
             case.body = real_event()
         case.headers["Stripe-Signature"] = signature(json.dumps(case.body).encode())
+
+
+def parameters(case):
+    return {parameter["name"] for parameter in case.operation.definition.raw.get("parameters", ())}
 
 
 def clean(value):
@@ -169,111 +177,93 @@ def real_event():
     return event(order, session, f"checkout.session.{chance.choice(kinds)}", chance.randrange(3))
 
 
-def put(body, **values):
-    """Gives the properties that the body has their values: what is left out stays left out."""
-    body.update({name: value() if callable(value) else value for name, value in values.items() if name in body})
-
-
-def now_and_then(shelf, body):
-    """Most generated tokens are nobody's."""
-    if chance.random() < 0.6:
-        body["token"] = shelf.take()
-
-
-def strong():
-    return f"{PASSWORD} {chance.getrandbits(32)}"
-
-
-def known_or_new():
-    return chance.choice((people.address(), spare.take()["email"], spare.take()["email"].upper()))
-
-
-def sign_in(body):
-    account = me.account or spare.take()
-    if chance.random() < 0.6:
-        put(body, email=account["email"], password=account["password"])
-    else:
-        put(body, email=known_or_new)
-
-
-def change_password(body):
-    put(body, currentPassword=me.account["password"] if me.account else PASSWORD, newPassword=strong)
-
-
-def change_email(body):
-    put(body, currentPassword=me.account["password"] if me.account else PASSWORD, email=people.address)
-
-
-def reset_password(body):
-    put(body, password=strong)
-    now_and_then(reset_tokens, body)
-
-
-def within(body, **limits):
-    """Texts no longer than they may be, and not empty."""
-    for name, limit in limits.items():
-        if isinstance(body.get(name), str):
-            body[name] = body[name][:limit].strip() or "x"
-
-
-def phone():
-    return f"+1416978{chance.randrange(10_000):04}"
-
-
-def form(body):
-    """What event.toml offers, and what has a form that a schema can't tell. Limits of texts are told in words: they are
-    held by the rules of the form, which count what is left after trimming and find all faults at once."""
-    within(body, legalName=120, dietaryOther=100, summerCity=100)
-    put(
-        body,
-        pronouns=lambda: chance.choice(("Prefer not to say", "he/him", "she/her", "they/them")),
-        birthDate=lambda: f"{chance.randrange(1920, 2021)}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}",
-        studentId=student_id,
-        discipline=lambda: chance.choice(("Chemical", "Civil", "Track One (Undeclared)")),
-        shirtSize=lambda: chance.choice(("S", "3XL")),
-        phone=phone,
-        dietary=lambda: chance.sample(("Vegan", "Halal", "Nut allergy"), chance.randrange(4)),
-        huntTeammates=lambda: [people.address() for _ in range(chance.randrange(3))],
-        summerCountry=lambda: chance.choice(("CA", "IN", "NZ")),
-        movingMonth=lambda: chance.choice(("July", "Already there")),
-    )
-    if isinstance(body.get("emergencyContact"), dict):
-        within(body["emergencyContact"], name=100, relationship=100)
-        put(body["emergencyContact"], phone=phone)
-    # Only beside the pronouns "Other".
+def give_values(body):
+    """Replaces the values of the properties in VALUES, at every level. What is left out or null stays so."""
+    for name, value in body.items():
+        if isinstance(value, dict):
+            give_values(value)
+        elif value is not None and name in VALUES:
+            body[name] = VALUES[name](body)
+        elif isinstance(value, str) and name in LIMITS:
+            body[name] = value[: LIMITS[name]].strip() or "x"
+    # Belongs to the pronouns "Other" alone.
     body.pop("pronounsOther", None)
 
 
-FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
-
-
-def changes(body):
-    """A value that the form needs can't be taken away, and what is fixed can't be sent."""
-    for name in FIXED.union(name for name, value in body.items() if value is None and name in FORM):
+def keep_what_is_needed(body):
+    """A change can't remove what the form or the account needs, and can't touch what is fixed."""
+    for name in FIXED.union(name for name, value in body.items() if not value and name in NEEDED and value is not False):
         body.pop(name, None)
-    form(body)
 
 
-def names(body):
-    """The first name can be changed, not removed."""
-    if not body.get("firstName", "x"):
-        body.pop("firstName")
+def email(body):
+    """The address of somebody who can sign in, in any letter case, or one that nobody has."""
+    account = me.account or spare.take()
+    return chance.choice((people.address(), spare.take()["email"].upper(), account["email"], account["email"]))
 
 
-REAL = {
-    "signUp": lambda body: put(body, email=known_or_new, password=strong),
-    "confirmAccount": lambda body: now_and_then(confirm_tokens, body),
-    "resendConfirmation": lambda body: put(body, email=known_or_new),
-    "signIn": sign_in,
-    "requestPasswordReset": lambda body: put(body, email=known_or_new),
-    "resetPassword": reset_password,
-    "changePassword": change_password,
-    "changeEmail": change_email,
-    "confirmEmail": lambda body: now_and_then(change_tokens, body),
-    "register": form,
-    "updateRegistration": changes,
-    "updateMe": names,
+def password(body):
+    """The password that goes with the address beside it; a new one beside a token."""
+    return new_password(body) if "token" in body else current_password(body)
+
+
+def current_password(body):
+    return me.account["password"] if me.account else PASSWORD
+
+
+def new_password(body):
+    return f"{PASSWORD} {chance.getrandbits(32)}"
+
+
+def token(body):
+    """The token of an email, mostly. Beside a password it is one that resets a password."""
+    if chance.random() < 0.2:
+        return body["token"]
+    return (reset_tokens if "password" in body else chance.choice((confirm_tokens, change_tokens))).take()
+
+
+def one_of(*values):
+    return lambda body: chance.choice(values)
+
+
+# By the name of the property. What event.toml offers, and what a schema can't say.
+VALUES = {
+    "email": email,
+    "password": password,
+    "currentPassword": current_password,
+    "newPassword": new_password,
+    "token": token,
+    "pronouns": one_of("Prefer not to say", "he/him", "she/her", "they/them"),
+    "birthDate": lambda body: f"{chance.randrange(1920, 2021)}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}",
+    "studentId": lambda body: student_id(),
+    "discipline": one_of("Chemical", "Civil", "Track One (Undeclared)"),
+    "shirtSize": one_of("S", "3XL"),
+    "phone": lambda body: f"+1416978{chance.randrange(10_000):04}",
+    "dietary": lambda body: chance.sample(("Vegan", "Halal", "Nut allergy"), chance.randrange(4)),
+    "huntTeammates": lambda body: [people.address() for _ in range(chance.randrange(3))],
+    "summerCountry": one_of("CA", "IN", "NZ"),
+    "movingMonth": one_of("July", "Already there"),
 }
+
+# Texts whose limits are not in the schema: the form's rules check them and report all errors at once.
+LIMITS = {"legalName": 120, "dietaryOther": 100, "summerCity": 100, "name": 100, "relationship": 100}
+
+FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
+NEEDED = {"firstName", *FORM}
+
+
+def order_id(generated):
+    return chance.choice([order["id"] for order in (me.order, foreign_order) if order] + [generated])
+
+
+def suppression_id(generated):
+    if ROLE != "administrator" or chance.random() < 0.4:
+        return generated
+    return suppress(next(people.numbers))
+
+
+# By the name of the path parameter.
+PATHS = {"orderId": order_id, "suppressionId": suppression_id}
 
 
 # ---- what comes of it ----
@@ -286,13 +276,13 @@ def after_call(context, case, response):
         answers[name][response.status_code] += 1
     if response.status_code == 401 and name not in SESSION_ENDS:
         me.cookie = None
-    if response.status_code == 204 and name == "changePassword" and me.account:
+    if response.status_code == 204 and isinstance(case.body, dict) and "newPassword" in case.body and me.account:
         me.account["password"] = case.body["newPassword"]
 
 
 @schemathesis.check
 def refusals_are_problems(ctx, response, case):
-    """Every refusal, of a method that is not documented too, is a problem that tells its own status."""
+    """Every refusal, even of an undocumented method, is a problem with its own status."""
     if response.status_code < 400 or case.method == "HEAD":
         return
     kind = response.headers.get("content-type", [""])[0]
@@ -303,7 +293,7 @@ def refusals_are_problems(ctx, response, case):
 
 @schemathesis.check
 def foreign_orders_are_not_there(ctx, response, case):
-    """The order of somebody else is 404, as one that doesn't exist."""
+    """The order of somebody else is 404, like one that doesn't exist."""
     if (case.path_parameters or {}).get("orderId") == foreign_order["id"]:
         assert response.status_code in (401, 404, 405), f"a foreign order: {response.status_code}"
 

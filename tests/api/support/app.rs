@@ -1,4 +1,4 @@
-//! The whole service, in this process, on parts and a port of its own.
+//! The whole service in this process, with its own store and port.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::{Mailbox, ShiftedClock, Visitor};
 use crate::doubles::sns::Sns;
 use crate::doubles::stripe::Stripe;
 
-/// The password of everybody whom a test makes.
+/// The password of every account that a test creates.
 pub const PASSWORD: &str = "seven quiet herons at dawn";
 
-/// How long a test waits for what must happen by itself.
+/// How long a test waits for something to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running service. Must be [finished](TestApp::finish).
@@ -32,7 +32,7 @@ pub struct TestApp {
     pub store: Store,
     pub clock: Arc<ShiftedClock>,
     pub config: Config,
-    /// What the operations have answered.
+    /// What the operations responded.
     pub seen: Seen,
     parts: Parts,
     stop: oneshot::Sender<()>,
@@ -56,12 +56,12 @@ impl Drop for Unfinished {
 }
 
 impl TestApp {
-    /// The service as it is shipped, without limits on requests.
+    /// The service as shipped, without rate limits.
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// The same with something else in its configuration.
+    /// The same with a changed configuration.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         Self::start_new(change, ConnectionLimits::default()).await
     }
@@ -71,12 +71,12 @@ impl TestApp {
         Self::start_new(|_| {}, limits).await
     }
 
-    /// The same on the embedded parts, whatever this run is on: for what only they answer.
+    /// The same on the embedded parts, whatever the other tests of this run use.
     pub async fn start_embedded() -> Self {
         Self::run(configured(|_| {}), Parts::Embedded, ConnectionLimits::default(), Arc::default()).await
     }
 
-    /// The same, but for a double of Stripe, which the test holds.
+    /// The same with a double of Stripe.
     pub async fn start_embedded_with_stripe() -> (Self, Stripe) {
         let clock = Arc::<ShiftedClock>::default();
         let stripe = Stripe::start_with(clock.clone()).await;
@@ -115,7 +115,7 @@ impl TestApp {
         Self { seen: seen.clone(), ..self }
     }
 
-    /// Ends the service and starts it again on the same parts, at another address.
+    /// Stops the service and starts it again on the same parts, at another address.
     pub async fn restart(self) -> Self {
         let Self { store, clock, config, parts, stop, running, unfinished, .. } = self;
         unfinished.finish();
@@ -125,12 +125,13 @@ impl TestApp {
         Self::run(config, parts, ConnectionLimits::default(), clock).await
     }
 
-    /// Takes the store away from the running service: reading and writing fail until [`TestApp::bring_store_back`].
+    /// Makes the store unavailable: reads and writes fail until [`TestApp::bring_store_back`].
     pub fn take_store_away(&self) {
         self.parts.take_store_away(&self.config.data);
     }
 
-    /// Brings it back, and waits until the service has found it: a driver looks for its server a few times a second.
+    /// Makes it available again, and waits until the service has noticed: a driver looks for its server a few times a
+    /// second.
     pub async fn bring_store_back(&self) {
         self.parts.bring_store_back(&self.config.data);
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -140,30 +141,30 @@ impl TestApp {
         }
     }
 
-    /// Somebody without a session.
+    /// A client without a session.
     pub fn stranger(&self) -> Visitor {
         Visitor::new(&self.url).noted_in(&self.seen)
     }
 
-    /// A student who is signed in.
+    /// A signed-in student.
     pub async fn student(&self) -> Visitor {
         let name = RandomIds.next();
         self.somebody(&format!("{name}@mail.example.edu"), Role::Student, &[]).await
     }
 
-    /// A leader who is signed in and has no scopes.
+    /// A signed-in leader without scopes.
     pub async fn leader(&self) -> Visitor {
         let name = RandomIds.next();
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &[]).await
     }
 
-    /// An administrator who is signed in.
+    /// A signed-in administrator.
     pub async fn administrator(&self) -> Visitor {
         let name = RandomIds.next();
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &["admin:all"]).await
     }
 
-    /// Somebody who is signed in: account and session are put into the store, so that no hash is computed.
+    /// Somebody who is signed in. Account and session are written to the store, so that no hash is computed.
     pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
         let now = self.clock.now();
         let mut account = account(email, role, now).await;
@@ -186,10 +187,10 @@ impl TestApp {
         self.parts.mailbox(&self.url, email)
     }
 
-    /// Waits until no job is due any more. Fails if one is dead, or if that doesn't come.
+    /// Waits until no job is due. Fails if one is dead, or after [`PATIENCE`].
     pub async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        // What a job did outside may be told to the service after the job has ended: it is quiet when it was so twice.
+        // Stripe can send an event after the job that caused it has ended: the service is quiet if it was so twice.
         let mut quiet = 0;
         while quiet < 2 {
             self.parts.all_told().await;
@@ -200,7 +201,7 @@ impl TestApp {
             }
             quiet = 0;
             assert!(tokio::time::Instant::now() < deadline, "left over: {due:?}");
-            // The jobs are carried out by the service's own workers: there is no event to wait for from outside.
+            // The workers of the service run the jobs: there is no event to wait for from outside.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let dead = self.store.find::<Job>(Query::new(Filter::eq("state", "dead"))).await.expect("readable");
@@ -213,7 +214,7 @@ impl TestApp {
         self.store.find::<Job>(Query::new(unfinished)).await.expect("readable")
     }
 
-    /// Ends the service. Fails if a job is left over.
+    /// Stops the service. Fails if a job is left over.
     pub async fn finish(self) {
         self.settle().await;
         let _ = self.stop.send(());
@@ -225,7 +226,7 @@ impl TestApp {
     }
 }
 
-/// The shipped configuration without limits on requests, with a folder of its own.
+/// The shipped configuration without rate limits, with its own folder.
 fn configured(change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::from_env(&BTreeMap::new()).expect("the shipped configuration is good");
     config.limits = 0.0;

@@ -1,17 +1,17 @@
-//! The machine's clock, moved on by tests.
+//! The machine's clock, which tests can advance.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use orientation::kernel::{Clock, SystemClock, Timestamp};
 
-/// Goes as the machine's clock does, some time ahead of it: a test that wants tomorrow moves on by a day, and
-/// everything that waits (jobs, leases, sessions) goes on from there.
+/// The machine's clock plus an offset: a test that needs tomorrow advances it by a day, and everything that waits (jobs,
+/// leases, sessions) continues from there.
 #[derive(Default)]
 pub struct ShiftedClock(AtomicI64);
 
 impl ShiftedClock {
-    /// Moves on by `span`.
+    /// Advances by `span`.
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(span.as_millis() as i64, Ordering::SeqCst);
     }

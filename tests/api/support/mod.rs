@@ -1,4 +1,4 @@
-//! A service to ask, and who asks it.
+//! A service to test, and its clients.
 
 mod app;
 mod clock;

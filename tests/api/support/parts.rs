@@ -1,5 +1,5 @@
-//! What the services of a run stand on: the parts that are embedded, or, with `ORIENTATION_TEST_PARTS=real`, the real
-//! ones: MongoDB, Redis and SES of `scripts/servers`, and a double of Stripe for each test.
+//! What the services of a run use: the embedded parts, or with `ORIENTATION_TEST_PARTS=real` MongoDB, Redis and SES of
+//! `scripts/servers`, and a double of Stripe for each test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,14 +48,14 @@ impl Parts {
         }
     }
 
-    /// The service answers here from now on.
+    /// The service listens here from now on.
     pub fn served_at(&self, url: &str) {
         if let Self::Real(real) = self {
             real.stripe.deliver_to(url);
         }
     }
 
-    /// Waits until whoever tells the service something has told it.
+    /// Waits until every event has been delivered.
     pub async fn all_told(&self) {
         if let Self::Real(real) = self {
             let told = tokio::time::timeout(PATIENCE, real.stripe.all_told());
@@ -86,7 +86,7 @@ impl Parts {
         }
     }
 
-    /// Removes what lies on servers that others use, too.
+    /// Removes what was written to shared servers.
     pub async fn remove(self) {
         if let Self::Real(real) = self {
             let client =

@@ -1,4 +1,4 @@
-//! Stripe, played by the test: events signed with the secret that the service was given.
+//! Events that the test signs with the secret of the service, as Stripe would.
 
 use hmac::{Hmac, KeyInit, Mac};
 use orientation::kernel::{Clock, Secret, Timestamp};
@@ -12,7 +12,7 @@ use super::{ShiftedClock, TestApp};
 /// The secret in `STRIPE_WEBHOOK_SECRETS`.
 pub const SECRET: &str = "whsec_of_these_tests";
 
-/// A service that believes what is signed with [`SECRET`], and so does its sandbox.
+/// A service that trusts what is signed with [`SECRET`], as does its sandbox.
 pub async fn app_with_secret() -> TestApp {
     TestApp::start_with(|config| config.stripe_webhook_secrets = vec![Secret::new(SECRET.to_owned())]).await
 }

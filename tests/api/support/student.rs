@@ -1,4 +1,4 @@
-//! Students on their way: accounts are put into the store, what follows goes over HTTP.
+//! Students from sign-up to ticket: accounts are written to the store, the rest goes over HTTP.
 
 use orientation::kernel::{Ids, RandomIds};
 use serde_json::{Value, json};
@@ -16,14 +16,14 @@ pub fn form(student_id: &str) -> Value {
     })
 }
 
-/// A student id that nobody else has.
+/// An unused student id.
 pub fn new_student_id() -> String {
     let id = RandomIds.next();
     id[id.len() - 9..].to_owned()
 }
 
 impl TestApp {
-    /// A student whose form is in, and the order as it was answered.
+    /// A student who has submitted the form, and the order of the response.
     pub async fn submitted(&self) -> (Visitor, Value) {
         let student = self.student().await;
         let answer = student.post("/v1/registration", &form(&new_student_id())).await.ok(201);
@@ -40,7 +40,7 @@ impl TestApp {
 }
 
 impl Visitor {
-    /// Presses a button of the sandbox's page; returns where that leads.
+    /// Presses a button of the sandbox's page; returns the address that it redirects to.
     pub async fn press_button(&self, order: &Value, button: &str) -> String {
         let page = order["checkoutUrl"].as_str().expect("a live checkout");
         let pressed = self.submit(page, &[("press", button)]).await;
@@ -48,13 +48,13 @@ impl Visitor {
         pressed.header("location").expect("it leads somewhere").to_owned()
     }
 
-    /// The order as it stands now.
+    /// The current order.
     pub async fn order(&self, order: &Value) -> Value {
         let id = order["id"].as_str().expect("an id");
         self.get(&format!("/v1/orders/{id}")).await.ok(200)
     }
 
-    /// How far the own registration has come.
+    /// The state of the own registration.
     pub async fn registration_state(&self) -> Value {
         self.get("/v1/registration").await.ok(200)["state"].clone()
     }

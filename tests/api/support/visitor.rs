@@ -1,4 +1,4 @@
-//! Somebody who asks.
+//! A client of the service.
 
 use std::fmt::Debug;
 
