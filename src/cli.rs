@@ -20,8 +20,8 @@ use crate::platform::memory;
 
 /// The backend of a university's orientation week.
 ///
-/// Without a command it serves HTTP and works on jobs in one process: on a laptop this is all there is to do.
-/// Open the address that it prints: the first page leads to Swagger UI, the outbox and the health check.
+/// Without a command, one process serves HTTP and runs jobs: all that a laptop needs. Open the address that it prints: the
+/// first page links to Swagger UI, the outbox and the health check.
 #[derive(Parser)]
 #[command(name = "orientation", version, after_help = AFTER_HELP)]
 struct Cli {
@@ -30,75 +30,76 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Configuration is by environment; docs/configuration.md explains each key, `orientation check` says what is wrong.
+Settings are environment variables: see docs/configuration.md. `orientation check` reports what is wrong with them.
 
 Examples:
-  orientation                                   serve and work on http://127.0.0.1:3000
-  ORIENTATION_LISTEN=127.0.0.1:0 orientation    the same on a free port; the first line printed is the address
-  orientation demo --students 500               send 500 students through the whole way
-  orientation admin create --email you@example.org
+  orientation                                   serve and run jobs on http://127.0.0.1:3000
+  ORIENTATION_LISTEN=127.0.0.1:0 orientation    the same on a free port; prints the address
+  orientation demo --students 500               simulate 500 students from sign-up to ticket
+  orientation admin create --email you@example.org --link
+                                                create the first administrator
 ";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve HTTP only (needs MongoDB: an embedded store is served and worked on by one process); prints its address
+    /// Serve HTTP without running jobs (needs MongoDB); prints the address when ready
     Serve,
-    /// Work on jobs only (needs MongoDB, as `serve`); prints `working` once it does
+    /// Run jobs without serving HTTP (needs MongoDB); prints `working` when ready
     Work,
     /// Write openapi/orientation.json and openapi/operations.txt
     Openapi {
-        /// Write nothing; fail if what stands there is not what the program serves
+        /// Write nothing; fail if the files differ from what the program serves
         #[arg(long)]
         check: bool,
-        /// The folder to write to
+        /// Folder to write to
         #[arg(long, default_value = "openapi")]
         to: PathBuf,
     },
-    /// Administrators
+    /// Create administrators
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// Send students through the whole way and tell what happened
+    /// Simulate students from sign-up to ticket and print a report
     Demo(DemoOptions),
-    /// Copy a whole store into an empty one, of the same kind or not, while nobody serves from either
+    /// Copy a store into an empty one, for example from SQLite to MongoDB; stop the service first
     ///
-    /// A store is a folder or a file of SQLite, or an address of MongoDB. An address with a password is better given by
-    /// the environment than on the command line, where others on the machine see it.
+    /// A store is a folder, an SQLite file or the address of a MongoDB. Pass an address with a password in the environment:
+    /// other users of the machine can see command lines.
     Copy {
-        /// What to copy [default: the folder in ORIENTATION_DATA]
+        /// Store to copy [default: the folder in ORIENTATION_DATA]
         #[arg(long, value_name = "STORE")]
         from: Option<String>,
-        /// Where to [default: the address in ORIENTATION_MONGODB_URI]
+        /// Empty store to copy to [default: the address in ORIENTATION_MONGODB_URI]
         #[arg(long, value_name = "STORE")]
         to: Option<String>,
     },
-    /// Ask the payment service for what never arrived, about every open order
+    /// Ask the payment gateway about every open order, to catch up on lost webhooks
     ///
-    /// The service does so by itself every five minutes, for some orders at a time.
+    /// The service does the same every five minutes, for some orders at a time.
     Reconcile,
-    /// List the jobs that were given up (dead), or have them tried again or dropped, also while the service runs
+    /// List dead jobs, retry them or drop them; the service may be running
     ///
-    /// A job is dead when all its attempts have failed, when it can never succeed, or when its workers died too often.
-    /// It stays until somebody has put right what was wrong and has it tried again, or drops it.
+    /// A job is dead when all its attempts failed, when it can never succeed, or when its workers died too often. It is kept
+    /// until you retry it, after fixing the reason, or drop it.
     Jobs {
         #[command(subcommand)]
         command: Option<JobsCommand>,
     },
-    /// Say what is configured, which part serves what, and try each; fail if a key is bad or a part can't be used
+    /// Validate the settings and try every dependency; fail if something can't be used
     Check,
-    /// Ask the service that runs here whether it is ready; fail if it isn't. For health checks of containers
+    /// Ask the service on this machine whether it is ready; fail if it isn't (for container health checks)
     Health,
 }
 
 #[derive(Subcommand)]
 enum AdminCommand {
-    /// Make an administrator, or promote an account that is there
+    /// Create an administrator, or promote an existing account
     ///
-    /// The password is asked for, or read as the first line of standard input; it is never an argument.
+    /// The password is prompted for, or read from the first line of standard input. It is never an argument.
     Create {
-        /// The address that signs in
+        /// Email address of the account
         #[arg(long)]
         email: String,
-        /// Print a one-time link that sets the password, instead of asking for one
+        /// Print a one-time link to set the password instead of prompting for it
         #[arg(long)]
         link: bool,
     },
@@ -106,44 +107,44 @@ enum AdminCommand {
 
 #[derive(Subcommand)]
 enum JobsCommand {
-    /// Have dead jobs tried again at once, with all their attempts before them
+    /// Run dead jobs again now, with a full number of attempts
     Retry {
-        /// Jobs, as `orientation jobs` lists them
+        /// Ids from `orientation jobs`
         #[arg(value_name = "ID", required_unless_present = "all")]
         ids: Vec<String>,
-        /// All that are dead
+        /// Retry all dead jobs
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
-    /// Drop dead or waiting jobs: they will not be run
+    /// Delete dead or waiting jobs without running them
     Drop {
-        /// Jobs, as `orientation jobs` lists them
+        /// Ids from `orientation jobs`
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
     },
 }
 
-/// What `demo` does.
+/// Options of `demo`.
 #[derive(clap::Args)]
 struct DemoOptions {
-    /// How many students: 50, or with --from as many as the file has
+    /// Number of students [default: 50, or all in the file of --from]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     students: Option<u32>,
     /// A file of forms, one JSON object a line, as in tests/data/students.jsonl; made-up students otherwise
     #[arg(long)]
     from: Option<PathBuf>,
-    /// A service that runs already, if it is a sandbox; otherwise one is started on a folder and port of its own
+    /// Use a running service with sandbox payments [default: start one with a temporary folder and a free port]
     #[arg(long)]
     url: Option<Url>,
-    /// How many students are on their way at once
+    /// Number of students at the same time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     at_once: u32,
-    /// Keep the folder of its own, to look at it afterwards
+    /// Keep the temporary folder afterwards
     #[arg(long, conflicts_with = "url")]
     keep: bool,
 }
 
-/// Why a command failed, for whoever typed it.
+/// Why a command failed, for the person who ran it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Failed(String);
@@ -154,18 +155,18 @@ impl Failed {
     }
 }
 
-/// Reads the command line and does what it says. Prints why it failed, if it did.
+/// Runs the command of the command line. Prints the reason if it fails.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("orientation: can't start its threads: {error}");
+            eprintln!("orientation: can't start threads: {error}");
             return ExitCode::FAILURE;
         }
     };
     memory::give_back();
-    match runtime.block_on(carry_out(command)) {
+    match runtime.block_on(run_command(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             eprintln!("orientation: {failed}");
@@ -174,7 +175,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
+async fn run_command(command: Option<Command>) -> Result<(), Failed> {
     match command {
         None => run::serve_and_work().await,
         Some(Command::Serve) => run::serve().await,
@@ -184,13 +185,13 @@ async fn carry_out(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Demo(options)) => demo::run(options).await,
         Some(Command::Copy { from, to }) => copy::run(from, to).await,
         Some(Command::Reconcile) => reconcile::run().await,
-        Some(Command::Jobs { command }) => tend_to_jobs(command).await,
+        Some(Command::Jobs { command }) => run_jobs_command(command).await,
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
     }
 }
 
-async fn tend_to_jobs(command: Option<JobsCommand>) -> Result<(), Failed> {
+async fn run_jobs_command(command: Option<JobsCommand>) -> Result<(), Failed> {
     match command {
         None => jobs::list().await,
         Some(JobsCommand::Retry { all: true, .. }) => jobs::retry_all().await,
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_tends_to_jobs_says_to_which() {
+    fn jobs_commands_need_ids_or_all() {
         let read = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
         for line in ["jobs", "jobs retry a b", "jobs retry --all", "jobs drop a b"] {
             assert!(read(&format!("orientation {line}")), "{line}");

@@ -1,7 +1,7 @@
 //! The backend of a university's orientation week.
 //!
-//! Two wings: [`features`] is what the system does, [`platform`] is what it stands on. Data flows one way:
-//! controller → service → model → store. `docs/architecture.md` has the picture.
+//! [`features`] holds what the system does, [`platform`] what it is built on. Data flows one way:
+//! controller → service → model → store. See `docs/architecture.md`.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Parses the command line and calls it; nothing else.
+//! Runs the command line.
 
 fn main() -> std::process::ExitCode {
     orientation::cli::main()

@@ -1,4 +1,4 @@
-//! `orientation admin`: administrators, made by whoever has the machine.
+//! `orientation admin`: creates administrators.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -7,35 +7,35 @@ use crate::features::accounts::MakeAdministratorError;
 use crate::kernel::{EmailAddress, Invalid, Secret};
 use crate::platform::store::Access;
 
-/// Makes an administrator, or promotes the account that the address has.
+/// Creates an administrator, or promotes the existing account with this address.
 ///
 /// # Errors
-/// If the address is none, the password too weak, or the store can't be opened.
+/// If the address is invalid, the password too weak, or the store can't be opened.
 pub(super) async fn create(email: &str, link: bool) -> Result<(), Failed> {
     let email = EmailAddress::parse(email).map_err(|error| Failed(format!("--email: {error}")))?;
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
     let password = if link { None } else { Some(password()?) };
-    let made = app.accounts.make_administrator(&email, password.as_ref()).await.map_err(told)?;
+    let made = app.accounts.make_administrator(&email, password.as_ref()).await.map_err(explain)?;
     let done = if made.created { "is an administrator" } else { "was promoted to administrator" };
     println!("{email} {done}.");
     if let Some(link) = made.link {
-        println!("Set the password within an hour, once: {}", link.expose());
+        println!("Open this link within an hour to set the password (it works once): {}", link.expose());
     }
     Ok(())
 }
 
-/// Why there is no administrator: a password that isn't good enough says what it lacks.
-fn told(error: MakeAdministratorError) -> Failed {
+/// The reason for the operator; for a weak password, what it lacks.
+fn explain(error: MakeAdministratorError) -> Failed {
     match error {
         MakeAdministratorError::Invalid(Invalid(errors)) => {
             let details: Vec<_> = errors.into_iter().map(|fault| fault.detail).collect();
-            Failed(format!("the password is not good enough: {}", details.join(" ")))
+            Failed(format!("the password is too weak: {}", details.join(" ")))
         }
         other => Failed::because(other),
     }
 }
 
-/// Asked for twice on a terminal; otherwise the first line of standard input.
+/// Prompts twice on a terminal. Otherwise reads the first line of standard input.
 fn password() -> Result<Secret<String>, Failed> {
     if !std::io::stdin().is_terminal() {
         let mut line = String::new();
@@ -43,6 +43,6 @@ fn password() -> Result<Secret<String>, Failed> {
         return Ok(Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()));
     }
     let first = rpassword::prompt_password("Password: ").map_err(Failed::because)?;
-    let second = rpassword::prompt_password("The same again: ").map_err(Failed::because)?;
+    let second = rpassword::prompt_password("Repeat the password: ").map_err(Failed::because)?;
     if first == second { Ok(Secret::new(first)) } else { Err(Failed("the two passwords differ".into())) }
 }

@@ -1,4 +1,4 @@
-//! `orientation copy`: a whole store into an empty one, compared at the end.
+//! `orientation copy`: copies a store into an empty one and compares both.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use crate::app::{STORE_FILE, make_folder, schemas};
 use crate::kernel::Secret;
 use crate::platform::store::{Access, Copied, Store};
 
-/// Digits of a checksum that are shown: enough to tell two apart.
+/// Number of checksum digits that are printed.
 const DIGITS: usize = 16;
 
-/// Where a store is.
+/// Location of a store.
 enum Place {
     File(PathBuf),
     Mongo(Secret<String>),
@@ -22,7 +22,7 @@ enum Place {
 /// Copies one store into another and prints what was copied.
 ///
 /// # Errors
-/// If a store can't be opened or is served, the target isn't empty, or the two differ at the end.
+/// If a store can't be opened or is in use, the target isn't empty, or the two differ at the end.
 pub(super) async fn run(from: Option<String>, to: Option<String>) -> Result<(), Failed> {
     let (source, target) = (source(from)?, target(to)?);
     let source = open_source(source).await?;
@@ -37,7 +37,9 @@ pub(super) async fn run(from: Option<String>, to: Option<String>) -> Result<(), 
     bar.finish_and_clear();
     let copied = copied.map_err(Failed::because)?;
     println!("{}", table(&copied));
-    println!("{documents} documents are copied; number and checksum of every collection agree.");
+    println!(
+        "Copied {documents} documents. The number of documents and the checksum of every collection match."
+    );
     Ok(())
 }
 
@@ -61,22 +63,22 @@ fn source(from: Option<String>) -> Result<Place, Failed> {
 }
 
 fn target(to: Option<String>) -> Result<Place, Failed> {
-    let missing = || Failed("where to? Give --to, or set ORIENTATION_MONGODB_URI".into());
+    let missing = || Failed("no target: use --to, or set ORIENTATION_MONGODB_URI".into());
     match to {
         Some(to) => place("--to", to),
         None => run::configuration()?.mongodb.map(Place::Mongo).ok_or_else(missing),
     }
 }
 
-/// An address, a file that ends in `.db`, or else a folder. A mistyped address is refused without being quoted: a
-/// password may stand in it.
+/// Parses an address, a file that ends in `.db`, or a folder. A mistyped address is refused without being quoted,
+/// because it may contain a password.
 fn place(option: &str, written: String) -> Result<Place, Failed> {
     if let Some(address) = mongo(&written) {
         return Ok(Place::Mongo(Secret::new(address)));
     }
     if is_address(&written) {
         return Err(Failed(format!(
-            "{option} is an address, but not one of MongoDB: that begins with mongodb:// or mongodb+srv://"
+            "{option} is not an address of MongoDB: it must begin with mongodb:// or mongodb+srv://"
         )));
     }
     let path = PathBuf::from(written);
@@ -86,14 +88,14 @@ fn place(option: &str, written: String) -> Result<Place, Failed> {
     }
 }
 
-/// An address of MongoDB, with the scheme in small letters, as the driver wants it.
+/// Address of MongoDB, with the scheme in lower case as the driver expects it.
 fn mongo(written: &str) -> Option<String> {
     let (scheme, rest) = written.trim_start().split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     matches!(&*scheme, "mongodb" | "mongodb+srv").then(|| format!("{scheme}://{rest}"))
 }
 
-/// Whether an address is meant, however it is mistyped.
+/// Whether the text is meant as an address, even a mistyped one.
 fn is_address(written: &str) -> bool {
     let scheme = written.trim_start().split(':').next().unwrap_or_default().to_ascii_lowercase();
     let has_password = written.split_once('@').is_some_and(|(before, _)| before.contains(':'));
@@ -119,7 +121,7 @@ async fn open_target(place: Place) -> Result<Store, Failed> {
     open(place).await
 }
 
-/// A file is taken as if to serve from it: nobody else may meanwhile.
+/// Opens a store. A file is opened as for serving, so that no other process can use it meanwhile.
 async fn open(place: Place) -> Result<Store, Failed> {
     match place {
         Place::File(path) => Store::sqlite(&path, Access::Serving),
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_address_is_no_folder_and_is_not_quoted() {
+    fn a_mistyped_address_is_not_a_folder_and_is_not_quoted() {
         for written in [
             "mongo://u:HUNTER2@127.0.0.1/x",
             "mongodb+srv ://u:HUNTER2@127.0.0.1/x",

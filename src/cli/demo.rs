@@ -32,7 +32,7 @@ pub(super) async fn run(options: DemoOptions) -> Result<(), Failed> {
     match &options.url {
         Some(url) => send(students, url.clone(), options.at_once).await,
         None => {
-            let own = run::on_a_folder_of_its_own(options.keep).await?;
+            let own = run::start_temporary_service(options.keep).await?;
             let sent = send(students, own.url.clone(), options.at_once).await;
             own.end().await;
             sent

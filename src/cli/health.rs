@@ -1,21 +1,21 @@
-//! `orientation health`: asks the service that runs with this configuration, for whoever watches over its process.
+//! `orientation health`: asks the service with this configuration whether it is ready.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{Failed, run};
 
-/// A little more than the service takes to find out that its store doesn't answer.
+/// Timeout: slightly longer than the service waits for its store.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Asks on this machine whether it is ready.
+/// Asks the service on this machine.
 ///
 /// # Errors
-/// If it isn't, or doesn't answer.
+/// If it is not ready or doesn't answer.
 pub(super) async fn ask() -> Result<(), Failed> {
     let address = reachable(run::configuration()?.listen);
     if address.port() == 0 {
-        return Err(Failed("ORIENTATION_LISTEN names no port, so the service can't be found".to_owned()));
+        return Err(Failed("ORIENTATION_LISTEN has port 0, so the service can't be found".to_owned()));
     }
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(Failed::because)?;
     match client.get(format!("http://{address}/health/ready")).send().await {
@@ -23,13 +23,13 @@ pub(super) async fn ask() -> Result<(), Failed> {
             println!("ready");
             Ok(())
         }
-        Ok(answer) => Err(Failed(format!("{address} is not ready: it answers {}", answer.status().as_u16()))),
-        Err(error) if error.is_timeout() => Err(Failed(format!("{address} doesn't answer in time"))),
-        Err(_) => Err(Failed(format!("nobody answers at {address}"))),
+        Ok(answer) => Err(Failed(format!("{address} is not ready: status {}", answer.status().as_u16()))),
+        Err(error) if error.is_timeout() => Err(Failed(format!("{address} did not answer in time"))),
+        Err(_) => Err(Failed(format!("{address} does not accept connections"))),
     }
 }
 
-/// Where one who listens there is found from this machine.
+/// The address at which this machine reaches a service that listens on `listen`.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_listens_everywhere_is_found_on_this_machine() {
+    fn a_wildcard_address_is_reached_on_loopback() {
         let found = |listen: &str| reachable(listen.parse().unwrap()).to_string();
         assert_eq!(found("0.0.0.0:3000"), "127.0.0.1:3000");
         assert_eq!(found("[::]:3000"), "[::1]:3000");

@@ -1,4 +1,4 @@
-//! `orientation jobs`: jobs that were given up, for who looks after the service.
+//! `orientation jobs`: dead jobs, for operators.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::kernel::SystemClock;
 use crate::platform::jobs::{Job, JobState, Jobs, TendError};
 use crate::platform::store::{Access, StoreError};
 
-/// Prints the jobs that were given up, beside a service that runs.
+/// Prints the dead jobs. The service may be running.
 ///
 /// # Errors
 /// If the store can't be opened or read.
@@ -18,40 +18,40 @@ pub(super) async fn list() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Has these jobs tried again, and prints each.
+/// Retries these jobs, and prints each.
 ///
 /// # Errors
-/// If the store can't be opened, or some can't be tried again; the others are.
+/// If the store can't be opened, or a job can't be retried. The others are retried all the same.
 pub(super) async fn retry(ids: &[String]) -> Result<(), Failed> {
-    let (jobs, mut tended) = (jobs().await?, Tended::default());
+    let (jobs, mut report) = (jobs().await?, Report::default());
     for id in ids {
-        tended.note(id, jobs.retry(id).await);
+        report.note(id, jobs.retry(id).await);
     }
-    tended.end()
+    report.end()
 }
 
-/// Has all dead jobs tried again, and prints how many.
+/// Retries all dead jobs, and prints their number.
 ///
 /// # Errors
 /// If the store can't be opened or fails.
 pub(super) async fn retry_all() -> Result<(), Failed> {
-    println!("Tried again: {}.", jobs().await?.retry_all().await.map_err(Failed::because)?);
+    println!("Jobs to be retried: {}.", jobs().await?.retry_all().await.map_err(Failed::because)?);
     Ok(())
 }
 
-/// Drops these jobs, and prints each.
+/// Deletes these jobs, and prints each.
 ///
 /// # Errors
-/// If the store can't be opened, or some can't be dropped; the others are.
+/// If the store can't be opened, or a job can't be dropped. The others are dropped all the same.
 pub(super) async fn drop(ids: &[String]) -> Result<(), Failed> {
-    let (jobs, mut tended) = (jobs().await?, Tended::default());
+    let (jobs, mut report) = (jobs().await?, Report::default());
     for id in ids {
-        tended.note(id, jobs.drop(id).await);
+        report.note(id, jobs.drop(id).await);
     }
-    tended.end()
+    report.end()
 }
 
-/// The jobs of the store that is configured. Workers who run find what is tried again within a second.
+/// The jobs of the configured store. Running workers find retried jobs within a second.
 async fn jobs() -> Result<Jobs, Failed> {
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
     Ok(Jobs::new(app.store, Arc::new(SystemClock)))
@@ -61,9 +61,9 @@ async fn report(jobs: &Jobs) -> Result<String, StoreError> {
     let dead = jobs.dead().await?;
     let all: u64 = jobs.counts_in(&[JobState::Dead]).await?.iter().map(|count| count.jobs).sum();
     Ok(match dead.len() {
-        0 => "No job is dead.".to_owned(),
+        0 => "There are no dead jobs.".to_owned(),
         shown if (shown as u64) < all => {
-            format!("{}\nDead jobs: {all}; the {shown} that died first are shown.", table(&dead))
+            format!("{}\nDead jobs: {all}; the oldest {shown} are shown.", table(&dead))
         }
         shown => format!("{}\nDead jobs: {shown}.", table(&dead)),
     })
@@ -75,26 +75,26 @@ fn table(dead: &[Job]) -> Table {
     table.set_header(["id", "kind", "died", "attempts", "last error"]);
     for job in dead {
         let died = job.finished_at.map(|time| time.rfc3339()).unwrap_or_default();
-        // It may be what a server said: nothing of it is to move the cursor.
+        // The text may come from another server. Control characters could move the cursor.
         let error = job.error.as_deref().unwrap_or_default().replace(char::is_control, " ");
         table.add_row([&job.id, &job.kind, &died, &job.attempts.to_string(), &error]);
     }
-    // An id is copied from here, so it stays on one line.
+    // People copy ids, so an id is not wrapped.
     if let Some(ids) = table.column_mut(0) {
         ids.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
 }
 
-/// What became of several jobs. One that fails holds up no other.
+/// Collects the errors of several jobs, so that one does not stop the others.
 #[derive(Default)]
-struct Tended {
+struct Report {
     failed: Vec<String>,
 }
 
-impl Tended {
-    fn note(&mut self, id: &str, tended: Result<Job, TendError>) {
-        match tended {
+impl Report {
+    fn note(&mut self, id: &str, report: Result<Job, TendError>) {
+        match report {
             Ok(job) => println!("{id}: {}", in_words(&job)),
             Err(error) => self.failed.push(format!("{id}: {error}")),
         }
@@ -108,7 +108,7 @@ impl Tended {
 fn in_words(job: &Job) -> &str {
     match (job.state, job.error.as_deref()) {
         (JobState::Done, Some(why)) => why,
-        _ => "tried again",
+        _ => "will be retried",
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dead_jobs_are_listed_with_what_is_needed_to_decide() {
+    async fn dead_jobs_are_listed_with_kind_time_attempts_and_error() {
         let (_store, jobs) = with(&[dead(0)]).await;
         let said = report(&jobs).await.unwrap();
         for word in ["ring:000", "bell.ring", "2026-09-01T07:00:00.000Z", "12", "no [2Jbell"] {
@@ -163,31 +163,31 @@ mod tests {
         }
         assert!(said.ends_with("\nDead jobs: 1."), "{said}");
         jobs.retry("ring:000").await.unwrap();
-        assert_eq!(report(&jobs).await.unwrap(), "No job is dead.");
+        assert_eq!(report(&jobs).await.unwrap(), "There are no dead jobs.");
     }
 
     #[tokio::test]
-    async fn of_very_many_those_that_died_first_are_shown_and_how_many_there_are() {
+    async fn a_long_list_shows_the_oldest_and_the_total() {
         let all: Vec<_> = (0..203).map(dead).collect();
         let (_store, jobs) = with(&all).await;
         let said = report(&jobs).await.unwrap();
-        assert!(said.ends_with("\nDead jobs: 203; the 200 that died first are shown."), "{said}");
+        assert!(said.ends_with("\nDead jobs: 203; the oldest 200 are shown."), "{said}");
         assert!(said.contains("ring:199") && !said.contains("ring:200"), "{said}");
         assert_eq!(jobs.retry_all().await.unwrap(), 203);
     }
 
     #[tokio::test]
-    async fn one_that_can_not_be_tended_to_holds_up_no_other_and_is_named_at_the_end() {
+    async fn a_job_that_fails_is_reported_at_the_end_and_stops_no_other() {
         let (_store, jobs) = with(&[dead(1), dead(2)]).await;
-        let mut tended = Tended::default();
+        let mut report = Report::default();
         for id in ["ring:001", "ring:000", "ring:002"] {
-            tended.note(id, jobs.retry(id).await);
+            report.note(id, jobs.retry(id).await);
         }
-        tended.note("ring:002", jobs.retry("ring:002").await);
-        let said = tended.end().unwrap_err().to_string();
+        report.note("ring:002", jobs.retry("ring:002").await);
+        let said = report.end().unwrap_err().to_string();
         assert_eq!(said, "ring:000: there is no such job; ring:002: the job is waiting");
         let dropped = jobs.drop("ring:002").await.unwrap();
         assert_eq!(in_words(&dropped), "dropped by an administrator");
-        assert_eq!(in_words(&jobs.get("ring:001").await.unwrap().unwrap()), "tried again");
+        assert_eq!(in_words(&jobs.get("ring:001").await.unwrap().unwrap()), "will be retried");
     }
 }

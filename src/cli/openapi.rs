@@ -1,4 +1,4 @@
-//! `orientation openapi`: the document as it is served.
+//! `orientation openapi`: writes the OpenAPI document.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,12 +8,12 @@ use crate::config::Config;
 use crate::kernel::{Ids, RandomIds};
 use crate::platform::store::Access;
 
-/// Writes `orientation.json` and `operations.txt` to the folder; with `check` compares what stands there instead.
+/// Writes `orientation.json` and `operations.txt` to the folder. With `check`, compares them with the files instead.
 ///
 /// # Errors
-/// If a file can't be written, or with `check` differs from what is served.
+/// If a file can't be written or, with `check`, differs.
 pub(super) async fn write(folder: &Path, check: bool) -> Result<(), Failed> {
-    // The document is the same for every configuration: the shipped one, on a store that is thrown away.
+    // The document doesn't depend on the configuration, so a temporary store with the defaults will do.
     let mut config = Config::from_env(&BTreeMap::new()).map_err(Failed::because)?;
     config.data = std::env::temp_dir().join(format!("orientation-openapi-{}", RandomIds.next()));
     let data = config.data.clone();
@@ -33,9 +33,10 @@ pub(super) async fn write(folder: &Path, check: bool) -> Result<(), Failed> {
 fn compare(file: &Path, served: &str) -> Result<(), Failed> {
     match std::fs::read_to_string(file) {
         Ok(committed) if committed == served => Ok(()),
-        Ok(_) => {
-            Err(Failed(format!("{} is not what is served: run `just generate`, and commit", file.display())))
-        }
+        Ok(_) => Err(Failed(format!(
+            "{} is out of date: run `just generate` and commit the result",
+            file.display()
+        ))),
         Err(error) => Err(Failed(format!("{}: {error}", file.display()))),
     }
 }

@@ -1,4 +1,4 @@
-//! Serving and working.
+//! Serving requests and running jobs.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -19,12 +19,12 @@ use crate::kernel::{Ids, RandomIds, SystemClock};
 use crate::platform::store::Access;
 use crate::platform::traces::Traces;
 
-/// The configuration from the environment of this process.
+/// Configuration from the environment of this process.
 pub(super) fn configuration() -> Result<Config, Failed> {
     Config::from_env(&environment()).map_err(Failed::because)
 }
 
-/// The environment of this process; what is no text is left out.
+/// Environment of this process, without variables that are not text.
 #[expect(clippy::disallowed_methods, reason = "`Config` reads the map; this is where it comes from")]
 pub(super) fn environment() -> BTreeMap<String, String> {
     let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -33,68 +33,68 @@ pub(super) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// Wires everything, with the machine's clock and generator.
+/// Wires the service, with the system's clock and random ids.
 pub(super) async fn assemble(config: Config, access: Access) -> Result<App, Failed> {
     App::assemble(config, access, Arc::new(SystemClock), Arc::new(RandomIds)).await.map_err(Failed::because)
 }
 
-/// No command: HTTP and jobs in one process, until it is told to stop.
+/// No command: HTTP and jobs in one process, until a signal to stop.
 pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let config = configuration()?;
-    let traces = tell_of_itself(&config)?;
+    let traces = start_telemetry(&config)?;
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
     let address = config.public_url.clone();
     let app = assemble(config, Access::Serving).await?;
-    // Before the address is told: who reads it may say stop at once.
-    let stop = told_to_stop();
+    // Before the address is printed: a script that reads it may stop the process at once.
+    let stop = stop_signal();
     say(&address)?;
     app.run(server, stop).await;
     finish(traces).await;
     Ok(())
 }
 
-/// `serve`: HTTP without jobs, until it is told to stop.
+/// `serve`: HTTP without jobs, until a signal to stop.
 pub(super) async fn serve() -> Result<(), Failed> {
     let config = configuration()?;
     needs_a_shared_store(&config, "serve")?;
-    let traces = tell_of_itself(&config)?;
+    let traces = start_telemetry(&config)?;
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
     let address = config.public_url.clone();
     let app = assemble(config, Access::Serving).await?;
-    let stop = told_to_stop();
+    let stop = stop_signal();
     say(&address)?;
     app.serve(server, stop).await;
     finish(traces).await;
     Ok(())
 }
 
-/// `work`: jobs without HTTP, until it is told to stop.
+/// `work`: jobs without HTTP, until a signal to stop.
 pub(super) async fn work() -> Result<(), Failed> {
     let config = configuration()?;
     needs_a_shared_store(&config, "work")?;
-    let traces = tell_of_itself(&config)?;
+    let traces = start_telemetry(&config)?;
     let app = assemble(config, Access::Serving).await?;
-    let stop = told_to_stop();
+    let stop = stop_signal();
     say("working")?;
     app.work(stop).await;
     finish(traces).await;
     Ok(())
 }
 
-/// `serve` or `work` alone: not on an embedded store.
+/// Refuses `serve` and `work` on an embedded store.
 fn needs_a_shared_store(config: &Config, command: &str) -> Result<(), Failed> {
     if config.mongodb.is_some() {
         return Ok(());
     }
     Err(Failed(format!(
-        "`{command}` alone needs a store that several processes share: set ORIENTATION_MONGODB_URI. The embedded store \
-         is served and worked on by one process: run `orientation` without a command"
+        "`{command}` needs a store that several processes can share: set ORIENTATION_MONGODB_URI. With the embedded \
+         store, run `orientation` without a command"
     )))
 }
 
-/// A service of the demo's own.
+/// A service that the demo started.
 pub(super) struct Own {
     pub url: Url,
     folder: std::path::PathBuf,
@@ -103,11 +103,11 @@ pub(super) struct Own {
     running: JoinHandle<()>,
 }
 
-/// The keys that the demo heeds. All others say what the operator's own service stands on and who reaches it: to the
-/// demo they would be that store, that gateway and those addresses, and its students would go there.
+/// The keys that the demo reads. All others describe the operator's own service. With them, the demo's students would
+/// end up in that store, at that gateway and in real mailboxes.
 const OF_THE_DEMO: [&str; 2] = ["ORIENTATION_DATA", "ORIENTATION_EVENT"];
 
-/// A new folder and a free port of this machine, without limits on requests.
+/// Configuration with a new folder, a free local port and no rate limits.
 fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Failed> {
     environment.retain(|key, _| OF_THE_DEMO.contains(&key.as_str()));
     let mut config = Config::from_env(&environment).map_err(Failed::because)?;
@@ -117,8 +117,8 @@ fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Fail
     Ok(config)
 }
 
-/// Starts the service on a folder and a port of its own.
-pub(super) async fn on_a_folder_of_its_own(keep: bool) -> Result<Own, Failed> {
+/// Starts a service with a temporary folder and a free port.
+pub(super) async fn start_temporary_service(keep: bool) -> Result<Own, Failed> {
     let config = of_the_demo(environment())?;
     log_to_standard_error("warn", None);
     let folder = config.data.clone();
@@ -132,14 +132,14 @@ pub(super) async fn on_a_folder_of_its_own(keep: bool) -> Result<Own, Failed> {
 }
 
 impl Own {
-    /// Stops the service; its folder is removed unless it is to be kept.
+    /// Stops the service and deletes its folder, unless it is kept.
     pub async fn end(self) {
         let _ = self.stop.send(());
         let _ = self.running.await;
         if self.keep {
             println!("Look at it again: ORIENTATION_DATA={} orientation", self.folder.display());
         } else if let Err(error) = std::fs::remove_dir_all(&self.folder) {
-            eprintln!("{} is left: {error}", self.folder.display());
+            eprintln!("can't delete {}: {error}", self.folder.display());
         }
     }
 }
@@ -150,27 +150,27 @@ async fn bind(config: &Config) -> Result<Server, Failed> {
         .map_err(|error| Failed(format!("ORIENTATION_LISTEN: can't listen on {}: {error}", config.listen)))
 }
 
-/// The first line on standard output says that it is ready, and where; for scripts as for people.
+/// Prints the first line on standard output: the service is ready, and where.
 fn say(line: impl std::fmt::Display) -> Result<(), Failed> {
     let mut out = std::io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failed::because)
 }
 
-/// The log, and traces where there is a collector of them.
-fn tell_of_itself(config: &Config) -> Result<Option<Traces>, Failed> {
+/// Starts the log, and traces if a collector is configured.
+fn start_telemetry(config: &Config) -> Result<Option<Traces>, Failed> {
     let traces = config.otlp.as_ref().map(Traces::start).transpose().map_err(Failed::because)?;
     log_to_standard_error(&config.log, traces.as_ref());
     Ok(traces)
 }
 
-/// Sends the last traces.
+/// Sends the remaining traces.
 async fn finish(traces: Option<Traces>) {
     if let Some(traces) = traces {
         traces.finish().await;
     }
 }
 
-/// JSON when nobody watches, lines in colour on a terminal; and traces beside it, if they are to be sent.
+/// Logs to standard error: in colour on a terminal, otherwise as JSON. Adds traces if there are any.
 fn log_to_standard_error(filter: &str, traces: Option<&Traces>) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -179,7 +179,7 @@ fn log_to_standard_error(filter: &str, traces: Option<&Traces>) {
         false => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
     std::panic::set_hook(Box::new(|panic| {
-        // Where, not what: the message may hold what a person wrote.
+        // The location only: the message may contain what a person wrote.
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(location, "a panic");
     }));
@@ -188,20 +188,20 @@ fn log_to_standard_error(filter: &str, traces: Option<&Traces>) {
         Some(traces) => {
             tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init()
         }
-        // One filter for everything: what it refuses is not even made.
+        // One global filter: events that it drops are never created.
         None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
     };
 }
 
-/// Ctrl-C, or SIGTERM from whoever runs the service. Listens from the call on, not from when it is waited for.
-fn told_to_stop() -> impl Future<Output = ()> {
+/// Waits for Ctrl-C or SIGTERM. Listens from the call on, not from the first poll.
+fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let terminated = {
         use tokio::signal::unix::{SignalKind, signal};
-        let told = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
         async {
-            let [interrupted, terminated] = told;
-            tokio::select! { () = said(interrupted) => {}, () = said(terminated) => {} }
+            let [interrupted, terminated] = signals;
+            tokio::select! { () = received(interrupted) => {}, () = received(terminated) => {} }
         }
     };
     #[cfg(not(unix))]
@@ -210,7 +210,7 @@ fn told_to_stop() -> impl Future<Output = ()> {
 }
 
 #[cfg(unix)]
-async fn said(signal: std::io::Result<tokio::signal::unix::Signal>) {
+async fn received(signal: std::io::Result<tokio::signal::unix::Signal>) {
     match signal {
         Ok(mut signal) => {
             signal.recv().await;
@@ -225,7 +225,7 @@ mod tests {
     use crate::config::MailConfig;
 
     #[test]
-    fn the_demo_never_goes_to_the_service_that_the_environment_is_about() {
+    fn the_demo_never_uses_the_operators_service() {
         let keys = [
             ("ORIENTATION_LISTEN", "127.0.0.1:3000"),
             ("ORIENTATION_PUBLIC_URL", "http://localhost:3000"),

@@ -1,20 +1,20 @@
-//! The keys of the environment.
+//! The environment variables that the service reads, called keys.
 
 use serde::{Deserialize, Serialize};
 
 use super::{reader, site};
 use crate::kernel::Secret;
 
-/// One key of the environment, told for people.
+/// One environment variable, described for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Such as `ORIENTATION_LISTEN`.
     pub name: &'static str,
-    /// The value that holds where it isn't set; empty if there is none.
+    /// Value that applies if the key is not set; empty if there is none.
     pub default: &'static str,
-    /// How a value is written: what would be right.
+    /// Syntax of a valid value.
     pub form: &'static str,
-    /// What it decides.
+    /// What the key sets, and what applies without it.
     pub meaning: &'static str,
 }
 
@@ -45,71 +45,72 @@ pub(super) const AWS_TOKEN: &str = "AWS_SESSION_TOKEN";
 pub(super) const METRICS_LISTEN: &str = "ORIENTATION_METRICS_LISTEN";
 pub(super) const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// How the secret begins that the sandbox makes for itself. Stripe's begin `whsec_` and go on with letters and
-/// digits only, so that one is never taken for the other.
+/// Prefix of the secret that the sandbox creates. Stripe's secrets begin with `whsec_` and continue with letters and
+/// digits only, so neither can be mistaken for the other.
 pub const SANDBOX_SECRET: &str = "whsec_sandbox_";
 
-/// Characters of a secret key of AWS. Its id has half as many.
+/// Length of an AWS secret access key, in characters. A key id has half of that.
 const AWS_KEY_LENGTH: usize = 40;
 
-/// Every key that is read, in the order in which people meet them.
+/// All keys, in the order in which people need them.
 pub const KEYS: &[Key] = &[
     Key {
         name: LISTEN,
         default: "127.0.0.1:3000",
-        form: "an IP address and a port, such as 127.0.0.1:3000 or [::1]:3000; port 0 is any free one",
-        meaning: "Where the service listens. Its embedded parts (outbox, sandbox) are only for this machine: \
-                  with them another address than a loopback one needs a rehearsal.",
+        form: "an IP address and a port, such as 127.0.0.1:3000 or [::1]:3000; port 0 picks a free port",
+        meaning: "Address to listen on. The embedded parts (outbox, sandbox) serve this machine only: with them, an \
+                  address that is not loopback needs ORIENTATION_REHEARSAL=yes.",
     },
     Key {
         name: DATA,
         default: "./data",
-        form: "the path of a folder, which may not be there yet",
-        meaning: "Where the embedded store keeps its file. One process serves or works on it at a time.",
+        form: "the path of a folder; it is created if missing",
+        meaning: "Folder of the embedded store. One process at a time can use it.",
     },
     Key {
         name: MONGODB_URI,
         default: "",
         form: "an address such as mongodb://user:password@host/orientation?replicaSet=rs0 or mongodb+srv://…; the \
-               path names the database (not admin, config or local), otherwise it is orientation",
-        meaning: "The MongoDB that is the store, for any number of processes: a replica set or a sharded cluster. \
-                  Not set: the embedded store.",
+               path names the database (not admin, config or local), the default is orientation",
+        meaning: "MongoDB as the store, for any number of processes: a replica set or a sharded cluster. Without \
+                  it, the embedded store is used.",
     },
     Key {
         name: REDIS_URL,
         default: "",
         form: "an address such as redis://:password@host:6379/0, or rediss:// for TLS",
-        meaning: "The Redis by which several processes wake each other and share rate limits; it may be lost at any \
-                  time. Not set: each process for itself.",
+        meaning: "Redis, through which several processes wake each other and share rate limits. It holds nothing \
+                  that must not be lost. Without it, each process works alone.",
     },
     Key {
         name: EVENT,
         default: "event.toml",
-        form: "the path of a file like the event.toml of the repository",
-        meaning: "What belongs to the faculty: name, dates, groups, products.",
+        form: "the path of a file such as the repository's event.toml",
+        meaning: "The faculty's settings: name, dates, groups, products.",
     },
     Key {
         name: PUBLIC_URL,
         default: "",
-        form: "an address such as https://api.orientation.example.edu, without a path; http only on this \
-               machine or in a rehearsal",
-        meaning: "Where people and Stripe reach the service. Not set: the address listened on.",
+        form: "an address such as https://api.orientation.example.edu, without a path; http only on this machine or \
+               in a rehearsal",
+        meaning: "URL at which people and Stripe reach the service. Without it, the address listened on.",
     },
     Key {
         name: FRONTEND_URL,
         default: "",
         form: "an address such as https://orientation.example.edu, without a path, with the scheme and the \
                registrable domain of the public URL (on this machine: the same host, any port)",
-        meaning: "Where the frontend is; links in letters lead there. Not set: the service's own plain pages.",
+        meaning: "URL of the frontend, to which links in emails lead. Without it, they lead to the service's own \
+                  pages.",
     },
     Key {
         name: KEY_RING,
         default: "",
-        form: "a comma-separated list of id:purpose:key, where id is up to 16 small letters, digits and \
-               hyphens, purpose is ticket, letter or unsubscribe (each at least once), and key is 32 random bytes in \
+        form: "a comma-separated list of id:purpose:key, where id is 1 to 16 lower-case letters, digits and \
+               hyphens, purpose is ticket, email or unsubscribe (each at least once), and key is 32 random bytes in \
                base64 (`openssl rand -base64 32`)",
-        meaning: "Keys that sign tickets and seal links. The first of a purpose signs, all verify. Not set: a \
-                  ring made once in the store.",
+        meaning: "Keys that sign tickets and seal links. The first key of a purpose signs, all verify. Without it, \
+                  a key ring is created in the store.",
     },
     Key {
         name: LOG,
@@ -121,14 +122,15 @@ pub const KEYS: &[Key] = &[
         name: TRUSTED_PROXIES,
         default: "",
         form: "a comma-separated list of IP addresses or networks, such as 10.0.0.0/8,192.0.2.7",
-        meaning: "The proxies in front of the service, whose word on a client's address is believed.",
+        meaning: "Proxies in front of the service whose X-Forwarded-For, X-Request-Id and traceparent headers are \
+                  trusted.",
     },
     Key {
         name: REHEARSAL,
         default: "no",
         form: "yes or no",
-        meaning: "Lets the embedded parts face others than this machine: every page and letter says \
-                  REHEARSAL, and the outbox wants an administrator.",
+        meaning: "Allows the embedded parts to be reached from other machines. Every page and email then says \
+                  REHEARSAL, and the outbox needs an administrator.",
     },
     Key {
         name: LIMITS,
@@ -139,102 +141,105 @@ pub const KEYS: &[Key] = &[
     Key {
         name: WEBHOOK_SECRETS,
         default: "",
-        form: "a comma-separated list of secrets that begin whsec_",
-        meaning: "What webhooks are signed with; all are accepted. The sandbox signs with the first, or with \
-                  one that it makes at its first start.",
+        form: "a comma-separated list of secrets that begin with whsec_",
+        meaning: "Secrets that sign payment webhooks; all are accepted. The sandbox signs with the first, or with \
+                  one that it creates at its first start.",
     },
     Key {
         name: SECRET_KEY,
         default: "",
         form: "a secret or restricted key of Stripe: sk_test_…, sk_live_…, rk_test_… or rk_live_…",
-        meaning: "The account at Stripe that takes the money. Not set: the payment sandbox.",
+        meaning: "API key of the Stripe account that receives payments. Without it, the payment sandbox is used.",
     },
     Key {
         name: STRIPE_API_BASE,
         default: "",
         form: "an address such as http://127.0.0.1:12111, without a path",
-        meaning: "Where Stripe's API is, for tests; never with a live key. Not set: Stripe's own.",
+        meaning: "URL of Stripe's API, for tests; refused with a live key. Without it, Stripe's own.",
     },
     Key {
         name: MAIL_FROM,
         default: "",
         form: "an address, or a name and an address: Orientation Week <orientation@example.edu>",
-        meaning: "Whom letters come from; with it they leave by SMTP where ORIENTATION_SMTP_URL is set, otherwise by \
-                  AWS SES. Not set: the outbox.",
+        meaning: "Sender of all emails. If it is set, emails are sent by SMTP if ORIENTATION_SMTP_URL is set, and \
+                  otherwise by AWS SES. Without it, emails are kept in the outbox.",
     },
     Key {
         name: MAIL_RATE,
         default: "10",
         form: "a number from 0.1 to 1000, such as 14",
-        meaning: "How many letters leave in a second at most, from all processes together: what the account may send.",
+        meaning: "Maximum number of emails sent per second by all processes together. Set it to the limit of your \
+                  account.",
     },
     Key {
         name: SMTP_URL,
         default: "",
-        form: "an address such as smtps://user:password@smtp.example.edu, smtp://host:587?tls=required, or smtp://host:25 \
-               on this machine",
-        meaning: "The server that takes the letters, where it isn't SES.",
+        form: "an address such as smtps://user:password@smtp.example.edu, smtp://host:587?tls=required, or \
+               smtp://host:25 on this machine",
+        meaning: "SMTP server that sends the emails. Without it, SES is used.",
     },
     Key {
         name: SES_TOPICS,
         default: "",
         form: "a comma-separated list of topics, such as arn:aws:sns:ca-central-1:123456789012:bounces",
-        meaning: "The SNS topics whose word on bounces and complaints is believed.",
+        meaning: "SNS topics whose notifications of bounces and complaints are accepted.",
     },
     Key {
         name: AWS_REGION,
         default: "",
         form: "the name of a region, such as ca-central-1",
-        meaning: "The region of SES; SES can't be used without it.",
+        meaning: "Region of SES. Required for SES.",
     },
     Key {
         name: AWS_KEY_ID,
         default: "",
         form: "the id of an access key, together with AWS_SECRET_ACCESS_KEY",
-        meaning: "Whose account at AWS it is. Not set: wherever AWS's own tools look (profile, container, machine).",
+        meaning: "Access key of the AWS account. Without it, AWS's standard sources are used (profile, container, \
+                  machine).",
     },
     Key {
         name: AWS_KEY,
         default: "",
-        form: "the access key of AWS_ACCESS_KEY_ID",
-        meaning: "The secret that goes with the id.",
+        form: "the secret access key of AWS_ACCESS_KEY_ID",
+        meaning: "Secret of the access key.",
     },
     Key {
         name: AWS_TOKEN,
         default: "",
-        form: "the token that came with temporary keys",
-        meaning: "Goes with temporary keys only.",
+        form: "the session token of temporary credentials",
+        meaning: "Session token. Needed with temporary credentials only.",
     },
     Key {
         name: AWS_ENDPOINT,
         default: "",
         form: "an address such as http://127.0.0.1:8005, without a path",
-        meaning: "Where the API of SES is, for tests. Not set: AWS's own in the region.",
+        meaning: "URL of the SES API, for tests. Without it, AWS's own in the region.",
     },
     Key {
         name: METRICS_LISTEN,
         default: "",
-        form: "an IP address and a port, such as 127.0.0.1:9464; not where the service listens; port 0 is any free one",
-        meaning: "Where metrics can be read at /metrics, in the format of Prometheus; nothing else is served there. \
-                  Not set: nowhere.",
+        form: "an IP address and a port, such as 127.0.0.1:9464; not the address of ORIENTATION_LISTEN; port 0 \
+               picks a free port",
+        meaning: "Address at which /metrics is served in the Prometheus format, and nothing else. Without it, \
+                  metrics are not served.",
     },
     Key {
         name: OTLP_ENDPOINT,
         default: "",
         form: "an address such as http://127.0.0.1:4318, without a path",
-        meaning: "The collector that traces are sent to (OTLP over HTTP). Not set: none are.",
+        meaning: "Collector that traces are sent to (OTLP over HTTP). Without it, no traces are sent.",
     },
 ];
 
 impl Key {
-    /// Whether its value must not be shown.
+    /// Whether the value is secret.
     pub fn is_secret(&self) -> bool {
         [KEY_RING, WEBHOOK_SECRETS, SECRET_KEY, MONGODB_URI, REDIS_URL, SMTP_URL, AWS_KEY, AWS_TOKEN]
             .contains(&self.name)
     }
 
-    /// What may be shown of the key's value: all of it, or only that it is set. What can't be read may be a secret in
-    /// the wrong place, or an address with a password.
+    /// What `check` prints of the value: all of it, or only that it is set. A value that can't be parsed may be a secret
+    /// under the wrong key, or an address that contains a password.
     pub fn shown<'a>(&self, value: &'a str) -> &'a str {
         let value = value.trim();
         let harmless = match self.name {
@@ -246,11 +251,11 @@ impl Key {
             AWS_KEY_ID => value.len() < AWS_KEY_LENGTH && value.bytes().all(|b| b.is_ascii_alphanumeric()),
             _ => !looks_secret(value),
         };
-        if harmless { value } else { "set, but not shown: it may hold a secret" }
+        if harmless { value } else { "set, but not shown: it may contain a secret" }
     }
 }
 
-/// Whether it is an address with a user, or begins as Stripe's secrets do.
+/// Whether the value is an address with a user, or contains the prefix of a Stripe secret.
 fn looks_secret(value: &str) -> bool {
     let signed_in = value.contains("://") && value.contains('@');
     signed_in || ["sk_", "rk_", "whsec_"].iter().any(|prefix| value.contains(prefix))
@@ -259,15 +264,15 @@ fn looks_secret(value: &str) -> bool {
 /// One entry of `ORIENTATION_KEYS`.
 #[derive(Clone, Debug)]
 pub struct ConfiguredKey {
-    /// Names the key inside what it signs.
+    /// Id of the key in what it signs.
     pub id: String,
-    /// What it is for.
+    /// What the key is used for.
     pub purpose: KeyPurpose,
     /// The key itself.
     pub key: Secret<[u8; 32]>,
 }
 
-/// What a key is for.
+/// What a key is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum KeyPurpose {
@@ -276,7 +281,7 @@ pub enum KeyPurpose {
     /// Seals the links in emails (HMAC-SHA-256). Stored key rings call it `letter`.
     #[serde(rename = "letter")]
     Email,
-    /// Seals the links that end a subscription (HMAC-SHA-256).
+    /// Seals unsubscribe links (HMAC-SHA-256).
     Unsubscribe,
 }
 
@@ -284,12 +289,18 @@ impl KeyPurpose {
     /// Every purpose.
     pub const ALL: [Self; 3] = [Self::Ticket, Self::Email, Self::Unsubscribe];
 
-    /// As it is written in `ORIENTATION_KEYS`.
+    /// Name in `ORIENTATION_KEYS`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ticket => "ticket",
-            Self::Email => "letter",
+            Self::Email => "email",
             Self::Unsubscribe => "unsubscribe",
         }
+    }
+
+    /// The purpose of this name. `letter` is the former name of `email`.
+    pub fn parse(word: &str) -> Option<Self> {
+        let word = if word == "letter" { "email" } else { word };
+        Self::ALL.into_iter().find(|purpose| purpose.word() == word)
     }
 }

@@ -1,8 +1,7 @@
-//! The one reader of the environment, and of `event.toml`.
+//! Reads the environment and `event.toml`.
 //!
-//! [`KEYS`] names every key with its default, its form and its meaning: what `orientation check` and
-//! `docs/configuration.md` show. [`Config::from_env`] takes the environment as a map and reports everything that
-//! is wrong with it at once.
+//! [`KEYS`] describes every key for `orientation check` and `docs/configuration.md`. [`Config::from_env`] takes the
+//! environment as a map and reports all errors together.
 
 mod event;
 mod keys;
@@ -25,84 +24,84 @@ pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
 use reader::Reader;
 
-/// All that an operator decides.
+/// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the service listens; port 0 is any free one.
+    /// Address to listen on; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// The folder of the embedded store; made if it isn't there.
+    /// Folder of the embedded store; created if missing.
     pub data: PathBuf,
-    /// The address of the MongoDB that is the store; `None`: the embedded one in `data`.
+    /// Address of MongoDB; `None` for the embedded store in `data`.
     pub mongodb: Option<Secret<String>>,
-    /// The address of the Redis that carries signals; `None`: they stay within the process.
+    /// Address of Redis; `None` for signals within the process.
     pub redis: Option<Secret<String>>,
-    /// Who takes the money; `None`: the sandbox.
+    /// Stripe account; `None` for the sandbox.
     pub stripe: Option<StripeConfig>,
-    /// What takes letters away.
+    /// Transport for emails.
     pub mail: MailConfig,
-    /// Where metrics can be read; `None`: nowhere.
+    /// Address of `/metrics`; `None` if it is not served.
     pub metrics_listen: Option<SocketAddr>,
-    /// The collector of traces; `None`: there is none.
+    /// Collector of traces, if there is one.
     pub otlp: Option<Url>,
-    /// What `event.toml` says.
+    /// Contents of `event.toml`.
     pub event: Event,
-    /// Where the service is reached; without a path.
+    /// URL of the service, without a path.
     pub public_url: Url,
-    /// Where the frontend is reached, on the same site as `public_url`; without a path.
+    /// URL of the frontend, without a path; on the same site as `public_url`.
     pub frontend_url: Option<Url>,
-    /// Keys from outside; none means a ring made once in the store.
+    /// Configured keys; if empty, a ring is created in the store.
     pub keys: Vec<ConfiguredKey>,
-    /// Filter of the log, in the syntax of `tracing_subscriber::EnvFilter`.
+    /// Log filter, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Embedded parts may face strangers, and every page and letter says REHEARSAL.
+    /// Whether other machines may reach the embedded parts; every page and email then says REHEARSAL.
     pub rehearsal: bool,
-    /// What Stripe's webhooks are signed with; several while one is being replaced.
+    /// Secrets that sign payment webhooks; several while one is being replaced.
     pub stripe_webhook_secrets: Vec<Secret<String>>,
-    /// Factor on the rate limits; 0 is off.
+    /// Factor on the rate limits; 0 turns them off.
     pub limits: f64,
-    /// `public_url` was made from the address listened on.
+    /// Whether `public_url` was derived from the address listened on.
     public_url_is_derived: bool,
 }
 
-/// One key that is wrong.
+/// One key with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadKey {
-    /// The key's name.
+    /// Name of the key.
     pub key: String,
-    /// What is wrong with it, without its value.
+    /// What is wrong, without the value.
     pub why: String,
-    /// What would be right.
+    /// Syntax of a valid value.
     pub wanted: String,
 }
 
-/// Everything that is wrong with the environment.
+/// All errors in the environment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct BadConfig(pub Vec<BadKey>);
 
 impl fmt::Display for BadConfig {
-    /// A paragraph a key.
+    /// One paragraph per key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, BadKey { key, why, wanted }) in self.0.iter().enumerate() {
             let gap = if i > 0 { "\n" } else { "" };
-            write!(f, "{gap}{key}: {why}\n    right would be: {wanted}")?;
+            write!(f, "{gap}{key}: {why}\n    expected: {wanted}")?;
         }
         Ok(())
     }
 }
 
 impl Config {
-    /// Reads the environment, and the event's file that it names. Keys of others are left alone; an empty value
+    /// Reads the environment, and the event file that it names. Other programs' variables are ignored. An empty value
     /// counts as not set.
     ///
     /// # Errors
-    /// [`BadConfig`] with every key that is wrong.
+    /// [`BadConfig`] with every invalid key.
     pub fn from_env(env: &BTreeMap<String, String>) -> Result<Self, BadConfig> {
         reader::read(Reader::new(env))
     }
 
-    /// The same with the address that is really listened on, which decides the public URL where none was given.
+    /// The configuration with the address that is actually listened on. It determines the public URL if none is set.
     pub fn with_listen_addr(mut self, addr: SocketAddr) -> Self {
         self.listen = addr;
         if self.public_url_is_derived {
@@ -111,7 +110,7 @@ impl Config {
         self
     }
 
-    /// The base of links that people follow: the frontend, or the service's own pages.
+    /// Base of the links in emails: the frontend, or the service's own pages.
     pub fn pages_url(&self) -> &Url {
         self.frontend_url.as_ref().unwrap_or(&self.public_url)
     }

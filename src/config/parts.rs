@@ -1,33 +1,33 @@
-//! Which parts the service stands on: what is set selects them.
+//! The configured dependencies: payments and mail.
 
 use url::Url;
 
 use crate::kernel::{EmailAddress, Secret};
 
-/// The account at Stripe.
+/// A Stripe account.
 #[derive(Clone, Debug)]
 pub struct StripeConfig {
     /// `sk_…` or `rk_…`.
     pub secret_key: Secret<String>,
-    /// Whether the key moves real money; events must be of the same mode.
+    /// Whether the key moves real money. Webhook events must have the same mode.
     pub live: bool,
-    /// Where the API is; `None`: Stripe's own.
+    /// URL of the API; `None` for Stripe's own.
     pub api_base: Option<Url>,
 }
 
-/// What takes letters away.
+/// Transport for emails.
 #[derive(Clone, Debug)]
 pub enum MailConfig {
-    /// They are kept, to be read in the browser.
+    /// Emails are kept and shown in the browser.
     Outbox,
     /// AWS SES.
     Ses(SesConfig),
-    /// A server that speaks SMTP.
+    /// An SMTP server.
     Smtp(SmtpConfig),
 }
 
 impl MailConfig {
-    /// Whom letters come from; `None` if they don't leave.
+    /// Sender of all emails; `None` for the outbox.
     pub fn sender(&self) -> Option<&SenderConfig> {
         match self {
             Self::Outbox => None,
@@ -37,14 +37,14 @@ impl MailConfig {
     }
 }
 
-/// Letters that really leave.
+/// Sender and rate of emails that are really sent.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
-    /// The name beside the address, if one is given.
+    /// Display name.
     pub name: Option<String>,
-    /// Whom letters come from.
+    /// Email address.
     pub address: EmailAddress,
-    /// Letters a second at most, from all processes together; from 0.1 to 1000.
+    /// Maximum number of emails per second from all processes together, from 0.1 to 1000.
     pub rate: f64,
 }
 
@@ -54,27 +54,27 @@ pub struct SesConfig {
     pub sender: SenderConfig,
     /// Such as `ca-central-1`.
     pub region: String,
-    /// `None`: wherever AWS's own tools look.
+    /// `None` for AWS's standard sources.
     pub credentials: Option<AwsCredentials>,
-    /// Where the API is; `None`: AWS's own in the region.
+    /// URL of the API; `None` for AWS's own in the region.
     pub endpoint: Option<Url>,
-    /// ARNs of the SNS topics that are believed.
+    /// ARNs of the SNS topics whose notifications are accepted.
     pub topics: Vec<String>,
 }
 
-/// A key of an account at AWS.
+/// An AWS access key.
 #[derive(Clone, Debug)]
 pub struct AwsCredentials {
     pub id: String,
     pub key: Secret<String>,
-    /// Goes with temporary keys.
+    /// Session token of temporary credentials.
     pub token: Option<Secret<String>>,
 }
 
-/// A server that speaks SMTP.
+/// An SMTP server.
 #[derive(Clone, Debug)]
 pub struct SmtpConfig {
     pub sender: SenderConfig,
-    /// `smtp://` or `smtps://`, with the password in it.
+    /// `smtp://` or `smtps://`, including the password.
     pub url: Secret<String>,
 }

@@ -1,4 +1,4 @@
-//! Reads the environment key by key and keeps what is wrong.
+//! Reads the environment key by key and collects all errors.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::site;
 use super::{BadConfig, BadKey, Config};
 use crate::kernel::{EmailAddress, Secret};
 
-/// The environment, and what has been found wrong with it.
+/// The environment and the errors found so far.
 pub(super) struct Reader<'a> {
     env: &'a BTreeMap<String, String>,
     bad: Vec<BadKey>,
@@ -31,13 +31,13 @@ impl<'a> Reader<'a> {
         self.env.get(name).is_some_and(|value| !value.trim().is_empty())
     }
 
-    /// The value of a key or its default; `None` if it is wrong, which is kept.
+    /// The value of a key or its default. An invalid value is recorded and gives `None`.
     fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let written = self.env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         parse(written.unwrap_or(key(name).default)).map_err(|why| self.refuse(name, why)).ok()
     }
 
-    /// The value of a key that is not to be seen, if it is set.
+    /// The value of a secret key, if it is set.
     fn secret(
         &mut self,
         name: &'static str,
@@ -55,7 +55,7 @@ fn key(name: &'static str) -> &'static Key {
     KEYS.iter().find(|key| key.name == name).expect("only keys of the table are read")
 }
 
-/// Reads everything, then holds the rules between keys.
+/// Reads all keys, then checks the rules between them.
 pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     refuse_unknown(&mut reader);
     let listen = reader.read(keys::LISTEN, address);
@@ -79,13 +79,13 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     if let (Some(listen), Some(Some(metrics))) = (listen, metrics_listen)
         && collide(listen, metrics)
     {
-        reader.refuse(keys::METRICS_LISTEN, "the service itself listens there (ORIENTATION_LISTEN)");
+        reader.refuse(keys::METRICS_LISTEN, "ORIENTATION_LISTEN is the same address");
     }
 
     let derived_url = listen.map(site::of_address);
     let public_url = given_url.clone().and_then(|given| given.or(derived_url.clone()));
     if let (Some(listened), Some(public), Some(rehearsal)) = (&derived_url, &public_url, rehearsal) {
-        keep_embedded_parts_at_home(&mut reader, listened, public, rehearsal);
+        keep_embedded_parts_local(&mut reader, listened, public, rehearsal);
         hold_public_rules(&mut reader, listened, public, rehearsal);
     }
     if let (Some(public), Some(Some(frontend))) = (&public_url, &frontend_url)
@@ -93,7 +93,7 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     {
         reader.refuse(
             keys::FRONTEND_URL,
-            "browsers count it as another site than the public URL, and would not send the session's cookie",
+            "browsers treat it as a different site from the public URL and would not send the session cookie",
         );
     }
     if let Some(Some(stripe)) = &stripe {
@@ -129,22 +129,22 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     complete().filter(|_| bad.is_empty()).ok_or(BadConfig(bad))
 }
 
-/// Outbox and sandbox never face strangers by mistake, and neither goes with the real part of the other: only a
-/// rehearsal may do so.
-fn keep_embedded_parts_at_home(reader: &mut Reader, listened: &Url, public: &Url, rehearsal: bool) {
-    const WHY: &str = "others than this machine would reach it, and with it the outbox and the payment sandbox: set \
-                       STRIPE_SECRET_KEY and ORIENTATION_MAIL_FROM, or ORIENTATION_REHEARSAL=yes to rehearse with them";
+/// Outside a rehearsal, refuses an outbox or sandbox that other machines can reach, and a mix of embedded and real
+/// parts.
+fn keep_embedded_parts_local(reader: &mut Reader, listened: &Url, public: &Url, rehearsal: bool) {
+    const WHY: &str = "other machines could reach the outbox and the payment sandbox: set STRIPE_SECRET_KEY and \
+                       ORIENTATION_MAIL_FROM, or ORIENTATION_REHEARSAL=yes for a rehearsal";
     let (stripe, mail) = (reader.is_set(keys::SECRET_KEY), reader.is_set(keys::MAIL_FROM));
     if rehearsal || (stripe && mail) {
         return;
     }
     if stripe {
-        let why = "letters about real payments would stay in the outbox: set ORIENTATION_MAIL_FROM, or \
+        let why = "emails about real payments would stay in the outbox: set ORIENTATION_MAIL_FROM, or \
                    ORIENTATION_REHEARSAL=yes";
         return reader.refuse(keys::SECRET_KEY, why);
     }
     if mail {
-        let why = "real letters would tell of payments in the sandbox: set STRIPE_SECRET_KEY, or \
+        let why = "real emails would report payments made in the sandbox: set STRIPE_SECRET_KEY, or \
                    ORIENTATION_REHEARSAL=yes";
         return reader.refuse(keys::MAIL_FROM, why);
     }
@@ -156,7 +156,7 @@ fn keep_embedded_parts_at_home(reader: &mut Reader, listened: &Url, public: &Url
     }
 }
 
-/// The address that people get is one that they can follow, and outside this machine nobody listens in.
+/// The public URL must lead to the service, and use TLS unless only this machine can reach it.
 fn hold_public_rules(reader: &mut Reader, listened: &Url, public: &Url, rehearsal: bool) {
     let refused = |bad: &BadKey| [keys::LISTEN, keys::PUBLIC_URL].contains(&&*bad.key);
     if reader.bad.iter().any(refused) {
@@ -164,18 +164,21 @@ fn hold_public_rules(reader: &mut Reader, listened: &Url, public: &Url, rehearsa
     }
     let everywhere = matches!(listened.host_str(), Some("0.0.0.0" | "[::]"));
     if everywhere && !reader.is_set(keys::PUBLIC_URL) {
-        reader.refuse(keys::PUBLIC_URL, "it is not set, and nobody can follow a link to every address");
+        reader.refuse(
+            keys::PUBLIC_URL,
+            "required, because ORIENTATION_LISTEN is a wildcard address, which links can't use",
+        );
     } else if !rehearsal && !site::is_loopback(public) && public.scheme() != "https" {
-        reader.refuse(keys::PUBLIC_URL, "outside this machine it begins with https://");
+        reader.refuse(keys::PUBLIC_URL, "must begin with https:// unless it leads to this machine");
     } else if !rehearsal && site::is_loopback(public) && !site::is_loopback(listened) {
         reader.refuse(
             keys::PUBLIC_URL,
-            "it leads to this machine, and others would reach the service without https",
+            "leads to this machine, although other machines can reach the service, without https",
         );
     }
 }
 
-/// The account at Stripe, if there is to be one.
+/// The Stripe account, if one is configured.
 fn stripe(reader: &mut Reader) -> Option<Option<StripeConfig>> {
     const KINDS: [&str; 4] = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
     let secret_key = reader.secret(keys::SECRET_KEY, |key| begins(key, &KINDS));
@@ -187,42 +190,43 @@ fn stripe(reader: &mut Reader) -> Option<Option<StripeConfig>> {
     }))
 }
 
-/// Nothing of the sandbox goes with a real key, and none of the real thing with an address for tests.
+/// A Stripe key excludes the sandbox's secrets, and a live key excludes the API address for tests.
 fn hold_stripe_rules(reader: &mut Reader, stripe: &StripeConfig, secrets: &Option<Vec<Secret<String>>>) {
     let of_sandbox = |secret: &Secret<String>| secret.expose().starts_with(keys::SANDBOX_SECRET);
     match secrets {
         Some(secrets) if secrets.is_empty() => reader.refuse(
             keys::WEBHOOK_SECRETS,
-            "it is not set, and nothing that Stripe tells could be believed: take the signing secret of the endpoint",
+            "required with STRIPE_SECRET_KEY, to verify Stripe's webhooks: use the signing secret of the endpoint",
         ),
         Some(secrets) if secrets.iter().any(of_sandbox) => {
-            reader.refuse(keys::WEBHOOK_SECRETS, "a secret of the sandbox is listed beside a key of Stripe");
+            reader.refuse(keys::WEBHOOK_SECRETS, "contains a secret of the sandbox, although STRIPE_SECRET_KEY is set");
         }
         _ => {}
     }
     if stripe.live && stripe.api_base.is_some() {
-        reader.refuse(keys::STRIPE_API_BASE, "it is for tests, and the key of Stripe is a live one");
+        reader.refuse(keys::STRIPE_API_BASE, "is for tests and can't be used with a live Stripe key");
     }
 }
 
-/// Real money goes with the limits on, outside a rehearsal, and to where others than this machine come.
+/// A live Stripe key needs rate limits, no rehearsal, and a public URL that leads to more than this machine.
 fn hold_live_rules(reader: &mut Reader, public: Option<&Url>, limits: Option<f64>, rehearsal: Option<bool>) {
     if limits == Some(0.0) {
-        reader.refuse(keys::LIMITS, "the rate limits are off, and the key of Stripe is a live one");
+        reader.refuse(keys::LIMITS, "rate limits can't be turned off with a live Stripe key");
     }
     if rehearsal == Some(true) {
-        reader.refuse(keys::REHEARSAL, "the key of Stripe is a live one: a rehearsal moves no money");
+        reader
+            .refuse(keys::REHEARSAL, "a rehearsal must not move money, and STRIPE_SECRET_KEY is a live key");
     } else if public.is_some_and(site::is_loopback)
         && !reader.bad.iter().any(|bad| bad.key == keys::PUBLIC_URL)
     {
         reader.refuse(
             keys::PUBLIC_URL,
-            "the key of Stripe is a live one, and letters would link to this machine",
+            "with a live Stripe key, links in emails must not lead to this machine",
         );
     }
 }
 
-/// What takes letters away.
+/// The transport for emails.
 fn mail(reader: &mut Reader) -> Option<MailConfig> {
     let from = reader.read(keys::MAIL_FROM, optional(mailbox));
     let rate = reader.read(keys::MAIL_RATE, mail_rate);
@@ -231,7 +235,7 @@ fn mail(reader: &mut Reader) -> Option<MailConfig> {
     let endpoint = reader.read(keys::AWS_ENDPOINT, optional(site::parse));
     let Some((name, address)) = from? else {
         if reader.is_set(keys::SMTP_URL) {
-            reader.refuse(keys::MAIL_FROM, "ORIENTATION_SMTP_URL is set, but not whom letters come from");
+            reader.refuse(keys::MAIL_FROM, "required with ORIENTATION_SMTP_URL");
         }
         return Some(MailConfig::Outbox);
     };
@@ -254,22 +258,22 @@ fn ses(
     let key = reader.secret(keys::AWS_KEY, |_| Ok(()))?;
     let token = reader.secret(keys::AWS_TOKEN, |_| Ok(()))?;
     if id.is_some() != key.is_some() {
-        reader.refuse(keys::AWS_KEY_ID, "of the id and the key only one is set");
+        reader.refuse(keys::AWS_KEY_ID, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together");
     }
     if region.is_none() {
-        reader.refuse(keys::AWS_REGION, "letters are to leave by SES, and it is not set");
+        reader.refuse(keys::AWS_REGION, "required to send emails by SES");
     }
     let credentials = id.zip(key).map(|(id, key)| AwsCredentials { id, key, token });
     Some(SesConfig { sender, region: region?, credentials, endpoint, topics })
 }
 
-/// A key of ours that nobody reads is a slip of the pen.
+/// An unknown `ORIENTATION_` key is a typing error.
 fn refuse_unknown(reader: &mut Reader) {
     let ours = reader.env.keys().filter(|name| name.starts_with("ORIENTATION_"));
     let unknown = ours.filter(|name| !KEYS.iter().any(|key| key.name == **name));
-    // Tests say by such keys where their servers are.
+    // Addresses of the servers for tests.
     let unknown = unknown.filter(|name| !name.starts_with("ORIENTATION_TEST_"));
-    // The test build's switches are read where they are thrown.
+    // The test build reads this one elsewhere.
     let unknown = unknown.filter(|name| !(cfg!(feature = "faults") && *name == "ORIENTATION_FAULTS"));
     let bad: Vec<_> = unknown.map(|name| unknown_key(name)).collect();
     reader.bad.extend(bad);
@@ -278,7 +282,7 @@ fn refuse_unknown(reader: &mut Reader) {
 fn unknown_key(name: &str) -> BadKey {
     let nearest = KEYS.iter().min_by_key(|key| strsim::damerau_levenshtein(key.name, name));
     let nearest = nearest.expect("there are keys").name;
-    BadKey { key: name.into(), why: "there is no such key".into(), wanted: format!("perhaps {nearest}") }
+    BadKey { key: name.into(), why: "unknown key".into(), wanted: format!("did you mean {nearest}?") }
 }
 
 fn optional<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Option<T>, String> {
@@ -291,17 +295,17 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 
 fn begins(text: &str, with: &[&str]) -> Result<(), String> {
     let right = with.iter().any(|begin| text.len() > begin.len() && text.starts_with(begin));
-    if right { Ok(()) } else { Err(format!("it does not begin with {}", with.join(" or "))) }
+    if right { Ok(()) } else { Err(format!("must begin with {}", with.join(" or "))) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "it is not an IP address and a port".to_owned())
+    text.parse().map_err(|_| "not an IP address with a port".to_owned())
 }
 
-/// Whether only one of the two can be listened on. Port 0 is any free one.
+/// Whether a process can't listen on both. Port 0 is any free port.
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |one: SocketAddr, other: SocketAddr| {
-        // `[::]` takes both families.
+        // `[::]` accepts both address families.
         one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
     };
     one.port() != 0
@@ -309,7 +313,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
         && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
 }
 
-/// `Name <address>`, or the address alone.
+/// Parses `Name <address>` or the address alone.
 fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
     let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
         Some((name, address)) => (name.trim().trim_matches('"'), address),
@@ -317,7 +321,7 @@ fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
     };
     let address = EmailAddress::parse(address).map_err(|error| error.to_string())?;
     if name.chars().any(char::is_control) {
-        return Err("the name holds control characters".into());
+        return Err("the name contains control characters".into());
     }
     Ok(((!name.is_empty()).then(|| name.to_owned()), address))
 }
@@ -325,7 +329,7 @@ fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
 fn mail_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.1..=1000.0).contains(&rate) => Ok(rate),
-        _ => Err("it is not a number from 0.1 to 1000".into()),
+        _ => Err("not a number from 0.1 to 1000".into()),
     }
 }
 
@@ -337,22 +341,22 @@ pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
             && parts[2] == "sns"
             && parts.iter().all(|part| !part.is_empty())
     };
-    // What is no topic may be a secret that belongs elsewhere: it is not quoted.
+    // An invalid entry may be a secret under the wrong key, so it is not quoted.
     match items(text).position(|item| !right(item)) {
-        Some(i) => Err(format!("entry {} is no topic of SNS", i + 1)),
+        Some(i) => Err(format!("entry {} is not the ARN of an SNS topic", i + 1)),
         None => Ok(items(text).map(str::to_owned).collect()),
     }
 }
 
-/// A path is told and shown, and a password may stand in an address.
+/// Refuses a URL: paths are printed, and a URL may contain a password.
 fn no_address(path: &str) -> Result<(), String> {
-    if path.contains("://") { Err("it is an address, and no path on this machine".into()) } else { Ok(()) }
+    if path.contains("://") { Err("is a URL, not a path on this machine".into()) } else { Ok(()) }
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {
     no_address(text)?;
     let path = PathBuf::from(text);
-    if path.exists() && !path.is_dir() { Err("it is a file".into()) } else { Ok(path) }
+    if path.exists() && !path.is_dir() { Err("is a file, not a folder".into()) } else { Ok(path) }
 }
 
 fn event(path: &str) -> Result<Event, String> {
@@ -368,34 +372,33 @@ fn key_ring(text: &str) -> Result<Vec<ConfiguredKey>, String> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut seen = HashSet::new();
     if let Some(twice) = ring.iter().find(|key| !seen.insert((key.purpose, &key.id))) {
-        return Err(format!("the id {} stands there twice for {}", twice.id, twice.purpose.word()));
+        return Err(format!("the id {} is used twice for {}", twice.id, twice.purpose.word()));
     }
     let missing = KeyPurpose::ALL.iter().find(|purpose| !ring.iter().any(|key| key.purpose == **purpose));
     match missing {
-        Some(purpose) if !ring.is_empty() => Err(format!("no key is for {}", purpose.word())),
+        Some(purpose) if !ring.is_empty() => Err(format!("has no key for {}", purpose.word())),
         _ => Ok(ring),
     }
 }
 
 fn configured_key(item: &str) -> Result<ConfiguredKey, String> {
     let [id, purpose, key] = item.splitn(3, ':').collect::<Vec<_>>()[..] else {
-        return Err("it is not id:purpose:key".into());
+        return Err("not id:purpose:key".into());
     };
     let of_id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=16).contains(&id.len()) || !id.bytes().all(of_id) {
-        return Err("its id is not 1 to 16 small letters a to z, digits and hyphens".into());
+        return Err("the id is not 1 to 16 lower-case letters, digits and hyphens".into());
     }
-    let purpose = KeyPurpose::ALL.into_iter().find(|known| known.word() == purpose);
-    let purpose = purpose.ok_or("its purpose is none of ticket, letter, unsubscribe")?;
+    let purpose = KeyPurpose::parse(purpose).ok_or("the purpose is not ticket, email or unsubscribe")?;
     let key = STANDARD.decode(key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let key = key.ok_or("its key is not 32 bytes in base64")?;
+    let key = key.ok_or("the key is not 32 bytes in base64")?;
     Ok(ConfiguredKey { id: id.into(), purpose, key: Secret::new(key) })
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
     match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.into()),
-        Err(e) => Err(format!("it is not a filter ({e})")),
+        Err(e) => Err(format!("not a log filter ({e})")),
     }
 }
 
@@ -405,7 +408,7 @@ fn proxies(text: &str) -> Result<Vec<IpNet>, String> {
     items(text)
         .enumerate()
         .map(|(i, item)| {
-            network(item).ok_or_else(|| format!("entry {} is neither an address nor a network", i + 1))
+            network(item).ok_or_else(|| format!("entry {} is neither an IP address nor a network", i + 1))
         })
         .collect()
 }
@@ -414,21 +417,21 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     match text {
         "yes" => Ok(true),
         "no" => Ok(false),
-        _ => Err("it is neither yes nor no".into()),
+        _ => Err("must be yes or no".into()),
     }
 }
 
 fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if (0.0..=1000.0).contains(&factor) => Ok(factor),
-        _ => Err("it is not a number from 0 to 1000".into()),
+        _ => Err("not a number from 0 to 1000".into()),
     }
 }
 
 fn webhook_secrets(text: &str) -> Result<Vec<Secret<String>>, String> {
     let begins_right = |item: &str| item.starts_with("whsec_") && item.len() > "whsec_".len();
     if let Some(i) = items(text).position(|item| !begins_right(item)) {
-        return Err(format!("entry {} does not begin whsec_", i + 1));
+        return Err(format!("entry {} does not begin with whsec_", i + 1));
     }
     Ok(items(text).map(|item| Secret::new(item.to_owned())).collect())
 }

@@ -1,30 +1,30 @@
-//! Addresses of the web, and which of them are one site.
+//! URLs of the service and the frontend, and whether browsers treat them as one site.
 
 use std::net::SocketAddr;
 
 use url::{Host, Url};
 
-/// The address at which a service is reached on this machine that listens on `addr`.
+/// The URL of a service that listens on `addr` of this machine.
 pub(super) fn of_address(addr: SocketAddr) -> Url {
     Url::parse(&format!("http://{addr}")).expect("an IP address and a port make a URL")
 }
 
-/// Reads `https://host[:port]`.
+/// Parses `https://host[:port]`.
 pub(super) fn parse(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|e| format!("it is not an address ({e})"))?;
+    let url = Url::parse(text).map_err(|e| format!("not a URL ({e})"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("it begins with neither http:// nor https://".into());
+        return Err("must begin with http:// or https://".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a name or a password".into());
+        return Err("must not contain a user or a password".into());
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("it has a path".into());
+        return Err("must not have a path".into());
     }
     Ok(url)
 }
 
-/// Whether only this machine reaches it.
+/// Whether only this machine can reach the URL.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -34,8 +34,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether a browser counts both as one site, so that a page of one sends the `SameSite` cookies of the other:
-/// the same scheme, and the same host or the same registrable domain (public suffix list). Ports may differ.
+/// Whether browsers treat both as one site, so that pages of one send the `SameSite` cookies of the other: the scheme is
+/// the same, and so is the host or the registrable domain (public suffix list). Ports may differ.
 pub(super) fn same_site(a: &Url, b: &Url) -> bool {
     let same_host = a.host().is_some() && a.host() == b.host();
     let same_domain = registrable(a).is_some_and(|domain| registrable(b) == Some(domain));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_no_path_and_no_secrets() {
+    fn a_url_has_no_path_and_no_secrets() {
         for bad in
             ["", "example.edu", "ftp://example.edu", "https://example.edu/a", "https://u:p@example.edu"]
         {

@@ -1,38 +1,38 @@
-//! A bad configuration: refused before anything is touched, with the key that is to blame.
+//! An invalid configuration is refused before anything is written, and the refusal names the key.
 
 use std::path::Path;
 
 use crate::program::{command, new_folder, run};
 
-/// A key, a value that is wrong, and what the refusal says of it.
+/// A key, an invalid value, and a part of the refusal.
 const BAD: &[(&str, &str, &str)] = &[
-    ("ORIENTATION_LISTEN", "everywhere", "not an IP address and a port"),
+    ("ORIENTATION_LISTEN", "everywhere", "not an IP address with a port"),
     ("ORIENTATION_LISTEN", "0.0.0.0:0", "or ORIENTATION_REHEARSAL=yes"),
-    ("ORIENTATION_DATA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "it is a file"),
+    ("ORIENTATION_DATA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "is a file"),
     ("ORIENTATION_EVENT", "nowhere.toml", "can't be read"),
     ("ORIENTATION_EVENT", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "Cargo.toml"),
-    ("ORIENTATION_PUBLIC_URL", "example", "right would be"),
+    ("ORIENTATION_PUBLIC_URL", "example", "expected:"),
     ("ORIENTATION_PUBLIC_URL", "https://orientation.example.edu", "or ORIENTATION_REHEARSAL=yes"),
-    ("ORIENTATION_FRONTEND_URL", "https://frontend.example.edu", "another site"),
+    ("ORIENTATION_FRONTEND_URL", "https://frontend.example.edu", "a different site"),
     ("ORIENTATION_KEYS", "1:ticket:short", "entry 1"),
-    ("ORIENTATION_LOG", "orientation=loud", "not a filter"),
-    ("ORIENTATION_TRUSTED_PROXIES", "the proxy", "neither an address nor a network"),
-    ("ORIENTATION_REHEARSAL", "perhaps", "neither yes nor no"),
+    ("ORIENTATION_LOG", "orientation=loud", "not a log filter"),
+    ("ORIENTATION_TRUSTED_PROXIES", "the proxy", "neither an IP address nor a network"),
+    ("ORIENTATION_REHEARSAL", "perhaps", "must be yes or no"),
     ("ORIENTATION_LIMITS", "-1", "not a number"),
-    ("STRIPE_WEBHOOK_SECRETS", "secret", "does not begin whsec_"),
-    ("STRIPE_SECRET_KEY", "pk_test_1", "does not begin with sk_test_"),
+    ("STRIPE_WEBHOOK_SECRETS", "secret", "does not begin with whsec_"),
+    ("STRIPE_SECRET_KEY", "pk_test_1", "must begin with sk_test_"),
     ("STRIPE_SECRET_KEY", "sk_test_1", "set ORIENTATION_MAIL_FROM"),
-    ("STRIPE_API_BASE", "api.stripe.com", "right would be"),
-    ("ORIENTATION_MONGODB_URI", "postgres://host/week", "does not begin with mongodb://"),
-    ("ORIENTATION_REDIS_URL", "127.0.0.1:6379", "does not begin with redis://"),
-    ("ORIENTATION_MAIL_FROM", "the committee", "right would be"),
+    ("STRIPE_API_BASE", "api.stripe.com", "expected:"),
+    ("ORIENTATION_MONGODB_URI", "postgres://host/week", "must begin with mongodb://"),
+    ("ORIENTATION_REDIS_URL", "127.0.0.1:6379", "must begin with redis://"),
+    ("ORIENTATION_MAIL_FROM", "the committee", "expected:"),
     ("ORIENTATION_MAIL_FROM", "orientation@example.edu", "set STRIPE_SECRET_KEY"),
     ("ORIENTATION_MAIL_RATE", "none", "not a number"),
-    ("ORIENTATION_SMTP_URL", "smtp.example.edu", "does not begin with smtp://"),
-    ("ORIENTATION_SES_TOPICS", "bounces", "no topic of SNS"),
-    ("ORIENTATION_METRICS_LISTEN", "9464", "not an IP address and a port"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "right would be"),
-    ("ORIENTATION_LISTN", "127.0.0.1:0", "perhaps ORIENTATION_LISTEN"),
+    ("ORIENTATION_SMTP_URL", "smtp.example.edu", "must begin with smtp://"),
+    ("ORIENTATION_SES_TOPICS", "bounces", "not the ARN of an SNS topic"),
+    ("ORIENTATION_METRICS_LISTEN", "9464", "not an IP address with a port"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "expected:"),
+    ("ORIENTATION_LISTN", "127.0.0.1:0", "did you mean ORIENTATION_LISTEN?"),
 ];
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn refused(arguments: &[&str], key: &str, value: &str, reason: &str) {
 }
 
 #[tokio::test]
-async fn all_bad_keys_are_told_at_once() {
+async fn all_invalid_keys_are_reported_together() {
     let folder = new_folder();
     let mut program = command(folder.path());
     let output = run(program.env("ORIENTATION_LISTEN", "x").env("ORIENTATION_LIMITS", "y"), "").await;
@@ -67,7 +67,7 @@ async fn all_bad_keys_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_told() {
+async fn an_address_in_use_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
     let folder = new_folder();

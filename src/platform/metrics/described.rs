@@ -1,4 +1,4 @@
-//! All metrics there are: `docs/metrics.md` shows the same table, and a test compares the two.
+//! The table of all metrics. `docs/metrics.md` shows the same, and a test compares the two.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -6,35 +6,35 @@ use prometheus::{
     IntGaugeVec, Opts, Registry,
 };
 
-/// Upper bounds of the buckets of all durations, in seconds: from a read in memory to what is given up.
+/// Upper bounds of the buckets of all durations, in seconds: from a read in memory to the longest timeout.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
-/// What a metric is called and what it means.
+/// Name and meaning of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// As it is served.
+    /// Name as Prometheus reads it.
     pub name: &'static str,
-    /// How it moves.
+    /// Type of the metric.
     pub kind: Kind,
-    /// By what it is told apart. Values come from the program, never from a request.
+    /// Names of the labels. Their values come from the program, never from a request.
     pub labels: &'static [&'static str],
-    /// A sentence for whoever reads the page.
+    /// Description, in full sentences.
     pub help: &'static str,
 }
 
-/// How a metric moves.
+/// Type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows, until the process ends.
+    /// Grows until the process ends.
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Durations, counted in buckets.
+    /// Durations in buckets.
     Histogram,
 }
 
 impl Kind {
-    /// As Prometheus writes it.
+    /// Name of the type in Prometheus.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -59,110 +59,100 @@ const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'
 pub(super) const REQUESTS: Described = counter(
     "orientation_http_requests_total",
     &["operation", "status"],
-    "Requests that were answered, by the operation of the interface (`none`: pages and unknown addresses) and status.",
+    "Requests answered, by operation (`none`: pages and unknown paths) and status.",
 );
 pub(super) const REQUEST_SECONDS: Described = histogram(
     "orientation_http_request_duration_seconds",
     &["operation"],
-    "From the head of a request until its answer is begun.",
+    "Time from the end of the request's headers until the response begins.",
 );
 pub(super) const IN_FLIGHT: Described =
-    gauge("orientation_http_requests_in_flight", &[], "Requests that are being answered at this moment.");
-pub(super) const CONNECTIONS: Described =
-    gauge("orientation_http_connections", &[], "Connections that are open at this moment.");
+    gauge("orientation_http_requests_in_flight", &[], "Requests being answered.");
+pub(super) const CONNECTIONS: Described = gauge("orientation_http_connections", &[], "Open connections.");
 pub(super) const ACCEPTED: Described =
-    counter("orientation_http_connections_accepted_total", &[], "Connections that got a place.");
+    counter("orientation_http_connections_accepted_total", &[], "Connections accepted.");
 pub(super) const REFUSED: Described = counter(
     "orientation_http_connections_refused_total",
     &[],
-    "Connections that found every place taken by a request that runs.",
+    "Connections refused because every slot was in use by a running request.",
 );
 pub(super) const CUT_OFF: Described = counter(
     "orientation_http_connections_cut_off_total",
     &["reason"],
-    "Connections that were closed on their peer: it said nothing (`silent`), was too slow with a request or its \
-     answer, or idle (`slow`), or had to make room (`room`).",
+    "Connections closed by the service because the client sent nothing (`silent`), was too slow or idle (`slow`), or a slot was needed for another connection (`room`).",
 );
 pub(super) const JOBS: Described = gauge(
     "orientation_jobs",
     &["kind", "state"],
-    "Jobs in the store that are `waiting`, `running` or `dead`. What is done is not counted.",
+    "Jobs in the store that are `waiting`, `running` or `dead`. Completed jobs are not counted.",
 );
 pub(super) const OLDEST_DUE: Described = gauge(
     "orientation_job_oldest_due_age_seconds",
     &["kind"],
-    "For how long the oldest job that is due has been waiting for a worker, or has been left by one that died.",
+    "Time for which the oldest due job has been waiting for a worker, or has been abandoned by one that died.",
 );
 pub(super) const JOB_RUNS: Described = counter(
     "orientation_job_runs_total",
     &["kind", "outcome"],
-    "Runs of jobs in this process: `done`, `failed` (comes back), `dead` (does not), `handedBack` (at shutdown), \
-     `lost` (its lease ran out: another worker has it).",
+    "Job runs in this process: `done`, `failed` (retried later), `dead` (not retried), `handedBack` (released at shutdown) or `lost` (the lease expired and another worker took over).",
 );
 pub(super) const JOB_SECONDS: Described =
-    histogram("orientation_job_run_duration_seconds", &["kind"], "How long runs of jobs took.");
+    histogram("orientation_job_run_duration_seconds", &["kind"], "Duration of job runs.");
 pub(super) const MAILS: Described = gauge("orientation_mails", &["state"], "Emails in the store, by state.");
 pub(super) const SENDS: Described = counter(
     "orientation_mail_sends_total",
     &["outcome"],
-    "Emails handed to the transport, by outcome: `sent`, `temporary` (retried later), `throttled` (too fast: retried \
-     later), `uncertain` (no answer: retried, may arrive twice) or `permanent` (refused for good).",
+    "Emails handed to the transport, by outcome: `sent`, `temporary` (retried later), `throttled` (too fast: retried later), `uncertain` (no answer: retried, may arrive twice) or `permanent` (refused, not retried).",
 );
 pub(super) const SEND_SECONDS: Described =
-    histogram("orientation_mail_send_duration_seconds", &[], "How long the transport took to answer.");
+    histogram("orientation_mail_send_duration_seconds", &[], "Time until the transport answers.");
 pub(super) const GATEWAY_CALLS: Described = counter(
     "orientation_gateway_calls_total",
     &["method", "outcome"],
-    "Calls to the payment gateway: `done`, `unavailable` (comes back) or `refused`.",
+    "Calls to the payment gateway: `done`, `unavailable` (retried later) or `refused`.",
 );
 pub(super) const GATEWAY_SECONDS: Described = histogram(
     "orientation_gateway_call_duration_seconds",
     &["method"],
-    "How long the gateway took, its retries included.",
+    "Time until the gateway answers, with retries.",
 );
-pub(super) const TRANSACTIONS: Described = counter(
-    "orientation_store_transactions_total",
-    &[],
-    "Transactions whose outcome was made durable and told.",
-);
+pub(super) const TRANSACTIONS: Described =
+    counter("orientation_store_transactions_total", &[], "Transactions that were committed durably.");
 pub(super) const COMMITS: Described = counter(
     "orientation_store_commits_total",
     &[],
-    "Commits of the database; fewer than transactions where several share one.",
+    "Commits of the database. Fewer than transactions when several share a commit.",
 );
 pub(super) const ROLLBACKS: Described = counter(
     "orientation_store_rollbacks_total",
     &[],
-    "Transactions that were undone: refused, failed, too slow, or left by their caller.",
+    "Transactions rolled back: refused, failed, timed out or dropped by their caller.",
 );
 pub(super) const CONFLICTS: Described = counter(
     "orientation_store_conflicts_total",
     &[],
-    "Times that a transaction was run again because another wrote the same documents.",
+    "Transactions run again because another one wrote the same documents.",
 );
 pub(super) const COMMIT_SECONDS: Described =
-    counter("orientation_store_commit_seconds_total", &[], "Time spent in commits, all together.");
-pub(super) const QUEUE: Described = gauge(
-    "orientation_store_transactions_waiting",
-    &[],
-    "Transactions that wait for their turn at this moment.",
-);
+    counter("orientation_store_commit_seconds_total", &[], "Total time spent in commits.");
+pub(super) const QUEUE: Described =
+    gauge("orientation_store_transactions_waiting", &[], "Transactions waiting to start.");
 pub(super) const STORE_UP: Described = gauge(
     "orientation_store_up",
     &[],
-    "1 if the store could be read for this page; else 0, and what is counted in the store is left out.",
+    "1 if the store could be read for this response. Otherwise 0, and metrics that are counted in the store are missing.",
 );
 pub(super) const SIGNALS_UP: Described = gauge(
     "orientation_signals_up",
     &[],
-    "1 if signals reach the other processes, or there are none to reach; 0 while Redis is away.",
+    "1 if signals reach the other processes, or if there are none. 0 while Redis is unreachable.",
 );
 pub(super) const STARTED: Described =
-    gauge("process_start_time_seconds", &[], "When the process started, in seconds since 1970-01-01 UTC.");
+    gauge("process_start_time_seconds", &[], "Start time of the process, in seconds since 1970-01-01 UTC.");
 pub(super) const BUILD: Described =
-    gauge("orientation_build_info", &["version"], "Always 1; its label says which version runs.");
+    gauge("orientation_build_info", &["version"], "Always 1. The label is the running version.");
 
-/// Every metric that is served.
+/// All metrics.
 pub const ALL: &[Described] = &[
     REQUESTS,
     REQUEST_SECONDS,
@@ -197,7 +187,7 @@ impl Described {
         self.register(registry, IntCounter::with_opts(self.opts()))
     }
 
-    /// A counter of fractions, such as seconds.
+    /// A counter of non-integers, such as seconds.
     pub(super) fn sum(&self, registry: &Registry) -> Counter {
         self.register(registry, Counter::with_opts(self.opts()))
     }
@@ -210,7 +200,7 @@ impl Described {
         self.register(registry, IntGauge::with_opts(self.opts()))
     }
 
-    /// A gauge of fractions, such as seconds.
+    /// A gauge of non-integers, such as seconds.
     pub(super) fn level(&self, registry: &Registry) -> Gauge {
         self.register(registry, Gauge::with_opts(self.opts()))
     }
@@ -240,7 +230,7 @@ impl Described {
     }
 
     /// # Panics
-    /// If two metrics share a name or a name is none: a fault of the table above, which shows at the first start.
+    /// If two metrics share a name or a name is not valid. That is a mistake in the table above and shows at every start.
     fn register<C>(&self, registry: &Registry, made: prometheus::Result<C>) -> C
     where
         C: Collector + Clone + 'static,
