@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use orientation::kernel::EmailAddress;
 use serde_json::{Value, json};
 
 use super::Visitor;
@@ -49,8 +50,10 @@ impl Mailbox {
         }
     }
 
+    /// Whether this recipient is the mailbox. A transport sends to the domain in its ASCII form.
     fn is_ours(&self, to: &Value) -> bool {
-        to.as_str().is_some_and(|to| to.eq_ignore_ascii_case(&self.email))
+        let sent_to = EmailAddress::parse(&self.email).map(|address| address.on_the_wire());
+        to.as_str().is_some_and(|to| sent_to.is_ok_and(|sent_to| to.eq_ignore_ascii_case(&sent_to)))
     }
 
     /// Waits for an email whose subject contains this.
