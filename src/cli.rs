@@ -7,6 +7,7 @@ mod demo;
 mod health;
 mod jobs;
 mod openapi;
+mod privacy;
 mod reconcile;
 mod run;
 
@@ -83,6 +84,12 @@ enum Command {
     Jobs {
         #[command(subcommand)]
         command: Option<JobsCommand>,
+    },
+    /// Print whose personal data is kept in which fields, how long and why
+    Privacy {
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Validate the settings and try every dependency; fail if something can't be used
     Check,
@@ -186,6 +193,7 @@ async fn run_command(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Copy { from, to }) => copy::run(from, to).await,
         Some(Command::Reconcile) => reconcile::run().await,
         Some(Command::Jobs { command }) => run_jobs_command(command).await,
+        Some(Command::Privacy { json }) => privacy::print(json),
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orientation::platform::store::Document;
+use orientation::platform::store::{Document, Keep, Personal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -18,6 +18,8 @@ struct Raw {
 
 impl Document for Raw {
     const COLLECTION: &'static str = "registrations";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id

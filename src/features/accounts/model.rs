@@ -8,7 +8,7 @@ use url::Url;
 use super::passwords::Password;
 use crate::http::Role;
 use crate::kernel::{EmailAddress, FieldError, Secret, Timestamp, text};
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
 
 /// How long a link that confirms an address is good.
 pub const CONFIRMATION_LASTS: Duration = Duration::from_hours(24);
@@ -72,6 +72,23 @@ pub struct PendingEmail {
 impl Document for Account {
     const COLLECTION: &'static str = "accounts";
     const INDEXES: &'static [Index] = &[Index::unique("accounts_by_email", &["emailKey"])];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Account("id"),
+        &[
+            PersonalField::new("email", Class::Contact),
+            PersonalField::new("emailKey", Class::Contact),
+            PersonalField::new("pendingEmail", Class::Contact),
+            PersonalField::new("firstName", Class::Identity),
+            PersonalField::new("lastName", Class::Identity),
+            PersonalField::new("preferredName", Class::Identity),
+            PersonalField::new("passwordHash", Class::Secret),
+            PersonalField::new("role", Class::Activity),
+            PersonalField::new("approved", Class::Activity),
+            PersonalField::new("scopes", Class::Activity),
+            PersonalField::new("createdAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep = Keep::with_account("people sign in with it");
 
     fn id(&self) -> &str {
         &self.id
@@ -197,6 +214,18 @@ impl Document for SignUp {
         Index::on("sign_ups_by_email", &["emailKey", "createdAt"]),
         Index::on("sign_ups_by_end", &["expiresAt"]),
     ];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Address("emailKey"),
+        &[
+            PersonalField::new("email", Class::Contact),
+            PersonalField::new("emailKey", Class::Contact),
+            PersonalField::new("names", Class::Identity),
+            PersonalField::new("passwordHash", Class::Secret),
+            PersonalField::new("role", Class::Activity),
+            PersonalField::new("createdAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep = Keep::lasting(SIGN_UP_LASTS, "waits for its address to be confirmed");
 
     fn id(&self) -> &str {
         &self.id
@@ -379,6 +408,19 @@ pub struct EmailToken {
 impl Document for EmailToken {
     const COLLECTION: &'static str = "letter_tokens";
     const INDEXES: &'static [Index] = &[Index::on("letter_tokens_by_end", &["expiresAt"])];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Account("subject"),
+        &[
+            PersonalField::new("email", Class::Contact),
+            PersonalField::new("purpose", Class::Activity),
+            PersonalField::new("createdAt", Class::Activity),
+            PersonalField::new("usedAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep = Keep::lasting(
+        CONFIRMATION_LASTS,
+        "the link in an email works once; a link that resets a password is deleted after an hour",
+    );
 
     fn id(&self) -> &str {
         &self.id
@@ -481,6 +523,12 @@ pub struct Session {
 impl Document for Session {
     const COLLECTION: &'static str = "sessions";
     const INDEXES: &'static [Index] = &[Index::on("sessions_by_end", &["expiresAt"])];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Account("accountId"),
+        &[PersonalField::new("createdAt", Class::Activity), PersonalField::new("id", Class::Secret)],
+    );
+    const KEEP: Keep =
+        Keep::lasting(SESSION_LASTS, "a signed-in browser; sign-out and a new password end it earlier");
 
     fn id(&self) -> &str {
         &self.id

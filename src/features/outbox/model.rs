@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::mail::{Attachment, Email, Mail};
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
 
 /// A rendered email. Its id is that of its mail.
 #[derive(Clone, Serialize, Deserialize)]
@@ -59,6 +59,20 @@ impl Document for StoredEmail {
         Index::on("outbox_by_time", &["writtenAt"]),
         Index::on("outbox_by_recipient", &["toKey", "writtenAt"]),
     ];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Address("toKey"),
+        &[
+            PersonalField::new("to", Class::Contact),
+            PersonalField::new("toKey", Class::Contact),
+            PersonalField::new("subject", Class::Content),
+            PersonalField::new("text", Class::Content),
+            PersonalField::new("html", Class::Content),
+            PersonalField::new("files", Class::Content),
+            PersonalField::new("writtenAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep = Keep::until_disposal("emails are read here where no mail service is configured");
+
     fn id(&self) -> &str {
         &self.id
     }
@@ -66,6 +80,10 @@ impl Document for StoredEmail {
 
 impl Document for KeptFile {
     const COLLECTION: &'static str = "outbox_files";
+    const PERSONAL: Personal =
+        Personal::Of(Owner::PartOf("outbox"), &[PersonalField::new("content", Class::Content)]);
+    const KEEP: Keep = Keep::until_disposal("attachments of the emails in `outbox`");
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -11,7 +11,7 @@ use super::gateway::{
 };
 use crate::config::Product;
 use crate::kernel::{EmailAddress, Money, Timestamp};
-use crate::platform::store::{Document, Index, Migration};
+use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
 /// The longest time for which a checkout can be paid: Stripe's maximum of 24 hours, less a minute for clock skew and a
 /// failed first try.
@@ -233,6 +233,25 @@ impl Document for Order {
         Index::on("orders_to_ask", &["state", "askAt"]),
         Index::on("orders_by_paid_intent", &["paidIntent"]),
     ];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Account("account"),
+        &[
+            PersonalField::new("email", Class::Contact),
+            PersonalField::new("product", Class::Payment),
+            PersonalField::new("productName", Class::Payment),
+            PersonalField::new("price", Class::Payment),
+            PersonalField::new("fullPrice", Class::Payment),
+            PersonalField::new("attempts", Class::Payment),
+            PersonalField::new("payments", Class::Payment),
+            PersonalField::new("returns", Class::Payment),
+            PersonalField::new("refunds", Class::Payment),
+            PersonalField::new("createdAt", Class::Activity),
+            PersonalField::new("paidAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep =
+        Keep::until_disposal("the books: what was owed, paid and refunded; amounts stay without the person");
+
     fn id(&self) -> &str {
         &self.id
     }
@@ -294,6 +313,10 @@ impl Document for StripeEvent {
     const VERSION: u32 = 2;
     const MIGRATIONS: &'static [Migration] = &[with_kind];
     const INDEXES: &'static [Index] = &[Index::on("stripe_events_by_age", &["receivedAt"])];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep =
+        Keep::lasting(Self::KEPT, "an event takes effect once; Stripe can send it again for 30 days");
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::form::Form;
 use crate::config::GroupConfig;
 use crate::kernel::Timestamp;
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
 
 /// How far a registration has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,38 @@ pub const BY_STUDENT_ID: &str = "registrations_by_student_id";
 impl Document for Registration {
     const COLLECTION: &'static str = "registrations";
     const INDEXES: &'static [Index] = &[Index::unique(BY_STUDENT_ID, &["studentKey"])];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Account("id"),
+        &[
+            PersonalField::new("studentKey", Class::Identity),
+            PersonalField::new("form.legalName", Class::Identity),
+            PersonalField::new("form.pronouns", Class::Identity),
+            PersonalField::new("form.pronounsOther", Class::Identity),
+            PersonalField::new("form.birthDate", Class::Identity),
+            PersonalField::new("form.studentId", Class::Identity),
+            PersonalField::new("form.phone", Class::Contact),
+            PersonalField::new("form.emergencyContact", Class::Contact),
+            PersonalField::new("form.medicalInformation", Class::Health),
+            PersonalField::new("form.medication", Class::Health),
+            PersonalField::new("form.dietary", Class::Health),
+            PersonalField::new("form.dietaryOther", Class::Health),
+            PersonalField::new("form.accessibility", Class::Health),
+            PersonalField::new("form.accessibilityContact", Class::Health),
+            PersonalField::new("form.discipline", Class::Logistics),
+            PersonalField::new("form.shirtSize", Class::Logistics),
+            PersonalField::new("form.joinsHunt", Class::Logistics),
+            PersonalField::new("form.huntTeammates", Class::Logistics),
+            PersonalField::new("form.summerCity", Class::Logistics),
+            PersonalField::new("form.summerCountry", Class::Logistics),
+            PersonalField::new("form.movingMonth", Class::Logistics),
+            PersonalField::new("form.photoConsent", Class::Logistics),
+            PersonalField::new("form.bursaryRequested", Class::Logistics),
+            PersonalField::new("group", Class::Logistics),
+            PersonalField::new("submittedAt", Class::Activity),
+            PersonalField::new("registeredAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep = Keep::until_disposal("the week is planned and run with it");
 
     fn id(&self) -> &str {
         &self.id
@@ -111,6 +143,8 @@ pub struct GroupTally {
 
 impl Document for GroupBook {
     const COLLECTION: &'static str = "group_books";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("counts that keep the groups even");
 
     fn id(&self) -> &str {
         &self.id

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::mail::SuppressionCause;
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Document, Index, Keep, Personal};
 
 /// A notification that took effect, by SNS's id. Nothing of what it says is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct SnsNotification {
 impl Document for SnsNotification {
     const COLLECTION: &'static str = "sns_notifications";
     const INDEXES: &'static [Index] = &[Index::on("sns_notifications_by_time", &["receivedAt"])];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::lasting(super::service::KEPT, "a notification takes effect once");
+
     fn id(&self) -> &str {
         &self.id
     }

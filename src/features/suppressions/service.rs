@@ -13,7 +13,7 @@ use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
 /// Entries on one page of the list.
 const MOST: u32 = 100;
 /// Longer than a notification could be believed again.
-const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(super) const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How often a message is taken in while others put its addresses on the list.
 const TRIES: u32 = 5;
 

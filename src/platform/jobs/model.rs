@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::kernel::Timestamp;
 use crate::kernel::faults;
-use crate::platform::store::{Document, Index};
+use crate::platform::store::{Document, Index, Keep, Personal};
 
 /// For how long a worker has a job without a word. A crash is noticed when it is over.
 pub const LEASE: Duration = Duration::from_secs(6);
@@ -109,6 +109,12 @@ impl Document for Job {
         Index::unique("jobs_waiting", &["waitingKey"]),
         Index::unique("jobs_running", &["runningKey"]),
     ];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::after_end(
+        super::sweep::KEPT,
+        "a day to see what ran; dead jobs stay until an operator retries or drops them",
+    );
+
     fn id(&self) -> &str {
         &self.id
     }

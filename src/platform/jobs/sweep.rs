@@ -13,7 +13,7 @@ use crate::platform::store::{Dir, Filter, Query, Store};
 
 /// How long a job that is done is kept: a day of 25 hours (when clocks go back) and a bit, so that a tick of the
 /// day is still known when a process starts late in it.
-const KEPT: Duration = Duration::from_secs(26 * 3600);
+pub(super) const KEPT: Duration = Duration::from_secs(26 * 3600);
 
 /// Comes every hour.
 #[derive(Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfiguredKey, KeyPurpose};
 use crate::kernel::{Ids, Secret, Timestamp};
-use crate::platform::store::{Document, Store, StoreError};
+use crate::platform::store::{Document, Keep, Personal, Store, StoreError};
 
 /// Characters of a key's id at most: the QR code of a ticket holds it.
 const KEY_ID_MAX: usize = 16;
@@ -55,6 +55,8 @@ struct StoredKey {
 
 impl Document for KeyRing {
     const COLLECTION: &'static str = "key_rings";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("tickets and links that were signed must keep verifying");
 
     fn id(&self) -> &str {
         &self.id

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::RenderError;
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::jobs::{Job, Payload};
-use crate::platform::store::{Document, Index, Migration, StoreError, Tx};
+use crate::platform::store::{
+    Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField, StoreError, Tx,
+};
 
 /// The state of an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +78,17 @@ impl Document for Mail {
     const VERSION: u32 = 2;
     const MIGRATIONS: &'static [Migration] = &[split_suppressed];
     const INDEXES: &'static [Index] = &[Index::on("mails_by_state", &["state", "createdAt"])];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Address("to"),
+        &[
+            PersonalField::new("to", Class::Contact),
+            PersonalField::new("template", Class::Activity),
+            PersonalField::new("sentAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep =
+        Keep::until_disposal("proof of what was sent, and the id that prevents a second email");
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::MailClass;
 use crate::kernel::{Clock, Timestamp, faults};
-use crate::platform::store::{Document, Store, StoreError};
+use crate::platform::store::{Document, Keep, Personal, Store, StoreError};
 
 /// How much further apart slots are than the rate says: the emails of a second may arrive within 900 ms.
 const SLACK: f64 = 1.1;
@@ -53,6 +53,9 @@ pub struct MailRate {
 
 impl Document for MailRate {
     const COLLECTION: &'static str = "mail_rate";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("the sending rate of all processes");
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{EmailAddress, Timestamp};
-use crate::platform::store::{Document, Filter, Index, Query, Store, StoreError};
+use crate::platform::store::{
+    Class, Document, Filter, Index, Keep, Owner, Personal, PersonalField, Query, Store, StoreError,
+};
 
 /// Why an address gets no emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,18 @@ pub struct Suppression {
 impl Document for Suppression {
     const COLLECTION: &'static str = "suppressions";
     const INDEXES: &'static [Index] = &[Index::unique(Suppression::BY_ADDRESS, &["addressKey"])];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Address("addressKey"),
+        &[
+            PersonalField::new("address", Class::Contact),
+            PersonalField::new("addressKey", Class::Contact),
+            PersonalField::new("cause", Class::Activity),
+            PersonalField::new("createdAt", Class::Activity),
+        ],
+    );
+    const KEEP: Keep =
+        Keep::until_removal("the address bounces or its owner complained, so it gets no email");
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -3,6 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::{Result, StoreError};
+use super::privacy::{Keep, Personal};
 
 /// A kind of document: plain data that serde writes as a JSON object.
 ///
@@ -23,6 +24,13 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The indexes of the collection. Those that are no longer declared are dropped at the next start.
     const INDEXES: &'static [Index] = &[];
+
+    /// Whose personal data it holds, and in which fields. Without a default: a new document does not compile until it
+    /// says.
+    const PERSONAL: Personal;
+
+    /// How long it is kept, and why. Without a default, for the same reason.
+    const KEEP: Keep;
 
     /// What it is found by; unique in its collection, and never changes.
     fn id(&self) -> &str;
@@ -89,6 +97,10 @@ pub struct Schema {
     pub migrations: &'static [Migration],
     /// See [`Document::INDEXES`].
     pub indexes: &'static [Index],
+    /// See [`Document::PERSONAL`].
+    pub personal: Personal,
+    /// See [`Document::KEEP`].
+    pub keep: Keep,
     /// Writes a stored document of this version in another format. Only its own type knows which of its texts are
     /// times.
     pub rewrite: Rewrite,
@@ -101,6 +113,8 @@ pub const fn schema<D: Document>() -> Schema {
         version: D::VERSION,
         migrations: D::MIGRATIONS,
         indexes: D::INDEXES,
+        personal: D::PERSONAL,
+        keep: D::KEEP,
         rewrite: |bytes, from, to| encode(&decode::<D>(bytes, from)?, to),
     }
 }
@@ -179,6 +193,8 @@ mod tests {
             version,
             migrations,
             indexes: &[],
+            personal: Personal::None,
+            keep: Keep::with_store("test data"),
             rewrite: |bytes, _, _| Ok(bytes.to_vec()),
         }
     }

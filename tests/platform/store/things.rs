@@ -1,7 +1,7 @@
 //! The documents that the tests keep.
 
 use orientation::kernel::Timestamp;
-use orientation::platform::store::{Document, Index, Schema, StoreError, schema};
+use orientation::platform::store::{Document, Index, Keep, Personal, Schema, StoreError, schema};
 use serde::{Deserialize, Serialize};
 
 /// Something with every kind of field.
@@ -35,6 +35,8 @@ impl Document for Thing {
         Index::on("group", &["group", "rank"]),
         Index::on("things_by_rank", &["rank"]),
     ];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id
@@ -56,6 +58,8 @@ pub struct Places {
 
 impl Document for Places {
     const COLLECTION: &'static str = "places";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id

@@ -126,6 +126,7 @@ fn migrated(collection: &str, document: &str, steps: &[Migration]) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::{Keep, Personal};
     use super::*;
 
     const THINGS: Schema = Schema {
@@ -133,6 +134,8 @@ mod tests {
         version: 1,
         migrations: &[],
         indexes: &[Index::unique("order", &["a.b", "group"]), Index::on("by_rank", &["rank"])],
+        personal: Personal::None,
+        keep: Keep::with_store("test data"),
         rewrite: |document, _, _| Ok(document.to_vec()),
     };
 

@@ -1,6 +1,6 @@
 //! Documents and indexes of an older program, found by a newer one, and the other way round.
 
-use orientation::platform::store::{Document, Index, Migration, StoreError, schema};
+use orientation::platform::store::{Document, Index, Keep, Migration, Personal, StoreError, schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ struct NoteV1 {
 impl Document for NoteV1 {
     const COLLECTION: &'static str = "notes";
     const INDEXES: &'static [Index] = &[Index::unique("notes_by_text", &["text"])];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id
@@ -35,6 +37,8 @@ impl Document for NoteV3 {
     const VERSION: u32 = 3;
     const MIGRATIONS: &'static [Migration] = &[name_title, add_length];
     const INDEXES: &'static [Index] = &[Index::on("notes_by_text", &["length"])];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id
@@ -59,6 +63,8 @@ impl Document for Broken {
     const COLLECTION: &'static str = "notes";
     const VERSION: u32 = 2;
     const MIGRATIONS: &'static [Migration] = &[give_up];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.0.id
@@ -77,6 +83,8 @@ struct Strict(NoteV1);
 impl Document for Strict {
     const COLLECTION: &'static str = "notes";
     const INDEXES: &'static [Index] = &[Index::unique("notes_by_kind", &["kind"])];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.0.id
@@ -165,6 +173,9 @@ async fn a_unique_index_that_stored_documents_break_is_refused_by_its_name() {
     }
     impl Document for Kinded {
         const COLLECTION: &'static str = "notes";
+        const PERSONAL: Personal = Personal::None;
+        const KEEP: Keep = Keep::with_store("test data");
+
         fn id(&self) -> &str {
             &self.id
         }

@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use orientation::kernel::Timestamp;
-use orientation::platform::store::{Dir, Document, Filter, Query, Store, Value};
+use orientation::platform::store::{Dir, Document, Filter, Keep, Personal, Query, Store, Value};
 use serde::{Deserialize, Serialize};
 
 use super::{fresh, holding};
@@ -162,6 +162,8 @@ struct Misfit {
 
 impl Document for Misfit {
     const COLLECTION: &'static str = Thing::COLLECTION;
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id

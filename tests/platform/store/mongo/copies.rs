@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bson::doc;
 use orientation::kernel::Timestamp;
-use orientation::platform::store::{Access, Copied, Document, Schema, Store, StoreError, schema};
+use orientation::platform::store::{
+    Access, Copied, Document, Keep, Personal, Schema, Store, StoreError, schema,
+};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -151,6 +153,8 @@ struct Strange {
 
 impl Document for Strange {
     const COLLECTION: &'static str = "strange";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         &self.id

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use orientation::platform::store::{Access, Document, Index, Migration, Schema, Store, StoreError, schema};
+use orientation::platform::store::{
+    Access, Document, Index, Keep, Migration, Personal, Schema, Store, StoreError, schema,
+};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -108,6 +110,8 @@ impl Document for NewerThing {
         thing
     }];
     const INDEXES: &'static [Index] = &[Index::on("things_by_colour", &["colour"])];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         self.thing.id()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orientation::platform::store::{Access, Document, Migration, Store, StoreError, schema};
+use orientation::platform::store::{Access, Document, Keep, Migration, Personal, Store, StoreError, schema};
 use serde::{Deserialize, Serialize};
 
 use super::fresh;
@@ -46,6 +46,8 @@ impl Document for NewerThing {
     const COLLECTION: &'static str = Thing::COLLECTION;
     const VERSION: u32 = 2;
     const MIGRATIONS: &'static [Migration] = &[|thing| thing];
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
 
     fn id(&self) -> &str {
         self.0.id()

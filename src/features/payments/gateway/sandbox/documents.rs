@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{CheckoutRequest, CheckoutStatus, RefundRequest, in_whole_units};
 use crate::kernel::Timestamp;
-use crate::platform::store::{Document, Index, Migration};
+use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
 /// How long the bank behind *Pay later* takes to answer.
 const BANK_DELAY: Duration = Duration::from_secs(5);
@@ -61,6 +61,18 @@ impl Document for SandboxCheckout {
         Index::on("sandbox_checkouts_to_end", &["status", "expiresAt"]),
         Index::on("sandbox_checkouts_by_age", &["createdAt"]),
     ];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Through { field: "order", collection: "orders" },
+        &[
+            PersonalField::new("email", Class::Contact),
+            PersonalField::new("price", Class::Payment),
+            PersonalField::new("discount", Class::Payment),
+            PersonalField::new("refunded", Class::Payment),
+        ],
+    );
+    const KEEP: Keep =
+        Keep::with_store("stands in for the records of Stripe; never made where Stripe is configured");
+
     fn id(&self) -> &str {
         &self.id
     }
@@ -81,6 +93,13 @@ impl Document for SandboxRefund {
     const COLLECTION: &'static str = "sandbox_refunds";
     const VERSION: u32 = 2;
     const MIGRATIONS: &'static [Migration] = &[in_whole_units];
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Through { field: "order", collection: "orders" },
+        &[PersonalField::new("amount", Class::Payment)],
+    );
+    const KEEP: Keep =
+        Keep::with_store("stands in for the records of Stripe; never made where Stripe is configured");
+
     fn id(&self) -> &str {
         &self.id
     }
@@ -97,6 +116,9 @@ pub struct SandboxSecret {
 
 impl Document for SandboxSecret {
     const COLLECTION: &'static str = "sandbox_secrets";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("signs the events of the sandbox");
+
     fn id(&self) -> &str {
         &self.id
     }
