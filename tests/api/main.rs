@@ -10,6 +10,7 @@ mod contract;
 mod documents;
 #[path = "../doubles/mod.rs"]
 mod doubles;
+mod earlier_stores;
 mod emails;
 mod embedded;
 mod health;

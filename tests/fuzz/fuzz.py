@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -95,11 +96,13 @@ def main():
         old.unlink() if old.is_file() else None
     service = Service(folder / "service.log")
     try:
+        service.create_administrator()
         names = operations(service.url)
         bad_input.run(service.url)
         failed = run_all(roles, service, folder)
     finally:
         log = service.stop()
+        shutil.rmtree(service.folder)
     rows, statuses = accepted(names, folder)
     report = {"accepted": rows, "statuses": {name: dict(sorted(counts.items())) for name, counts in statuses.items()}}
     (folder / "report.json").write_text(json.dumps(report, indent=2))

@@ -1,4 +1,4 @@
-"""The service as it is shipped, on a folder and a port of its own, and people who use it."""
+"""The service as it is shipped, on its own folder and port, and people who use it."""
 
 import contextlib
 import hashlib
@@ -8,11 +8,11 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import sqlite3
 import subprocess
 import tempfile
 import time
+import uuid
 
 import requests
 
@@ -21,7 +21,7 @@ COOKIE = "orientation_session"
 PASSWORD = "seven tall herons wade at dawn"
 ADMINISTRATOR = "administrator@example.org"
 
-# A form that the shipped event.toml takes.
+# A form that the shipped event.toml accepts.
 FORM = {
     "legalName": "Ada Fuzz",
     "pronouns": "she/her",
@@ -40,42 +40,48 @@ FORM = {
 
 
 class Service:
-    """The running program."""
+    """The running program. `settings` are added to its environment."""
 
-    def __init__(self, log):
-        self.folder = tempfile.mkdtemp(prefix="orientation-fuzz-")
-        # A key of ours that the service doesn't know is refused.
+    def __init__(self, log, folder=None, **settings):
+        self.folder = folder or tempfile.mkdtemp(prefix="orientation-fuzz-")
+        # The service refuses unknown keys that begin with these.
         others = {key: value for key, value in os.environ.items() if not key.startswith(("ORIENTATION_", "STRIPE_"))}
-        environment = others | {
+        self.environment = others | {
             "ORIENTATION_LISTEN": "127.0.0.1:0",
             "ORIENTATION_DATA": self.folder,
             "ORIENTATION_LIMITS": "0",
             "ORIENTATION_LOG": "warn",
             "STRIPE_WEBHOOK_SECRETS": SECRET,
         }
+        self.environment |= settings
         self.store = os.path.join(self.folder, "orientation.db")
         self.log = open(log, "w+")
         self.process = subprocess.Popen(
-            [os.environ["ORIENTATION_PROGRAM"]], env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True
+            [program()], env=self.environment, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
         self.url = self.process.stdout.readline().strip().rstrip("/")
         if not self.url:
-            raise SystemExit(f"The service did not start: {log} says why.")
-        create = [os.environ["ORIENTATION_PROGRAM"], "admin", "create", "--email", ADMINISTRATOR]
-        subprocess.run(create, env=environment, input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
+            raise SystemExit(f"The service did not start: {pathlib.Path(log).read_text()}")
+
+    def create_administrator(self):
+        create = [program(), "admin", "create", "--email", ADMINISTRATOR]
+        subprocess.run(create, env=self.environment, input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
 
     def stop(self):
-        """Ends the service and returns what it logged."""
+        """Stops the service and returns its log."""
         self.process.terminate()
         self.process.wait(timeout=30)
-        shutil.rmtree(self.folder)
         self.log.seek(0)
         return self.log.read()
 
 
+def program():
+    return os.environ["ORIENTATION_PROGRAM"]
+
+
 class People:
-    """Makes accounts through the API, reading the emails as their owners would. `name` keeps those of several
-    processes apart."""
+    """Makes accounts through the API and reads the emails as their owners would. Every address begins with `name`, so
+    that several processes can share a service."""
 
     def __init__(self, url, name):
         self.url = url
@@ -92,7 +98,7 @@ class People:
         return self.http.request(method, self.url + path, headers=headers, timeout=60, **more)
 
     def done(self, method, path, body=None, cookie=None):
-        """The same, of what has to succeed."""
+        """The same for a request that must succeed."""
         answer = self.send(method, path, body, cookie)
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
@@ -107,7 +113,7 @@ class People:
         return email
 
     def token(self, email, page):
-        """The token of an email to `email` that leads to `page` and was not asked for here before."""
+        """The token in an email to `email` with a link to `page`. Each is returned once."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             messages = self.done("GET", f"/outbox.json?to={requests.utils.quote(email)}").json()["items"]
@@ -119,9 +125,9 @@ class People:
             time.sleep(0.01)
         raise AssertionError(f"no email with a link to /{page}")
 
-    def account(self, role="student"):
-        """Somebody whose address is confirmed."""
-        email = self.sign_up(role)
+    def account(self, role="student", email=None):
+        """A new account. Its address is confirmed."""
+        email = self.sign_up(role, email)
         self.done("POST", "/v1/accounts/confirm", {"token": self.token(email, "confirm")})
         return {"email": email, "password": PASSWORD}
 
@@ -131,41 +137,50 @@ class People:
         return re.search(rf"{COOKIE}=([^;]+)", answer.headers["Set-Cookie"])[1]
 
     def register(self, cookie, student_id):
-        """The order that comes of a registration."""
+        """Registers; returns the order."""
         form = FORM | {"studentId": student_id}
         return self.done("POST", "/v1/registration", form, cookie).json()["order"]
 
-    def pay(self, order, session=None):
-        body = json.dumps(event(order, session or order["checkoutUrl"].rsplit("/", 1)[1])).encode()
+    def pay(self, order):
+        self.deliver(event(order))
+
+    def deliver(self, event):
+        """Delivers an event as Stripe does."""
+        body = json.dumps(event).encode()
         headers = {"Content-Type": "application/json", "Stripe-Signature": signature(body)}
         answer = self.http.post(f"{self.url}/v1/webhooks/stripe", data=body, headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
 
 
-def suppress(number):
-    """An entry on the suppression list. By the interface only SNS puts one there, and its key isn't ours."""
-    address = f"bounced-{number}@example.org"
+def suppress(store, address):
+    """Adds an entry to the suppression list of the SQLite file `store`; returns its id. Over HTTP only SNS can, and we
+    don't have its key."""
     entry = {
-        "id": f"019f0000-0000-7000-8000-{number:012}",
+        "id": str(uuid.uuid4()),
         "address": address,
         "addressKey": address,
         "cause": "bounce",
         "createdAt": "2026-09-01T07:00:00.000Z",
     }
-    with contextlib.closing(sqlite3.connect(os.environ["FUZZ_STORE"], timeout=60)) as store, store:
-        store.execute("INSERT INTO suppressions (id, doc) VALUES (?, ?)", (entry["id"], json.dumps(entry)))
+    with contextlib.closing(sqlite3.connect(store, timeout=60)) as file, file:
+        file.execute("INSERT INTO suppressions (id, doc) VALUES (?, ?)", (entry["id"], json.dumps(entry)))
     return entry["id"]
 
 
 class NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):
-    """Who calls is said with each call."""
+    """Keeps no cookies: each call says who makes it."""
 
     def set_ok(self, cookie, request):
         return False
 
 
-def event(order, session, kind="checkout.session.completed", number=1):
-    """An event about a checkout, as Stripe writes it."""
+def session(order):
+    """The gateway's id of the order's checkout."""
+    return order["checkoutUrl"].rsplit("/", 1)[1]
+
+
+def event(order, kind="checkout.session.completed", number=1, **checkout):
+    """An event about the checkout of `order`, as Stripe writes it. `checkout` replaces its properties."""
     return {
         "id": f"evt_fuzz_{order['id']}_{number}",
         "object": "event",
@@ -174,19 +189,20 @@ def event(order, session, kind="checkout.session.completed", number=1):
         "created": int(time.time()),
         "data": {
             "object": {
-                "id": session,
+                "id": session(order),
                 "object": "checkout.session",
                 "amount_total": order["amount"]["amount"],
                 "currency": order["amount"]["currency"].lower(),
                 "payment_status": "paid",
                 "metadata": {"orderId": order["id"]},
             }
+            | checkout
         },
     }
 
 
 def signature(body, at=None, secret=SECRET):
-    """What the header Stripe-Signature says of `body`."""
+    """The header Stripe-Signature for `body`."""
     at = int(time.time()) if at is None else at
     mac = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={mac}"

@@ -84,6 +84,12 @@ impl TestApp {
         (Self::run(config, Parts::Embedded, ConnectionLimits::default(), clock).await, stripe)
     }
 
+    /// The same on the embedded parts, but for the store that `change` sets, at the time `now`.
+    pub async fn start_at(now: Timestamp, change: impl FnOnce(&mut Config)) -> Self {
+        let clock = Arc::new(ShiftedClock::at(now));
+        Self::run(configured(change), Parts::Embedded, ConnectionLimits::default(), clock).await
+    }
+
     async fn start_new(change: impl FnOnce(&mut Config), limits: ConnectionLimits) -> Self {
         let (mut config, clock) = (configured(change), Arc::default());
         let parts = Parts::prepare(&mut config, &clock).await;

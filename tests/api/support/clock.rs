@@ -11,6 +11,11 @@ use orientation::kernel::{Clock, SystemClock, Timestamp};
 pub struct ShiftedClock(AtomicI64);
 
 impl ShiftedClock {
+    /// A clock that shows `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.as_millis() - SystemClock.now().as_millis()))
+    }
+
     /// Advances by `span`.
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(span.as_millis() as i64, Ordering::SeqCst);

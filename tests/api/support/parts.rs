@@ -17,7 +17,7 @@ use crate::servers;
 
 /// Whether this run is on the real parts.
 #[expect(clippy::disallowed_methods, reason = "how scripts/test chooses what the suite runs on")]
-fn on_real_parts() -> bool {
+pub fn on_real_parts() -> bool {
     match std::env::var("ORIENTATION_TEST_PARTS").as_deref() {
         Ok("real") => true,
         Err(_) => false,
