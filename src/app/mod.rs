@@ -161,7 +161,7 @@ impl App {
                 public_url: config.public_url,
                 frontend_url: config.frontend_url,
                 trusted_proxies: config.trusted_proxies,
-                sessions: accounts.clone(),
+                callers: accounts.clone(),
                 rules: features.rules,
             },
         )

@@ -13,7 +13,7 @@ use super::cookie::SessionCookie;
 use super::origin::Origins;
 use super::payload::{Checks, Rule};
 use super::pipeline::{Headers, Pipeline, Shared};
-use super::security::SessionReader;
+use super::security::Callers;
 use super::spec::Document;
 use super::{docs, errors};
 use crate::platform::metrics::Requests;
@@ -26,8 +26,8 @@ pub struct ApiParts {
     pub frontend_url: Option<Url>,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Finds the caller behind a session cookie.
-    pub sessions: Arc<dyn SessionReader>,
+    /// Finds the caller of a request.
+    pub callers: Arc<dyn Callers>,
     /// What the features' rules say of bodies that break their schemas.
     pub rules: Vec<Rule>,
 }
@@ -56,7 +56,7 @@ impl Api {
         let origins = Origins::new(&parts.public_url, parts.frontend_url.as_ref());
         let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
         let shared = Shared {
-            sessions: parts.sessions,
+            callers: parts.callers,
             cookie: SessionCookie::new(&parts.public_url),
             checks: Checks::new(&document, parts.rules),
             proxies: parts.trusted_proxies,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::problem::{Examples, Kind, Problem, Refusal};
-use crate::kernel::{FieldError, Invalid};
+use crate::kernel::{FieldError, Invalid, Scope};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
@@ -85,8 +85,13 @@ pub(super) fn foreign_origin() -> Problem {
 }
 
 /// 403.
-pub(super) fn scope_missing(scope: &str) -> Problem {
+pub(super) fn scope_missing(scope: &Scope) -> Problem {
     SCOPE_MISSING.says(format!("This needs the scope `{scope}`, which an administrator can grant."))
+}
+
+/// 403: a leader without approval holds no scopes yet.
+pub(super) fn not_approved() -> Problem {
+    SCOPE_MISSING.says("The committee has not approved your account yet. You will get an email when it has.")
 }
 
 /// 403.

@@ -24,9 +24,12 @@ mod payload;
 mod pipeline;
 mod problem;
 mod refusals;
+pub mod rights;
 mod security;
 mod server;
 mod spec;
+#[cfg(test)]
+pub mod testing;
 mod text;
 
 pub use api::{Api, ApiParts};
@@ -39,9 +42,7 @@ pub use metrics::MetricsPage;
 pub use payload::{JsonBody, Rule};
 pub use pipeline::ACCESS_LOG;
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
-pub use security::{
-    Caller, Client, Granted, Presented, Right, Role, SessionReader, SignedIn, Student, signed_in,
-};
+pub use security::{Callers, Client, Granted, Presented, Right, SignedIn, Student, signed_in};
 pub use server::Server;
 pub use spec::{Document, Operation};
 pub use text::{EmailText, Remark, Text, TextFormat};

@@ -23,7 +23,7 @@ use super::cookie::SessionCookie;
 use super::origin::{self, Origins};
 use super::payload::Checks;
 use super::problem::Problem;
-use super::security::SessionReader;
+use super::security::Callers;
 use super::{docs, errors, kinds, limits, metered};
 use crate::platform::metrics::Operations;
 use crate::platform::{jobs, traces};
@@ -38,7 +38,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What extractors need, handed over as request data.
 pub(super) struct Shared {
-    pub(super) sessions: Arc<dyn SessionReader>,
+    pub(super) callers: Arc<dyn Callers>,
     pub(super) cookie: SessionCookie,
     pub(super) checks: Checks,
     pub(super) proxies: Vec<IpNet>,

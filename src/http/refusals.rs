@@ -13,7 +13,7 @@ use super::message::WEBHOOK;
 use super::problem::{PROBLEM_JSON, PROBLEMS, Problem, Refusal};
 use super::spec::{JSON, RIGHT, SCHEMAS, object};
 use super::{kinds, limits};
-use crate::kernel::Invalid;
+use crate::kernel::{Invalid, Scope};
 
 const RESPONSES: &str = "#/components/responses/";
 
@@ -107,7 +107,7 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
     }
     match right {
         Some("student") => problems.push(kinds::students_only()),
-        Some(_) => problems.push(kinds::scope_missing("accounts:edit")),
+        Some(_) => problems.push(kinds::scope_missing(&Scope::AccountsEdit)),
         None => {}
     }
     if method != "get" && operation[WEBHOOK].is_null() {

@@ -1,4 +1,4 @@
-//! Who calls, and what they may.
+//! Extractors for the caller of an operation and for what the caller may do.
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -8,83 +8,52 @@ use async_trait::async_trait;
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde::{Deserialize, Serialize};
 
 use super::cookie;
 use super::kinds::{self, not_signed_in, unavailable};
 use super::pipeline::{Shared, peer};
 use super::problem::Problem;
 use super::spec::{self, RIGHT};
-use crate::kernel::Secret;
+use crate::kernel::{Caller, Role, Scope, Secret};
 use crate::platform::store::StoreError;
 
-/// What an account is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, poem_openapi::Enum)]
-#[serde(rename_all = "camelCase")]
-#[oai(rename_all = "camelCase")]
-pub enum Role {
-    /// An incoming student.
-    Student,
-    /// A volunteer; an administrator is a leader with the scope `admin:all`.
-    Leader,
-}
-
-/// The account behind a request, read anew for each.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub account_id: String,
-    pub session_id: String,
-    pub role: Role,
-    pub scopes: Vec<String>,
-}
-
-/// Finds the caller behind a session cookie. `features::accounts` implements it.
+/// Finds who is behind a request. `features::accounts` implements it.
 #[async_trait]
-pub trait SessionReader: Send + Sync + 'static {
-    /// `None` if the cookie opens no session (any more).
-    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError>;
+pub trait Callers: Send + Sync + 'static {
+    /// The account that the session cookie signs in; `None` if it opens no session.
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError>;
 }
 
-/// Somebody who is signed in; 401 otherwise.
+/// A signed-in account; 401 otherwise.
 pub struct SignedIn(pub Caller);
 
-/// The session cookie as it came; 401 if none did. For an operation that reads the account behind it and so needs no
-/// [`Caller`]: whether it opens a session is left to it.
+/// The session cookie of the request; 401 if there is none. For an operation that reads the account itself and so needs no
+/// [`Caller`]: the operation must check that the cookie opens a session.
 pub struct Presented(pub Secret<String>);
 
-/// A student who is signed in; 401 or 403 otherwise.
+/// A signed-in student; 401 or 403 otherwise.
 pub struct Student(pub Caller);
 
-/// Somebody who holds the right `R`; 401 or 403 otherwise.
+/// A caller who holds the right `R`; 401 or 403 otherwise.
 pub struct Granted<R>(pub Caller, PhantomData<fn() -> R>);
 
-/// One permission, `area:action`: `struct EditAccounts; impl Right for EditAccounts { … "accounts:edit" }`.
+/// What an operation asks of its caller. All rights are in `http::rights`.
 pub trait Right: Send + Sync + 'static {
-    /// The scope that an administrator grants.
-    const SCOPE: &'static str;
+    /// The scope that the caller must hold.
+    const SCOPE: Scope;
 }
 
-/// The scope that implies every other.
-const EVERY_SCOPE: &str = "admin:all";
-
-/// The word for [`Student`] in the document.
+/// Name of [`Student`] in the document.
 const STUDENT: &str = "student";
 
-/// The address of the client, behind trusted proxies too.
+/// The client's address, as trusted proxies report it.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(pub IpAddr);
-
-impl Caller {
-    /// Whether an administrator has granted `scope` to the caller. Students never hold scopes.
-    pub fn may(&self, scope: &str) -> bool {
-        self.role == Role::Leader && self.scopes.iter().any(|held| held == scope || held == EVERY_SCOPE)
-    }
-}
 
 /// The account that is signed in, for pages, whose handlers can't take [`SignedIn`]; 401 otherwise.
 pub async fn signed_in(request: &Request) -> poem::Result<Caller> {
     let (shared, cookie) = presented(request)?;
-    let caller = shared.sessions.caller(cookie).await.map_err(unavailable)?;
+    let caller = shared.callers.by_cookie(cookie).await.map_err(unavailable)?;
     Ok(caller.ok_or_else(not_signed_in)?)
 }
 
@@ -95,17 +64,20 @@ fn presented(request: &Request) -> Result<(&Shared, &str), Problem> {
 }
 
 fn student(caller: Caller) -> Result<Student, Problem> {
-    if caller.role == Role::Student {
+    if caller.rights.role == Role::Student {
         return Ok(Student(caller));
     }
     Err(kinds::students_only())
 }
 
 fn granted<R: Right>(caller: Caller) -> Result<Granted<R>, Problem> {
-    if caller.may(R::SCOPE) {
+    if caller.rights.may(&R::SCOPE) {
         return Ok(Granted(caller, PhantomData));
     }
-    Err(kinds::scope_missing(R::SCOPE))
+    if caller.rights.role == Role::Leader && !caller.rights.approved {
+        return Err(kinds::not_approved());
+    }
+    Err(kinds::scope_missing(&R::SCOPE))
 }
 
 /// The name of the one security scheme.
@@ -225,7 +197,7 @@ impl<'a, R: Right> ApiExtractor<'a> for Granted<R> {
     }
 
     fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(spec::marker(RIGHT, R::SCOPE))
+        Some(spec::marker(RIGHT, &R::SCOPE.as_str()))
     }
 
     async fn from_request(

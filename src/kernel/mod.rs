@@ -1,4 +1,4 @@
-//! What every part speaks in: times, ids, money, addresses, texts, secrets. No I/O, no framework.
+//! Values that every part uses: times, ids, money, addresses, texts, secrets, rights. No I/O, no framework.
 
 mod country;
 mod email;
@@ -7,6 +7,7 @@ pub mod faults;
 mod ids;
 mod money;
 mod phone;
+mod rights;
 mod secret;
 pub mod text;
 mod time;
@@ -17,5 +18,6 @@ pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
 pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
 pub use phone::{PHONE_MAX, e164};
+pub use rights::{Actor, Caller, Rights, Role, Scope, UnknownScope};
 pub use secret::Secret;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

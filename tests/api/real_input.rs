@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use orientation::features::registration::GroupBook;
-use orientation::http::Role;
+use orientation::kernel::Role;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orientation::http::Role;
+use orientation::kernel::Role;
 use orientation::platform::mail::Mail;
 use orientation::platform::store::Filter;
 use serde_json::{Value, json};

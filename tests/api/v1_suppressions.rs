@@ -2,8 +2,7 @@
 //! `tests/platform/mail/notifications.rs`.
 
 use orientation::config::{AwsCredentials, MailConfig, SenderConfig, SesConfig};
-use orientation::http::Role;
-use orientation::kernel::{Clock, EmailAddress, Secret, SystemClock};
+use orientation::kernel::{Clock, EmailAddress, Role, Secret, SystemClock};
 use orientation::platform::mail::{Mail, MailState};
 use reqwest::Method;
 use serde_json::Value;

@@ -6,8 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use orientation::features::accounts::{Account, Names, SignUp};
-use orientation::http::Role;
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, SystemClock};
 use orientation::platform::mail::{Mail, MailState};
 use orientation::platform::store::{Filter, Query, Store, StoreError};
 use tempfile::TempDir;

@@ -1,8 +1,7 @@
 //! Students who are signed in before the program starts: sign-up and its hashes have tests of their own.
 
 use orientation::features::accounts::{self, Account, Names, Session, SessionSecret, SignUp};
-use orientation::http::Role;
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, SystemClock};
 use orientation::platform::store::{Store, StoreError};
 use serde_json::Value;
 

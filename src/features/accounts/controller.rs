@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined, Password};
-use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use serde_json::Value;
 
 use super::errors::{
@@ -16,10 +17,10 @@ use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenR
 use super::passwords::HashingOverloaded;
 use super::service::Accounts;
 use crate::http::{
-    Client, EmailText, Examples, Failure, JsonBody, Kind, Presented, Problem, Refusal, Role, Rule,
+    Callers, Client, EmailText, Examples, Failure, JsonBody, Kind, Presented, Problem, Refusal, Rule,
     SessionCookie, SignedIn, busy, not_signed_in,
 };
-use crate::kernel::{FieldError, Invalid, Secret};
+use crate::kernel::{Caller, FieldError, Invalid, Role, Scope, Secret};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
@@ -55,7 +56,7 @@ pub struct SignUpBody {
     #[oai(validator(max_length = 100))]
     preferred_name: Option<String>,
     /// Student (the default) or leader. The committee approves leaders before anything else works for them.
-    role: Option<Role>,
+    role: Option<RoleBody>,
 }
 
 impl Example for SignUpBody {
@@ -66,7 +67,7 @@ impl Example for SignUpBody {
             first_name: "Alexandra".into(),
             last_name: Some("Student".into()),
             preferred_name: Some("Alex".into()),
-            role: Some(Role::Student),
+            role: Some(RoleBody::Student),
         }
     }
 }
@@ -79,7 +80,35 @@ impl From<SignUpBody> for SignUpForm {
             first_name: body.first_name,
             last_name: body.last_name,
             preferred_name: body.preferred_name,
-            role: body.role.unwrap_or(Role::Student),
+            role: body.role.map_or(Role::Student, Role::from),
+        }
+    }
+}
+
+/// What an account is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "Role", rename_all = "camelCase")]
+pub enum RoleBody {
+    /// An incoming student.
+    Student,
+    /// A volunteer. An administrator is a leader with the scope `admin:all`.
+    Leader,
+}
+
+impl From<Role> for RoleBody {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Student => Self::Student,
+            Role::Leader => Self::Leader,
+        }
+    }
+}
+
+impl From<RoleBody> for Role {
+    fn from(role: RoleBody) -> Self {
+        match role {
+            RoleBody::Student => Self::Student,
+            RoleBody::Leader => Self::Leader,
         }
     }
 }
@@ -250,11 +279,11 @@ pub struct AccountBody {
     last_name: Option<String>,
     /// The name that we call you, if that isn't your first name.
     preferred_name: Option<String>,
-    /// What you are here as.
-    role: Role,
-    /// Whether the committee has approved of you as a leader; students need no approval.
+    /// Role of the account.
+    role: RoleBody,
+    /// Whether the committee approved the leader. Students need no approval. Without it, a leader holds no scopes.
     approved: bool,
-    /// Permissions that an administrator has granted, such as `scanner:food`; students have none.
+    /// Scopes that an administrator granted, such as `scanner:food`. Students have none.
     scopes: Vec<String>,
     /// When the address was first confirmed: RFC 3339, UTC.
     created_at: String,
@@ -269,9 +298,9 @@ impl From<&Account> for AccountBody {
             first_name: account.first_name.clone(),
             last_name: account.last_name.clone(),
             preferred_name: account.preferred_name.clone(),
-            role: account.role,
+            role: account.role.into(),
             approved: account.approved,
-            scopes: account.scopes.clone(),
+            scopes: account.scopes.iter().map(Scope::to_string).collect(),
             created_at: account.created_at.rfc3339(),
         }
     }
@@ -286,7 +315,7 @@ impl Example for AccountBody {
             first_name: "Alexandra".into(),
             last_name: Some("Student".into()),
             preferred_name: Some("Alex".into()),
-            role: Role::Student,
+            role: RoleBody::Student,
             approved: true,
             scopes: vec![],
             created_at: "2027-06-01T14:03:00.000Z".into(),
@@ -523,6 +552,13 @@ impl AccountsController {
     }
 }
 
+#[async_trait]
+impl Callers for Accounts {
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        self.caller(cookie).await
+    }
+}
+
 #[OpenApi(tag = "Tag::Accounts")]
 impl AccountsController {
     /// Signs up
@@ -711,9 +747,9 @@ mod tests {
         let public_url = Url::parse("http://127.0.0.1:3000").unwrap();
         let cookie = SessionCookie::new(&public_url);
         let controller = AccountsController::new(world.accounts.clone(), cookie);
-        let sessions = world.accounts.clone();
+        let callers = world.accounts.clone();
         let parts =
-            ApiParts { public_url, frontend_url: None, trusted_proxies: vec![], sessions, rules: rules() };
+            ApiParts { public_url, frontend_url: None, trusted_proxies: vec![], callers, rules: rules() };
         let api = Api::new(controller, Route::new(), parts).into_endpoint();
         TestClient::new(api).default_header("host", "127.0.0.1:3000")
     }

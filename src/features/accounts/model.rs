@@ -1,14 +1,15 @@
 //! What is kept about accounts, and the rules on it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use super::passwords::Password;
-use crate::http::Role;
-use crate::kernel::{EmailAddress, FieldError, Secret, Timestamp, text};
-use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
+use crate::kernel::{EmailAddress, FieldError, Rights, Role, Scope, Secret, Timestamp, text};
+use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
 /// How long a link that confirms an address is good.
 pub const CONFIRMATION_LASTS: Duration = Duration::from_hours(24);
@@ -25,9 +26,6 @@ pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 /// How many sign-ups of one address wait at most; a further one takes the place of the oldest. Strangers can
 /// sign up with anybody's address, so what they leave behind is bounded.
 pub const SIGN_UPS_PER_ADDRESS: u32 = 5;
-
-/// The scope that implies every other.
-pub const ADMIN_SCOPE: &str = "admin:all";
 
 /// Someone who can sign in. An account exists only once its address is confirmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,8 +49,8 @@ pub struct Account {
     pub role: Role,
     /// Whether the committee has approved of a leader; students need no approval.
     pub approved: bool,
-    /// Permissions `area:action`; students hold none.
-    pub scopes: Vec<String>,
+    /// Granted scopes; students hold none.
+    pub scopes: BTreeSet<Scope>,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
     /// Counts the passwords that the account has had. Sessions and letters made under an earlier one are void.
@@ -71,6 +69,8 @@ pub struct PendingEmail {
 
 impl Document for Account {
     const COLLECTION: &'static str = "accounts";
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[without_unknown_scopes];
     const INDEXES: &'static [Index] = &[Index::unique("accounts_by_email", &["emailKey"])];
     const PERSONAL: Personal = Personal::Of(
         Owner::Account("id"),
@@ -95,6 +95,14 @@ impl Document for Account {
     }
 }
 
+/// Version 1 stored scopes as free text.
+fn without_unknown_scopes(mut account: Value) -> Value {
+    if let Some(scopes) = account.get_mut("scopes").and_then(Value::as_array_mut) {
+        scopes.retain(|scope| scope.as_str().is_some_and(|name| Scope::parse(name).is_ok()));
+    }
+    account
+}
+
 impl Account {
     /// The account that a sign-up becomes, whose address has been confirmed at `now`.
     pub fn confirmed(sign_up: &SignUp, now: Timestamp) -> Self {
@@ -108,7 +116,7 @@ impl Account {
             preferred_name: sign_up.names.preferred.clone(),
             role: sign_up.role,
             approved: sign_up.role == Role::Student,
-            scopes: Vec::new(),
+            scopes: BTreeSet::new(),
             password_hash: sign_up.password_hash.clone(),
             password_version: 1,
             created_at: now,
@@ -162,6 +170,11 @@ impl Account {
         Ok(())
     }
 
+    /// What the account may do.
+    pub fn rights(&self) -> Rights {
+        Rights { role: self.role, approved: self.approved, scopes: self.scopes.clone() }
+    }
+
     /// What is known about its owner that makes a poor password.
     pub fn about(&self) -> [&str; 4] {
         [
@@ -176,7 +189,7 @@ impl Account {
     pub fn promote(&mut self) {
         self.role = Role::Leader;
         self.approved = true;
-        self.scopes = vec![ADMIN_SCOPE.to_owned()];
+        self.scopes = BTreeSet::from([Scope::AdminAll]);
     }
 }
 

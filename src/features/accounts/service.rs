@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -19,9 +18,8 @@ use super::model::{
 use super::passwords::{Password, Passwords};
 use super::{limits, mails};
 use crate::base::Base;
-use crate::http::{Caller, Role, SessionReader};
 use crate::kernel::faults::guarded;
-use crate::kernel::{Clock, EmailAddress, FieldError, Ids, Invalid, Secret, Timestamp, text};
+use crate::kernel::{Caller, Clock, EmailAddress, FieldError, Ids, Invalid, Role, Secret, Timestamp, text};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
@@ -427,6 +425,19 @@ impl Accounts {
         Ok(judge(password, "/password", &about).await??)
     }
 
+    /// The caller whom a session cookie signs in; `None` if it opens no session.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let opened = self.open_session(cookie).await?;
+        Ok(opened.map(|(session, account)| Caller {
+            rights: account.rights(),
+            account_id: account.id,
+            session_id: session.id,
+        }))
+    }
+
     /// The session behind a cookie and its account.
     async fn open_session(&self, cookie: &str) -> Result<Option<(Session, Account)>, StoreError> {
         let Some(secret) = SessionSecret::read(cookie) else { return Ok(None) };
@@ -458,19 +469,6 @@ impl Accounts {
         });
         forgotten.await?;
         Ok(TokenRefused::Used)
-    }
-}
-
-#[async_trait]
-impl SessionReader for Accounts {
-    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let opened = self.open_session(cookie).await?;
-        Ok(opened.map(|(session, account)| Caller {
-            account_id: account.id,
-            session_id: session.id,
-            role: account.role,
-            scopes: account.scopes,
-        }))
     }
 }
 

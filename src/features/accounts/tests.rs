@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::model::CONFIRMATION_LASTS;
 use super::*;
 use crate::base::TestBase;
-use crate::http::{Caller, Role, SessionReader};
-use crate::kernel::{EmailAddress, Invalid, Secret, Timestamp};
+use crate::kernel::{Caller, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
 use crate::platform::jobs::Job;
 use crate::platform::keys::Sealer;
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
@@ -125,7 +124,7 @@ async fn an_account_exists_once_its_address_is_confirmed_and_can_sign_in_from_th
     world.accounts.confirm_account(&token).await.unwrap();
     let cookie = world.sign_in("ANA@example.ORG", PASSWORD).await.unwrap();
     let caller = world.caller(&cookie).await.unwrap();
-    assert_eq!((caller.role, caller.scopes), (Role::Student, vec![]));
+    assert_eq!(caller.rights, Rights::student());
     assert_eq!(world.mails("welcome", "Ana@Example.org").await.len(), 1);
     assert!(world.all::<SignUp>().await.is_empty());
 }
@@ -559,6 +558,24 @@ async fn what_has_expired_is_swept_and_what_has_not_stays() {
 }
 
 #[tokio::test]
+async fn a_leader_holds_no_scope_until_the_committee_approves() {
+    let mut account = World::new().await.account(ANA).await;
+    account.role = Role::Leader;
+    account.approved = false;
+    account.scopes.insert(Scope::ScannerFood);
+    assert!(!account.rights().may(&Scope::ScannerFood));
+    account.approved = true;
+    assert!(account.rights().may(&Scope::ScannerFood));
+}
+
+#[test]
+fn scopes_that_do_not_exist_are_dropped_from_old_accounts() {
+    let old = serde_json::json!({ "id": "a", "scopes": ["admin:all", "admin:everything", "group:Alpha", 7] });
+    let new = Account::MIGRATIONS[0](old);
+    assert_eq!(new, serde_json::json!({ "id": "a", "scopes": ["admin:all", "group:Alpha"] }));
+}
+
+#[tokio::test]
 async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promoted() {
     let world = World::new().await;
     let address = EmailAddress::parse("chair@example.org").unwrap();
@@ -568,7 +585,7 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
     assert!(made.created && link.expose().path() == "/reset-password");
     world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap();
     let cookie = world.sign_in("chair@example.org", OTHER_PASSWORD).await.unwrap();
-    assert!(world.caller(&cookie).await.unwrap().may("jobs:manage"));
+    assert!(world.caller(&cookie).await.unwrap().rights.may(&Scope::JobsManage));
 
     let student = world.account(ANA).await;
     let address = EmailAddress::parse("ANA@example.org").unwrap();

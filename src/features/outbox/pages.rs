@@ -12,6 +12,7 @@ use super::model::{Cursor, FileInfo, StoredEmail};
 use super::service::{EmailPage, Outbox};
 use crate::http::pages::{HtmlErrors, PageLayout, Pages};
 use crate::http::{Kind, Problem, signed_in, unavailable};
+use crate::kernel::Scope;
 
 /// Who may read the emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,7 +314,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
 }
 
 async fn administrator(request: &Request) -> Result<()> {
-    if signed_in(request).await?.may("admin:all") {
+    if signed_in(request).await?.rights.may(&Scope::AdminAll) {
         return Ok(());
     }
     Err(ADMINISTRATORS_ONLY.says("In a rehearsal only administrators can read the outbox.").into())
@@ -321,17 +322,15 @@ async fn administrator(request: &Request) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
     use poem::http::StatusCode;
     use poem::test::{TestClient, TestResponse};
     use serde_json::Value;
 
     use super::*;
     use crate::base::{Base, TestBase};
-    use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
-    use crate::kernel::{Clock, EmailAddress};
+    use crate::http::testing;
+    use crate::kernel::{Clock, EmailAddress, Rights};
     use crate::platform::mail::{Attachment, Email, Mail, Transport};
-    use crate::platform::store::StoreError;
 
     struct Desk {
         outbox: Arc<Outbox>,
@@ -462,30 +461,16 @@ mod tests {
         assert_eq!(ids(&desk.json("/outbox.json?limit=0").await).len(), 1);
     }
 
-    /// The cookie is the scope.
-    struct Sessions;
-
-    #[async_trait]
-    impl SessionReader for Sessions {
-        async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-            let (account_id, session_id) = ("1".to_owned(), "1".to_owned());
-            Ok(Some(Caller { account_id, session_id, role: Role::Leader, scopes: vec![cookie.into()] }))
-        }
-    }
-
     #[tokio::test]
     async fn in_a_rehearsal_only_administrators_read_emails() {
         let desk = Desk::new().await;
         let frame = Arc::new(PageLayout::sample());
         let route = pages(&frame, &desk.outbox, Access::Administrators).into_route();
-        let parts = ApiParts {
-            public_url: "http://127.0.0.1:3000".parse().unwrap(),
-            frontend_url: None,
-            trusted_proxies: vec![],
-            sessions: Arc::new(Sessions),
-            rules: vec![],
-        };
-        let client = TestClient::new(Api::new((), route, parts).into_endpoint());
+        // The cookie is the scope.
+        let api = testing::api((), route, "http://127.0.0.1:3000", |scope| {
+            Some(("1".to_owned(), Rights::leader(Scope::parse(scope))))
+        });
+        let client = TestClient::new(api.into_endpoint());
         for path in ["/outbox", "/outbox.json", "/outbox/a", "/outbox/a/html", "/outbox/a/attachments/0"] {
             let stranger = client.get(path).send().await;
             stranger.assert_status(StatusCode::UNAUTHORIZED);

@@ -233,27 +233,16 @@ fn see(address: &str) -> Response {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use async_trait::async_trait;
     use reqwest::redirect::Policy;
 
     use super::*;
     use crate::features::payments::model::Order;
     use crate::features::payments::service::tests::Shop;
     use crate::features::payments::{DeliverSandboxEvent, PaymentsController, SandboxDeliveries};
-    use crate::http::{Api, ApiParts, Caller, Role, Server, SessionReader};
+    use crate::http::{Server, testing};
+    use crate::kernel::Rights;
     use crate::platform::jobs::{Job, Run, Subscriber};
-    use crate::platform::store::{Filter, Query, StoreError};
-
-    /// Every caller is Ana.
-    struct Ana;
-
-    #[async_trait]
-    impl SessionReader for Ana {
-        async fn caller(&self, _: &str) -> Result<Option<Caller>, StoreError> {
-            let (account_id, session_id) = ("ana".to_owned(), "1".to_owned());
-            Ok(Some(Caller { account_id, session_id, role: Role::Student, scopes: vec![] }))
-        }
-    }
+    use crate::platform::store::{Filter, Query};
 
     /// The shop, served over HTTP.
     struct Street {
@@ -270,14 +259,9 @@ mod tests {
             let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
             let address = server.local_addr();
             let base = format!("http://{address}");
-            let parts = ApiParts {
-                public_url: base.parse().unwrap(),
-                frontend_url: None,
-                trusted_proxies: vec![],
-                sessions: Arc::new(Ana),
-                rules: vec![],
-            };
-            let api = Api::new(PaymentsController::new(shop.payments.clone()), pages, parts);
+            // Every caller is Ana.
+            let controller = PaymentsController::new(shop.payments.clone());
+            let api = testing::api(controller, pages, &base, |_| Some(("ana".to_owned(), Rights::student())));
             tokio::spawn(server.serve(api.into_endpoint(), std::future::pending()));
             shop.sandbox.listening_at(address);
             let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();

@@ -1,35 +1,19 @@
-use async_trait::async_trait;
 use poem::test::TestClient;
 use poem::{Endpoint, Response, Route};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::super::service::tests::Desk;
 use super::*;
-use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
-use crate::platform::store::StoreError;
+use crate::http::{Api, testing};
+use crate::kernel::Rights;
 
 /// The cookie is the account's id; `lead` is a leader's.
-struct Sessions;
-
-#[async_trait]
-impl SessionReader for Sessions {
-    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let role = if cookie == "lead" { Role::Leader } else { Role::Student };
-        let (account_id, session_id) = (cookie.to_owned(), "session".to_owned());
-        Ok(Some(Caller { account_id, session_id, role, scopes: vec![] }))
-    }
-}
-
 fn api(desk: &Desk) -> Api {
-    let parts = ApiParts {
-        public_url: Url::parse("http://127.0.0.1:3000").unwrap(),
-        frontend_url: None,
-        trusted_proxies: vec![],
-        sessions: Arc::new(Sessions),
-        rules: vec![],
-    };
-    Api::new(RegistrationController::new(desk.registrations.clone()), Route::new(), parts)
+    let controller = RegistrationController::new(desk.registrations.clone());
+    testing::api(controller, Route::new(), "http://127.0.0.1:3000", |cookie| {
+        let rights = if cookie == "lead" { Rights::leader([]) } else { Rights::student() };
+        Some((cookie.to_owned(), rights))
+    })
 }
 
 struct Browser<E>(TestClient<E>);

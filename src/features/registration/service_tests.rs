@@ -11,8 +11,7 @@ use crate::features::payments::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
     Refund, RefundRequest, Source, Webhook,
 };
-use crate::http::Role;
-use crate::kernel::{EmailAddress, Secret};
+use crate::kernel::{EmailAddress, Role, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::mail::Mail;
 use crate::platform::store::{Filter, Query};

@@ -9,7 +9,8 @@ use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::service::{LiftError, ReceiveError, Suppressions};
-use crate::http::{Examples, Failure, Granted, Kind, Message, MessageKind, Problem, Refusal, Right, busy};
+use crate::http::rights::{Administer, ReadMailings};
+use crate::http::{Examples, Failure, Granted, Kind, Message, MessageKind, Problem, Refusal, busy};
 use crate::platform::mail::sns::{NotBelieved, Unreachable};
 use crate::platform::mail::{Suppression, SuppressionCause};
 use crate::platform::store::StoreError;
@@ -21,18 +22,6 @@ const CERTIFICATE_IS_REACHABLE: Duration = Duration::from_secs(60);
 enum Tag {
     /// Addresses that get no letters.
     Suppressions,
-}
-
-struct ReadMailings;
-
-impl Right for ReadMailings {
-    const SCOPE: &'static str = "mailings:read";
-}
-
-struct Administrate;
-
-impl Right for Administrate {
-    const SCOPE: &'static str = "admin:all";
 }
 
 /// Why an address gets no letters.
@@ -239,12 +228,12 @@ impl SuppressionsController {
     #[oai(path = "/v1/suppressions/:suppressionId", method = "delete", operation_id = "liftSuppression")]
     async fn lift_suppression(
         &self,
-        caller: Granted<Administrate>,
+        caller: Granted<Administer>,
         /// The entry's id, from `listSuppressions`.
         #[oai(name = "suppressionId", example = "an_entry")]
         suppression_id: Path<String>,
     ) -> Result<Lifted, Failure<LiftError>> {
-        self.0.lift(&suppression_id.0, &caller.0.account_id).await?;
+        self.0.lift(&caller.0.actor(), &suppression_id.0).await?;
         Ok(Lifted::Lifted)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::model::{SesEvent, SnsNotification, Verdict};
 use crate::base::Base;
-use crate::kernel::{Clock, Ids, Timestamp};
+use crate::kernel::{Actor, Clock, Ids, Timestamp};
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
@@ -155,12 +155,12 @@ impl Suppressions {
     ///
     /// # Errors
     /// [`LiftError`] if there is no such entry.
-    pub async fn lift(&self, id: &str, by: &str) -> Result<(), LiftError> {
+    pub async fn lift(&self, actor: &Actor, id: &str) -> Result<(), LiftError> {
         let gone: bool = self.store.transact(async |tx| tx.delete::<Suppression>(id).await).await?;
         if !gone {
             return Err(LiftError::NotFound);
         }
-        tracing::info!(entry = id, by, "emails go to an address again");
+        tracing::info!(entry = id, ?actor, "emails go to an address again");
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use poem::Route;
 use poem::http::StatusCode;
 use poem::test::{TestClient, TestResponse};
@@ -13,7 +12,8 @@ use crate::config::Product;
 use crate::features::accounts::Account;
 use crate::features::payments::Order;
 use crate::features::registration::{Form, Registration};
-use crate::http::{Api, ApiParts, Caller, Role, SessionReader};
+use crate::http::testing;
+use crate::kernel::Rights;
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
 use crate::platform::store::StoreError;
@@ -64,14 +64,11 @@ impl World {
     }
 
     async fn get(&self, path: &str, cookie: &str) -> TestResponse {
-        let parts = ApiParts {
-            public_url: self.base.public_url.clone(),
-            frontend_url: None,
-            trusted_proxies: vec![],
-            sessions: Arc::new(Sessions),
-            rules: vec![],
-        };
-        let api = Api::new(TicketsController::new(Arc::clone(&self.tickets)), Route::new(), parts);
+        // The cookie `a` is the student's session, any other nobody's.
+        let controller = TicketsController::new(Arc::clone(&self.tickets));
+        let api = testing::api(controller, Route::new(), self.base.public_url.as_str(), |cookie| {
+            (cookie == "a").then(|| ("a".to_owned(), Rights::student()))
+        });
         let cookie = format!("orientation_session={cookie}");
         let host = self.base.public_url.authority().to_owned();
         TestClient::new(api.into_endpoint())
@@ -98,18 +95,6 @@ fn account() -> Account {
         "passwordVersion": 1, "createdAt": "2026-08-01T12:00:00.000Z"
     }))
     .unwrap()
-}
-
-/// The cookie `a` is the student's session, any other nobody's.
-struct Sessions;
-
-#[async_trait]
-impl SessionReader for Sessions {
-    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let caller =
-            Caller { account_id: "a".into(), session_id: "s".into(), role: Role::Student, scopes: vec![] };
-        Ok((cookie == "a").then_some(caller))
-    }
 }
 
 #[tokio::test]

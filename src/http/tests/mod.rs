@@ -19,6 +19,7 @@ use poem_openapi::{Enum, Object, OpenApi, Tags};
 use url::Url;
 
 use super::*;
+use crate::kernel::{Caller, Rights, Role, Scope};
 use crate::platform::store::StoreError;
 
 #[derive(Tags)]
@@ -129,7 +130,7 @@ struct Trial;
 
 struct Edit;
 impl Right for Edit {
-    const SCOPE: &'static str = "accounts:edit";
+    const SCOPE: Scope = Scope::AccountsEdit;
 }
 
 #[OpenApi(tag = "Tag::Trial")]
@@ -225,20 +226,18 @@ impl Trial {
 struct Sessions;
 
 #[async_trait]
-impl SessionReader for Sessions {
-    async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let caller = |role, scopes: &[&str]| Caller {
-            account_id: cookie.into(),
-            session_id: "s".into(),
-            role,
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-        };
+impl Callers for Sessions {
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let caller = |rights| Caller { account_id: cookie.into(), session_id: "s".into(), rights };
         match cookie {
-            // A student's scopes are worth nothing.
-            "student" => Ok(Some(caller(Role::Student, &["admin:all"]))),
-            "leader" => Ok(Some(caller(Role::Leader, &["faq:edit"]))),
-            "editor" => Ok(Some(caller(Role::Leader, &["accounts:edit"]))),
-            "admin" => Ok(Some(caller(Role::Leader, &["admin:all"]))),
+            // A student's scopes have no effect, and neither have those of a leader without approval.
+            "student" => {
+                Ok(Some(caller(Rights { role: Role::Student, ..Rights::leader([Scope::AdminAll]) })))
+            }
+            "waiting" => Ok(Some(caller(Rights { approved: false, ..Rights::leader([Scope::AdminAll]) }))),
+            "leader" => Ok(Some(caller(Rights::leader([Scope::FaqEdit])))),
+            "editor" => Ok(Some(caller(Rights::leader([Scope::AccountsEdit])))),
+            "admin" => Ok(Some(caller(Rights::leader([Scope::AdminAll])))),
             "broken" => Err(StoreError::Busy),
             _ => Ok(None),
         }
@@ -255,7 +254,7 @@ fn parts(public_url: &str) -> ApiParts {
         public_url: Url::parse(public_url).unwrap(),
         frontend_url: Some(Url::parse("http://127.0.0.1:5173").unwrap()),
         trusted_proxies: vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
-        sessions: Arc::new(Sessions),
+        callers: Arc::new(Sessions),
         rules: vec![],
     }
 }

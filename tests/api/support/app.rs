@@ -7,8 +7,8 @@ use std::time::Duration;
 use orientation::app::App;
 use orientation::config::Config;
 use orientation::features::accounts::{Account, Names, Password, Passwords, Session, SessionSecret, SignUp};
-use orientation::http::{ConnectionLimits, Role, Server};
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Timestamp};
+use orientation::http::{ConnectionLimits, Server};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, Scope, Timestamp};
 use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
 use tokio::sync::{OnceCell, oneshot};
@@ -158,7 +158,7 @@ impl TestApp {
         self.somebody(&format!("{name}@mail.example.edu"), Role::Student, &[]).await
     }
 
-    /// A signed-in leader without scopes.
+    /// A signed-in leader, approved and without scopes.
     pub async fn leader(&self) -> Visitor {
         let name = RandomIds.next();
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &[]).await
@@ -174,7 +174,8 @@ impl TestApp {
     pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
         let now = self.clock.now();
         let mut account = account(email, role, now).await;
-        account.scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        account.approved = true;
+        account.scopes = scopes.iter().map(|scope| Scope::parse(scope).expect("a scope")).collect();
         let secret = SessionSecret::new(RandomIds.secret());
         let session = Session::open(secret.session_id(), &account, now);
         let stored: Result<(), StoreError> = self

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orientation::features::suppressions::{self, LiftError, ReceiveError, Suppressions};
-use orientation::kernel::{Clock, ManualClock, SystemClock, Timestamp, faults};
+use orientation::kernel::{Actor, Clock, ManualClock, SystemClock, Timestamp, faults};
 use orientation::platform::mail::sns::NotBelieved;
 use orientation::platform::mail::{self, Suppression, SuppressionCause};
 use orientation::platform::store::{Access, Store};
@@ -103,8 +103,8 @@ async fn a_notification_that_comes_again_changes_nothing_even_after_an_administr
     }
     let [entry] = &desk.list().await[..] else { panic!("one entry") };
     assert!(!entry.id.contains("ana"));
-    desk.suppressions.lift(&entry.id, "admin").await.expect("there");
-    assert!(matches!(desk.suppressions.lift(&entry.id, "admin").await, Err(LiftError::NotFound)));
+    desk.suppressions.lift(&Actor::Operator, &entry.id).await.expect("there");
+    assert!(matches!(desk.suppressions.lift(&Actor::Operator, &entry.id).await, Err(LiftError::NotFound)));
     desk.receive(&body).await.expect("believed");
     assert_eq!(desk.list().await.len(), 0);
     desk.receive(&signed(desk.bounce("m2"), 2)).await.expect("believed");

@@ -1,0 +1,45 @@
+//! An interface for unit tests of controllers and pages.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use poem::IntoEndpoint;
+use poem_openapi::OpenApi;
+
+use super::security::Callers;
+use super::{Api, ApiParts};
+use crate::kernel::{Caller, Rights};
+use crate::platform::store::StoreError;
+
+/// Signed-in callers for tests: what a cookie opens.
+struct Cookies(fn(&str) -> Option<(String, Rights)>);
+
+#[async_trait]
+impl Callers for Cookies {
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+        let opened = (self.0)(cookie);
+        Ok(opened.map(|(account_id, rights)| Caller { account_id, session_id: "session".into(), rights }))
+    }
+}
+
+/// The interface of `controller` and `pages` at `public_url`. `open` gives the account's id and rights behind the value of
+/// a session cookie.
+pub fn api<E>(
+    controller: impl OpenApi + 'static,
+    pages: E,
+    public_url: &str,
+    open: fn(&str) -> Option<(String, Rights)>,
+) -> Api
+where
+    E: IntoEndpoint,
+    E::Endpoint: 'static,
+{
+    let parts = ApiParts {
+        public_url: public_url.parse().unwrap(),
+        frontend_url: None,
+        trusted_proxies: vec![],
+        callers: Arc::new(Cookies(open)),
+        rules: vec![],
+    };
+    Api::new(controller, pages, parts)
+}
