@@ -6,8 +6,7 @@ use std::sync::Arc;
 use orientation::features::accounts::{
     self, Account, Names, Password, Passwords, Session, SessionSecret, SignUp,
 };
-use orientation::http::Role;
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, SystemClock};
 use orientation::platform::store::{Access, Document, Store, StoreError};
 use serde_json::json;
 
