@@ -1,4 +1,4 @@
-# `just` lists what can be done.
+# `just` lists the recipes.
 _default:
     @just --list --unsorted
 
@@ -6,36 +6,36 @@ _default:
 dev *ARGS:
     cargo run -- {{ARGS}}
 
-# Send students through the whole way: `just demo --students 500`
+# Simulate students from sign-up to ticket: `just demo --students 500`
 demo *ARGS:
     cargo run -- demo {{ARGS}}
 
-# Everything that a change must pass; or only some steps: `just test unit api`
+# Run every check that a change must pass, or some of them: `just test unit api`
 test *STEPS:
     ./scripts/test {{STEPS}}
 
-# Format, and let clippy look
+# Format the code and run clippy
 lint:
     cargo fmt
     cargo clippy --locked --all-targets --features faults -- -D warnings
 
-# Write the OpenAPI document, the list of operations and the TypeScript client anew
+# Generate the OpenAPI document, the list of operations and the TypeScript client
 generate:
     cargo run -- openapi
     npm run generate --prefix clients/typescript
 
-# Look at changed snapshots one by one
+# Review changed snapshots one by one
 review:
     cargo insta review
 
-# Measure speed and size beside bare programs, in one run, as a table
+# Measure speed and size next to minimal programs, as a table
 bench *ARGS:
     ./scripts/bench {{ARGS}}
 
-# Licences and advisories of all dependencies
+# Check the licences and advisories of all dependencies
 deny:
     cargo deny check
 
-# Configuration: which keys there are, and what is wrong with those that are set
+# Check the configuration and try each dependency
 check:
     cargo run -- check
