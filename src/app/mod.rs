@@ -24,6 +24,7 @@ use crate::features::{event, health, outbox};
 use crate::http::pages::{self, FirstPage, HtmlErrors};
 use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
 use crate::kernel::{Clock, Ids};
+use crate::platform::audit;
 use crate::platform::jobs::{self, Crons, Workers};
 use crate::platform::keys;
 use crate::platform::mail::sns::{AwsHosts, Hosts};
@@ -76,6 +77,7 @@ pub enum AssembleError {
 pub(crate) fn schemas() -> Vec<Schema> {
     [
         accounts::schemas(),
+        audit::schemas(),
         jobs::schemas(),
         keys::schemas(),
         mail::schemas(),

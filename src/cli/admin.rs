@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use super::{Failed, run};
 use crate::features::accounts::MakeAdministratorError;
-use crate::kernel::{EmailAddress, Invalid, Secret};
+use crate::kernel::{Actor, EmailAddress, Invalid, Secret};
 use crate::platform::store::Access;
 
 /// Creates an administrator, or promotes the existing account with this address.
@@ -15,7 +15,11 @@ pub(super) async fn create(email: &str, link: bool) -> Result<(), Failed> {
     let email = EmailAddress::parse(email).map_err(|error| Failed(format!("--email: {error}")))?;
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
     let password = if link { None } else { Some(password()?) };
-    let made = app.accounts.make_administrator(&email, password.as_ref()).await.map_err(explain)?;
+    let made = app
+        .accounts
+        .make_administrator(&Actor::Operator, &email, password.as_ref())
+        .await
+        .map_err(explain)?;
     let done = if made.created { "is an administrator" } else { "was promoted to administrator" };
     println!("{email} {done}.");
     if let Some(link) = made.link {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::{Failed, run};
-use crate::kernel::SystemClock;
+use crate::kernel::{Actor, SystemClock};
 use crate::platform::jobs::{Job, JobState, Jobs, TendError};
 use crate::platform::store::{Access, StoreError};
 
@@ -25,7 +25,7 @@ pub(super) async fn list() -> Result<(), Failed> {
 pub(super) async fn retry(ids: &[String]) -> Result<(), Failed> {
     let (jobs, mut report) = (jobs().await?, Report::default());
     for id in ids {
-        report.note(id, jobs.retry(id).await);
+        report.note(id, jobs.retry(&Actor::Operator, id).await);
     }
     report.end()
 }
@@ -35,7 +35,10 @@ pub(super) async fn retry(ids: &[String]) -> Result<(), Failed> {
 /// # Errors
 /// If the store can't be opened or fails.
 pub(super) async fn retry_all() -> Result<(), Failed> {
-    println!("Jobs to be retried: {}.", jobs().await?.retry_all().await.map_err(Failed::because)?);
+    println!(
+        "Jobs to be retried: {}.",
+        jobs().await?.retry_all(&Actor::Operator).await.map_err(Failed::because)?
+    );
     Ok(())
 }
 
@@ -46,7 +49,7 @@ pub(super) async fn retry_all() -> Result<(), Failed> {
 pub(super) async fn drop(ids: &[String]) -> Result<(), Failed> {
     let (jobs, mut report) = (jobs().await?, Report::default());
     for id in ids {
-        report.note(id, jobs.drop(id).await);
+        report.note(id, jobs.drop(&Actor::Operator, id).await);
     }
     report.end()
 }
@@ -118,6 +121,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::Timestamp;
+    use crate::platform::audit::{self, Deed};
     use crate::platform::jobs::{self, Payload};
     use crate::platform::store::testing::TestStore;
 
@@ -140,7 +144,7 @@ mod tests {
     }
 
     async fn with(dead: &[Job]) -> (TestStore, Jobs) {
-        let store = TestStore::with(&jobs::schemas()).await;
+        let store = TestStore::with(&[jobs::schemas(), audit::schemas()].concat()).await;
         let put: Result<(), StoreError> = store
             .transact(async |tx| {
                 for job in dead {
@@ -162,8 +166,27 @@ mod tests {
             assert!(said.contains(word), "{word} in {said}");
         }
         assert!(said.ends_with("\nDead jobs: 1."), "{said}");
-        jobs.retry("ring:000").await.unwrap();
+        jobs.retry(&Actor::Operator, "ring:000").await.unwrap();
         assert_eq!(report(&jobs).await.unwrap(), "There are no dead jobs.");
+    }
+
+    #[tokio::test]
+    async fn each_change_names_the_operator_in_the_audit_trail() {
+        let (store, jobs) = with(&[dead(1), dead(2), dead(3)]).await;
+        jobs.retry(&Actor::Operator, "ring:001").await.unwrap();
+        jobs.drop(&Actor::Operator, "ring:002").await.unwrap();
+        assert_eq!(jobs.retry_all(&Actor::Operator).await.unwrap(), 1);
+        jobs.drop(&Actor::Operator, "ring:002").await.unwrap_err();
+        jobs.retry(&Actor::Operator, "ring:000").await.unwrap_err();
+        let entry = |deed, id: &str| (Actor::Operator, deed, Some(id.to_owned()));
+        assert_eq!(
+            audit::testing::trail(&store).await,
+            [
+                entry(Deed::JobRetried, "ring:001"),
+                entry(Deed::JobDropped, "ring:002"),
+                entry(Deed::JobRetried, "ring:003"),
+            ]
+        );
     }
 
     #[tokio::test]
@@ -173,7 +196,7 @@ mod tests {
         let said = report(&jobs).await.unwrap();
         assert!(said.ends_with("\nDead jobs: 203; the oldest 200 are shown."), "{said}");
         assert!(said.contains("ring:199") && !said.contains("ring:200"), "{said}");
-        assert_eq!(jobs.retry_all().await.unwrap(), 203);
+        assert_eq!(jobs.retry_all(&Actor::Operator).await.unwrap(), 203);
     }
 
     #[tokio::test]
@@ -181,12 +204,12 @@ mod tests {
         let (_store, jobs) = with(&[dead(1), dead(2)]).await;
         let mut report = Report::default();
         for id in ["ring:001", "ring:000", "ring:002"] {
-            report.note(id, jobs.retry(id).await);
+            report.note(id, jobs.retry(&Actor::Operator, id).await);
         }
-        report.note("ring:002", jobs.retry("ring:002").await);
+        report.note("ring:002", jobs.retry(&Actor::Operator, "ring:002").await);
         let said = report.end().unwrap_err().to_string();
         assert_eq!(said, "ring:000: there is no such job; ring:002: the job is waiting");
-        let dropped = jobs.drop("ring:002").await.unwrap();
+        let dropped = jobs.drop(&Actor::Operator, "ring:002").await.unwrap();
         assert_eq!(in_words(&dropped), "dropped by an administrator");
         assert_eq!(in_words(&jobs.get("ring:001").await.unwrap().unwrap()), "will be retried");
     }

@@ -4,6 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Failed, run};
 use crate::features::payments::{Finding, Found, ReconcileScope, Reconciliation, Unfinished};
+use crate::kernel::Actor;
 use crate::platform::store::Access;
 
 /// Checks every open order, beside a running service, and prints the findings.
@@ -13,7 +14,7 @@ use crate::platform::store::Access;
 /// applied.
 pub(super) async fn run() -> Result<(), Failed> {
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
-    let (result, failed) = match app.payments.reconcile(ReconcileScope::All).await {
+    let (result, failed) = match app.payments.reconcile(&Actor::Operator, ReconcileScope::All).await {
         Ok(result) => (result, None),
         Err(Unfinished { found, why }) => (found, Some(why)),
     };

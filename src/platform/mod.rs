@@ -1,6 +1,7 @@
-//! What the features stand on: the store for what must not be lost, signals for what may, letters, and the
-//! jobs that carry on what a request has begun.
+//! What the features are built on: the store for what must not be lost, signals for what may, emails, jobs that finish
+//! what a request began, and the audit trail.
 
+pub mod audit;
 pub mod jobs;
 pub mod keys;
 pub mod mail;

@@ -19,7 +19,10 @@ use super::passwords::{Password, Passwords};
 use super::{limits, mails};
 use crate::base::Base;
 use crate::kernel::faults::guarded;
-use crate::kernel::{Caller, Clock, EmailAddress, FieldError, Ids, Invalid, Role, Secret, Timestamp, text};
+use crate::kernel::{
+    Actor, Caller, Clock, EmailAddress, FieldError, Ids, Invalid, Role, Secret, Timestamp, text,
+};
+use crate::platform::audit::{Deed, Subject};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
@@ -336,6 +339,7 @@ impl Accounts {
     /// becomes the account's; without, there is a link with which to set one, and a password that was there stays till then.
     pub async fn make_administrator(
         &self,
+        actor: &Actor,
         email: &EmailAddress,
         password: Option<&Secret<String>>,
     ) -> Result<Administrator, MakeAdministratorError> {
@@ -362,6 +366,8 @@ impl Accounts {
             }
             account.promote();
             tx.put(&account).await?;
+            let subject = Subject::of::<Account>(&account.id);
+            tx.audit(actor, Deed::AdministratorMade, subject, &[], now).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             if wants_link {
                 let purpose = Purpose::ResetPassword;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::model::CONFIRMATION_LASTS;
 use super::*;
 use crate::base::TestBase;
-use crate::kernel::{Caller, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
+use crate::kernel::{Actor, Caller, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
+use crate::platform::audit::{self, Deed};
 use crate::platform::jobs::Job;
 use crate::platform::keys::Sealer;
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
@@ -579,7 +580,7 @@ fn scopes_that_do_not_exist_are_dropped_from_old_accounts() {
 async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promoted() {
     let world = World::new().await;
     let address = EmailAddress::parse("chair@example.org").unwrap();
-    let made = world.accounts.make_administrator(&address, None).await.unwrap();
+    let made = world.accounts.make_administrator(&Actor::Operator, &address, None).await.unwrap();
     let link = made.link.unwrap();
     let token = link.expose().query_pairs().find(|(name, _)| name == "token").unwrap().1.into_owned();
     assert!(made.created && link.expose().path() == "/reset-password");
@@ -589,11 +590,20 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
 
     let student = world.account(ANA).await;
     let address = EmailAddress::parse("ANA@example.org").unwrap();
-    let promoted = world.accounts.make_administrator(&address, Some(&secret(OTHER_PASSWORD))).await.unwrap();
+    let promoted = world
+        .accounts
+        .make_administrator(&Actor::Operator, &address, Some(&secret(OTHER_PASSWORD)))
+        .await
+        .unwrap();
     assert!(!promoted.created && promoted.link.is_none());
     let (_, account) = world.accounts.sign_in(ANA, &secret(OTHER_PASSWORD), CLIENT).await.unwrap();
     assert_eq!((account.id, account.role, account.approved), (student.id, Role::Leader, true));
-    let weak = world.accounts.make_administrator(&address, Some(&secret("password1"))).await;
+    let trail = audit::testing::trail(&world.base.store).await;
+    let ids: Vec<_> = trail.into_iter().map(|(actor, deed, id)| (actor, deed, id.unwrap())).collect();
+    assert_eq!(ids[1], (Actor::Operator, Deed::AdministratorMade, student.id.clone()));
+    assert_eq!(ids.len(), 2, "one entry each");
+    let weak =
+        world.accounts.make_administrator(&Actor::Operator, &address, Some(&secret("password1"))).await;
     assert!(weak.unwrap_err().to_string().starts_with("password: This password is easy to guess."));
 }
 

@@ -12,7 +12,8 @@ use super::events::{RETRIEVED, Received};
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
 use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step, fact_of};
 use super::service::{Payments, SKEW, log_unknown_checkout};
-use crate::kernel::Timestamp;
+use crate::kernel::{Actor, Timestamp};
+use crate::platform::audit::{Deed, Subject};
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
 /// Orders per run, and per page when all are checked.
@@ -124,13 +125,24 @@ impl ReconcileRun {
 }
 
 impl Payments {
-    /// Asks the gateway about open orders, and applies the answers.
+    /// Asks the gateway about open orders, and applies the answers. A run over all orders is what a person asks for, so it
+    /// is audited; the service's own runs are not.
     ///
     /// # Errors
     /// [`Unfinished`] if the gateway or the store failed for some order. The other orders continue; if the gateway or the
     /// store is down altogether, the run ends.
-    pub async fn reconcile(&self, scope: ReconcileScope) -> Result<Reconciliation, Unfinished> {
+    pub async fn reconcile(
+        &self,
+        actor: &Actor,
+        scope: ReconcileScope,
+    ) -> Result<Reconciliation, Unfinished> {
         let mut run = ReconcileRun::default();
+        if scope == ReconcileScope::All
+            && let Err(error) = self.audit_run(actor).await
+        {
+            run.failed = Some(error.into());
+            return run.end();
+        }
         let mut query = waiting(scope, self.0.clock.now());
         loop {
             let orders = match self.0.store.find::<Order>(query.clone()).await {
@@ -149,6 +161,15 @@ impl Payments {
             }
         }
         run.end()
+    }
+
+    async fn audit_run(&self, actor: &Actor) -> Result<(), StoreError> {
+        let now = self.0.clock.now();
+        let orders = Subject::all::<Order>;
+        self.0
+            .store
+            .transact(async |tx| tx.audit(actor, Deed::OrdersReconciled, orders(), &[], now).await)
+            .await
     }
 
     /// Returns whether to continue.

@@ -8,7 +8,8 @@ use super::jobs::{OpenCheckout, SendRefund};
 use super::model::{Closed, Ending, NotRefundable, Order, Outcome, Step};
 use super::sale::Ended;
 use super::service::{FINISH_AFTER, OpenCheckoutError, Payments};
-use crate::kernel::Money;
+use crate::kernel::{Actor, Money};
+use crate::platform::audit::{Deed, Subject};
 use crate::platform::store::StoreError;
 
 /// Why an order was not closed.
@@ -74,21 +75,21 @@ impl Payments {
     ///
     /// # Errors
     /// [`CloseOrderError`]; then the order is as it was.
-    pub async fn waive(&self, order: &str) -> Result<Order, CloseOrderError> {
-        self.close(order, Ending::Waived).await
+    pub async fn waive(&self, actor: &Actor, order: &str) -> Result<Order, CloseOrderError> {
+        self.close(actor, order, Ending::Waived).await
     }
 
     /// Cancels an unpaid order. Cancelling a cancelled order changes nothing.
     ///
     /// # Errors
     /// [`CloseOrderError`]; then the order is as it was.
-    pub async fn cancel(&self, order: &str) -> Result<Order, CloseOrderError> {
-        self.close(order, Ending::Cancelled).await
+    pub async fn cancel(&self, actor: &Actor, order: &str) -> Result<Order, CloseOrderError> {
+        self.close(actor, order, Ending::Cancelled).await
     }
 
     /// Ends the current checkout at the gateway, then closes the order. Somebody may pay or open another checkout in
     /// between, so this is repeated.
-    async fn close(&self, id: &str, ending: Ending) -> Result<Order, CloseOrderError> {
+    async fn close(&self, actor: &Actor, id: &str, ending: Ending) -> Result<Order, CloseOrderError> {
         for _ in 0..5 {
             let order = self.0.store.get::<Order>(id).await?.ok_or(CloseOrderError::NotFound)?;
             if order.state == ending.state() {
@@ -109,7 +110,7 @@ impl Payments {
                     Some(session)
                 }
             };
-            if let Some(closed) = self.close_ended(&order, ending, expired.as_deref()).await? {
+            if let Some(closed) = self.close_ended(actor, &order, ending, expired.as_deref()).await? {
                 return Ok(closed);
             }
         }
@@ -139,6 +140,7 @@ impl Payments {
     /// Closes the order if its checkout is over; `None` if another one was opened meanwhile.
     async fn close_ended(
         &self,
+        actor: &Actor,
         order: &Order,
         ending: Ending,
         expired: Option<&str>,
@@ -155,6 +157,11 @@ impl Payments {
                     return Ok(None);
                 }
                 tx.put(&order).await?;
+                let deed = match ending {
+                    Ending::Waived => Deed::OrderWaived,
+                    Ending::Cancelled => Deed::OrderCancelled,
+                };
+                tx.audit(actor, deed, Subject::of::<Order>(&order.id), &[], now).await?;
                 let opening = OpenCheckout::key_of(&order.id, order.attempt().number);
                 tx.withdraw::<OpenCheckout>(&opening).await?;
                 if let Some(sale) = self.sale(&order) {
@@ -175,6 +182,7 @@ impl Payments {
     /// [`RefundError`]; then nothing is refunded.
     pub async fn refund(
         &self,
+        actor: &Actor,
         order: &str,
         amount: Option<Money>,
         reason: &str,
@@ -184,6 +192,8 @@ impl Payments {
             let mut order = tx.get::<Order>(order).await?.ok_or(RefundError::NotFound)?;
             let number = order.request_refund(amount, reason, now)?;
             tx.put(&order).await?;
+            let subject = Subject::of::<Order>(&order.id);
+            tx.audit(actor, Deed::RefundRequested, subject, &[("refund", &number.to_string())], now).await?;
             tx.enqueue(&SendRefund::of(&order, number).job(now).at(now.plus(FINISH_AFTER))).await?;
             Ok::<_, RefundError>(SendRefund::of(&order, number))
         });

@@ -3,6 +3,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::super::service::tests::Shop;
 use super::*;
 use crate::features::payments::model::{OrderState, PaymentFlag, RefundState};
+use crate::platform::audit::Deed;
+use crate::platform::audit::testing::trail;
 
 fn calls(counter: &AtomicU32) -> u32 {
     counter.load(Ordering::SeqCst)
@@ -37,14 +39,16 @@ impl Shop {
 async fn an_open_order_is_cancelled_after_its_checkout_has_been_expired() {
     let shop = Shop::open().await;
     for order in [shop.opened().await, shop.order().await] {
-        let cancelled = shop.payments.cancel(&order.id).await.unwrap();
+        let cancelled = shop.payments.cancel(&Actor::Operator, &order.id).await.unwrap();
         assert_eq!((cancelled.state, cancelled.checkout_url()), (OrderState::Cancelled, None));
         let (checkout, open) =
             shop.sandbox.checkout(cancelled.attempt().session.as_deref().unwrap()).await.unwrap().unwrap();
         assert!(!open, "{checkout:?}");
-        assert_eq!(shop.payments.cancel(&order.id).await.unwrap(), cancelled, "again");
+        assert_eq!(shop.payments.cancel(&Actor::Operator, &order.id).await.unwrap(), cancelled, "again");
     }
     assert_eq!((calls(&shop.counted.cancelled), calls(&shop.counted.expired)), (2, 0));
+    let deeds: Vec<_> = trail(&shop.base.store).await.into_iter().map(|(_, deed, _)| deed).collect();
+    assert_eq!(deeds, [Deed::OrderCancelled, Deed::OrderCancelled], "once per order");
     assert!(shop.jobs().await.iter().all(|job| !job.starts_with("checkout:")), "nothing is left to open");
 }
 
@@ -52,11 +56,13 @@ async fn an_open_order_is_cancelled_after_its_checkout_has_been_expired() {
 async fn a_waived_order_proceeds_as_if_it_was_paid() {
     let shop = Shop::open().await;
     let order = shop.opened().await;
-    let waived = shop.payments.waive(&order.id).await.unwrap();
+    let waived = shop.payments.waive(&Actor::Operator, &order.id).await.unwrap();
     assert_eq!((waived.state, waived.paid_at), (OrderState::Waived, None));
-    assert_eq!(shop.payments.waive(&order.id).await.unwrap(), waived);
+    assert_eq!(shop.payments.waive(&Actor::Operator, &order.id).await.unwrap(), waived);
     assert_eq!(calls(&shop.counted.paid), 1);
-    let cancelled = shop.payments.cancel(&order.id).await;
+    let entry = (Actor::Operator, Deed::OrderWaived, Some(order.id.clone()));
+    assert_eq!(trail(&shop.base.store).await, [entry]);
+    let cancelled = shop.payments.cancel(&Actor::Operator, &order.id).await;
     assert!(matches!(cancelled, Err(CloseOrderError::Closed(Closed::NotOwed))));
     let opened = shop.payments.open_checkout(&order.id).await;
     assert!(matches!(opened, Err(OpenCheckoutError::Closed(Closed::NotOwed))));
@@ -68,7 +74,7 @@ async fn an_order_that_was_paid_meanwhile_is_not_cancelled() {
     let order = shop.opened().await;
     let session = order.attempt().session.clone().unwrap();
     shop.sandbox.press(&session, crate::features::payments::Button::Pay).await.unwrap();
-    let cancelled = shop.payments.cancel(&order.id).await;
+    let cancelled = shop.payments.cancel(&Actor::Operator, &order.id).await;
     assert!(matches!(cancelled, Err(CloseOrderError::Closed(Closed::Paid))), "{cancelled:?}");
     assert_eq!(shop.read(&order).await.state, OrderState::Paid, "the payment was applied");
     assert_eq!((calls(&shop.counted.paid), calls(&shop.counted.cancelled)), (1, 0));
@@ -80,12 +86,13 @@ async fn nothing_is_closed_without_the_gateway_s_answer() {
     for order in [shop.opened().await, shop.order().await] {
         let before = shop.read(&order).await;
         shop.line.cut.store(true, Ordering::SeqCst);
-        let cancelled = shop.payments.cancel(&order.id).await;
+        let cancelled = shop.payments.cancel(&Actor::Operator, &order.id).await;
         assert!(matches!(cancelled, Err(CloseOrderError::Unavailable)), "{cancelled:?}");
         assert_eq!(shop.read(&order).await, before);
+        assert_eq!(trail(&shop.base.store).await, [], "nothing was changed");
         shop.line.cut.store(false, Ordering::SeqCst);
     }
-    assert!(matches!(shop.payments.cancel("nope").await, Err(CloseOrderError::NotFound)));
+    assert!(matches!(shop.payments.cancel(&Actor::Operator, "nope").await, Err(CloseOrderError::NotFound)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -94,7 +101,7 @@ async fn twenty_simultaneous_cancellations_end_the_order_once() {
     let order = shop.opened().await;
     let cancelling = (0..20).map(|_| {
         let (payments, order) = (shop.payments.clone(), order.id.clone());
-        tokio::spawn(async move { payments.cancel(&order).await })
+        tokio::spawn(async move { payments.cancel(&Actor::Operator, &order).await })
     });
     for cancelled in futures_util::future::join_all(cancelling).await {
         assert_eq!(cancelled.unwrap().unwrap().state, OrderState::Cancelled);
@@ -106,16 +113,18 @@ async fn twenty_simultaneous_cancellations_end_the_order_once() {
 async fn a_refund_is_made_once_and_reported_to_the_feature_when_nothing_is_left() {
     let shop = Shop::open().await;
     let order = shop.paid().await;
-    let part = shop.payments.refund(&order.id, Some(cad(3_000)), "no lunch").await.unwrap();
+    let part = shop.payments.refund(&Actor::Operator, &order.id, Some(cad(3_000)), "no lunch").await.unwrap();
     assert_eq!((part.state, part.refunds[0].state), (OrderState::PartiallyRefunded, RefundState::Accepted));
     assert!(part.refunds[0].gateway_id.is_some());
     assert_eq!(calls(&shop.counted.refunded), 0);
     assert_eq!(shop.retry(&order, 1).await.unwrap(), Sent::Before);
-    let all = shop.payments.refund(&order.id, None, "not coming").await.unwrap();
+    let all = shop.payments.refund(&Actor::Operator, &order.id, None, "not coming").await.unwrap();
     assert_eq!((all.state, all.refunds[1].amount), (OrderState::Refunded, cad(10_000)));
-    let again = shop.payments.refund(&order.id, None, "again").await;
+    let again = shop.payments.refund(&Actor::Operator, &order.id, None, "again").await;
     assert!(matches!(again, Err(RefundError::NotRefundable(NotRefundable::NothingLeft))));
     assert_eq!((calls(&shop.counted.paid), calls(&shop.counted.refunded)), (1, 1));
+    let entry = (Actor::Operator, Deed::RefundRequested, Some(order.id.clone()));
+    assert_eq!(trail(&shop.base.store).await, [entry.clone(), entry], "none for the one that was refused");
     assert!(shop.jobs().await.iter().all(|job| !job.starts_with("refund:")));
 }
 
@@ -124,7 +133,7 @@ async fn a_job_sends_the_refund_once_the_gateway_is_back() {
     let shop = Shop::open().await;
     let order = shop.paid().await;
     shop.line.cut.store(true, Ordering::SeqCst);
-    let waiting = shop.payments.refund(&order.id, None, "not coming").await.unwrap();
+    let waiting = shop.payments.refund(&Actor::Operator, &order.id, None, "not coming").await.unwrap();
     assert_eq!((waiting.state, waiting.refunds[0].state), (OrderState::Paid, RefundState::Requested));
     let job = format!("refund:{}:1", order.id);
     assert!(shop.jobs().await.contains(&job));
@@ -140,10 +149,10 @@ async fn a_rejected_refund_changes_nothing_and_can_be_tried_again() {
     let shop = Shop::open().await;
     let order = shop.paid().await;
     shop.line.refuses.store(true, Ordering::SeqCst);
-    let rejected = shop.payments.refund(&order.id, None, "not coming").await;
+    let rejected = shop.payments.refund(&Actor::Operator, &order.id, None, "not coming").await;
     assert!(matches!(rejected, Err(RefundError::Rejected)));
     assert_eq!(shop.read(&order).await.refunds[0].state, RefundState::Rejected);
-    let refunded = shop.payments.refund(&order.id, None, "not coming").await.unwrap();
+    let refunded = shop.payments.refund(&Actor::Operator, &order.id, None, "not coming").await.unwrap();
     assert_eq!((refunded.state, refunded.refunds[1].number), (OrderState::Refunded, 2));
 }
 
@@ -153,7 +162,9 @@ async fn twenty_simultaneous_refunds_pay_back_once() {
     let order = shop.paid().await;
     let refunding = (0..20).map(|_| {
         let (payments, order) = (shop.payments.clone(), order.id.clone());
-        tokio::spawn(async move { payments.refund(&order, None, "not coming").await.is_ok() })
+        tokio::spawn(
+            async move { payments.refund(&Actor::Operator, &order, None, "not coming").await.is_ok() },
+        )
     });
     let refunded = futures_util::future::join_all(refunding).await;
     assert_eq!(refunded.into_iter().filter(|made| *made.as_ref().unwrap()).count(), 1);

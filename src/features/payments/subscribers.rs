@@ -9,7 +9,8 @@ use super::jobs::{OpenCheckout, ReconcilePayments, SendRefund, SweepEvents};
 use super::reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Unfinished};
 use super::refunds::SendRefundError;
 use super::service::{OpenCheckoutError, Payments};
-use crate::platform::jobs::{JobError, Run, Subscriber};
+use crate::kernel::Actor;
+use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
 
 /// Handles [`OpenCheckout`].
 pub struct OpenCheckouts(pub Arc<Payments>);
@@ -78,7 +79,8 @@ impl Subscriber for Reconciliations {
     const CONCURRENCY: usize = 1;
 
     async fn handle(&self, _: ReconcilePayments, _: Run) -> Result<(), JobError> {
-        let (result, failed) = match self.0.reconcile(ReconcileScope::Due).await {
+        let actor = Actor::System(ReconcilePayments::KIND.into());
+        let (result, failed) = match self.0.reconcile(&actor, ReconcileScope::Due).await {
             Ok(result) => (result, None),
             Err(Unfinished { found, why }) => (found, Some(why)),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::model::{SesEvent, SnsNotification, Verdict};
 use crate::base::Base;
 use crate::kernel::{Actor, Clock, Ids, Timestamp};
+use crate::platform::audit::{Deed, Subject};
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
@@ -156,10 +157,15 @@ impl Suppressions {
     /// # Errors
     /// [`LiftError`] if there is no such entry.
     pub async fn lift(&self, actor: &Actor, id: &str) -> Result<(), LiftError> {
-        let gone: bool = self.store.transact(async |tx| tx.delete::<Suppression>(id).await).await?;
-        if !gone {
-            return Err(LiftError::NotFound);
-        }
+        let now = self.clock.now();
+        let lifted = self.store.transact(async |tx| {
+            if !tx.delete::<Suppression>(id).await? {
+                return Err(LiftError::NotFound);
+            }
+            tx.audit(actor, Deed::SuppressionRemoved, Subject::of::<Suppression>(id), &[], now).await?;
+            Ok(())
+        });
+        lifted.await?;
         tracing::info!(entry = id, ?actor, "emails go to an address again");
         Ok(())
     }

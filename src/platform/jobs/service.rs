@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::TOPIC;
 use super::model::{Job, JobState};
 use super::queue::put_back;
-use crate::kernel::{Clock, Timestamp};
+use crate::kernel::{Actor, Clock, Timestamp};
+use crate::platform::audit::{Deed, Subject};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
 /// The most that [`Jobs::dead`] lists at once.
@@ -142,7 +143,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`TendError`] if there is no such job or it isn't dead.
-    pub async fn retry(&self, id: &str) -> Result<Job, TendError> {
+    pub async fn retry(&self, actor: &Actor, id: &str) -> Result<Job, TendError> {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
@@ -151,6 +152,7 @@ impl Jobs {
                     return Err(TendError::State(job.state));
                 }
                 job.revive(now);
+                tx.audit(actor, Deed::JobRetried, Subject::of::<Job>(id), &[], now).await?;
                 tx.note(TOPIC).await;
                 Ok(put_back(&tx, job, now).await?)
             })
@@ -161,7 +163,7 @@ impl Jobs {
     ///
     /// # Errors
     /// Whatever the store says; those before it are tried again all the same.
-    pub async fn retry_all(&self) -> Result<u64, StoreError> {
+    pub async fn retry_all(&self, actor: &Actor) -> Result<u64, StoreError> {
         // One that dies again meanwhile has had its chance.
         let dead_now = dead().and(Filter::Le("finishedAt", self.clock.now().into()));
         let mut retried = 0;
@@ -171,7 +173,7 @@ impl Jobs {
                 return Ok(retried);
             }
             for job in dead {
-                match self.retry(&job.id).await {
+                match self.retry(actor, &job.id).await {
                     Ok(_) => retried += 1,
                     // Somebody else tended to it first.
                     Err(TendError::Unknown | TendError::State(_)) => {}
@@ -185,7 +187,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`TendError`] if there is no such job, or it runs or is done.
-    pub async fn drop(&self, id: &str) -> Result<Job, TendError> {
+    pub async fn drop(&self, actor: &Actor, id: &str) -> Result<Job, TendError> {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
@@ -195,6 +197,7 @@ impl Jobs {
                 }
                 job.discard(now);
                 tx.put(&job).await?;
+                tx.audit(actor, Deed::JobDropped, Subject::of::<Job>(id), &[], now).await?;
                 Ok(job)
             })
             .await

@@ -14,7 +14,8 @@ use orientation::features::payments::{
     Payments, ReceiveError, Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source,
     Stripe, StripeEvent, Unfinished, Webhook, Words,
 };
-use orientation::kernel::{Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
+use orientation::kernel::{Actor, Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
+use orientation::platform::audit;
 use orientation::platform::jobs::{self, Job};
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError, Tx};
 use serde_json::Value;
@@ -134,7 +135,7 @@ impl Shop {
     async fn open() -> Self {
         let (folder, clock) = (TempDir::new().expect("a folder"), clock());
         let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
-        let schemas = [payments::schemas(), jobs::schemas()].concat();
+        let schemas = [payments::schemas(), jobs::schemas(), audit::schemas()].concat();
         let base = base(store.clone(), schemas, clock.clone()).await;
         let double = Double::start_with(clock.clone()).await;
         let counted = Arc::new(Counted::default());
@@ -187,7 +188,8 @@ impl Shop {
     /// Advances the clock to the next reconciliation and runs it.
     async fn reconciled(&self) -> Vec<Found> {
         self.clock.advance(Duration::from_secs(5 * 60));
-        let result = self.payments.reconcile(ReconcileScope::Due).await.expect("it answers");
+        let result =
+            self.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await.expect("it answers");
         result.findings.into_iter().map(|finding| finding.found).collect()
     }
 
@@ -265,11 +267,16 @@ async fn an_open_checkout_is_checked_less_and_less_often() {
     let shop = Shop::open().await;
     let (order, _) = shop.opened().await;
     let before = shop.read(&order).await;
-    assert_eq!(shop.payments.reconcile(ReconcileScope::Due).await.expect("it answers").asked, 0, "not yet");
+    assert_eq!(
+        shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await.expect("it answers").asked,
+        0,
+        "not yet"
+    );
     let mut asked = 0;
     for _ in 0..12 * 12 {
         shop.clock.advance(Duration::from_secs(5 * 60));
-        let result = shop.payments.reconcile(ReconcileScope::Due).await.expect("it answers");
+        let result =
+            shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await.expect("it answers");
         assert!(result.findings.is_empty());
         asked += result.asked;
     }
@@ -277,7 +284,7 @@ async fn an_open_checkout_is_checked_less_and_less_often() {
     let after = shop.read(&order).await;
     assert_eq!(Order { ask_at: before.ask_at, ..after }, before);
     assert_eq!(
-        shop.payments.reconcile(ReconcileScope::All).await.expect("it answers").asked,
+        shop.payments.reconcile(&Actor::Operator, ReconcileScope::All).await.expect("it answers").asked,
         1,
         "whenever we want"
     );
@@ -341,14 +348,18 @@ async fn an_order_that_can_t_be_checked_does_not_hold_up_others() {
     let (paid, session) = shop.opened().await;
     shop.double.pay(&session).expect("open");
     shop.clock.advance(Duration::from_secs(5 * 60));
-    let Err(Unfinished { found, why }) = shop.payments.reconcile(ReconcileScope::Due).await else {
+    let Err(Unfinished { found, why }) = shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await
+    else {
         panic!("not everything can be asked");
     };
     assert!(matches!(why, ReconcileError::Gateway(_)));
     let findings: Vec<_> = found.findings.iter().map(|finding| (&*finding.order, finding.found)).collect();
     assert_eq!((found.asked, &findings[..]), (11, &[(&*paid.id, Found::Paid)][..]));
-    assert_eq!(shop.payments.reconcile(ReconcileScope::Due).await.expect("nothing is due").asked, 0);
-    let all = shop.payments.reconcile(ReconcileScope::All).await;
+    assert_eq!(
+        shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await.expect("nothing is due").asked,
+        0
+    );
+    let all = shop.payments.reconcile(&Actor::Operator, ReconcileScope::All).await;
     assert!(matches!(all, Err(Unfinished { found, .. }) if found.asked == 10));
 }
 
@@ -389,7 +400,7 @@ async fn while_stripe_is_unreachable_nothing_changes() {
     let before = shop.read(&order).await;
     shop.clock.advance(Duration::from_secs(5 * 60));
     shop.double.fail(Fault::ServerError, usize::MAX);
-    let away = shop.payments.reconcile(ReconcileScope::Due).await;
+    let away = shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await;
     assert!(matches!(away, Err(Unfinished { why: ReconcileError::Gateway(_), .. })), "{away:?}");
     assert_eq!(shop.read(&order).await, before);
     shop.double.heal();
@@ -433,7 +444,8 @@ async fn a_checkout_that_stripe_does_not_know_is_reported_every_time() {
     assert_eq!(shop.reconciled().await, [Found::Unknown]);
     assert_eq!((shop.read(&order).await.state, shop.calls()), (OrderState::Open, (0, 0)));
     after_the_end(&shop, &order, Duration::from_secs(3600));
-    let all = async || shop.payments.reconcile(ReconcileScope::All).await.expect("it answers");
+    let all =
+        async || shop.payments.reconcile(&Actor::Operator, ReconcileScope::All).await.expect("it answers");
     for _ in 0..2 {
         assert_eq!(all().await.findings[0].found, Found::Unknown);
     }
@@ -500,7 +512,7 @@ async fn reconciliation_and_event_at_the_same_time_take_effect_once() {
         shop.double.pay(&session).expect("open");
         shop.clock.advance(Duration::from_secs(5 * 60));
         let event = shop.double.events().pop().expect("it was paid");
-        let asking = join_all((0..4).map(|_| shop.payments.reconcile(ReconcileScope::Due)));
+        let asking = join_all((0..4).map(|_| shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due)));
         let telling = join_all((0..4).map(|_| shop.delivered(&event)));
         let (asked, _) = tokio::join!(asking, telling);
         assert!(asked.iter().all(Result::is_ok), "{asked:?}");
@@ -517,10 +529,15 @@ async fn many_open_orders_are_checked_in_batches() {
     shop.clock.advance(Duration::from_secs(5 * 60));
     let mut due = vec![];
     for _ in 0..3 {
-        due.push(shop.payments.reconcile(ReconcileScope::Due).await.expect("it answers").asked);
+        due.push(
+            shop.payments.reconcile(&Actor::Operator, ReconcileScope::Due).await.expect("it answers").asked,
+        );
     }
     assert_eq!(due, [200, 30, 0]);
-    assert_eq!(shop.payments.reconcile(ReconcileScope::All).await.expect("it answers").asked, 230);
+    assert_eq!(
+        shop.payments.reconcile(&Actor::Operator, ReconcileScope::All).await.expect("it answers").asked,
+        230
+    );
 }
 
 #[tokio::test]

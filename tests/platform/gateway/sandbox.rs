@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use orientation::features::payments::{self, Button, Gateway, Sandbox};
 use orientation::kernel::ManualClock;
-use orientation::platform::jobs;
 use orientation::platform::store::{Access, Store};
+use orientation::platform::{audit, jobs};
 use tempfile::TempDir;
 
 use super::clock;
@@ -28,7 +28,7 @@ impl Till {
         let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).expect("a store");
         // Nobody listens there: events stay undelivered.
         let config = shipped().with_listen_addr(([127, 0, 0, 1], 1).into());
-        let schemas = [payments::schemas(), jobs::schemas()].concat();
+        let schemas = [payments::schemas(), jobs::schemas(), audit::schemas()].concat();
         let base = configured(config, store, schemas, clock.clone()).await;
         let sandbox = Sandbox::start(&base, &[]).await.expect("it starts");
         Self { gateway: sandbox.clone(), clock, sandbox, _folder: folder }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use orientation::kernel::{Clock, Ids, ManualClock, RandomIds, Timestamp};
+use orientation::platform::audit;
 use orientation::platform::jobs::queue::Queue;
 use orientation::platform::jobs::{
     Crons, Job, JobError, JobState, Jobs, Payload, Run, Running, Subscriber, Subscribers, TOPIC, Workers,
@@ -122,7 +123,7 @@ impl Tower {
     /// On a store, which lives as long as its place.
     pub async fn on<P: Send + 'static>(store: impl Future<Output = (Store, P)>) -> Self {
         let (store, place) = store.await;
-        store.prepare(&schemas()).await.unwrap();
+        store.prepare(&[schemas(), audit::schemas()].concat()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
         let (tell, heard) = mpsc::unbounded_channel();
         let ringer = Ringer {

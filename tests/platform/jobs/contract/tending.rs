@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orientation::kernel::Actor;
 use orientation::platform::jobs::{Count, JobState, Payload, TendError};
 use orientation::platform::store::StoreError;
 
@@ -21,7 +22,7 @@ async fn a_dead_job_is_listed_and_can_be_tried_again_with_all_its_attempts() {
     tower.until("2", JobState::Dead).await;
     let dead = tower.jobs.dead().await.unwrap();
     assert_eq!(dead.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
-    tower.jobs.retry("1").await.unwrap();
+    tower.jobs.retry(&Actor::Operator, "1").await.unwrap();
     let again = tower.heard().await;
     assert_eq!((again.job_id.as_str(), again.attempt), ("1", 1));
 }
@@ -41,7 +42,7 @@ async fn all_that_are_dead_are_tried_again_once_and_those_of_one_key_become_one(
         let put: Result<(), StoreError> = tower.store.transact(async |tx| tx.put(job).await).await;
         put.unwrap();
     }
-    assert_eq!(tower.jobs.retry_all().await.unwrap(), 3);
+    assert_eq!(tower.jobs.retry_all(&Actor::Operator).await.unwrap(), 3);
     assert_eq!(tower.job("2").await.state, JobState::Done, "the first does it");
     tower.clock.advance(Duration::from_secs(1));
     let _running = tower.workers();
@@ -56,10 +57,13 @@ async fn all_that_are_dead_are_tried_again_once_and_those_of_one_key_become_one(
 async fn only_what_nobody_works_on_can_be_tended_to() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
-    assert_eq!(tower.jobs.retry("1").await.unwrap_err(), TendError::State(JobState::Waiting));
-    assert_eq!(tower.jobs.retry("0").await.unwrap_err(), TendError::Unknown);
-    assert_eq!(tower.jobs.drop("1").await.unwrap().state, JobState::Done);
-    assert_eq!(tower.jobs.drop("1").await.unwrap_err(), TendError::State(JobState::Done));
+    assert_eq!(
+        tower.jobs.retry(&Actor::Operator, "1").await.unwrap_err(),
+        TendError::State(JobState::Waiting)
+    );
+    assert_eq!(tower.jobs.retry(&Actor::Operator, "0").await.unwrap_err(), TendError::Unknown);
+    assert_eq!(tower.jobs.drop(&Actor::Operator, "1").await.unwrap().state, JobState::Done);
+    assert_eq!(tower.jobs.drop(&Actor::Operator, "1").await.unwrap_err(), TendError::State(JobState::Done));
     tower.enqueue(&[ring_bell("2", "tenor", Does::Ring, tower.now())]).await;
     assert_eq!(tower.job("2").await.state, JobState::Waiting, "what was dropped is in nobody's way");
 }
