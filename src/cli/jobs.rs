@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::Timestamp;
-    use crate::platform::audit::{self, Deed};
+    use crate::platform::audit::{self, Action};
     use crate::platform::jobs::{self, Payload};
     use crate::platform::store::testing::TestStore;
 
@@ -178,13 +178,13 @@ mod tests {
         assert_eq!(jobs.retry_all(&Actor::Operator).await.unwrap(), 1);
         jobs.drop(&Actor::Operator, "ring:002").await.unwrap_err();
         jobs.retry(&Actor::Operator, "ring:000").await.unwrap_err();
-        let entry = |deed, id: &str| (Actor::Operator, deed, Some(id.to_owned()));
+        let entry = |action, id: &str| (Actor::Operator, action, Some(id.to_owned()));
         assert_eq!(
             audit::testing::trail(&store).await,
             [
-                entry(Deed::JobRetried, "ring:001"),
-                entry(Deed::JobDropped, "ring:002"),
-                entry(Deed::JobRetried, "ring:003"),
+                entry(Action::JobRetried, "ring:001"),
+                entry(Action::JobDropped, "ring:002"),
+                entry(Action::JobRetried, "ring:003"),
             ]
         );
     }

@@ -3,7 +3,7 @@
 
 use orientation::config::{AwsCredentials, MailConfig, SenderConfig, SesConfig};
 use orientation::kernel::{Actor, Clock, EmailAddress, Role, Secret, SystemClock};
-use orientation::platform::audit::{AuditEntry, Deed};
+use orientation::platform::audit::{Action, AuditEntry};
 use orientation::platform::mail::{Mail, MailState};
 use orientation::platform::store::{Filter, Query};
 use reqwest::Method;
@@ -76,9 +76,10 @@ async fn an_address_whose_email_came_back_gets_no_more_until_an_administrator_li
     admin.delete(&entry).await.refused(404, "no-such-suppression");
     let removals = Query::new(Filter::eq("subject.collection", "suppressions")).limit(10);
     let trail: Vec<AuditEntry> = app.store.find(removals).await.expect("readable");
-    let trail: Vec<_> = trail.into_iter().map(|entry| (entry.actor, entry.deed, entry.subject.id)).collect();
+    let trail: Vec<_> =
+        trail.into_iter().map(|entry| (entry.actor, entry.action, entry.subject.id)).collect();
     let removed = list["items"][1]["id"].as_str().map(str::to_owned);
-    assert_eq!(trail, [(Actor::Account(admin.account().id.clone()), Deed::SuppressionRemoved, removed)]);
+    assert_eq!(trail, [(Actor::Account(admin.account().id.clone()), Action::SuppressionRemoved, removed)]);
     app.notify(&about("m1", "Ana@Example.org")).await.ok(200);
     assert_eq!(admin.get("/v1/suppressions").await.ok(200)["items"].as_array().map(Vec::len), Some(1));
     app.finish().await;

@@ -22,7 +22,7 @@ use crate::kernel::faults::guarded;
 use crate::kernel::{
     Actor, Caller, Clock, EmailAddress, FieldError, Ids, Invalid, Role, Secret, Timestamp, text,
 };
-use crate::platform::audit::{Deed, Subject};
+use crate::platform::audit::{Action, Subject};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
@@ -367,7 +367,7 @@ impl Accounts {
             account.promote();
             tx.put(&account).await?;
             let subject = Subject::of::<Account>(&account.id);
-            tx.audit(actor, Deed::AdministratorMade, subject, &[], now).await?;
+            tx.audit(actor, Action::AdministratorMade, subject, &[], now).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             if wants_link {
                 let purpose = Purpose::ResetPassword;

@@ -8,7 +8,7 @@ use super::model::CONFIRMATION_LASTS;
 use super::*;
 use crate::base::TestBase;
 use crate::kernel::{Actor, Caller, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
-use crate::platform::audit::{self, Deed};
+use crate::platform::audit::{self, Action};
 use crate::platform::jobs::Job;
 use crate::platform::keys::Sealer;
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
@@ -599,8 +599,8 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
     let (_, account) = world.accounts.sign_in(ANA, &secret(OTHER_PASSWORD), CLIENT).await.unwrap();
     assert_eq!((account.id, account.role, account.approved), (student.id, Role::Leader, true));
     let trail = audit::testing::trail(&world.base.store).await;
-    let ids: Vec<_> = trail.into_iter().map(|(actor, deed, id)| (actor, deed, id.unwrap())).collect();
-    assert_eq!(ids[1], (Actor::Operator, Deed::AdministratorMade, student.id.clone()));
+    let ids: Vec<_> = trail.into_iter().map(|(actor, action, id)| (actor, action, id.unwrap())).collect();
+    assert_eq!(ids[1], (Actor::Operator, Action::AdministratorMade, student.id.clone()));
     assert_eq!(ids.len(), 2, "one entry each");
     let weak =
         world.accounts.make_administrator(&Actor::Operator, &address, Some(&secret("password1"))).await;

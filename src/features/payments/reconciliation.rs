@@ -13,7 +13,7 @@ use super::gateway::{Checkout, CheckoutStatus, GatewayError};
 use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step, fact_of};
 use super::service::{Payments, SKEW, log_unknown_checkout};
 use crate::kernel::{Actor, Timestamp};
-use crate::platform::audit::{Deed, Subject};
+use crate::platform::audit::{Action, Subject};
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
 /// Orders per run, and per page when all are checked.
@@ -168,7 +168,7 @@ impl Payments {
         let orders = Subject::all::<Order>;
         self.0
             .store
-            .transact(async |tx| tx.audit(actor, Deed::OrdersReconciled, orders(), &[], now).await)
+            .transact(async |tx| tx.audit(actor, Action::OrdersReconciled, orders(), &[], now).await)
             .await
     }
 

@@ -9,7 +9,7 @@ use super::model::{Closed, Ending, NotRefundable, Order, Outcome, Step};
 use super::sale::Ended;
 use super::service::{FINISH_AFTER, OpenCheckoutError, Payments};
 use crate::kernel::{Actor, Money};
-use crate::platform::audit::{Deed, Subject};
+use crate::platform::audit::{Action, Subject};
 use crate::platform::store::StoreError;
 
 /// Why an order was not closed.
@@ -157,11 +157,11 @@ impl Payments {
                     return Ok(None);
                 }
                 tx.put(&order).await?;
-                let deed = match ending {
-                    Ending::Waived => Deed::OrderWaived,
-                    Ending::Cancelled => Deed::OrderCancelled,
+                let action = match ending {
+                    Ending::Waived => Action::OrderWaived,
+                    Ending::Cancelled => Action::OrderCancelled,
                 };
-                tx.audit(actor, deed, Subject::of::<Order>(&order.id), &[], now).await?;
+                tx.audit(actor, action, Subject::of::<Order>(&order.id), &[], now).await?;
                 let opening = OpenCheckout::key_of(&order.id, order.attempt().number);
                 tx.withdraw::<OpenCheckout>(&opening).await?;
                 if let Some(sale) = self.sale(&order) {
@@ -193,7 +193,8 @@ impl Payments {
             let number = order.request_refund(amount, reason, now)?;
             tx.put(&order).await?;
             let subject = Subject::of::<Order>(&order.id);
-            tx.audit(actor, Deed::RefundRequested, subject, &[("refund", &number.to_string())], now).await?;
+            tx.audit(actor, Action::RefundRequested, subject, &[("refund", &number.to_string())], now)
+                .await?;
             tx.enqueue(&SendRefund::of(&order, number).job(now).at(now.plus(FINISH_AFTER))).await?;
             Ok::<_, RefundError>(SendRefund::of(&order, number))
         });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::model::{SesEvent, SnsNotification, Verdict};
 use crate::base::Base;
 use crate::kernel::{Actor, Clock, Ids, Timestamp};
-use crate::platform::audit::{Deed, Subject};
+use crate::platform::audit::{Action, Subject};
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
@@ -162,7 +162,7 @@ impl Suppressions {
             if !tx.delete::<Suppression>(id).await? {
                 return Err(LiftError::NotFound);
             }
-            tx.audit(actor, Deed::SuppressionRemoved, Subject::of::<Suppression>(id), &[], now).await?;
+            tx.audit(actor, Action::SuppressionRemoved, Subject::of::<Suppression>(id), &[], now).await?;
             Ok(())
         });
         lifted.await?;

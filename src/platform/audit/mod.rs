@@ -25,7 +25,7 @@ pub const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Deed {
+pub enum Action {
     /// An account was created as an administrator, or promoted.
     #[serde(rename = "administrator.made")]
     AdministratorMade,
@@ -86,7 +86,7 @@ pub struct AuditEntry {
     /// Who did it.
     pub actor: Actor,
     /// What was done.
-    pub deed: Deed,
+    pub action: Action,
     /// To what.
     pub subject: Subject,
     /// Ids and numbers that tell more, by name. Never personal data.
@@ -102,7 +102,7 @@ impl Document for AuditEntry {
         Owner::Account("actor.id"),
         &[
             PersonalField::new("actor", Class::Activity),
-            PersonalField::new("deed", Class::Activity),
+            PersonalField::new("action", Class::Activity),
             PersonalField::new("at", Class::Activity),
         ],
     );
@@ -122,7 +122,7 @@ impl Tx {
     pub async fn audit(
         &self,
         actor: &Actor,
-        deed: Deed,
+        action: Action,
         subject: Subject,
         detail: &[(&str, &str)],
         now: Timestamp,
@@ -130,7 +130,7 @@ impl Tx {
         let detail = detail.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         // Made here, and again if the work runs again, so that ids follow the order of the commits.
         let id = RandomIds.next();
-        self.insert(&AuditEntry { id, at: now, actor: actor.clone(), deed, subject, detail }).await
+        self.insert(&AuditEntry { id, at: now, actor: actor.clone(), action, subject, detail }).await
     }
 }
 
@@ -145,10 +145,10 @@ pub mod testing {
     use crate::platform::store::{Dir, Filter, Query, Store};
 
     /// Who did what to which id, in the order of the entries' ids.
-    pub async fn trail(store: &Store) -> Vec<(Actor, Deed, Option<String>)> {
+    pub async fn trail(store: &Store) -> Vec<(Actor, Action, Option<String>)> {
         let query = Query::new(Filter::All).sort("id", Dir::Asc).limit(1000);
         let entries = store.find::<AuditEntry>(query).await.unwrap();
-        entries.into_iter().map(|entry| (entry.actor, entry.deed, entry.subject.id)).collect()
+        entries.into_iter().map(|entry| (entry.actor, entry.action, entry.subject.id)).collect()
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     async fn record(tx: &Tx, subject: &str, detail: &[(&str, &str)]) -> Result<(), StoreError> {
         let subject = Subject::of::<AuditEntry>(subject);
-        tx.audit(&Actor::Operator, Deed::JobDropped, subject, detail, Timestamp::from_millis(0)).await
+        tx.audit(&Actor::Operator, Action::JobDropped, subject, detail, Timestamp::from_millis(0)).await
     }
 
     #[tokio::test]
@@ -178,7 +178,7 @@ mod tests {
         assert!(refused.is_err());
         assert_eq!(trail(&store).await, []);
         store.transact(async |tx| record(&tx, "done", &[]).await).await.unwrap();
-        assert_eq!(trail(&store).await, [(Actor::Operator, Deed::JobDropped, Some("done".into()))]);
+        assert_eq!(trail(&store).await, [(Actor::Operator, Action::JobDropped, Some("done".into()))]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +209,7 @@ mod tests {
         store.transact(async |tx| record(&tx, "e", &[("refund", "2")]).await).await.unwrap();
         let entries: Vec<AuditEntry> = store.find(Query::new(Filter::All).limit(2)).await.unwrap();
         let stored = serde_json::to_value(&entries[0]).unwrap();
-        assert_eq!(stored["deed"], "job.dropped");
+        assert_eq!(stored["action"], "job.dropped");
         assert_eq!(stored["actor"], json!({ "kind": "operator" }));
         assert_eq!(stored["subject"], json!({ "collection": "audit_entries", "id": "e" }));
         assert_eq!(stored["detail"], json!({ "refund": "2" }));

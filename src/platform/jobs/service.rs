@@ -8,7 +8,7 @@ use super::TOPIC;
 use super::model::{Job, JobState};
 use super::queue::put_back;
 use crate::kernel::{Actor, Clock, Timestamp};
-use crate::platform::audit::{Deed, Subject};
+use crate::platform::audit::{Action, Subject};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
 /// The most that [`Jobs::dead`] lists at once.
@@ -152,7 +152,7 @@ impl Jobs {
                     return Err(TendError::State(job.state));
                 }
                 job.revive(now);
-                tx.audit(actor, Deed::JobRetried, Subject::of::<Job>(id), &[], now).await?;
+                tx.audit(actor, Action::JobRetried, Subject::of::<Job>(id), &[], now).await?;
                 tx.note(TOPIC).await;
                 Ok(put_back(&tx, job, now).await?)
             })
@@ -197,7 +197,7 @@ impl Jobs {
                 }
                 job.discard(now);
                 tx.put(&job).await?;
-                tx.audit(actor, Deed::JobDropped, Subject::of::<Job>(id), &[], now).await?;
+                tx.audit(actor, Action::JobDropped, Subject::of::<Job>(id), &[], now).await?;
                 Ok(job)
             })
             .await
