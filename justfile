@@ -19,9 +19,10 @@ lint:
     cargo fmt
     cargo clippy --locked --all-targets --features faults -- -D warnings
 
-# Generate the OpenAPI document, the list of operations and the TypeScript client
+# Generate the OpenAPI document, the list of operations, the TypeScript client and docs/what-is-kept.md
 generate:
     cargo run -- openapi
+    cargo run -- privacy > docs/what-is-kept.md
     npm run generate --prefix clients/typescript
 
 # Review changed snapshots one by one

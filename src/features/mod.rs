@@ -4,6 +4,8 @@ pub mod accounts;
 pub mod event;
 mod feature;
 pub mod health;
+#[cfg(test)]
+mod lost_items;
 pub mod outbox;
 pub mod payments;
 pub mod registration;

@@ -4,6 +4,7 @@
 //! which fails if a job is left over. The same tests run on the embedded parts and on the real ones (`support::parts`);
 //! tests of what only the embedded ones have are in [`embedded`].
 
+mod adding_an_endpoint;
 mod bad_input;
 mod checkout_pages;
 mod contract;

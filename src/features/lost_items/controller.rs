@@ -1,0 +1,185 @@
+//! The operations on lost items.
+
+use std::sync::Arc;
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+
+use super::model::LostItem;
+use super::service::{GetLostItemError, LostItems, ReportLostItemError};
+use crate::http::{Examples, Failure, JsonBody, Kind, Problem, Refusal, Student};
+use crate::platform::signals::TooMany;
+use crate::platform::store::StoreError;
+
+#[derive(Tags)]
+enum Tag {
+    /// Items that students have lost.
+    #[oai(rename = "Lost items")]
+    LostItems,
+}
+
+/// A lost item.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "LostItem", rename_all = "camelCase", example)]
+pub struct LostItemBody {
+    /// Id of the report.
+    pub id: String,
+    /// The student's description of the item.
+    pub description: String,
+    /// Time of the report (RFC 3339, UTC).
+    pub reported_at: String,
+}
+
+impl poem_openapi::types::Example for LostItemBody {
+    fn example() -> Self {
+        Self {
+            id: an_item(),
+            description: "A blue umbrella".into(),
+            reported_at: "2026-09-01T07:00:00.000Z".into(),
+        }
+    }
+}
+
+impl From<LostItem> for LostItemBody {
+    fn from(item: LostItem) -> Self {
+        Self { id: item.id, description: item.description, reported_at: item.reported_at.rfc3339() }
+    }
+}
+
+/// The report of a lost item.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "LostItemReport", rename_all = "camelCase", deny_unknown_fields, example)]
+pub struct LostItemReport {
+    /// Description of the item. At most 200 characters.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub description: String,
+}
+
+impl poem_openapi::types::Example for LostItemReport {
+    fn example() -> Self {
+        Self { description: "A blue umbrella".into() }
+    }
+}
+
+/// One page of lost items.
+#[derive(Clone, Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct LostItemPage {
+    /// Lost items, newest first.
+    pub items: Vec<LostItemBody>,
+    /// Cursor of the next page; absent on the last page.
+    pub next_cursor: Option<String>,
+}
+
+/// The result of a report.
+#[derive(ApiResponse)]
+pub enum Reported {
+    /// The item is reported.
+    #[oai(status = 201)]
+    Reported(Json<LostItemBody>),
+}
+
+const NO_SUCH_LOST_ITEM: Kind = Kind::new(404, "no-such-lost-item", "No such lost item");
+const TOO_MANY_LOST_ITEMS: Kind = Kind::new(409, "too-many-lost-items", "Too many lost items");
+
+impl Refusal for GetLostItemError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => {
+                NO_SUCH_LOST_ITEM.says("`listLostItems` lists the items that you have reported.")
+            }
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for ReportLostItemError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::TooManyReports]).and::<TooMany>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::TooManyReports => {
+                TOO_MANY_LOST_ITEMS.says("You have reported 20 items. Write to us about further ones.")
+            }
+            Self::TooMany(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+/// The operations of this feature.
+pub struct LostItemsController(Arc<LostItems>);
+
+impl LostItemsController {
+    /// The operations on `items`.
+    pub fn new(items: Arc<LostItems>) -> Self {
+        Self(items)
+    }
+}
+
+#[OpenApi(tag = "Tag::LostItems")]
+impl LostItemsController {
+    /// Get a lost item
+    ///
+    /// Students see the items that they have reported.
+    #[oai(path = "/v1/lost-items/:itemId", method = "get", operation_id = "getLostItem")]
+    async fn get_lost_item(
+        &self,
+        Student(caller): Student,
+        /// Id of the report, from `listLostItems`.
+        #[oai(name = "itemId", example = "an_item")]
+        item_id: Path<String>,
+    ) -> Result<Json<LostItemBody>, Failure<GetLostItemError>> {
+        let item = self.0.item(&caller.account_id, &item_id.0).await?;
+        Ok(Json(item.into()))
+    }
+
+    /// Report a lost item
+    ///
+    /// The student gets a confirmation by email. An account can have 20 reports at a time; they are deleted after 30
+    /// days.
+    #[oai(path = "/v1/lost-items", method = "post", operation_id = "reportLostItem")]
+    async fn report_lost_item(
+        &self,
+        Student(caller): Student,
+        report: JsonBody<LostItemReport>,
+    ) -> Result<Reported, Failure<ReportLostItemError>> {
+        let item = self.0.report(&caller.account_id, report.0.description).await?;
+        Ok(Reported::Reported(Json(item.into())))
+    }
+
+    /// List lost items
+    ///
+    /// Students see the items that they have reported, newest first.
+    #[oai(path = "/v1/lost-items", method = "get", operation_id = "listLostItems")]
+    async fn list_lost_items(
+        &self,
+        Student(caller): Student,
+        /// Maximum number of items per page.
+        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<u32>,
+        /// `nextCursor` of the previous page.
+        #[oai(validator(max_length = 64))]
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<LostItemPage>, Failure<StoreError>> {
+        let (items, more) = self.0.list(&caller.account_id, cursor.0, limit.0).await?;
+        let next_cursor = items.last().filter(|_| more).map(|item| item.id.clone());
+        Ok(Json(LostItemPage { items: items.into_iter().map(LostItemBody::from).collect(), next_cursor }))
+    }
+}
+
+fn default_limit() -> u32 {
+    20
+}
+
+/// An id in the right format that no item has.
+fn an_item() -> String {
+    "019f0000-0000-7000-8000-000000000000".into()
+}

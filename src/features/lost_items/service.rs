@@ -1,0 +1,132 @@
+//! Use cases: report a lost item, list one's own reports, delete old ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::mails::LOST_ITEM_REPORTED;
+use super::model::LostItem;
+use crate::base::Base;
+use crate::features::accounts::Account;
+use crate::kernel::{Clock, Ids};
+use crate::platform::mail::Mail;
+use crate::platform::signals::{Limit, Signals, TooMany};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Value};
+
+/// Reports per account: more than anybody needs, too few to fill the store.
+const REPORT: Limit = Limit { name: "report-lost-item", quota: 10, window: Duration::from_hours(1) };
+
+/// Maximum number of reports that one account has at a time. Two simultaneous reports can exceed it by one, which does no
+/// harm.
+const MAX_PER_ACCOUNT: u64 = 20;
+
+/// Why an item was not reported.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportLostItemError {
+    #[error("the account has too many reports")]
+    TooManyReports,
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an item can't be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum GetLostItemError {
+    #[error("there is no such item, or it is somebody else's")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The use cases of lost items.
+pub struct LostItems {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    signals: Arc<dyn Signals>,
+}
+
+impl LostItems {
+    /// The use cases on `base`.
+    pub fn new(base: &Base) -> Self {
+        Self {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            signals: base.signals.clone(),
+        }
+    }
+
+    /// An item that this account has reported.
+    ///
+    /// # Errors
+    /// [`GetLostItemError`]
+    pub async fn item(&self, account: &str, id: &str) -> Result<LostItem, GetLostItemError> {
+        let item = self.store.get::<LostItem>(id).await?;
+        item.filter(|item| item.account == account).ok_or(GetLostItemError::NotFound)
+    }
+
+    /// Reports a lost item, and confirms it by email.
+    ///
+    /// # Errors
+    /// [`ReportLostItemError`]; then nothing has changed.
+    pub async fn report(&self, account: &str, description: String) -> Result<LostItem, ReportLostItemError> {
+        self.signals.take(REPORT, account).await?;
+        let item = LostItem {
+            id: self.ids.next(),
+            account: account.to_owned(),
+            description,
+            reported_at: self.clock.now(),
+        };
+        self.store
+            .transact(async |tx| {
+                if tx.count::<LostItem>(Filter::eq("account", account)).await? >= MAX_PER_ACCOUNT {
+                    return Err(ReportLostItemError::TooManyReports);
+                }
+                tx.insert(&item).await?;
+                if let Some(account) = tx.get::<Account>(account).await? {
+                    tx.post(&confirmation(&item, &account)).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(item)
+    }
+
+    /// Up to `limit` items of this account after the item `after`, newest first; and whether there are more.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn list(
+        &self,
+        account: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<(Vec<LostItem>, bool), StoreError> {
+        let mut query = Query::new(Filter::eq("account", account)).sort("id", Dir::Desc).limit(limit + 1);
+        if let Some(after) = after {
+            query = query.after(vec![Value::Text(after)]);
+        }
+        let mut items: Vec<LostItem> = self.store.find(query).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        Ok((items, more))
+    }
+
+    /// Deletes old reports; returns how many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let old = Filter::Lt("reportedAt", LostItem::kept_since(self.clock.now()).into());
+        self.store.sweep::<LostItem>(Query::new(old).sort("reportedAt", Dir::Asc)).await
+    }
+}
+
+/// Its id derives from the item's, so the email is recorded once, however often the transaction runs.
+fn confirmation(item: &LostItem, account: &Account) -> Mail {
+    let about = [("account", account.id.clone()), ("item", item.id.clone())];
+    let id = format!("{LOST_ITEM_REPORTED}:{}", item.id);
+    Mail::new(id, LOST_ITEM_REPORTED, &account.email, about, item.reported_at)
+}
