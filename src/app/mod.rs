@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::base::{Base, OpenBaseError};
 use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
+use crate::features::groups::{self, Groups};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::registration::{self, OrientationSale, Registrations};
 use crate::features::suppressions::{self, Suppressions};
@@ -78,6 +79,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
     [
         accounts::schemas(),
         audit::schemas(),
+        groups::schemas(),
         jobs::schemas(),
         keys::schemas(),
         mail::schemas(),
@@ -90,8 +92,8 @@ pub(crate) fn schemas() -> Vec<Schema> {
 }
 
 /// The features that sell a product, by its id.
-fn sales() -> HashMap<String, Arc<dyn Sale>> {
-    HashMap::from([(Product::ORIENTATION.to_owned(), Arc::new(OrientationSale) as _)])
+fn sales(groups: &Arc<Groups>) -> HashMap<String, Arc<dyn Sale>> {
+    HashMap::from([(Product::ORIENTATION.to_owned(), Arc::new(OrientationSale::new(groups)) as _)])
 }
 
 impl App {
@@ -128,8 +130,9 @@ impl App {
 
         // Services, each after those that it uses.
         let accounts = Arc::new(Accounts::new(&base, Passwords::on_all_cores(base.ids.clone())));
-        let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales()));
-        let registrations = Arc::new(Registrations::new(&base, &payments));
+        let groups = Arc::new(Groups::new(&base));
+        let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
+        let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
         let tickets = Arc::new(Tickets::new(&base));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod event;
 mod feature;
+pub mod groups;
 pub mod health;
 #[cfg(test)]
 mod lost_items;

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use orientation::features::groups::GroupBook;
 use orientation::features::payments::Order;
-use orientation::features::registration::{GroupBook, Registration};
+use orientation::features::registration::Registration;
 use orientation::platform::store::{Filter, Query};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use orientation::features::registration::GroupBook;
+use orientation::features::groups::GroupBook;
 use orientation::kernel::Role;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;

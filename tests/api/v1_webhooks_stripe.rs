@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use orientation::features::groups::GroupBook;
 use orientation::features::payments::{Order, PaymentFlag};
-use orientation::features::registration::GroupBook;
 use orientation::kernel::Clock;
 use serde_json::{Value, json};
 

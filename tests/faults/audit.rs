@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use orientation::features::groups::GroupBook;
 use orientation::features::outbox::StoredEmail;
 use orientation::features::payments::{Order, OrderState};
-use orientation::features::registration::{GroupBook, Registration, RegistrationState};
+use orientation::features::registration::{Registration, RegistrationState};
 use orientation::platform::mail::{Mail, MailState};
 use orientation::platform::store::{Document, Filter, Query, Store};
 

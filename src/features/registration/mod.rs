@@ -1,11 +1,13 @@
 //! Registration: the form that makes a signed-in person a student with a group.
 //!
-//! A student submits the form once, within the window. It is checked as a whole against `event.toml` ([`Form`]),
-//! and one transaction keeps the registration, takes a place in the [`GroupBook`] and records the order of the
-//! orientation ticket with the job that would finish the rest. Then the checkout is opened, between two
-//! transactions. When the order is paid, payments call [`OrientationSale`]: the student is registered and
-//! the letter with the ticket is posted in the transaction that settles the order; when a checkout ends unpaid, a
-//! letter says that the place is kept. Afterwards a student changes what isn't fixed.
+//! A student submits the form once, within the registration window. It is checked as a whole against `event.toml`
+//! ([`Form`]). One transaction then stores the registration, takes a place in a group, and records the order of the
+//! orientation ticket with the job that finishes the rest if the process dies. The checkout is opened after that
+//! transaction.
+//!
+//! When the order is paid, payments call [`OrientationSale`]: it registers the student and posts the email with the
+//! ticket, in the transaction that settles the order. When a checkout expires, an email says that the place is kept.
+//! Later a student can change the parts of the form that are not fixed.
 
 mod controller;
 mod form;
@@ -15,7 +17,7 @@ mod service;
 
 pub use controller::{RegistrationBody, RegistrationController};
 pub use form::{Changes, EmergencyContact, Form};
-pub use model::{GroupBook, GroupTally, Registration, RegistrationState};
+pub use model::{Registration, RegistrationState};
 pub use service::{
     GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,
 };
@@ -36,5 +38,5 @@ pub fn feature(base: &Base, registrations: &Arc<Registrations>) -> Feature<Regis
 
 /// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {
-    vec![schema::<Registration>(), schema::<GroupBook>()]
+    vec![schema::<Registration>()]
 }

@@ -8,10 +8,11 @@ use chrono_tz::Tz;
 
 use super::form::{Changes, Form};
 use super::mails::{CHECKOUT_EXPIRED, TICKET};
-use super::model::{BY_STUDENT_ID, GroupBook, Registration};
+use super::model::{BY_STUDENT_ID, Registration};
 use crate::base::Base;
-use crate::config::{Event, GroupConfig, Product, Window};
+use crate::config::{Event, Product, Window};
 use crate::features::accounts::Account;
+use crate::features::groups::Groups;
 use crate::features::payments::{Ended, LONGEST_CHECKOUT, NextPage, Order, Owed, Payments, Sale, Words};
 use crate::kernel::faults;
 use crate::kernel::{Clock, Ids, Invalid, Timestamp};
@@ -21,9 +22,6 @@ use crate::platform::store::{Store, StoreError, Tx};
 
 /// Tries to submit a form: enough to mend its faults, too few to find out whose student ids are taken.
 const REGISTER: Limit = Limit { name: "register", quota: 60, window: Duration::from_secs(3600) };
-
-/// Who wants to write to the group book stands in line under this name.
-const GROUP_BOOK: &str = "group-book";
 
 /// Why a form is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +71,7 @@ struct Parts {
     ids: Arc<dyn Ids>,
     signals: Arc<dyn Signals>,
     event: Arc<Event>,
+    groups: Arc<Groups>,
     payments: Arc<Payments>,
 }
 
@@ -80,14 +79,15 @@ struct Parts {
 pub struct Registrations(Parts);
 
 impl Registrations {
-    /// Registrations for the event of `base`, which `payments` sells tickets for.
-    pub fn new(base: &Base, payments: &Arc<Payments>) -> Self {
+    /// Registrations for the event of `base`: students get a place in `groups`, and `payments` sells them the ticket.
+    pub fn new(base: &Base, groups: &Arc<Groups>, payments: &Arc<Payments>) -> Self {
         Self(Parts {
             store: base.store.clone(),
             clock: base.clock.clone(),
             ids: base.ids.clone(),
             signals: base.signals.clone(),
             event: base.event.clone(),
+            groups: groups.clone(),
             payments: payments.clone(),
         })
     }
@@ -153,22 +153,15 @@ impl Registrations {
         self.0.event.product(Product::ORIENTATION).expect("`Event::parse` holds that it is sold")
     }
 
-    fn groups(&self) -> &[GroupConfig] {
-        &self.0.event.groups
-    }
-
     /// The first transaction: the place in the group book, the registration, the order with its job.
     async fn submit(&self, form: Form, order: &Order, now: Timestamp) -> Result<Registration, RegisterError> {
         let submitted = self
             .0
             .store
-            .transact_at(GROUP_BOOK, async |tx| {
-                let mut book = self.group_book(&tx).await?.unwrap_or_default();
-                let group = book.take_place(self.groups(), &form.discipline, &form.pronouns);
-                let group = group.expect("`Event::parse` holds that there are groups");
+            .transact_at(Groups::GUARD, async |tx| {
+                let group = self.0.groups.take_place(&tx, &form.discipline, &form.pronouns).await?;
                 let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
                 tx.insert(&registration).await?;
-                tx.put(&book).await?;
                 faults::point("register.while-submitting");
                 self.0.payments.begin(&tx, order).await?;
                 Ok::<_, StoreError>(registration)
@@ -177,16 +170,6 @@ impl Registrations {
         match submitted {
             Err(StoreError::Duplicate { index }) => Err(self.who_was_first(&order.account, &index).await?),
             other => Ok(other?),
-        }
-    }
-
-    /// The book as this transaction may change it. Read outside it would be somebody else's by the time it is
-    /// written: the guard that the race test takes away.
-    async fn group_book(&self, tx: &Tx) -> Result<Option<GroupBook>, StoreError> {
-        if faults::guarded("registration.group-book") {
-            tx.get(GroupBook::ID).await
-        } else {
-            self.0.store.get(GroupBook::ID).await
         }
     }
 
@@ -213,12 +196,32 @@ impl Registrations {
 }
 
 /// Sells the orientation ticket: a student is registered while it is paid.
-pub struct OrientationSale;
+pub struct OrientationSale {
+    groups: Arc<Groups>,
+}
+
+impl OrientationSale {
+    /// The sale of places in `groups`.
+    pub fn new(groups: &Arc<Groups>) -> Self {
+        Self { groups: groups.clone() }
+    }
+
+    /// The ticket was refunded: registered means paid, so the student is no longer registered. The form and the place in
+    /// the group are kept.
+    async fn withdraw(&self, tx: &Tx, order: &Order) -> Result<(), StoreError> {
+        let Some(mut registration) = tx.get::<Registration>(&order.account).await? else { return Ok(()) };
+        if registration.order_id != order.id || !registration.withdraw() {
+            return Ok(());
+        }
+        tx.put(&registration).await?;
+        self.groups.count_withdrawn(tx, &registration.group).await
+    }
+}
 
 #[async_trait]
 impl Sale for OrientationSale {
     fn guard(&self) -> &'static str {
-        GROUP_BOOK
+        Groups::GUARD
     }
 
     fn checkout_lifetime(&self) -> Duration {
@@ -241,10 +244,7 @@ impl Sale for OrientationSale {
             return Ok(());
         }
         tx.put(&registration).await?;
-        if let Some(mut book) = tx.get::<GroupBook>(GroupBook::ID).await? {
-            book.count_registered(&registration.group);
-            tx.put(&book).await?;
-        }
+        self.groups.count_registered(tx, &registration.group).await?;
         post(tx, order, format!("ticket:{}", order.id), TICKET, now).await
     }
 
@@ -255,7 +255,7 @@ impl Sale for OrientationSale {
                 let session = attempt.session.clone().unwrap_or_else(|| attempt.idempotency_key.clone());
                 post(tx, order, format!("checkout-expired:{session}"), CHECKOUT_EXPIRED, now).await
             }
-            Ended::Refunded => withdraw(tx, order).await,
+            Ended::Refunded => self.withdraw(tx, order).await,
             // The place in the group is kept, and a disputed payment may still be ours.
             Ended::Cancelled | Ended::Disputed => Ok(()),
         }
@@ -272,21 +272,6 @@ impl Sale for OrientationSale {
             }),
         }
     }
-}
-
-/// The ticket was refunded: registered means paid, so the student is no longer registered. The form and the place in the
-/// group are kept.
-async fn withdraw(tx: &Tx, order: &Order) -> Result<(), StoreError> {
-    let Some(mut registration) = tx.get::<Registration>(&order.account).await? else { return Ok(()) };
-    if registration.order_id != order.id || !registration.withdraw() {
-        return Ok(());
-    }
-    tx.put(&registration).await?;
-    if let Some(mut book) = tx.get::<GroupBook>(GroupBook::ID).await? {
-        book.count_withdrawn(&registration.group);
-        tx.put(&book).await?;
-    }
-    Ok(())
 }
 
 /// Posts a letter about the order to the address that its account has now.

@@ -3,10 +3,11 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::future::join_all;
 
 use super::super::form::EmergencyContact;
-use super::super::model::{GroupTally, RegistrationState};
+use super::super::model::RegistrationState;
 use super::*;
 use crate::base::TestBase;
 use crate::features::accounts::{Names, SignUp};
+use crate::features::groups::{GroupBook, GroupTally};
 use crate::features::payments::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
     Refund, RefundRequest, Source, Webhook,
@@ -64,6 +65,7 @@ impl Gateway for Counter {
 pub struct Desk {
     pub base: TestBase,
     pub registrations: Arc<Registrations>,
+    sale: Arc<OrientationSale>,
 }
 
 impl Desk {
@@ -75,11 +77,12 @@ impl Desk {
         let base = Base::for_tests().await.with_event(event);
         let gateway = Arc::new(Counter { reachable });
         let webhook = Webhook::new(Source::Sandbox, vec![Secret::new("whsec_sandbox_1".into())]).unwrap();
-        let sale: Arc<dyn Sale> = Arc::new(OrientationSale);
-        let sales = HashMap::from([(Product::ORIENTATION.to_owned(), sale)]);
+        let groups = Arc::new(Groups::new(&base));
+        let sale = Arc::new(OrientationSale::new(&groups));
+        let sales = HashMap::from([(Product::ORIENTATION.to_owned(), sale.clone() as _)]);
         let payments = Arc::new(Payments::new(&base, gateway, webhook, sales));
-        let registrations = Arc::new(Registrations::new(&base, &payments));
-        Self { base, registrations }
+        let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
+        Self { base, registrations, sale }
     }
 
     /// An account whose id is `id`.
@@ -227,7 +230,7 @@ async fn a_paid_ticket_registers_once_and_posts_one_letter() {
     let (registration, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let now = desk.base.clock.now();
     for _ in 0..2 {
-        let paid = desk.base.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await);
+        let paid = desk.base.store.transact(async |tx| desk.sale.paid(&tx, &order, now).await);
         paid.await.unwrap();
     }
     let kept = desk.registrations.registration("ana").await.unwrap();
@@ -246,8 +249,7 @@ async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
     account.email = EmailAddress::parse("new@example.org").unwrap();
     desk.base.store.transact(async |tx| tx.put(&account).await).await.unwrap();
     let now = desk.base.clock.now();
-    let ended =
-        desk.base.store.transact(async |tx| OrientationSale.ended(&tx, &order, Ended::Expired, now).await);
+    let ended = desk.base.store.transact(async |tx| desk.sale.ended(&tx, &order, Ended::Expired, now).await);
     ended.await.unwrap();
     let letters = desk.all::<Mail>().await;
     assert_eq!(letters[0].id, format!("checkout-expired:cs_{}", order.id));
@@ -260,7 +262,7 @@ async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
     let (submitted, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let now = desk.base.clock.now();
     let ended = async |why| {
-        let ended = desk.base.store.transact(async |tx| OrientationSale.ended(&tx, &order, why, now).await);
+        let ended = desk.base.store.transact(async |tx| desk.sale.ended(&tx, &order, why, now).await);
         ended.await.unwrap();
         let book = desk.book().await;
         let tally = book.groups.into_iter().find(|tally| tally.name == submitted.group).unwrap();
@@ -268,7 +270,7 @@ async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
         (state, tally.members, tally.registered)
     };
     assert_eq!(ended(Ended::Refunded).await, (RegistrationState::Submitted, 1, 0), "it was never paid");
-    desk.base.store.transact(async |tx| OrientationSale.paid(&tx, &order, now).await).await.unwrap();
+    desk.base.store.transact(async |tx| desk.sale.paid(&tx, &order, now).await).await.unwrap();
     for why in [Ended::Disputed, Ended::Cancelled] {
         assert_eq!(ended(why).await, (RegistrationState::Registered, 1, 1), "{why:?}");
     }
@@ -313,7 +315,7 @@ async fn two_hundred_at_once_are_counted_exactly_and_spread_evenly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_guard_places_are_counted_wrong() {
     let desk = Desk::open().await;
-    let (book, groups) = faults::without("registration.group-book", crowd(&desk)).await;
+    let (book, groups) = faults::without("groups.book", crowd(&desk)).await;
     let counted: u32 = book.groups.iter().map(|tally| tally.members).sum();
     let even = groups.values().max() == Some(&10);
     assert!((counted as usize) < CROWD || !even, "the race is not there: {counted}");
