@@ -42,7 +42,7 @@ pub use metrics::MetricsPage;
 pub use payload::{JsonBody, Rule};
 pub use pipeline::ACCESS_LOG;
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
-pub use security::{Callers, Client, Granted, Presented, Right, SignedIn, Student, signed_in};
+pub use security::{By, Callers, Client, Right, principal};
 pub use server::Server;
 pub use spec::{Document, Operation};
 pub use text::{EmailText, Remark, Text, TextFormat};

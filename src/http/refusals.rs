@@ -106,9 +106,9 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
         problems.extend([kinds::not_signed_in(), kinds::busy(Duration::from_secs(5))]);
     }
     match right {
+        Some("anybody" | "account") | None => {}
         Some("student") => problems.push(kinds::students_only()),
         Some(_) => problems.push(kinds::scope_missing(&Scope::AccountsEdit)),
-        None => {}
     }
     if method != "get" && operation[WEBHOOK].is_null() {
         problems.push(kinds::foreign_origin());

@@ -8,7 +8,7 @@ use poem_openapi::OpenApi;
 
 use super::security::Callers;
 use super::{Api, ApiParts};
-use crate::kernel::{Caller, Rights};
+use crate::kernel::{Caller, Principal, Rights};
 use crate::platform::store::StoreError;
 
 /// Signed-in callers for tests: what a cookie opens.
@@ -19,6 +19,10 @@ impl Callers for Cookies {
     async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
         let opened = (self.0)(cookie);
         Ok(opened.map(|(account_id, rights)| Caller { account_id, session_id: "session".into(), rights }))
+    }
+
+    async fn by_key(&self, _: &str) -> Result<Option<Principal>, StoreError> {
+        Ok(None)
     }
 }
 

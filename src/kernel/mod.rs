@@ -18,6 +18,6 @@ pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
 pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
 pub use phone::{PHONE_MAX, e164};
-pub use rights::{Actor, Caller, Rights, Role, Scope, UnknownScope};
+pub use rights::{Actor, Caller, Principal, Rights, Role, Scope, UnknownScope};
 pub use secret::Secret;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -217,6 +217,21 @@ impl Caller {
     }
 }
 
+/// Who is behind a request, whether an account or a machine, and what they may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Who makes the changes of this request.
+    pub actor: Actor,
+    /// What they may do.
+    pub rights: Rights,
+}
+
+impl From<Caller> for Principal {
+    fn from(caller: Caller) -> Self {
+        Self { actor: caller.actor(), rights: caller.rights }
+    }
+}
+
 /// Who makes a change. Use cases that change something take it, or the [`Caller`], as their first parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "camelCase")]

@@ -16,11 +16,12 @@ use super::errors::{
 use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
 use super::passwords::HashingOverloaded;
 use super::service::Accounts;
+use crate::http::rights::{Anybody, CookieHolder, SignedIn};
 use crate::http::{
-    Callers, Client, EmailText, Examples, Failure, JsonBody, Kind, Presented, Problem, Refusal, Rule,
-    SessionCookie, SignedIn, busy, not_signed_in,
+    By, Callers, Client, EmailText, Examples, Failure, JsonBody, Kind, Problem, Refusal, Rule, SessionCookie,
+    busy, not_signed_in,
 };
-use crate::kernel::{Caller, FieldError, Invalid, Role, Scope, Secret};
+use crate::kernel::{Caller, FieldError, Invalid, Principal, Role, Scope, Secret};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
@@ -557,6 +558,11 @@ impl Callers for Accounts {
     async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
         self.caller(cookie).await
     }
+
+    async fn by_key(&self, _: &str) -> Result<Option<Principal>, StoreError> {
+        // Machines have no keys yet.
+        Ok(None)
+    }
 }
 
 #[OpenApi(tag = "Tag::Accounts")]
@@ -569,6 +575,7 @@ impl AccountsController {
     #[oai(path = "/v1/accounts", method = "post", operation_id = "signUp")]
     async fn sign_up(
         &self,
+        _anybody: By<Anybody>,
         client: Client,
         body: JsonBody<SignUpBody>,
     ) -> Result<Accepted, Failure<SignUpError>> {
@@ -581,7 +588,11 @@ impl AccountsController {
     /// Takes the `token` of the link in the confirmation letter, and makes the account of the sign-up that it was
     /// sent for. Other sign-ups with the same address end.
     #[oai(path = "/v1/accounts/confirm", method = "post", operation_id = "confirmAccount")]
-    async fn confirm_account(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<ConfirmAccountError>> {
+    async fn confirm_account(
+        &self,
+        _anybody: By<Anybody>,
+        body: JsonBody<TokenBody>,
+    ) -> Result<Done, Failure<ConfirmAccountError>> {
         self.accounts.confirm_account(&body.0.token).await?;
         Ok(Done::Done)
     }
@@ -592,6 +603,7 @@ impl AccountsController {
     #[oai(path = "/v1/accounts/confirmation", method = "post", operation_id = "resendConfirmation")]
     async fn resend_confirmation(
         &self,
+        _anybody: By<Anybody>,
         client: Client,
         body: JsonBody<AddressBody>,
     ) -> Result<Accepted, Failure<SendLinkError>> {
@@ -605,6 +617,7 @@ impl AccountsController {
     #[oai(path = "/v1/session", method = "post", operation_id = "signIn")]
     async fn sign_in(
         &self,
+        _anybody: By<Anybody>,
         client: Client,
         body: JsonBody<SignInBody>,
     ) -> Result<Opened, Failure<SignInError>> {
@@ -618,7 +631,7 @@ impl AccountsController {
     ///
     /// Ends the session and takes its cookie away. Your other sessions go on.
     #[oai(path = "/v1/session", method = "delete", operation_id = "signOut")]
-    async fn sign_out(&self, caller: SignedIn) -> Result<Ended, Failure<StoreError>> {
+    async fn sign_out(&self, caller: By<SignedIn>) -> Result<Ended, Failure<StoreError>> {
         self.accounts.sign_out(&caller.0).await?;
         Ok(Ended::Ended(self.cookie.clear()))
     }
@@ -630,6 +643,7 @@ impl AccountsController {
     #[oai(path = "/v1/password-resets", method = "post", operation_id = "requestPasswordReset")]
     async fn request_password_reset(
         &self,
+        _anybody: By<Anybody>,
         client: Client,
         body: JsonBody<AddressBody>,
     ) -> Result<Accepted, Failure<SendLinkError>> {
@@ -644,6 +658,7 @@ impl AccountsController {
     #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "resetPassword")]
     async fn reset_password(
         &self,
+        _anybody: By<Anybody>,
         body: JsonBody<ResetPasswordBody>,
     ) -> Result<Done, Failure<ResetPasswordError>> {
         let password = Secret::new(body.0.password.0);
@@ -655,7 +670,7 @@ impl AccountsController {
     ///
     /// Names, address, role, and what you may do.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
-    async fn get_me(&self, cookie: Presented) -> Result<Json<AccountBody>, Failure<GetMeError>> {
+    async fn get_me(&self, cookie: By<CookieHolder>) -> Result<Json<AccountBody>, Failure<GetMeError>> {
         Ok(Json(AccountBody::from(&self.accounts.me(cookie.0.expose()).await?)))
     }
 
@@ -666,7 +681,7 @@ impl AccountsController {
     #[oai(path = "/v1/me", method = "patch", operation_id = "updateMe")]
     async fn update_me(
         &self,
-        caller: SignedIn,
+        caller: By<SignedIn>,
         body: JsonBody<UpdateMeBody>,
     ) -> Result<Json<AccountBody>, Failure<UpdateMeError>> {
         let account = self.accounts.update_me(&caller.0, &body.0.into()).await?;
@@ -679,7 +694,7 @@ impl AccountsController {
     #[oai(path = "/v1/me/password", method = "put", operation_id = "changePassword")]
     async fn change_password(
         &self,
-        caller: SignedIn,
+        caller: By<SignedIn>,
         body: JsonBody<ChangePasswordBody>,
     ) -> Result<Done, Failure<ChangeCredentialsError>> {
         let (current, new) = (Secret::new(body.0.current_password.0), Secret::new(body.0.new_password.0));
@@ -695,7 +710,7 @@ impl AccountsController {
     #[oai(path = "/v1/me/email", method = "put", operation_id = "changeEmail")]
     async fn change_email(
         &self,
-        caller: SignedIn,
+        caller: By<SignedIn>,
         body: JsonBody<ChangeEmailBody>,
     ) -> Result<Accepted, Failure<ChangeCredentialsError>> {
         let password = Secret::new(body.0.current_password.0);
@@ -708,7 +723,11 @@ impl AccountsController {
     /// Takes the `token` of the link in the letter that went to the new address. Needs no session: letters are often
     /// opened on another device.
     #[oai(path = "/v1/me/email/confirm", method = "post", operation_id = "confirmEmail")]
-    async fn confirm_email(&self, body: JsonBody<TokenBody>) -> Result<Done, Failure<ConfirmEmailError>> {
+    async fn confirm_email(
+        &self,
+        _anybody: By<Anybody>,
+        body: JsonBody<TokenBody>,
+    ) -> Result<Done, Failure<ConfirmEmailError>> {
         self.accounts.confirm_email(&body.0.token).await?;
         Ok(Done::Done)
     }

@@ -16,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::base::Base;
 use crate::config::{Event, GroupConfig, OTHER_PRONOUNS, Product, Window};
 use crate::features::payments::MoneyBody;
+use crate::http::By;
+use crate::http::rights::Anybody;
 use crate::kernel::{Clock, Timestamp};
 
 #[derive(Tags)]
@@ -251,6 +253,7 @@ impl EventController {
     #[oai(path = "/v1/event", method = "get", operation_id = "getEvent")]
     async fn get_event(
         &self,
+        _anybody: By<Anybody>,
         /// `ETag` of an earlier answer.
         #[oai(name = "If-None-Match", validator(max_length = 1024))]
         if_none_match: Header<Option<String>>,

@@ -7,7 +7,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi, Tags};
 
 use super::service::{Health, NotReady, Work};
-use crate::http::{Examples, Failure, Kind, Problem, Refusal};
+use crate::http::rights::Anybody;
+use crate::http::{By, Examples, Failure, Kind, Problem, Refusal};
 use crate::platform::signals::SignalsState;
 
 #[derive(Tags)]
@@ -143,7 +144,7 @@ impl HealthController {
     ///
     /// Answers as long as the process can answer at all, whatever has become of the store.
     #[oai(path = "/health/live", method = "get", operation_id = "getHealth")]
-    async fn live(&self) -> Json<Liveness> {
+    async fn live(&self, _anybody: By<Anybody>) -> Json<Liveness> {
         Json(Liveness { status: Live::Live })
     }
 
@@ -152,7 +153,7 @@ impl HealthController {
     /// Looks into the store, at most once a second. Tells whether somebody works on jobs, for how long the oldest due one
     /// has been waiting, and whether processes reach each other; none of this makes the service unready.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
-    async fn ready(&self) -> Result<Json<Readiness>, Failure<NotReady>> {
+    async fn ready(&self, _anybody: By<Anybody>) -> Result<Json<Readiness>, Failure<NotReady>> {
         let seen = self.health.readiness().await?;
         Ok(Json(Readiness {
             status: Ready::Ready,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Cursor, FileInfo, StoredEmail};
 use super::service::{EmailPage, Outbox};
 use crate::http::pages::{HtmlErrors, PageLayout, Pages};
-use crate::http::{Kind, Problem, signed_in, unavailable};
+use crate::http::{Kind, Problem, principal, unavailable};
 use crate::kernel::Scope;
 
 /// Who may read the emails.
@@ -314,7 +314,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
 }
 
 async fn administrator(request: &Request) -> Result<()> {
-    if signed_in(request).await?.rights.may(&Scope::AdminAll) {
+    if principal(request).await?.rights.may(&Scope::AdminAll) {
         return Ok(());
     }
     Err(ADMINISTRATORS_ONLY.says("In a rehearsal only administrators can read the outbox.").into())

@@ -12,7 +12,8 @@ use super::events::ReceiveError;
 use super::gateway::Untrusted;
 use super::model::{Closed, Order, OrderState};
 use super::service::{GetOrderError, OpenCheckoutError, Payments};
-use crate::http::{Examples, Failure, Kind, Message, MessageKind, Problem, Refusal, SignedIn, busy};
+use crate::http::rights::{Anybody, SignedIn};
+use crate::http::{By, Examples, Failure, Kind, Message, MessageKind, Problem, Refusal, busy};
 use crate::kernel::{Money, Timestamp};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
@@ -293,7 +294,7 @@ impl PaymentsController {
     #[oai(path = "/v1/orders", method = "get", operation_id = "listOrders")]
     async fn list_orders(
         &self,
-        caller: SignedIn,
+        caller: By<SignedIn>,
         /// At most so many on one page.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<u32>,
@@ -312,7 +313,7 @@ impl PaymentsController {
     #[oai(path = "/v1/orders/:orderId", method = "get", operation_id = "getOrder")]
     async fn get_order(
         &self,
-        caller: SignedIn,
+        caller: By<SignedIn>,
         /// Order id, from `register` or `listOrders`.
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
@@ -328,7 +329,7 @@ impl PaymentsController {
     #[oai(path = "/v1/orders/:orderId/checkout", method = "post", operation_id = "openCheckout")]
     async fn open_checkout(
         &self,
-        caller: SignedIn,
+        caller: By<SignedIn>,
         /// Order id, from `register` or `listOrders`.
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
@@ -345,6 +346,7 @@ impl PaymentsController {
     #[oai(path = "/v1/webhooks/stripe", method = "post", operation_id = "receiveStripeEvent")]
     async fn receive_stripe_event(
         &self,
+        _anybody: By<Anybody>,
         /// Signature `t=<seconds>,v1=<HMAC-SHA256>`, at most 5 minutes old.
         #[oai(name = "Stripe-Signature", example = "a_signature", validator(max_length = 4096))]
         signature: Header<Option<String>>,

@@ -14,9 +14,8 @@ use super::service::{GetRegistrationError, RegisterError, Registrations, UpdateR
 use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
-use crate::http::{
-    Examples, Failure, JsonBody, Kind, Problem, Refusal, Remark, Rule, Student, not_signed_in,
-};
+use crate::http::rights::Student;
+use crate::http::{By, Examples, Failure, JsonBody, Kind, Problem, Refusal, Remark, Rule, not_signed_in};
 use crate::kernel::{Invalid, Timestamp};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
@@ -558,7 +557,7 @@ impl RegistrationController {
     #[oai(path = "/v1/registration", method = "post", operation_id = "register")]
     async fn register(
         &self,
-        student: Student,
+        student: By<Student>,
         form: JsonBody<RegistrationForm>,
     ) -> Result<RegisterAnswer, Failure<RegisterError>> {
         let (registration, order) = self.registrations.register(&student.0.account_id, form.0.into()).await?;
@@ -572,7 +571,7 @@ impl RegistrationController {
     #[oai(path = "/v1/registration", method = "get", operation_id = "getRegistration")]
     async fn get_registration(
         &self,
-        student: Student,
+        student: By<Student>,
     ) -> Result<Json<RegistrationBody>, Failure<GetRegistrationError>> {
         Ok(Json(self.body(self.registrations.registration(&student.0.account_id).await?)))
     }
@@ -584,7 +583,7 @@ impl RegistrationController {
     #[oai(path = "/v1/registration", method = "patch", operation_id = "updateRegistration")]
     async fn update_registration(
         &self,
-        student: Student,
+        student: By<Student>,
         changes: JsonBody<RegistrationChanges>,
     ) -> Result<Json<RegistrationBody>, Failure<UpdateRegistrationError>> {
         Ok(Json(self.body(self.registrations.update(&student.0.account_id, changes.0.into()).await?)))

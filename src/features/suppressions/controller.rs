@@ -9,8 +9,8 @@ use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::service::{LiftError, ReceiveError, Suppressions};
-use crate::http::rights::{Administer, ReadMailings};
-use crate::http::{Examples, Failure, Granted, Kind, Message, MessageKind, Problem, Refusal, busy};
+use crate::http::rights::{Administer, Anybody, ReadMailings};
+use crate::http::{By, Examples, Failure, Kind, Message, MessageKind, Problem, Refusal, busy};
 use crate::platform::mail::sns::{NotBelieved, Unreachable};
 use crate::platform::mail::{Suppression, SuppressionCause};
 use crate::platform::store::StoreError;
@@ -208,7 +208,7 @@ impl SuppressionsController {
     #[oai(path = "/v1/suppressions", method = "get", operation_id = "listSuppressions")]
     async fn list_suppressions(
         &self,
-        _caller: Granted<ReadMailings>,
+        _caller: By<ReadMailings>,
         /// At most so many on one page.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<u32>,
@@ -228,12 +228,12 @@ impl SuppressionsController {
     #[oai(path = "/v1/suppressions/:suppressionId", method = "delete", operation_id = "liftSuppression")]
     async fn lift_suppression(
         &self,
-        caller: Granted<Administer>,
+        caller: By<Administer>,
         /// The entry's id, from `listSuppressions`.
         #[oai(name = "suppressionId", example = "an_entry")]
         suppression_id: Path<String>,
     ) -> Result<Lifted, Failure<LiftError>> {
-        self.0.lift(&caller.0.actor(), &suppression_id.0).await?;
+        self.0.lift(&caller.0.actor, &suppression_id.0).await?;
         Ok(Lifted::Lifted)
     }
 
@@ -246,6 +246,7 @@ impl SuppressionsController {
     #[oai(path = "/v1/webhooks/ses", method = "post", operation_id = "receiveSesNotification")]
     async fn receive_ses_notification(
         &self,
+        _anybody: By<Anybody>,
         message: Message<SnsMessage>,
     ) -> Result<NotificationTaken, Failure<ReceiveError>> {
         self.0.receive(&message.0).await?;

@@ -11,7 +11,8 @@ use super::model::Ticket;
 use super::service::{PrintError, TicketError, Tickets};
 use crate::features::event::GroupBody;
 use crate::features::payments::{MoneyBody, OrderBody, OrderStateBody};
-use crate::http::{Examples, Failure, Kind, Problem, Refusal, Student, internal};
+use crate::http::rights::{Anybody, Student};
+use crate::http::{By, Examples, Failure, Kind, Problem, Refusal, internal};
 use crate::platform::keys::PublicKey;
 use crate::platform::store::StoreError;
 
@@ -196,7 +197,7 @@ impl TicketsController {
     ///
     /// The ticket of the student who is signed in. It is there as soon as the registration is paid, and always the same.
     #[oai(path = "/v1/ticket", method = "get", operation_id = "getTicket", tag = "Tag::Tickets")]
-    async fn get_ticket(&self, student: Student) -> Result<TicketAnswer, Failure<TicketError>> {
+    async fn get_ticket(&self, student: By<Student>) -> Result<TicketAnswer, Failure<TicketError>> {
         let ticket = self.tickets.ticket(&student.0.account_id).await?;
         let body = TicketBody::new(&ticket, Downloads::of(&self.tickets));
         Ok(TicketAnswer::Ticket(Json(body), PRIVATE.into()))
@@ -206,7 +207,7 @@ impl TicketsController {
     ///
     /// For a wallet, a letter or a page: sharp on every screen.
     #[oai(path = "/v1/ticket.png", method = "get", operation_id = "getTicketPng", tag = "Tag::Tickets")]
-    async fn get_ticket_png(&self, student: Student) -> Result<PngAnswer, Failure<PrintError>> {
+    async fn get_ticket_png(&self, student: By<Student>) -> Result<PngAnswer, Failure<PrintError>> {
         let png = self.tickets.png(&student.0.account_id).await?;
         Ok(PngAnswer::Png(Binary(png), shown_as("ticket.png"), PRIVATE.into()))
     }
@@ -215,7 +216,7 @@ impl TicketsController {
     ///
     /// Sharp at any size.
     #[oai(path = "/v1/ticket.svg", method = "get", operation_id = "getTicketSvg", tag = "Tag::Tickets")]
-    async fn get_ticket_svg(&self, student: Student) -> Result<SvgAnswer, Failure<PrintError>> {
+    async fn get_ticket_svg(&self, student: By<Student>) -> Result<SvgAnswer, Failure<PrintError>> {
         let svg = self.tickets.svg(&student.0.account_id).await?;
         Ok(SvgAnswer::Svg(Binary(svg), shown_as("ticket.svg"), PRIVATE.into()))
     }
@@ -224,7 +225,7 @@ impl TicketsController {
     ///
     /// Name, group, what was bought, how to find us, and the QR code. Never the form's answers.
     #[oai(path = "/v1/ticket.pdf", method = "get", operation_id = "getTicketPdf", tag = "Tag::Tickets")]
-    async fn get_ticket_pdf(&self, student: Student) -> Result<PdfAnswer, Failure<PrintError>> {
+    async fn get_ticket_pdf(&self, student: By<Student>) -> Result<PdfAnswer, Failure<PrintError>> {
         let pdf = self.tickets.pdf(&student.0.account_id).await?;
         Ok(PdfAnswer::Pdf(Binary(pdf), shown_as("ticket.pdf"), PRIVATE.into()))
     }
@@ -236,7 +237,7 @@ impl TicketsController {
     /// bytes: the order's id (a UUID), then the seconds since 1970-01-01 UTC at which the ticket was issued
     /// (big-endian). Whether it still holds is only known here.
     #[oai(path = "/v1/ticket-keys", method = "get", operation_id = "getTicketKeys", tag = "Tag::Tickets")]
-    async fn get_ticket_keys(&self) -> KeysAnswer {
+    async fn get_ticket_keys(&self, _anybody: By<Anybody>) -> KeysAnswer {
         let keys = self.tickets.public_keys().iter().map(TicketKeyBody::from).collect();
         KeysAnswer::Keys(Json(TicketKeysBody { keys }), PUBLIC.into())
     }

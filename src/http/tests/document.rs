@@ -83,11 +83,13 @@ fn a_response_of_shared_kinds_alone_is_a_component() {
 }
 
 #[test]
-fn rights_and_public_operations_are_told() {
+fn every_operation_names_its_right() {
     let document = document();
     assert_eq!(document["paths"]["/v1/accounts"]["delete"]["x-right"], "accounts:edit");
     assert_eq!(document["paths"]["/v1/student"]["get"]["x-right"], "student");
     assert_eq!(document["paths"]["/v1/student"]["get"]["parameters"], Value::Null);
+    assert_eq!(document["paths"]["/v1/me"]["get"]["x-right"], "account");
+    assert_eq!(document["paths"]["/v1/form"]["post"]["x-right"], "anybody");
     assert_eq!(document["paths"]["/v1/me"]["get"]["security"], json!([{ "session": [] }]));
     assert_eq!(document["paths"]["/v1/form"]["post"]["security"], json!([]));
     assert_eq!(document["paths"]["/v1/webhooks/trial"]["post"]["x-webhook"], 1024);

@@ -18,8 +18,9 @@ use poem_openapi::types::{MaybeUndefined, Password, ToJSON};
 use poem_openapi::{Enum, Object, OpenApi, Tags};
 use url::Url;
 
+use super::rights::{Anybody, Scoped, SignedIn, Student};
 use super::*;
-use crate::kernel::{Caller, Rights, Role, Scope};
+use crate::kernel::{Actor, Caller, Principal, Rights, Role, Scope};
 use crate::platform::store::StoreError;
 
 #[derive(Tags)]
@@ -129,7 +130,7 @@ impl MessageKind for Note {
 struct Trial;
 
 struct Edit;
-impl Right for Edit {
+impl Scoped for Edit {
     const SCOPE: Scope = Scope::AccountsEdit;
 }
 
@@ -139,7 +140,7 @@ impl Trial {
     ///
     /// Answers with its texts.
     #[oai(path = "/v1/form", method = "post", operation_id = "sendForm")]
-    async fn send(&self, form: JsonBody<Form>) -> poem::Result<Json<String>> {
+    async fn send(&self, _anybody: By<Anybody>, form: JsonBody<Form>) -> poem::Result<Json<String>> {
         let form = form.0;
         let _ = (form.emergency_contact.phone, form.joins, form.words);
         let texts = [
@@ -156,7 +157,7 @@ impl Trial {
     ///
     /// Only what is there.
     #[oai(path = "/v1/form", method = "patch", operation_id = "changeForm")]
-    async fn change(&self, change: JsonBody<Change>) -> poem::Result<Json<String>> {
+    async fn change(&self, _anybody: By<Anybody>, change: JsonBody<Change>) -> poem::Result<Json<String>> {
         Ok(Json(format!("{:?}", change.0.nickname.to_json())))
     }
 
@@ -164,7 +165,7 @@ impl Trial {
     ///
     /// Tells the account.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
-    async fn me(&self, SignedIn(caller): SignedIn) -> poem::Result<Json<String>> {
+    async fn me(&self, By(caller): By<SignedIn>) -> poem::Result<Json<String>> {
         Ok(Json(caller.account_id))
     }
 
@@ -172,7 +173,7 @@ impl Trial {
     ///
     /// And nobody else.
     #[oai(path = "/v1/student", method = "get", operation_id = "getStudent")]
-    async fn student(&self, Student(caller): Student) -> poem::Result<Json<String>> {
+    async fn student(&self, By(caller): By<Student>) -> poem::Result<Json<String>> {
         Ok(Json(caller.account_id))
     }
 
@@ -180,8 +181,8 @@ impl Trial {
     ///
     /// And nobody else.
     #[oai(path = "/v1/accounts", method = "delete", operation_id = "editAccounts")]
-    async fn edit(&self, caller: Granted<Edit>) -> poem::Result<Json<String>> {
-        Ok(Json(caller.0.account_id))
+    async fn edit(&self, By(principal): By<Edit>) -> poem::Result<Json<String>> {
+        Ok(Json(serde_json::to_string(&principal.actor).unwrap()))
     }
 
     /// A thing.
@@ -190,6 +191,7 @@ impl Trial {
     #[oai(path = "/v1/things/:id", method = "get", operation_id = "getThing")]
     async fn thing(
         &self,
+        _anybody: By<Anybody>,
         id: Path<String>,
         size: Query<Option<u16>>,
     ) -> Result<Json<String>, Failure<ThingError>> {
@@ -201,7 +203,7 @@ impl Trial {
     ///
     /// Always.
     #[oai(path = "/v1/panic", method = "get", operation_id = "panic")]
-    async fn panics(&self) -> poem::Result<Json<String>> {
+    async fn panics(&self, _anybody: By<Anybody>) -> poem::Result<Json<String>> {
         panic!("of somebody's secret")
     }
 
@@ -209,7 +211,7 @@ impl Trial {
     ///
     /// Of another service.
     #[oai(path = "/v1/webhooks/trial", method = "post", operation_id = "receiveNote")]
-    async fn receive(&self, message: Message<Note>) -> Json<String> {
+    async fn receive(&self, _anybody: By<Anybody>, message: Message<Note>) -> Json<String> {
         Json(String::from_utf8_lossy(&message.0).into_owned())
     }
 
@@ -217,7 +219,7 @@ impl Trial {
     ///
     /// As it is seen.
     #[oai(path = "/v1/client", method = "get", operation_id = "getClient")]
-    async fn client(&self, Client(address): Client) -> poem::Result<Json<String>> {
+    async fn client(&self, _anybody: By<Anybody>, Client(address): Client) -> poem::Result<Json<String>> {
         Ok(Json(address.to_string()))
     }
 }
@@ -238,6 +240,16 @@ impl Callers for Sessions {
             "leader" => Ok(Some(caller(Rights::leader([Scope::FaqEdit])))),
             "editor" => Ok(Some(caller(Rights::leader([Scope::AccountsEdit])))),
             "admin" => Ok(Some(caller(Rights::leader([Scope::AdminAll])))),
+            "broken" => Err(StoreError::Busy),
+            _ => Ok(None),
+        }
+    }
+
+    async fn by_key(&self, key: &str) -> Result<Option<Principal>, StoreError> {
+        let machine = |rights| Principal { actor: Actor::Machine(key.into()), rights };
+        match key {
+            "editor-key" => Ok(Some(machine(Rights::leader([Scope::AccountsEdit])))),
+            "scanner-key" => Ok(Some(machine(Rights::leader([Scope::ScannerFood])))),
             "broken" => Err(StoreError::Busy),
             _ => Ok(None),
         }

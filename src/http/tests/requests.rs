@@ -57,6 +57,40 @@ async fn a_right_is_a_parameter() {
 }
 
 #[tokio::test]
+async fn a_machine_is_known_by_its_key() {
+    let client = client();
+    let call = |path: &'static str, method: Method, credentials: &str| {
+        client.request(method, path).header("authorization", credentials).send()
+    };
+    for credentials in ["Bearer editor-key", "bearer  editor-key"] {
+        let answer = call("/v1/accounts", Method::DELETE, credentials).await;
+        answer.assert_status_is_ok();
+        answer.assert_json("{\"kind\":\"machine\",\"id\":\"editor-key\"}").await;
+    }
+    for (credentials, refused) in [
+        ("Bearer scanner-key", (403, "/problems/scope-missing")),
+        ("Bearer unknown", (401, "/problems/not-signed-in")),
+        ("Bearer ", (401, "/problems/not-signed-in")),
+        ("Bearer", (401, "/problems/not-signed-in")),
+        ("Basic editor-key", (401, "/problems/not-signed-in")),
+        ("Bearer broken", (503, "/problems/unavailable")),
+    ] {
+        let (status, kind) = problem(call("/v1/accounts", Method::DELETE, credentials).await).await;
+        assert_eq!((status, kind.as_str()), refused, "{credentials}");
+    }
+    let me = problem(call("/v1/me", Method::GET, "Bearer editor-key").await).await;
+    assert_eq!(me, (401, "/problems/not-signed-in".to_owned()), "a machine has no account");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_not_excused_by_a_cookie() {
+    let client = client();
+    let request = client.delete("/v1/accounts").header("cookie", format!("{COOKIE}=editor"));
+    let refused = problem(request.header("authorization", "Bearer unknown").send().await).await;
+    assert_eq!(refused, (401, "/problems/not-signed-in".to_owned()));
+}
+
+#[tokio::test]
 async fn under_https_only_the_protected_cookie_opens_a_session() {
     let client =
         TestClient::new(Api::new(Trial, Route::new(), parts("https://api.example.edu")).into_endpoint());
