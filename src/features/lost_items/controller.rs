@@ -8,7 +8,8 @@ use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 
 use super::model::LostItem;
 use super::service::{GetLostItemError, LostItems, ReportLostItemError};
-use crate::http::{Examples, Failure, JsonBody, Kind, Problem, Refusal, Student};
+use crate::http::rights::Student;
+use crate::http::{By, Examples, Failure, JsonBody, Kind, Problem, Refusal};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
@@ -132,7 +133,7 @@ impl LostItemsController {
     #[oai(path = "/v1/lost-items/:itemId", method = "get", operation_id = "getLostItem")]
     async fn get_lost_item(
         &self,
-        Student(caller): Student,
+        By(caller): By<Student>,
         /// Id of the report, from `listLostItems`.
         #[oai(name = "itemId", example = "an_item")]
         item_id: Path<String>,
@@ -148,7 +149,7 @@ impl LostItemsController {
     #[oai(path = "/v1/lost-items", method = "post", operation_id = "reportLostItem")]
     async fn report_lost_item(
         &self,
-        Student(caller): Student,
+        By(caller): By<Student>,
         report: JsonBody<LostItemReport>,
     ) -> Result<Reported, Failure<ReportLostItemError>> {
         let item = self.0.report(&caller.account_id, report.0.description).await?;
@@ -161,7 +162,7 @@ impl LostItemsController {
     #[oai(path = "/v1/lost-items", method = "get", operation_id = "listLostItems")]
     async fn list_lost_items(
         &self,
-        Student(caller): Student,
+        By(caller): By<Student>,
         /// Maximum number of items per page.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<u32>,
