@@ -33,7 +33,11 @@ async fn the_served_document_equals_the_committed_one() {
 
 #[test]
 fn operations_txt_lists_the_operations_of_the_document() {
-    let listed = |line: &str| line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    // A tag can have several words.
+    let listed = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        words[words.len() - 3..].to_vec()
+    };
     let lines: BTreeSet<_> = include_str!("../../openapi/operations.txt").lines().map(listed).collect();
     let known = operations().iter().map(|o| vec![o.id.clone(), o.method.to_string(), o.path.clone()]);
     assert_eq!(lines, known.collect());
