@@ -146,6 +146,10 @@ struct DemoOptions {
     /// Number of students at the same time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     at_once: u32,
+    /// Email address of an administrator, to read the outbox of a rehearsal; the password is prompted for, or read from
+    /// the first line of standard input
+    #[arg(long, value_name = "EMAIL", requires = "url")]
+    administrator: Option<String>,
     /// Keep the temporary folder afterwards
     #[arg(long, conflicts_with = "url")]
     keep: bool,

@@ -20,7 +20,7 @@ use crate::features::groups::{self, Groups};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::registration::{self, OrientationSale, Registrations};
 use crate::features::suppressions::{self, Suppressions};
-use crate::features::tickets::{self, Tickets};
+use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
 use crate::features::{event, health, outbox};
 use crate::http::pages::{self, FirstPage, HtmlErrors};
 use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
@@ -68,6 +68,8 @@ pub enum AssembleError {
     Emails(#[from] DuplicateTemplate),
     #[error("ORIENTATION_SMTP_URL: {0}")]
     Smtp(#[from] BadSmtpUrl),
+    #[error("ORIENTATION_FONTS: {0}")]
+    Fonts(#[from] BadFonts),
     #[error("{folder}: {error}")]
     Folder { folder: String, error: std::io::Error },
     #[error("ORIENTATION_METRICS_LISTEN: can't listen on {address}: {error}")]
@@ -80,6 +82,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         accounts::schemas(),
         audit::schemas(),
         groups::schemas(),
+        health::schemas(),
         jobs::schemas(),
         keys::schemas(),
         mail::schemas(),
@@ -133,7 +136,7 @@ impl App {
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
-        let tickets = Arc::new(Tickets::new(&base));
+        let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.

@@ -14,7 +14,7 @@ use crate::platform::store::Access;
 pub(super) async fn create(email: &str, link: bool) -> Result<(), Failed> {
     let email = EmailAddress::parse(email).map_err(|error| Failed(format!("--email: {error}")))?;
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
-    let password = if link { None } else { Some(password()?) };
+    let password = if link { None } else { Some(new_password()?) };
     let made = app
         .accounts
         .make_administrator(&Actor::Operator, &email, password.as_ref())
@@ -39,14 +39,21 @@ fn explain(error: MakeAdministratorError) -> Failed {
     }
 }
 
-/// Prompts twice on a terminal. Otherwise reads the first line of standard input.
-fn password() -> Result<Secret<String>, Failed> {
-    if !std::io::stdin().is_terminal() {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map_err(Failed::because)?;
-        return Ok(Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()));
+/// A new password: prompted for twice on a terminal, otherwise the first line of standard input.
+fn new_password() -> Result<Secret<String>, Failed> {
+    let first = password("Password: ")?;
+    if std::io::stdin().is_terminal() && password("Repeat the password: ")?.expose() != first.expose() {
+        return Err(Failed("the two passwords differ".into()));
     }
-    let first = rpassword::prompt_password("Password: ").map_err(Failed::because)?;
-    let second = rpassword::prompt_password("Repeat the password: ").map_err(Failed::because)?;
-    if first == second { Ok(Secret::new(first)) } else { Err(Failed("the two passwords differ".into())) }
+    Ok(first)
+}
+
+/// A password: prompted for on a terminal, otherwise the first line of standard input.
+pub(super) fn password(prompt: &str) -> Result<Secret<String>, Failed> {
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password(prompt).map(Secret::new).map_err(Failed::because);
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(Failed::because)?;
+    Ok(Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -1,6 +1,6 @@
-//! `orientation demo`: students on the whole way, from signing up to the ticket in the outbox.
+//! `orientation demo`: simulates students from sign-up to the ticket in the outbox.
 //!
-//! It knows the service as a browser does, by its addresses alone, so that it can be sent against any sandbox.
+//! It uses the service as a browser does, through its URLs only, so it works with any sandbox.
 
 mod journey;
 mod report;
@@ -11,39 +11,45 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use url::Url;
 
 use self::journey::Visitor;
 use self::report::Report;
-use super::{DemoOptions, Failed, run};
+use super::{DemoOptions, Failed, admin, run};
 
-/// How long a student waits for a letter before giving up.
+/// How long a student waits for an email before giving up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends the students and prints what happened.
+/// Runs the students and prints a report.
 ///
 /// # Errors
-/// If the service can't be started or is no sandbox, if the file can't be read, or if somebody didn't get through.
+/// If the service can't be started or has no sandbox, if the file can't be read, if the administrator can't sign in, or if a
+/// student failed.
 pub(super) async fn run(options: DemoOptions) -> Result<(), Failed> {
     let students = match &options.from {
         Some(file) => students::from_file(file, options.students)?,
         None => students::made_up(options.students.unwrap_or(students::DEFAULT)),
     };
     match &options.url {
-        Some(url) => send(students, url.clone(), options.at_once).await,
+        Some(url) => {
+            let visitor = Visitor::new(url.clone())?;
+            if let Some(email) = &options.administrator {
+                visitor.sign_in_administrator(email, &admin::password("Administrator's password: ")?).await?;
+            }
+            send(students, visitor, options.at_once).await
+        }
         None => {
             let own = run::start_temporary_service(options.keep).await?;
-            let sent = send(students, own.url.clone(), options.at_once).await;
+            let sent = send(students, Visitor::new(own.url.clone())?, options.at_once).await;
             own.end().await;
             sent
         }
     }
 }
 
-async fn send(students: Vec<students::Student>, url: Url, at_once: u32) -> Result<(), Failed> {
-    let visitor = Arc::new(Visitor::new(url.clone())?);
-    visitor.is_at_a_sandbox().await?;
-    println!("{} students on their way at {url}", students.len());
+async fn send(students: Vec<students::Student>, visitor: Visitor, at_once: u32) -> Result<(), Failed> {
+    let visitor = Arc::new(visitor);
+    visitor.requires_a_sandbox().await?;
+    println!("{} students at {}", students.len(), visitor.service());
     let bar = ProgressBar::new(students.len() as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} students, {per_sec}, {eta} left")
             .expect("the template is right"),
@@ -66,6 +72,6 @@ async fn send(students: Vec<students::Student>, url: Url, at_once: u32) -> Resul
     println!("{report}");
     match report.failures() {
         0 => Ok(()),
-        n => Err(Failed(format!("{n} students did not get through"))),
+        n => Err(Failed(format!("{n} students failed"))),
     }
 }

@@ -44,11 +44,11 @@ pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let traces = start_telemetry(&config)?;
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
-    let address = config.public_url.clone();
+    let addresses = addresses(&config);
     let app = assemble(config, Access::Serving).await?;
     // Before the address is printed: a script that reads it may stop the process at once.
     let stop = stop_signal();
-    say(&address)?;
+    say(&addresses)?;
     app.run(server, stop).await;
     finish(traces).await;
     Ok(())
@@ -61,10 +61,10 @@ pub(super) async fn serve() -> Result<(), Failed> {
     let traces = start_telemetry(&config)?;
     let server = bind(&config).await?;
     let config = config.with_listen_addr(server.local_addr());
-    let address = config.public_url.clone();
+    let addresses = addresses(&config);
     let app = assemble(config, Access::Serving).await?;
     let stop = stop_signal();
-    say(&address)?;
+    say(&addresses)?;
     app.serve(server, stop).await;
     finish(traces).await;
     Ok(())
@@ -150,7 +150,13 @@ async fn bind(config: &Config) -> Result<Server, Failed> {
         .map_err(|error| Failed(format!("ORIENTATION_LISTEN: can't listen on {}: {error}", config.listen)))
 }
 
-/// Prints the first line on standard output: the service is ready, and where.
+/// The address listened on. The public URL is on a second line if it differs.
+fn addresses(config: &Config) -> String {
+    let (listen, public) = (config.listen_url(), &config.public_url);
+    if listen == *public { listen.to_string() } else { format!("{listen}\npublic URL: {public}") }
+}
+
+/// Prints the first lines on standard output, when the service is ready.
 fn say(line: impl std::fmt::Display) -> Result<(), Failed> {
     let mut out = std::io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failed::because)
@@ -223,6 +229,18 @@ async fn received(signal: std::io::Result<tokio::signal::unix::Signal>) {
 mod tests {
     use super::*;
     use crate::config::MailConfig;
+
+    #[test]
+    fn the_first_line_is_the_address_listened_on() {
+        let lines = |keys: &[(&str, &str)]| {
+            let environment =
+                keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            addresses(&Config::from_env(&environment).unwrap())
+        };
+        assert_eq!(lines(&[]), "http://127.0.0.1:3000/");
+        let public = [("ORIENTATION_PUBLIC_URL", "http://localhost:8080")];
+        assert_eq!(lines(&public), "http://127.0.0.1:3000/\npublic URL: http://localhost:8080/");
+    }
 
     #[test]
     fn the_demo_never_uses_the_operators_service() {

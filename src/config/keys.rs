@@ -1,5 +1,7 @@
 //! The environment variables that the service reads, called keys.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{reader, site};
@@ -21,6 +23,7 @@ pub struct Key {
 pub(super) const LISTEN: &str = "ORIENTATION_LISTEN";
 pub(super) const DATA: &str = "ORIENTATION_DATA";
 pub(super) const EVENT: &str = "ORIENTATION_EVENT";
+pub(super) const FONTS: &str = "ORIENTATION_FONTS";
 pub(super) const PUBLIC_URL: &str = "ORIENTATION_PUBLIC_URL";
 pub(super) const FRONTEND_URL: &str = "ORIENTATION_FRONTEND_URL";
 pub(super) const KEY_RING: &str = "ORIENTATION_KEYS";
@@ -87,6 +90,13 @@ pub const KEYS: &[Key] = &[
         default: "event.toml",
         form: "the path of a file such as the repository's event.toml",
         meaning: "The faculty's settings: name, dates, groups, products.",
+    },
+    Key {
+        name: FONTS,
+        default: "",
+        form: "a comma-separated list of paths: font files (.ttf, .otf, .ttc, .otc), or folders that contain them; \
+               256 MiB at most",
+        meaning: "Fonts for tickets, for scripts that the fonts in the program lack.",
     },
     Key {
         name: PUBLIC_URL,
@@ -249,6 +259,9 @@ impl Key {
             }
             SES_TOPICS => reader::topics(value).is_ok(),
             AWS_KEY_ID => value.len() < AWS_KEY_LENGTH && value.bytes().all(|b| b.is_ascii_alphanumeric()),
+            // A secret under the wrong key is not the path of a file.
+            EVENT => Path::new(value).is_file(),
+            FONTS => reader::paths(value).is_ok(),
             _ => !looks_secret(value),
         };
         if harmless { value } else { "set, but not shown: it may contain a secret" }

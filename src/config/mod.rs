@@ -45,6 +45,8 @@ pub struct Config {
     pub otlp: Option<Url>,
     /// Contents of `event.toml`.
     pub event: Event,
+    /// Files and folders of fonts that tickets need beside those in the program.
+    pub fonts: Vec<PathBuf>,
     /// URL of the service, without a path.
     pub public_url: Url,
     /// URL of the frontend, without a path; on the same site as `public_url`.
@@ -108,6 +110,11 @@ impl Config {
             self.public_url = site::of_address(addr);
         }
         self
+    }
+
+    /// URL of the address that is listened on.
+    pub fn listen_url(&self) -> Url {
+        site::of_address(self.listen)
     }
 
     /// Base of the links in emails: the frontend, or the service's own pages.

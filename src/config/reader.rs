@@ -61,6 +61,7 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     let listen = reader.read(keys::LISTEN, address);
     let data = reader.read(keys::DATA, folder);
     let event = reader.read(keys::EVENT, event);
+    let fonts = reader.read(keys::FONTS, paths);
     let given_url = reader.read(keys::PUBLIC_URL, optional(site::parse));
     let frontend_url = reader.read(keys::FRONTEND_URL, optional(site::parse));
     let keys = reader.read(keys::KEY_RING, key_ring);
@@ -114,6 +115,7 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
             metrics_listen: metrics_listen?,
             otlp: otlp?,
             event: event?,
+            fonts: fonts?,
             public_url: public_url?,
             frontend_url: frontend_url?,
             keys: keys?,
@@ -359,9 +361,20 @@ fn folder(text: &str) -> Result<PathBuf, String> {
     if path.exists() && !path.is_dir() { Err("is a file, not a folder".into()) } else { Ok(path) }
 }
 
+/// Paths that exist. None is quoted: it may be a secret under the wrong key.
+pub(super) fn paths(text: &str) -> Result<Vec<PathBuf>, String> {
+    let paths: Vec<_> = items(text).map(PathBuf::from).collect();
+    match paths.iter().position(|path| !path.exists()) {
+        Some(i) => Err(format!("entry {} does not exist", i + 1)),
+        None => Ok(paths),
+    }
+}
+
 fn event(path: &str) -> Result<Event, String> {
     no_address(path)?;
-    let text = std::fs::read_to_string(Path::new(path)).map_err(|e| format!("{path} can't be read ({e})"))?;
+    // The value is not quoted: it may be a secret under the wrong key.
+    let text =
+        std::fs::read_to_string(Path::new(path)).map_err(|e| format!("the file can't be read ({e})"))?;
     Event::parse(&text).map_err(|bad| bad.in_file(path))
 }
 

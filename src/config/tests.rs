@@ -36,6 +36,7 @@ fn all_invalid_keys_are_reported_together() {
         ("ORIENTATION_LISTEN", "localhost"),
         ("ORIENTATION_DATA", "Cargo.toml"),
         ("ORIENTATION_EVENT", "no-such-file.toml"),
+        ("ORIENTATION_FONTS", "fonts, no-such-folder"),
         ("ORIENTATION_PUBLIC_URL", "example.edu/path"),
         ("ORIENTATION_FRONTEND_URL", "ftp://example.edu"),
         ("ORIENTATION_KEYS", "a:ticket:AAAA"),

@@ -72,6 +72,11 @@ pub(super) fn bad_request(status: u16) -> Problem {
     Kind::new(status, "bad-request", "Bad request").says("The server does not understand the request.")
 }
 
+/// 400: the `Host` header is missing or repeated.
+pub(super) fn bad_host() -> Problem {
+    Kind::new(400, "bad-request", "Bad request").says("An HTTP/1.1 request needs exactly one `Host` header.")
+}
+
 /// 401.
 pub fn not_signed_in() -> Problem {
     NOT_SIGNED_IN.says("Sign in first: there is no session, or it has expired.")

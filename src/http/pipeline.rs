@@ -24,6 +24,7 @@ use super::origin::{self, Origins};
 use super::payload::Checks;
 use super::problem::Problem;
 use super::security::Callers;
+use super::server::BadHost;
 use super::{docs, errors, kinds, limits, metered};
 use crate::platform::metrics::Operations;
 use crate::platform::{jobs, traces};
@@ -189,6 +190,9 @@ impl Pipeline {
     fn turn_away(&self, request: &Request, head: &Head) -> Option<Response> {
         if head.frontend && request.method() == Method::OPTIONS {
             return Some(StatusCode::NO_CONTENT.into());
+        }
+        if request.data::<BadHost>().is_some() {
+            return Some(kinds::bad_host().into_response());
         }
         if self.origins.is_misdirected(request.headers()) {
             return Some(kinds::misdirected().into_response());

@@ -25,6 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use poem::http::uri::Scheme;
+use poem::http::{Version, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Request};
 use tokio::net::{TcpListener, TcpStream};
@@ -139,7 +140,11 @@ impl Guest {
         let (local, remote) = (LocalAddr(Addr::SocketAddr(local_addr)), RemoteAddr(Addr::SocketAddr(peer)));
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (busy, more_comes) = (Busy::begin(place), !request.body().is_end_stream());
+            let has_bad_host = has_bad_host(&request);
             let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+            if has_bad_host {
+                request.set_data(BadHost);
+            }
             if more_comes {
                 let body = request.take_body();
                 request.set_body(arriving(body, Arriving::begin(&seat)));
@@ -154,6 +159,19 @@ impl Guest {
         let connection = http1::Builder::new().max_buf_size(limits.head_bytes).serve_connection(io, service);
         // What ends a connection early is the peer's affair: it broke off, or did not speak HTTP.
         let _ = watcher.watch(connection).await;
+    }
+}
+
+/// Marks a request whose `Host` header is missing or repeated. The pipeline refuses it.
+#[derive(Clone, Copy)]
+pub(super) struct BadHost;
+
+/// Whether the number of `Host` headers is wrong: HTTP/1.1 needs exactly one (RFC 9112, section 3.2), HTTP/1.0 none or one.
+fn has_bad_host<B>(request: &hyper::Request<B>) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 => request.version() >= Version::HTTP_11,
+        1 => false,
+        _ => true,
     }
 }
 

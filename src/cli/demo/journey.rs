@@ -1,5 +1,6 @@
-//! One student's way through the service.
+//! One student's steps through the service.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,30 +11,32 @@ use url::Url;
 
 use super::students::Student;
 use crate::cli::Failed;
-use crate::kernel::{EmailAddress, text};
+use crate::kernel::{EmailAddress, Secret, text};
 
 const PASSWORD: &str = "seven quiet herons at dawn";
-/// Between two looks into the outbox.
+/// Interval between two looks into the outbox.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A client of the service at one address, for all students.
 pub(super) struct Visitor {
     http: reqwest::Client,
     service: Url,
+    /// Session cookie of an administrator, for the outbox of a rehearsal.
+    administrator: OnceLock<String>,
     requests: AtomicU64,
 }
 
-/// What a student holds at the end.
+/// What a student has at the end.
 pub(super) struct Arrived {
     pub group: String,
     pub currency: String,
     pub paid: i64,
-    pub letters: usize,
-    /// From the first request to the letter with the ticket.
+    pub emails: usize,
+    /// Time from the first request to the email with the ticket.
     pub took: Duration,
 }
 
-/// Where a student's way ended early, and why.
+/// The step at which a student failed, and why.
 #[derive(Debug)]
 pub(super) struct Stuck(pub String);
 
@@ -50,42 +53,67 @@ impl Visitor {
             .timeout(Duration::from_secs(30))
             .build()
             .map_err(Failed::because)?;
-        Ok(Self { http, service, requests: AtomicU64::new(0) })
+        Ok(Self { http, service, administrator: OnceLock::new(), requests: AtomicU64::new(0) })
     }
 
-    /// Requests sent so far.
+    /// URL of the service.
+    pub fn service(&self) -> &Url {
+        &self.service
+    }
+
+    /// Signs an administrator in, whose session then reads the outbox.
+    ///
+    /// # Errors
+    /// If the service refuses the password, or can't be reached.
+    pub async fn sign_in_administrator(&self, email: &str, password: &Secret<String>) -> Result<(), Failed> {
+        let cookie = self.sign_in(email, password.expose()).await;
+        let cookie = cookie.map_err(|stuck| Failed(format!("--administrator: {}", stuck.0)))?;
+        self.administrator.get_or_init(|| cookie);
+        Ok(())
+    }
+
+    /// Number of requests sent so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Whether letters can be read here: only then can a student go through without a mailbox.
-    pub async fn is_at_a_sandbox(&self) -> Result<(), Failed> {
-        let answer = self.http.get(self.address("/outbox.json?limit=1")).send().await;
+    /// Fails unless emails can be read here: a simulated student has no mailbox.
+    pub async fn requires_a_sandbox(&self) -> Result<(), Failed> {
+        let answer = self.in_outbox(self.address("/outbox.json?limit=1")).send().await;
         match answer.map(|answer| answer.status()) {
             Ok(StatusCode::OK) => Ok(()),
+            Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(Failed(format!(
+                "the outbox of {} needs an administrator: pass --administrator EMAIL",
+                self.service
+            ))),
             Ok(status) => Err(Failed(format!(
-                "{} is no sandbox: its outbox answers {status}. The demo makes accounts and payments up",
+                "{} has no sandbox: its outbox answers {status}. The demo invents accounts and payments",
                 self.service
             ))),
             Err(error) => Err(Failed(format!("{} can't be reached: {error}", self.service))),
         }
     }
 
-    /// Walks the whole way; each letter is waited for no longer than `patience`.
+    /// Runs every step. Waits for each email for up to `patience`.
     pub async fn walk(&self, student: &Student, patience: Duration) -> Result<Arrived, Stuck> {
         let began = Instant::now();
         let email = address_of(student)?;
         self.sign_up(student).await?;
-        let letter = self.letter(&email, "token=", patience).await?;
-        self.ask(Method::POST, "/v1/accounts/confirm", None, Some(&json!({ "token": token_in(&letter)? })))
-            .await?;
-        let cookie = self.sign_in(&email).await?;
+        let email_text = self.email_text(&email, "token=", patience).await?;
+        self.ask(
+            Method::POST,
+            "/v1/accounts/confirm",
+            None,
+            Some(&json!({ "token": token_in(&email_text)? })),
+        )
+        .await?;
+        let cookie = self.sign_in(&email, PASSWORD).await?;
         let registered =
             self.ask(Method::POST, "/v1/registration", Some(&cookie), Some(&student.form)).await?;
         let registered: Value = registered.json().await?;
         let order = &registered["order"];
         self.pay(order).await?;
-        let letters = self.ticket(&email, patience).await?;
+        let emails = self.ticket(&email, patience).await?;
         self.reads_back_as_written(student, &cookie).await?;
         Ok(Arrived {
             group: text_at(&registered, "/registration/group/name")?,
@@ -93,7 +121,7 @@ impl Visitor {
             paid: order["amount"]["amount"]
                 .as_i64()
                 .ok_or_else(|| Stuck("the order has no amount".into()))?,
-            letters,
+            emails,
             took: began.elapsed(),
         })
     }
@@ -104,8 +132,8 @@ impl Visitor {
         self.ask(Method::POST, "/v1/accounts", None, Some(&body)).await.map(drop)
     }
 
-    async fn sign_in(&self, email: &str) -> Result<String, Stuck> {
-        let body = json!({ "email": email, "password": PASSWORD });
+    async fn sign_in(&self, email: &str, password: &str) -> Result<String, Stuck> {
+        let body = json!({ "email": email, "password": password });
         let answer = self.ask(Method::POST, "/v1/session", None, Some(&body)).await?;
         let cookie = answer.headers().get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok());
         let pair = cookie.and_then(|cookie| cookie.split(';').next());
@@ -123,45 +151,44 @@ impl Visitor {
         refuse_unless(goes_on, "pressing Pay", answer.status())
     }
 
-    /// Waits for the letter with the ticket and looks at its PDF. How many letters the student has got by then.
+    /// Waits for the email with the ticket and checks its PDF. Returns the number of emails that the student has by then.
     async fn ticket(&self, email: &str, patience: Duration) -> Result<usize, Stuck> {
         let deadline = Instant::now() + patience;
         loop {
-            let letters = self.letters(email).await?;
-            let pdf =
-                letters.iter().flat_map(|letter| letter["attachments"].as_array().into_iter().flatten());
+            let emails = self.emails(email).await?;
+            let pdf = emails.iter().flat_map(|email| email["attachments"].as_array().into_iter().flatten());
             if let Some(pdf) = pdf.into_iter().find(|file| file["type"] == "application/pdf") {
                 let address = self.address(&text_at(pdf, "/address")?);
-                let bytes = self.send(self.http.get(address)).await?.bytes().await?;
+                let bytes = self.send(self.in_outbox(address)).await?.bytes().await?;
                 return if bytes.starts_with(b"%PDF-") {
-                    Ok(letters.len())
+                    Ok(emails.len())
                 } else {
-                    Err(Stuck("the ticket is no PDF".into()))
+                    Err(Stuck("the ticket is not a PDF".into()))
                 };
             }
             wait_until(deadline, "the ticket").await?;
         }
     }
 
-    /// The text of the newest letter to `email` that contains `needle`.
-    async fn letter(&self, email: &str, needle: &str, patience: Duration) -> Result<String, Stuck> {
+    /// Text of the newest email to `email` that contains `needle`.
+    async fn email_text(&self, email: &str, needle: &str, patience: Duration) -> Result<String, Stuck> {
         let deadline = Instant::now() + patience;
         loop {
-            let letters = self.letters(email).await?;
-            let texts = letters.iter().filter_map(|letter| letter["text"].as_str());
+            let emails = self.emails(email).await?;
+            let texts = emails.iter().filter_map(|email| email["text"].as_str());
             if let Some(found) = texts.into_iter().find(|text| text.contains(needle)) {
                 return Ok(found.to_owned());
             }
-            wait_until(deadline, "a letter").await?;
+            wait_until(deadline, "an email").await?;
         }
     }
 
-    async fn letters(&self, email: &str) -> Result<Vec<Value>, Stuck> {
+    async fn emails(&self, email: &str) -> Result<Vec<Value>, Stuck> {
         let mut address = self.address("/outbox.json");
         address.query_pairs_mut().append_pair("to", email);
-        let answer: Value = self.send(self.http.get(address)).await?.json().await?;
+        let answer: Value = self.send(self.in_outbox(address)).await?.json().await?;
         let items = answer.get("items").unwrap_or(&answer).as_array().cloned();
-        items.ok_or_else(|| Stuck("outbox.json is no list".into()))
+        items.ok_or_else(|| Stuck("outbox.json is not a list".into()))
     }
 
     async fn reads_back_as_written(&self, student: &Student, cookie: &str) -> Result<(), Stuck> {
@@ -183,7 +210,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// Sends a request and takes any success; a 429 is obeyed, anything else ends the way.
+    /// Sends a request until it succeeds. Obeys 429 and 503; any other refusal is a failure.
     async fn ask(
         &self,
         method: Method,
@@ -218,6 +245,15 @@ impl Visitor {
         Ok(request.send().await?)
     }
 
+    /// A request for something in the outbox.
+    fn in_outbox(&self, address: Url) -> RequestBuilder {
+        let request = self.http.get(address);
+        match self.administrator.get() {
+            Some(cookie) => request.header(COOKIE, cookie),
+            None => request,
+        }
+    }
+
     fn address(&self, path: &str) -> Url {
         self.service.join(path).unwrap_or_else(|_| self.service.clone())
     }
@@ -238,8 +274,8 @@ fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn token_in(letter: &str) -> Result<&str, Stuck> {
-    let rest = letter.split("token=").nth(1).ok_or_else(|| Stuck("the letter has no token".into()))?;
+fn token_in(email: &str) -> Result<&str, Stuck> {
+    let rest = email.split("token=").nth(1).ok_or_else(|| Stuck("the email has no token".into()))?;
     Ok(rest.split(|c: char| c.is_whitespace() || c == '&').next().unwrap_or(rest))
 }
 
@@ -253,12 +289,12 @@ fn refuse_unless(holds: bool, what: &str, instead: impl std::fmt::Display) -> Re
 }
 
 async fn wait_until(deadline: Instant, what: &str) -> Result<(), Stuck> {
-    refuse_unless(Instant::now() < deadline, what, "did not come")?;
+    refuse_unless(Instant::now() < deadline, what, "did not arrive")?;
     tokio::time::sleep(LOOK_AGAIN).await;
     Ok(())
 }
 
-/// Every text as it is kept: white space at its ends removed, in Unicode NFC.
+/// Every text as it is stored: trimmed, in Unicode NFC.
 fn tidy(value: &mut Value) {
     match value {
         Value::String(written) => *written = text::clean(written),

@@ -17,7 +17,7 @@ pub(super) struct Report {
     stuck: Vec<Stuck>,
     groups: BTreeMap<String, usize>,
     money: BTreeMap<String, i64>,
-    letters: usize,
+    emails: usize,
     /// Each student's time, sorted.
     times: Vec<Duration>,
     requests: u64,
@@ -31,7 +31,7 @@ impl Report {
             stuck: vec![],
             groups: BTreeMap::new(),
             money: BTreeMap::new(),
-            letters: 0,
+            emails: 0,
             times: vec![],
             requests,
             took,
@@ -50,7 +50,7 @@ impl Report {
         self.arrived += 1;
         *self.groups.entry(arrived.group).or_default() += 1;
         *self.money.entry(arrived.currency).or_default() += arrived.paid;
-        self.letters += arrived.letters;
+        self.emails += arrived.emails;
         self.times.push(arrived.took);
     }
 
@@ -95,7 +95,7 @@ impl fmt::Display for Report {
         table.add_row(["did not get through".to_owned(), self.stuck.len().to_string()]);
         table.add_row(["groups".to_owned(), self.spread()]);
         table.add_row(["paid".to_owned(), self.paid()]);
-        table.add_row(["letters".to_owned(), self.letters.to_string()]);
+        table.add_row(["emails".to_owned(), self.emails.to_string()]);
         table.add_row(["time taken".to_owned(), format!("{seconds:.1} s")]);
         table.add_row([
             "one student, median and 99 %".to_owned(),

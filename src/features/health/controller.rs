@@ -120,6 +120,7 @@ impl Refusal for NotReady {
     fn problem(self) -> Problem {
         let detail = match self {
             Self::Store(_) => "The store can't be read.",
+            Self::Write(_) => "The store can't be written. Its disk may be full.",
             Self::StoreSlow => "The store does not respond in time.",
         };
         NOT_READY.says(detail).retry_after(STORE_IS_BACK)
@@ -150,8 +151,9 @@ impl HealthController {
 
     /// Can the service answer?
     ///
-    /// Looks into the store, at most once a second. Tells whether somebody works on jobs, for how long the oldest due one
-    /// has been waiting, and whether processes reach each other; none of this makes the service unready.
+    /// Reads from the store, at most once a second, and writes to it, at most every five seconds. The answer also says
+    /// whether jobs are run, how long the oldest due one has waited, and whether processes reach each other; none of this
+    /// makes the service unready.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self, _anybody: By<Anybody>) -> Result<Json<Readiness>, Failure<NotReady>> {
         let seen = self.health.readiness().await?;

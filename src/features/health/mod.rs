@@ -1,8 +1,8 @@
-//! Whether the service lives and whether it can do its work, for those who watch over it.
+//! Liveness and readiness, for whatever monitors the service.
 //!
-//! *Live* means that the process answers; whoever gets no answer restarts it. *Ready* means that the store can be
-//! read: until then a load balancer sends people elsewhere. Readiness also tells whether somebody works on jobs and how
-//! old the oldest due one is, but that is no reason to turn people away.
+//! *Live* means that the process answers; one that doesn't is restarted. *Ready* means that the store can be read and
+//! written; until then a load balancer sends people elsewhere. Readiness also reports whether jobs are run and how old the
+//! oldest due one is, but that is no reason to turn people away.
 
 mod controller;
 mod service;
@@ -11,9 +11,15 @@ use std::sync::Arc;
 
 use super::Feature;
 use crate::base::Base;
+use crate::platform::store::{Schema, schema};
 
 pub use controller::HealthController;
 pub use service::Health;
+
+/// Collections of health.
+pub fn schemas() -> Vec<Schema> {
+    vec![schema::<service::Probe>()]
+}
 
 /// What health adds to the service.
 pub fn feature(base: &Base) -> Feature<HealthController> {

@@ -22,6 +22,7 @@ mod token;
 use std::sync::Arc;
 
 pub use controller::TicketsController;
+pub use drawing::{BadFonts, Fonts};
 pub use mails::TicketEmail;
 pub use model::{Line, Ticket};
 pub use service::{PrintError, TicketError, Tickets};

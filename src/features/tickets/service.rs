@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::drawing::{DrawError, Item, Presses, Qr, Sheet};
+use super::drawing::{DrawError, Fonts, Item, Presses, Qr, Sheet};
 use super::model::{Line, Ticket};
 use super::token::{TicketClaims, TokenError};
 use crate::base::Base;
@@ -55,15 +55,15 @@ impl From<StoreError> for PrintError {
 }
 
 impl Tickets {
-    /// Tickets of the event of `base`.
-    pub fn new(base: &Base) -> Self {
+    /// Tickets of the event of `base`, printed in `fonts`.
+    pub fn new(base: &Base, fonts: Fonts) -> Self {
         Self {
             store: base.store.clone(),
             keys: base.keys.clone(),
             event: base.event.clone(),
             public_url: base.public_url.clone(),
             rehearsal: base.rehearsal,
-            presses: Presses::default(),
+            presses: Presses::new(fonts),
         }
     }
 

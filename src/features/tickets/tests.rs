@@ -6,7 +6,7 @@ use poem::Route;
 use poem::http::StatusCode;
 use poem::test::{TestClient, TestResponse};
 
-use super::{TicketClaims, TicketError, Tickets, TicketsController, feature};
+use super::{Fonts, TicketClaims, TicketError, Tickets, TicketsController, feature};
 use crate::base::{Base, TestBase};
 use crate::config::Product;
 use crate::features::accounts::Account;
@@ -35,7 +35,7 @@ fn at(secs: i64) -> Timestamp {
 impl World {
     async fn new() -> Self {
         let base = Base::for_tests().await;
-        let tickets = Arc::new(Tickets::new(&base));
+        let tickets = Arc::new(Tickets::new(&base, Fonts::default()));
         Self { base, tickets }
     }
 

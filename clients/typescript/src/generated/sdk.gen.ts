@@ -467,7 +467,8 @@ export const getHealth = <ThrowOnError extends boolean = false>(options?: Option
 /**
  * Can the service answer?
  *
- * Looks into the store, at most once a second. Tells whether somebody works on jobs, for how long the oldest due one
- * has been waiting, and whether processes reach each other; none of this makes the service unready.
+ * Reads from the store, at most once a second, and writes to it, at most every five seconds. The answer also says
+ * whether jobs are run, how long the oldest due one has waited, and whether processes reach each other; none of this
+ * makes the service unready.
  */
 export const getReadiness = <ThrowOnError extends boolean = false>(options?: Options<GetReadinessData, ThrowOnError>) => (options?.client ?? client).get<GetReadinessResponses, GetReadinessErrors, ThrowOnError>({ url: '/health/ready', ...options });

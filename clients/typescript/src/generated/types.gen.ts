@@ -35,15 +35,15 @@ export type Account = {
      */
     preferredName?: string;
     /**
-     * What you are here as.
+     * Role of the account.
      */
     role: Role;
     /**
-     * Whether the committee has approved of you as a leader; students need no approval.
+     * Whether the committee approved the leader. Students need no approval. Without it, a leader holds no scopes.
      */
     approved: boolean;
     /**
-     * Permissions that an administrator has granted, such as `scanner:food`; students have none.
+     * Scopes that an administrator granted, such as `scanner:food`. Students have none.
      */
     scopes: Array<string>;
     /**
@@ -747,7 +747,7 @@ export type ResetPasswordBody = {
 };
 
 /**
- * What an account is.
+ * What an account is for.
  */
 export type Role = 'student' | 'leader';
 

@@ -1,10 +1,10 @@
-//! Draws tickets: the QR code by itself (PNG, SVG), and the page (PDF).
+//! Draws tickets: the QR code alone (PNG, SVG), and the page (PDF).
 //!
-//! - [`fonts`]: the fonts in the binary;
-//! - [`text`]: sets and shapes text of any script;
-//! - [`page`]: what stands where;
-//! - [`pdf`]: the document around the page, tagged for screen readers and fit for archives;
-//! - [`presses`]: a few presses for many tickets;
+//! - [`fonts`]: the fonts in the binary, and the operator's;
+//! - [`text`]: layout and shaping of text in any script;
+//! - [`page`]: the layout of the page;
+//! - [`pdf`]: the document around the page, tagged for screen readers and suitable for archives;
+//! - [`presses`]: a pool of presses;
 //! - [`qr`]: the code.
 
 mod fonts;
@@ -16,6 +16,7 @@ mod qr;
 mod tests;
 mod text;
 
+pub use fonts::{BadFonts, Fonts};
 pub use pdf::DrawError;
 pub use presses::Presses;
 pub use qr::Qr;
@@ -27,29 +28,29 @@ use crate::kernel::Timestamp;
 pub struct Sheet {
     pub event: String,
     pub faculty: String,
-    /// As on the student's papers: what the desk compares.
+    /// As on the student's identity papers, which the registration desk compares.
     pub legal_name: String,
-    /// What the student is called, if that is another name.
+    /// Name that the student goes by, if it differs.
     pub preferred_name: Option<String>,
     pub group: String,
     pub group_symbol: String,
-    /// What was bought, and for how much.
+    /// Products and their prices.
     pub items: Vec<Item>,
-    /// What was paid in all.
+    /// Amount paid in total.
     pub total: String,
     /// The receipt's number.
     pub receipt: String,
-    /// When it was paid, as people at the event write it.
+    /// Time of payment in the event's time zone, for people.
     pub paid_on: String,
-    /// The same as a point in time: the document's date.
+    /// Time of payment: the date of the document.
     pub paid_at: Timestamp,
     pub how_to_find_us: String,
     pub contact: String,
-    /// In one line.
+    /// On one line.
     pub postal_address: String,
-    /// What the QR code says.
+    /// Content of the QR code.
     pub token: String,
-    /// Nothing on it is real, and it says so.
+    /// Whether the ticket is marked as one of a rehearsal.
     pub rehearsal: bool,
 }
 

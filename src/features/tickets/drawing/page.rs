@@ -1,4 +1,4 @@
-//! What stands where on a ticket: A5, in black, so that two fit a sheet of A4 and any printer will do.
+//! Layout of a ticket: A5, in black, so that two fit on a sheet of A4 and any printer will do.
 
 use std::num::NonZeroU16;
 
@@ -11,7 +11,7 @@ use parley::Alignment;
 
 use super::pdf::DrawError;
 use super::qr::QUIET;
-use super::text::{Area, Ink, Press, Style, printable, printable_lines};
+use super::text::{Area, Ink, Press, Style, latin, printable, printable_lines};
 use super::{Item, Qr, Sheet};
 
 /// A5 in points (1/72 inch).
@@ -24,12 +24,12 @@ const INNER: f32 = WIDTH - 2.0 * MARGIN;
 const RIGHT: f32 = WIDTH - MARGIN;
 const BOTTOM: f32 = HEIGHT - MARGIN;
 
-/// 36 mm with the quiet zone: read at arm's length by any phone.
+/// Side of the code: 36 mm with the quiet zone, so that any phone reads it at arm's length.
 const CODE: f32 = 102.05;
 const GAP: f32 = 18.0;
-/// Side of the square that the group's symbol stands in.
+/// Side of the square around the group's symbol.
 const BOX: f32 = 44.0;
-/// Width of what stands beside the code.
+/// Width of the column beside the code.
 const BESIDE: f32 = INNER - CODE - GAP;
 
 const LEFT: Style = Style { sizes: &[10.5], bold: false, align: Alignment::Left, ink: Ink::Black };
@@ -38,6 +38,9 @@ const SECTION: Style = Style { sizes: &[12.0], bold: true, ..LEFT };
 const LABEL: Style = Style { sizes: &[8.5], ink: Ink::Grey, ..LEFT };
 const SENDER: Style = Style { sizes: &[10.0, 8.5], ..LABEL };
 const NAME: Style = Style { sizes: &[22.0, 18.0, 14.0, 11.0, 9.0], ..LEFT };
+const LATIN: Style = Style { sizes: &[10.5, 8.5, 7.0], ..LEFT };
+/// Height for a name in Latin letters, of those that the name itself has.
+const LATIN_HEIGHT: f32 = 18.0;
 const CALLED: Style = Style { sizes: &[13.0, 11.0, 9.0], ..LEFT };
 const GROUP: Style = Style { sizes: &[18.0, 14.0, 11.0], bold: true, ..LEFT };
 const SYMBOL: Style =
@@ -49,7 +52,7 @@ const SMALL: Style = Style { sizes: &[8.5, 7.5], ink: Ink::Grey, ..LEFT };
 const CAPTION: Style = Style { sizes: &[7.5], align: Alignment::Center, ink: Ink::Grey, bold: false };
 const BANNER: Style = Style { sizes: &[11.0, 9.0], bold: true, align: Alignment::Center, ink: Ink::White };
 
-/// Draws the page; the tree tells a screen reader what is what, in reading order.
+/// Draws the page. The tree describes it to screen readers, in reading order.
 pub fn draw(
     press: &mut Press,
     surface: &mut Surface<'_>,
@@ -115,11 +118,19 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    /// A name is in a language that we don't know.
+    /// A name, whose language is not known. Below a name that the fonts don't have all characters of, the same in Latin
+    /// letters.
     fn name(&mut self, name: &str, style: Style, area: Area) -> Result<f32, DrawError> {
         let name = printable(name);
         let tag = Tag::P.with_actual_text(Some(name.clone())).with_lang(Some("und".into()));
-        self.block(tag.into(), &name, style, area)
+        let Some(shown) = self.press.replace_missing(&name) else {
+            return self.block(tag.into(), &name, style, area);
+        };
+        let latin = format!("In Latin letters: {}", latin(&name));
+        let height =
+            self.block(tag.into(), &shown, style, Area { height: area.height - LATIN_HEIGHT, ..area })?;
+        let below = Area { y: area.y + height, height: LATIN_HEIGHT, ..area };
+        Ok(height + self.block(Tag::P.into(), &latin, LATIN, below)?)
     }
 
     fn group(&mut self, sheet: &Sheet) -> Result<(), DrawError> {
@@ -189,14 +200,14 @@ impl Page<'_, '_> {
         Ok(tags)
     }
 
-    /// Left out where a long name or heading needs the room.
+    /// Left out if a long name or heading needs the space.
     fn care(&mut self) -> Result<(), DrawError> {
         if self.room() < 130.0 {
             return Ok(());
         }
         self.section("Your code")?;
-        let care = "Whoever shows it is taken for you, so don't post a picture of it. Lost it? You can fetch the same \
-                    ticket again, as often as you like.";
+        let care = "Anybody who shows it can check in as you, so don't post a picture of it. Lost it? You can download \
+                    the same ticket again at any time.";
         self.paragraph(care, TEXT, 30.0)?;
         self.y += 16.0;
         Ok(())
@@ -207,7 +218,7 @@ impl Page<'_, '_> {
         self.paragraph(&printable_lines(&sheet.how_to_find_us), TEXT, self.room())
     }
 
-    /// Height that is left above the foot.
+    /// Height left above the footer.
     fn room(&self) -> f32 {
         BOTTOM - 40.0 - self.y
     }
@@ -248,7 +259,7 @@ impl Page<'_, '_> {
         self.fill(self.across(thickness), Ink::Black);
     }
 
-    /// An area that means nothing by itself.
+    /// A filled area, which screen readers skip.
     fn fill(&mut self, area: Area, ink: Ink) {
         self.surface.start_tagged(ContentTag::Artifact(Artifact::with_kind(ArtifactType::Other)));
         self.path(&[area], ink);

@@ -1,40 +1,40 @@
-//! A few presses for many tickets: made when they are first needed, used off the async threads.
+//! A pool of presses, which are created on first use and run outside the async threads.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use super::pdf::{self, DrawError};
-use super::{Sheet, text::Press};
+use super::{Fonts, Sheet, text::Press};
 
-/// Tickets that are drawn at once, at most: each takes a core, and a press a few megabytes.
+/// Maximum number of tickets drawn at once. Each occupies a core, and its press a few megabytes.
 const MOST_AT_ONCE: usize = 4;
 
 /// Prints tickets.
 pub struct Presses {
+    fonts: Fonts,
     idle: Arc<Mutex<Vec<Press>>>,
     free: Arc<Semaphore>,
 }
 
-impl Default for Presses {
-    fn default() -> Self {
+impl Presses {
+    /// Presses with these fonts.
+    pub fn new(fonts: Fonts) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let free = Arc::new(Semaphore::new(cores.min(MOST_AT_ONCE)));
-        Self { idle: Arc::default(), free }
+        Self { fonts, idle: Arc::default(), free }
     }
-}
 
-impl Presses {
-    /// The ticket as a PDF, once it is its turn. A few milliseconds; the first of each press some more.
+    /// The ticket as a PDF, when a press is free. Takes a few milliseconds, and longer for the first ticket of a press.
     ///
     /// # Errors
     /// [`DrawError`] if it can't be drawn at all.
     pub async fn print(&self, sheet: Sheet) -> Result<Vec<u8>, DrawError> {
         let turn = Arc::clone(&self.free).acquire_owned().await.map_err(|_| DrawError::Stopped)?;
-        let idle = Arc::clone(&self.idle);
+        let (idle, fonts) = (Arc::clone(&self.idle), self.fonts.clone());
         let printed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let mut press = take(&idle).unwrap_or_else(Press::new);
+            let mut press = take(&idle).unwrap_or_else(|| Press::new(&fonts));
             let printed = pdf::draw(&mut press, &sheet);
             give_back(&idle, press);
             printed
@@ -42,7 +42,7 @@ impl Presses {
         printed.await.map_err(|_| DrawError::Stopped)?
     }
 
-    /// How many presses there are, when all are idle.
+    /// Number of presses, when all are idle.
     #[cfg(test)]
     pub fn made(&self) -> usize {
         self.idle.lock().unwrap().len()

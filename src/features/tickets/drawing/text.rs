@@ -1,7 +1,7 @@
 //! Sets text of any script: shaping, both directions, line breaks.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use krilla::color::luma;
 use krilla::geom::Point;
@@ -14,8 +14,11 @@ use parley::{
     OverflowWrap, Run, StyleProperty,
 };
 
-use super::fonts;
+use super::Fonts;
 use super::pdf::DrawError;
+
+/// Printed in place of a character for which no font has a glyph.
+const REPLACEMENT: char = '\u{fffd}';
 
 /// Line height as a multiple of the font size: room for Thai and Vietnamese marks.
 const LINE_HEIGHT: f32 = 1.35;
@@ -50,7 +53,7 @@ impl Ink {
     }
 }
 
-/// Where a text may stand: what doesn't fit is left out.
+/// Where a text is printed: what doesn't fit is left out.
 #[derive(Clone, Copy)]
 pub struct Area {
     pub x: f32,
@@ -69,18 +72,30 @@ pub struct Drawn {
 /// Fonts and their caches, for one ticket at a time.
 pub struct Press {
     fonts: FontContext,
+    families: Vec<String>,
     layouts: LayoutContext<()>,
     /// The fonts as the PDF writer reads them, by the id of their bytes.
     embedded: HashMap<u64, Font>,
 }
 
 impl Press {
-    pub fn new() -> Self {
-        Self { fonts: fonts::context(), layouts: LayoutContext::new(), embedded: HashMap::new() }
+    pub fn new(fonts: &Fonts) -> Self {
+        Self {
+            fonts: fonts.context(),
+            families: fonts.families(),
+            layouts: LayoutContext::new(),
+            embedded: HashMap::new(),
+        }
+    }
+
+    /// The text with a replacement character for each one that no font has; `None` if the fonts have all.
+    pub fn replace_missing(&mut self, text: &str) -> Option<String> {
+        let style = Style { sizes: &[10.0], bold: false, align: Alignment::Left, ink: Ink::Black };
+        replaced(text, &self.lay_out(text, style, 10.0, f32::MAX))
     }
 
     /// Draws `text` at the largest of the style's sizes at which it fits; at the smallest, lines that don't fit are
-    /// left out.
+    /// left out. A character that no font has is drawn as a replacement character.
     pub fn draw(
         &mut self,
         surface: &mut Surface<'_>,
@@ -88,7 +103,12 @@ impl Press {
         style: Style,
         area: Area,
     ) -> Result<Drawn, DrawError> {
-        let layout = self.fit(text, style, area);
+        let mut layout = self.fit(text, style, area);
+        let replaced = replaced(text, &layout);
+        let text = replaced.as_deref().unwrap_or(text);
+        if replaced.is_some() {
+            layout = self.fit(text, style, area);
+        }
         surface.set_fill(Some(style.ink.fill()));
         let mut drawn = Drawn { lines: vec![], height: 0.0 };
         for line in layout.lines() {
@@ -117,8 +137,19 @@ impl Press {
         self.lay_out(text, style, *last, area.width)
     }
 
+    /// Asks the other families only if the first, which has most of what a ticket says, lacks a glyph.
     fn lay_out(&mut self, text: &str, style: Style, size: f32, width: f32) -> Layout<()> {
-        let families = fonts::FAMILIES.map(|name| FontFamilyName::Named(Cow::Borrowed(name)));
+        let layout = self.lay_out_in(1, text, style, size, width);
+        match missing(&layout).is_empty() {
+            true => layout,
+            false => self.lay_out_in(self.families.len(), text, style, size, width),
+        }
+    }
+
+    fn lay_out_in(&mut self, families: usize, text: &str, style: Style, size: f32, width: f32) -> Layout<()> {
+        let families = self.families[..families].iter();
+        let families: Vec<_> =
+            families.map(|name| FontFamilyName::Named(Cow::Borrowed(name.as_str()))).collect();
         let mut builder = self.layouts.ranged_builder(&mut self.fonts, text, 1.0, false);
         builder.push_default(StyleProperty::FontFamily(FontFamily::List(Cow::Borrowed(&families))));
         builder.push_default(StyleProperty::FontSize(size));
@@ -162,6 +193,33 @@ impl Press {
     }
 }
 
+/// Start and end in the text of each cluster for which no font has a glyph, in order.
+fn missing(layout: &Layout<()>) -> BTreeMap<usize, usize> {
+    let mut missing = BTreeMap::new();
+    for run in layout.lines().flat_map(|line| line.runs().collect::<Vec<_>>()) {
+        for cluster in run.clusters().filter(|cluster| cluster.glyphs().any(|glyph| glyph.id == 0)) {
+            missing.insert(cluster.text_range().start, cluster.text_range().end);
+        }
+    }
+    missing
+}
+
+/// The text with a replacement character for each missing cluster; `None` if none is missing.
+fn replaced(text: &str, layout: &Layout<()>) -> Option<String> {
+    let missing = missing(layout);
+    if missing.is_empty() {
+        return None;
+    }
+    let (mut shown, mut end) = (String::new(), 0);
+    for (from, to) in missing {
+        shown.push_str(&text[end..from]);
+        shown.push(REPLACEMENT);
+        end = to;
+    }
+    shown.push_str(&text[end..]);
+    Some(shown)
+}
+
 /// The run's glyphs from left to right. What parley measures in points from the top, the PDF wants in font sizes from
 /// the baseline up; the text of a ligature is all its letters', so that it can be copied out.
 fn glyphs(run: &Run<'_, ()>) -> Vec<KrillaGlyph> {
@@ -184,23 +242,33 @@ fn glyphs(run: &Run<'_, ()>) -> Vec<KrillaGlyph> {
     glyphs
 }
 
-/// The text as it can be printed: in one line, without the characters that are no text (control characters, orders to
-/// turn the direction of what follows, the byte order mark and other marks of the file rather than of the language).
+/// The text as it can be printed: on one line, without control characters, direction overrides, byte order marks and
+/// other invisible characters that belong to files and not to languages.
 ///
-/// Joiners and direction marks, which some scripts are written with, stay.
+/// Joiners and direction marks stay: some scripts need them.
 pub fn printable(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let words = words.map(|word| word.chars().filter(|c| !is_order(*c)).collect::<String>());
+    let words = words.map(|word| word.chars().filter(|c| !is_invisible(*c)).collect::<String>());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The same for a text of several lines.
+/// The Latin transliteration of a text; if that has no letters, the text with its code points.
+pub fn latin(text: &str) -> String {
+    let latin = any_ascii::any_ascii(text);
+    if latin.chars().any(char::is_alphanumeric) {
+        return latin.trim().to_owned();
+    }
+    let code_point = |c: char| format!("U+{:04X}", u32::from(c));
+    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { code_point(c) }).collect()
+}
+
+/// The same as [`printable`] for a text of several lines.
 pub fn printable_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();
     lines.join("\n").trim().to_owned()
 }
 
-fn is_order(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
@@ -212,7 +280,7 @@ mod tests {
 
     fn lines(text: &str, width: f32) -> Vec<&str> {
         let style = Style { sizes: &[10.0], bold: false, align: Alignment::Start, ink: Ink::Black };
-        let layout = Press::new().lay_out(text, style, 10.0, width);
+        let layout = Press::new(&Fonts::default()).lay_out(text, style, 10.0, width);
         layout.lines().map(|line| &text[line.text_range()]).collect()
     }
 
@@ -244,7 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn orders_and_line_breaks_are_not_printed() {
+    fn a_name_in_latin_letters_is_never_empty() {
+        assert_eq!(latin("\u{1e10a}\u{1e127}"), any_ascii::any_ascii("\u{1e10a}\u{1e127}"));
+        assert_eq!(latin("Анна"), "Anna");
+        assert_eq!(latin("\u{e000} \u{e001}"), "U+E000 U+E001");
+    }
+
+    #[test]
+    fn invisible_characters_and_line_breaks_are_not_printed() {
         assert_eq!(printable(" \u{feff}Ana\u{202e}\r\n\tLee\0 \u{2028}X\u{2066}"), "Ana Lee X");
         assert_eq!(printable("\u{202e}\n"), "");
     }

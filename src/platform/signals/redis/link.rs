@@ -131,6 +131,16 @@ impl Link {
         Ok(Connection { wire, end })
     }
 
+    /// Publishes an empty message, which other processes ignore.
+    ///
+    /// # Errors
+    /// Why the server refuses it.
+    pub async fn try_publishing(&self, wire: &mut MultiplexedConnection) -> Result<(), String> {
+        let mut publish = redis::cmd("PUBLISH");
+        let published = in_time(publish.arg(&self.channel).arg("").query_async::<u64>(wire)).await;
+        published.map(drop).map_err(|why| format!("it refuses to publish wake-ups (PUBLISH): {why}"))
+    }
+
     /// Hears what the others tell, and that the connection has ended.
     fn ear(&self, end: Arc<End>) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + use<> {
         let (hub, me) = (self.hub.clone(), self.me);

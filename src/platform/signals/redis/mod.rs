@@ -66,14 +66,16 @@ impl Redis {
         Ok(Self { own, takes, link, _keeper: AbortOnDropHandle::new(keeper) })
     }
 
-    /// Tries everything that signals need at the server at `url`, once.
+    /// Tries everything that signals need at the server at `url` once: limits (a script that writes), subscribing,
+    /// publishing.
     ///
     /// # Errors
-    /// Why it can't be used.
+    /// Names what the server refuses, and why.
     pub async fn check(url: &Secret<String>, prefix: &str) -> Result<(), RedisError> {
         let takes = Arc::new(Takes::new(prefix, Secret::new(String::new())));
         let link = Link::new(client(url)?, format!("{prefix}signals"), takes, Arc::default());
-        link.try_once().await.map(drop).map_err(RedisError::Away)
+        let mut connection = link.try_once().await.map_err(RedisError::Away)?;
+        link.try_publishing(&mut connection.wire).await.map_err(RedisError::Away)
     }
 }
 

@@ -1,9 +1,10 @@
-//! How the driver is set up, and how long it may take.
+//! Settings of the driver, and its time limits.
 
 use std::future::IntoFuture;
 use std::time::Duration;
 
 use bson::doc;
+use mongodb::error::ErrorKind;
 use mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
@@ -15,38 +16,37 @@ use super::super::error::Result;
 use super::error::{failed, is_answer, reason};
 use crate::platform::tls::choose_cryptography;
 
-/// The database that an address without a path means.
+/// Database for an address without a path.
 const DATABASE: &str = "orientation";
 
-/// The server's own databases: there are no transactions in them.
+/// The server's own databases, which have no transactions.
 const OF_THE_SERVER: [&str; 3] = ["admin", "config", "local"];
 
-/// How long a call looks for a server that it can go to. An election takes some seconds; while nobody answers,
-/// requests fail after this and can be told to come back.
+/// How long a call looks for a usable server. An election takes some seconds. While no server answers, requests fail after
+/// this time and are asked to retry.
 const SELECTION: Duration = Duration::from_secs(5);
 
-/// How long a connection may take to be made.
+/// Maximum time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How often each server is looked at, so that one that has gone silent is noticed.
+/// Interval between two checks of each server, so that a silent one is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The longest that one call may take: half of what a request has.
+/// Maximum time of one call: half the time of a request.
 const CALL: Duration = Duration::from_secs(10);
 
-/// Connections of this process. A transaction needs one while a verb of it is under way.
+/// Maximum number of connections of this process. A transaction needs one during each of its calls.
 const CONNECTIONS: u32 = 64;
 
-/// Connections that may be made at the same time: more than the driver's two, so that a rush after an outage finds
-/// some soon.
+/// Maximum number of connections being opened at once: more than the driver's two, for the rush after an outage.
 const CONNECTING: u32 = 8;
 
-/// What was written is on the disks of most servers.
+/// Acknowledged writes are on the disks of a majority of servers.
 pub(super) fn durable() -> WriteConcern {
     WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
 }
 
-/// A client and the database that the address means, once a server that has transactions has answered.
+/// A client and the database of the address, once a server that has transactions has answered.
 pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
     let options = options(uri).await?;
     let hosts = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -68,12 +68,15 @@ pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
     }
 }
 
-/// What the address says, and what we know better.
+/// Options of the address, with the settings that the store depends on.
 async fn options(uri: &str) -> Result<ClientOptions> {
     choose_cryptography();
     let parsed = timeout(CALL, ClientOptions::parse(uri).into_future()).await;
-    // The driver's own sentence quotes the address, and a password stands in it.
-    let mut options = parsed.ok().and_then(std::result::Result::ok).ok_or_else(unreadable)?;
+    let mut options = match parsed {
+        Ok(Ok(options)) => options,
+        Ok(Err(error)) => return Err(unknown_option(uri, &error).unwrap_or_else(unreadable)),
+        Err(_elapsed) => return Err(unreadable()),
+    };
     options.app_name.get_or_insert_with(|| "orientation".to_owned());
     options.server_selection_timeout = Some(SELECTION);
     options.connect_timeout = Some(CONNECT);
@@ -86,6 +89,24 @@ async fn options(uri: &str) -> Result<ClientOptions> {
     options.read_concern = Some(ReadConcern::majority());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     Ok(options)
+}
+
+/// The refusal of an option that the driver does not know. The driver's other sentences quote parts of the address, which may
+/// contain a password, so only a name is taken from it: letters, after the host.
+fn unknown_option(uri: &str, error: &mongodb::error::Error) -> Option<StoreError> {
+    let ErrorKind::InvalidArgument { message, .. } = &*error.kind else { return None };
+    let (name, rest) = message.split_once(" is an invalid option")?;
+    let (_, options) = uri.rsplit_once('@').unwrap_or(("", uri)).1.split_once('?')?;
+    let written = options.split('&').filter_map(|option| option.split_once('='));
+    let written = written.map(|(name, _)| name).find(|written| written.eq_ignore_ascii_case(name))?;
+    if !written.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return None;
+    }
+    let similar = rest.rsplit_once(": ").map(|(_, similar)| format!("; did you mean {similar}?"));
+    Some(StoreError::Unusable(format!(
+        "the address of MongoDB has an unknown option, {written}{}",
+        similar.unwrap_or_default()
+    )))
 }
 
 fn unreadable() -> StoreError {
@@ -103,7 +124,7 @@ fn unusable(hosts: &str, why: &str) -> StoreError {
 
 fn standing_alone(hosts: &str) -> StoreError {
     StoreError::Unusable(format!(
-        "the MongoDB at {hosts} stands alone, and has no transactions: make it a replica set, which may have one \
+        "the MongoDB at {hosts} is a standalone server and has no transactions: make it a replica set, which may have one \
          member (start mongod with --replSet rs0, then run rs.initiate() once in mongosh)"
     ))
 }
@@ -120,14 +141,14 @@ fn no_answer(limit: Duration) -> String {
     format!("it did not answer within {} s", limit.as_secs())
 }
 
-/// Why a call of the driver failed.
+/// A failed call of the driver.
 pub(super) struct Failure {
     pub error: StoreError,
-    /// The server has said so. Otherwise nobody knows what it has done.
+    /// Whether the server reported the failure. If not, the outcome is unknown.
     pub answered: bool,
 }
 
-/// What a call of the driver ends in. It ends after ten seconds, even if the server has gone silent.
+/// The result of a call of the driver. The call ends after ten seconds, even if the server is silent.
 pub(super) async fn asked<T>(
     call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
 ) -> Result<T, Failure> {

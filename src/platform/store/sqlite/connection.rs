@@ -1,5 +1,6 @@
-//! How a connection is set up, and what its errors mean.
+//! Settings of a connection, and the meaning of its errors.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,23 +10,38 @@ use rusqlite::{Connection, Error, ErrorCode, ffi};
 use super::super::StoreError;
 use super::super::error::Result;
 
-/// How long a connection waits at its opening, and a reader ever, for a file that another has to itself. That
-/// is rare and short: in WAL mode readers wait for nobody but a recovery.
+/// How long a connection waits while another process has the file locked, when it opens and when it reads. That is rare and
+/// short: in WAL mode readers wait only for a recovery.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Statements that a connection keeps compiled: more than all features have.
+/// Number of compiled statements that a connection caches: more than all features use.
 const STATEMENTS: usize = 256;
 
-/// Pages that a connection keeps, in KiB. They only save copies: the operating system caches the file for all.
+/// Page cache of a connection in KiB. It only saves copies: the operating system caches the file for all.
 pub(super) const WRITING: u32 = 16 * 1024;
 pub(super) const READING: u32 = 2 * 1024;
 
-/// A connection to the file, made if it is not there: write-ahead log, and a commit is on the disk when it
-/// returns.
+/// A connection to the file, which is created if missing: write-ahead log, and a commit is on the disk when it returns.
 pub(super) fn connect(path: &Path, cache_kib: u32) -> Result<Connection> {
     open(path, cache_kib).map_err(|error| {
         StoreError::Unusable(format!("the database {} can't be opened: {}", path.display(), failed(error)))
     })
+}
+
+/// Creates the file if it is missing, readable by this user only. SQLite gives the files beside it the same rights.
+pub(super) fn create_private(path: &Path) -> Result<()> {
+    private_file().open(path).map(drop).map_err(|error| {
+        StoreError::Unusable(format!("the database {} can't be opened: {error}", path.display()))
+    })
+}
+
+/// Opens a file for reading and writing, or creates it with the rights 0600: it holds keys and personal data.
+pub(super) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 fn open(path: &Path, cache_kib: u32) -> rusqlite::Result<Connection> {
@@ -44,7 +60,7 @@ fn open(path: &Path, cache_kib: u32) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// The store's word for an error of SQLite. Its messages name tables and columns, never values.
+/// The store's error for an error of SQLite. Its messages name tables and columns, never values.
 pub(super) fn failed(error: Error) -> StoreError {
     let Error::SqliteFailure(code, Some(text)) = &error else { return StoreError::Failed(error.to_string()) };
     match code.extended_code {
@@ -67,6 +83,22 @@ pub(super) fn is_busy(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_this_user_can_read_a_new_database_in_an_open_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = folder.path().join("rights.db");
+        create_private(&path).unwrap();
+        let conn = connect(&path, WRITING).unwrap();
+        conn.execute_batch("CREATE TABLE t (id)").unwrap();
+        for file in ["rights.db", "rights.db-wal", "rights.db-shm"] {
+            let rights = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(rights, 0o600, "{file}");
+        }
+    }
 
     #[test]
     fn a_commit_is_on_the_disk_when_it_returns() {

@@ -1,6 +1,6 @@
 //! The lock that lets one process at a time serve from a file.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread::sleep;
@@ -8,28 +8,23 @@ use std::time::{Duration, Instant};
 
 use super::super::StoreError;
 use super::super::error::Result;
+use super::connection::private_file;
 
-/// How often one that waits for the lock looks again.
+/// Interval between two attempts to take the lock.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Held while this process serves. The operating system lets go of it when the process ends, however it ends.
+/// Held while this process serves. The operating system releases it when the process ends, however it ends.
 pub(super) struct ServingLock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl ServingLock {
-    /// Takes the lock, a file beside the database with `.lock` added to its name, or says who has it. Waits for
-    /// as long as `patience` first, on this thread.
+    /// Takes the lock: a file beside the database with `.lock` added to its name. Waits on this thread for up to
+    /// `patience`, then names the process that holds it.
     pub fn take(database: &Path, patience: Duration) -> Result<Self> {
         let path = database.with_added_extension("lock");
         let unusable = |error: std::io::Error| {
             StoreError::Unusable(format!("the lock file {} can't be used: {error}", path.display()))
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(unusable)?;
+        let mut file = private_file().open(&path).map_err(unusable)?;
         let give_up = Instant::now() + patience;
         loop {
             match file.try_lock() {
@@ -44,22 +39,22 @@ impl ServingLock {
     }
 }
 
-/// Writes down who holds the lock.
+/// Writes the id of this process into the lock file.
 fn sign(file: &mut File) -> std::io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     write!(file, "{}", std::process::id())
 }
 
-/// The refusal, with the process that has the lock if it could be read.
+/// The refusal, with the process that holds the lock if it can be read.
 fn taken(database: &Path, file: &mut File) -> StoreError {
     let mut holder = String::new();
-    // What can't be read is left out of the sentence: that the lock is taken is certain.
+    // The process id is optional: the lock is taken in any case.
     let _ = file.take(20).read_to_string(&mut holder);
     let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
     StoreError::Unusable(format!(
-        "another process{holder} already serves from {}: one at a time can; stop it first, or give this one a \
-         data folder of its own",
+        "another process{holder} already serves from {}: only one at a time can. Stop it first, or give this \
+         one another data folder",
         database.display()
     ))
 }

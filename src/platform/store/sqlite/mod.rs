@@ -1,8 +1,8 @@
 //! SQLite as the store: one file, no server.
 //!
 //! A collection is a table of `id` and `doc` (JSON text); a declared index is one over expressions on `doc`.
-//! One connection writes, and whoever wants to write stands in line for it. Each transaction is a savepoint in a
-//! batch that is committed as one: see [`writer`]. Other connections read beside it: see [`readers`].
+//! One connection writes, and writers queue for it. Each transaction is a savepoint in a batch that is committed as one:
+//! see [`writer`]. Other connections read at the same time: see [`readers`].
 
 mod connection;
 mod copies;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::connection::{WRITING, connect};
+use self::connection::{WRITING, connect, create_private};
 use self::lock::ServingLock;
 use self::readers::{Points, Scans};
 use self::writer::Writers;
@@ -27,8 +27,7 @@ use super::backend::{Backend, BackendTx};
 use super::error::Result;
 use super::{Access, Filter, Format, Query, Schema, Stats};
 
-/// How long one that starts to serve waits for another to let go of the file: one that is just ending, or that
-/// prepares it beside nobody.
+/// How long a starting process waits for another to release the file: one that is ending, or that prepares it.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A SQLite database.
@@ -40,12 +39,13 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or makes the file. Waits for up to five seconds while another process has it to itself.
+    /// Opens or creates the file. Waits for up to five seconds while another process has it locked.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
         let lock = match access {
             Access::Serving => Some(ServingLock::take(path, START_PATIENCE)?),
             Access::Beside => None,
         };
+        create_private(path)?;
         let writers = Writers::start(connect(path, WRITING)?, lock, path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { writers, points: Points::open(path)?, scans: Scans::open(path)?, name })
@@ -107,7 +107,7 @@ impl Backend for Sqlite {
         self.scans.read(copies::is_empty).await
     }
 
-    /// Whoever serves has the lock, so that nobody else does.
+    /// A process that serves holds the lock, so no other process serves.
     async fn is_served(&self) -> Result<bool> {
         Ok(false)
     }
