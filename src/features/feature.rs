@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use poem_openapi::OpenApi;
 
+use crate::base::Base;
 use crate::http::Rule;
 use crate::http::pages::Pages;
 use crate::kernel::Timestamp;
-use crate::platform::jobs::{Cron, Payload, Subscriber, Subscribers};
+use crate::platform::jobs::{Cron, Payload, Subscriber, Subscribers, Sweep};
 use crate::platform::mail::Template;
 
 /// What a feature adds to the service, or what several add together. The function `feature` in each feature's `mod.rs`
@@ -84,6 +85,16 @@ impl<C> Feature<C> {
     /// If `pattern` is not valid: the mistake shows at the first start.
     pub fn every<P: Payload>(mut self, pattern: &'static str, payload: fn(Timestamp) -> P) -> Self {
         self.crons.push(Cron::new(pattern, payload));
+        self
+    }
+
+    /// Adds a sweep, at each tick of `pattern`.
+    ///
+    /// # Panics
+    /// If the kind has a handler already, or `pattern` is not valid: the mistake shows at the first start.
+    pub fn sweeps(mut self, base: &Base, pattern: &'static str, sweep: Sweep) -> Self {
+        self.crons.push(Cron::of_sweep(pattern, &sweep));
+        self.subscribers = self.subscribers.with_sweep(sweep, base.store.clone(), base.clock.clone());
         self
     }
 

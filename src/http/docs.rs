@@ -1,10 +1,11 @@
 //! `/openapi.json`, and Swagger UI at `/docs`, from the binary alone.
 
+use hyper::body::Bytes;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, Request, Response, Route, endpoint::make_sync, get};
 use poem_openapi::OpenApiService;
-use sha2::{Digest, Sha256};
 
+use super::etag::Tag;
 use super::spec::Document;
 
 /// Swagger UI styles its elements one by one and shows an answered picture as a blob; scripts come from here alone.
@@ -18,7 +19,7 @@ const PAGE: &str = r#"<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Orientation: the interface</title>
+<title>Orientation: API reference</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
@@ -71,17 +72,17 @@ fn swagger_ui() -> (String, String) {
 
 /// Always the same bytes, which a browser needn't fetch again while their tag is the same.
 fn constant(content_type: &'static str, text: String) -> impl Endpoint {
-    let digest = Sha256::digest(&text);
-    let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal");
-    let body = hyper::body::Bytes::from(text);
+    let body = Bytes::from(text);
+    let tag = Tag::of(&body);
     make_sync(move |request: Request| {
-        let known = request.headers().get(header::IF_NONE_MATCH) == Some(&tag);
         let answer = Response::builder()
-            .header(header::ETAG, &tag)
+            .header(header::ETAG, tag.as_str())
             .header(header::CONTENT_SECURITY_POLICY, POLICY)
             .content_type(content_type);
-        if known { answer.status(StatusCode::NOT_MODIFIED).finish() } else { answer.body(body.clone()) }
+        match request.header(header::IF_NONE_MATCH) {
+            Some(tags) if tag.is_in(tags) => answer.status(StatusCode::NOT_MODIFIED).finish(),
+            _ => answer.body(body.clone()),
+        }
     })
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::problem::{Examples, Kind, Problem, Refusal};
 use crate::kernel::{FieldError, Invalid, Scope};
 use crate::platform::signals::TooMany;
-use crate::platform::store::StoreError;
+use crate::platform::store::{PageError, StoreError};
 
+const BAD_CURSOR: Kind = Kind::new(400, "bad-cursor", "Invalid cursor");
 const BAD_PARAMETER: Kind = Kind::new(400, "bad-parameter", "Invalid parameter");
 const BROKEN_BODY: Kind = Kind::new(400, "broken-body", "Unreadable body");
 const MALFORMED_JSON: Kind = Kind::new(400, "malformed-json", "Malformed JSON");
@@ -27,6 +28,7 @@ const UNAVAILABLE: Kind = Kind::new(503, "unavailable", "Temporarily unavailable
 
 /// The kinds that the document lists for many operations. A response of nothing but these is a component.
 pub(super) const SHARED: &[Kind] = &[
+    BAD_CURSOR,
     BAD_PARAMETER,
     BROKEN_BODY,
     MALFORMED_JSON,
@@ -48,6 +50,11 @@ const STORE_IS_BACK: Duration = Duration::from_secs(5);
 
 /// A request waits ten seconds in the database's queue before it gives up.
 const QUEUE_IS_SHORTER: Duration = Duration::from_secs(10);
+
+/// 400: the cursor of a list is not one that this list returned.
+fn bad_cursor() -> Problem {
+    BAD_CURSOR.says("Send `nextCursor` of the previous page of the same list, unchanged, as `cursor`.")
+}
 
 /// 400: a query or header parameter of this name, or a path parameter, which the framework only numbers.
 pub(super) fn bad_parameter(name: &str) -> Problem {
@@ -177,6 +184,19 @@ impl Refusal for StoreError {
 
     fn problem(self) -> Problem {
         unavailable(self)
+    }
+}
+
+impl Refusal for PageError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::BadCursor]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::BadCursor => bad_cursor(),
+            Self::Store(error) => error.problem(),
+        }
     }
 }
 

@@ -56,10 +56,13 @@ async fn orders_are_listed_a_page_at_a_time_and_nobody_else_s() {
 async fn what_is_no_page_is_refused() {
     let app = TestApp::start().await;
     let ana = app.student().await;
-    for query in ["limit=0", "limit=101", "limit=-1", "limit=two", &format!("cursor={}", "x".repeat(65))] {
+    for query in ["limit=0", "limit=101", "limit=-1", "limit=two", "limit="] {
         ana.get(&format!("/v1/orders?{query}")).await.refused(400, "bad-parameter");
     }
-    assert_eq!(ids(&ana.get("/v1/orders?cursor=%00%27%22").await.ok(200)), [""; 0]);
+    for cursor in ["%00%27%22", "", "019f0000-0000-7000-8000-000000000000", &"x".repeat(2048)] {
+        ana.get(&format!("/v1/orders?cursor={cursor}")).await.refused(400, "bad-cursor");
+    }
+    ana.get(&format!("/v1/orders?cursor={}", "x".repeat(2049))).await.refused(400, "bad-parameter");
     app.stranger().get("/v1/orders").await.refused(401, "not-signed-in");
     app.finish().await;
 }

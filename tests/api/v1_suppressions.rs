@@ -60,6 +60,9 @@ async fn an_address_whose_email_came_back_gets_no_more_until_an_administrator_li
     let cursor = first["nextCursor"].as_str().expect("there is more");
     let second = admin.get(&format!("/v1/suppressions?limit=1&cursor={cursor}")).await.ok(200);
     assert_eq!((&second["items"][0], second.get("nextCursor")), (&list["items"][1], None));
+    let of_orders = admin.get(&format!("/v1/orders?cursor={cursor}")).await;
+    of_orders.refused(400, "bad-cursor");
+    admin.get("/v1/suppressions?cursor=x").await.refused(400, "bad-cursor");
 
     let to = EmailAddress::parse("ana@EXAMPLE.org").expect("an address");
     let mail = Mail::new("welcome:nobody".into(), "welcome", &to, [], app.clock.now());

@@ -40,7 +40,6 @@ pub use model::{
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};
 pub use service::{Accounts, Administrator, SessionSecret};
-pub use subscribers::{AccountSweeps, SweepAccounts};
 
 /// What accounts add to the service.
 pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsController> {
@@ -48,8 +47,7 @@ pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsControl
         .serves(AccountsController::new(accounts.clone(), SessionCookie::new(&base.public_url)))
         .shows(pages::pages(&base.page_layout, accounts))
         .writes(mails::templates(base))
-        .handles(AccountSweeps(accounts.clone()))
-        .every("41 * * * *", |_| SweepAccounts {})
+        .sweeps(base, "41 * * * *", subscribers::expired())
         .checks(controller::rules())
 }
 

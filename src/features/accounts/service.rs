@@ -25,7 +25,7 @@ use crate::kernel::{
 use crate::platform::audit::{Action, Subject};
 use crate::platform::keys::Sealer;
 use crate::platform::signals::Signals;
-use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError, Tx};
+use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx};
 
 /// What a session's cookie holds: 256 random bits.
 #[derive(Clone, Debug)]
@@ -378,20 +378,6 @@ impl Accounts {
         let created = created.await?;
         let link = wants_link.then(|| Secret::new(self.link(Purpose::ResetPassword, &token_id)));
         Ok(Administrator { created, link })
-    }
-
-    /// Removes sign-ups, letters' tokens and sessions that have expired. Says how many.
-    pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let sign_ups = self.sweep_one::<SignUp>(now).await?;
-        let tokens = self.sweep_one::<EmailToken>(now).await?;
-        Ok(sign_ups + tokens + self.sweep_one::<Session>(now).await?)
-    }
-
-    async fn sweep_one<D: Document>(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.store
-            .sweep::<D>(Query::new(Filter::Lt("expiresAt", now.into())).sort("expiresAt", Dir::Asc))
-            .await
     }
 
     async fn asked_for_letter(&self, email: &str, client: IpAddr) -> Result<EmailAddress, SendLinkError> {

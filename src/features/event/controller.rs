@@ -2,39 +2,31 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hyper::body::Bytes;
-use poem::{IntoResponse, Response};
 use poem_openapi::param::Header;
-use poem_openapi::payload::Payload;
-use poem_openapi::registry::{MetaSchemaRef, Registry};
-use poem_openapi::types::{ToJSON, Type};
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
-use sha2::{Digest, Sha256};
+use poem_openapi::{Enum, Object, OpenApi, Tags};
 
 use crate::base::Base;
 use crate::config::{Event, GroupConfig, OTHER_PRONOUNS, Product, Window};
 use crate::features::payments::MoneyBody;
-use crate::http::By;
 use crate::http::rights::Anybody;
+use crate::http::{By, Prepared, PreparedAnswer};
 use crate::kernel::{Clock, Timestamp};
 
 #[derive(Tags)]
 enum Tag {
-    /// What everybody may know.
+    /// Public data of the event.
     Event,
 }
 
-/// Whether students can register now.
+/// State of the registration period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "camelCase")]
 pub enum WindowState {
-    /// Not yet.
+    /// Not open yet.
     Upcoming,
-    /// Now.
+    /// Open now.
     Open,
-    /// No longer.
+    /// Closed.
     Closed,
 }
 
@@ -51,13 +43,13 @@ impl WindowState {
 /// When students can register.
 #[derive(Clone, Debug, Object)]
 pub struct RegistrationWindow {
-    /// From then on: RFC 3339, UTC.
+    /// Opening time, inclusive: RFC 3339, UTC.
     pub opens: String,
-    /// Until before then: RFC 3339, UTC.
+    /// Closing time, exclusive: RFC 3339, UTC.
     pub closes: String,
     /// Whether `state` is `open`.
     pub open: bool,
-    /// Where now is.
+    /// Whether registration is upcoming, open or closed.
     pub state: WindowState,
 }
 
@@ -65,9 +57,9 @@ pub struct RegistrationWindow {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Group")]
 pub struct GroupBody {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its symbol, such as a Greek letter.
+    /// Symbol, such as a Greek letter.
     pub symbol: String,
 }
 
@@ -77,15 +69,15 @@ impl From<&GroupConfig> for GroupBody {
     }
 }
 
-/// Something that is sold.
+/// A product.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Product")]
 pub struct ProductBody {
-    /// A word for programs; `orientation` is the ticket that registers.
+    /// Stable identifier for programs. Paying for `orientation` completes the registration.
     pub id: String,
-    /// For people.
+    /// Display name.
     pub name: String,
-    /// What one costs.
+    /// Price of one.
     pub price: MoneyBody,
 }
 
@@ -95,33 +87,33 @@ impl From<&Product> for ProductBody {
     }
 }
 
-/// What everybody may know about the event. Lists stand in the order in which they are to be shown.
+/// Public data of the event. Lists are in display order.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Event", rename_all = "camelCase")]
 pub struct EventBody {
-    /// Such as `Orientation Week 2027`.
+    /// Name, such as `Orientation Week 2027`.
     pub name: String,
-    /// Whose event it is.
+    /// The organising faculty.
     pub faculty: String,
-    /// In which people read times: a name of the time zone database.
+    /// Time zone in which to display times: a name of the IANA time zone database.
     pub time_zone: String,
-    /// Where to write for help.
+    /// Email address for help.
     pub contact: String,
     /// When students can register.
     pub registration: RegistrationWindow,
-    /// What `discipline` of the form may be.
+    /// Options of `discipline` in the registration form.
     pub disciplines: Vec<String>,
-    /// What `pronouns` of the form may be; `Other` goes with `pronounsOther`.
+    /// Options of `pronouns`. `Other` requires `pronounsOther`.
     pub pronouns: Vec<String>,
-    /// What `shirtSize` of the form may be.
+    /// Options of `shirtSize`.
     pub shirt_sizes: Vec<String>,
-    /// What `dietary` of the form may hold.
+    /// Options of `dietary`.
     pub dietary: Vec<String>,
-    /// What `movingMonth` of the form may be.
+    /// Options of `movingMonth`.
     pub moving_months: Vec<String>,
-    /// The orientation groups.
+    /// Orientation groups.
     pub groups: Vec<GroupBody>,
-    /// What is sold.
+    /// Products on sale.
     pub products: Vec<ProductBody>,
 }
 
@@ -151,75 +143,13 @@ impl EventBody {
     }
 }
 
-/// An [`EventBody`] that was written out beforehand.
-#[derive(Clone)]
-pub struct Prepared {
-    bytes: Bytes,
-    tag: String,
-}
-
-impl Prepared {
-    fn new(event: &Event, state: WindowState) -> Self {
-        let bytes = Bytes::from(EventBody::new(event, state).to_json_string());
-        let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&bytes)[..16]));
-        Self { bytes, tag }
-    }
-
-    /// Whether the client has it: `If-None-Match` lists tags, weak or not, or is `*` (RFC 9110, 13.1.2).
-    fn is_known(&self, if_none_match: &str) -> bool {
-        let mut tags = if_none_match.split(',').map(str::trim);
-        tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag)
-    }
-}
-
-impl Payload for Prepared {
-    const CONTENT_TYPE: &'static str = "application/json";
-
-    fn schema_ref() -> MetaSchemaRef {
-        EventBody::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        EventBody::register(registry);
-    }
-}
-
-impl IntoResponse for Prepared {
-    fn into_response(self) -> Response {
-        Response::builder().content_type(Self::CONTENT_TYPE).body(self.bytes)
-    }
-}
-
-/// What `getEvent` answers.
-#[derive(ApiResponse)]
-pub enum EventAnswer {
-    /// The event.
-    #[oai(status = 200)]
-    Event(
-        Prepared,
-        /// Changes when the answer does.
-        #[oai(header = "ETag")]
-        String,
-        /// To be asked for again each time; with `If-None-Match` that costs next to nothing.
-        #[oai(header = "Cache-Control")]
-        String,
-    ),
-    /// It is as `If-None-Match` says.
-    #[oai(status = 304)]
-    Unchanged(
-        /// The same tag.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
 /// The operations of this feature.
 pub struct EventController {
     window: Window,
     clock: Arc<dyn Clock>,
-    upcoming: Prepared,
-    open: Prepared,
-    closed: Prepared,
+    upcoming: Prepared<EventBody>,
+    open: Prepared<EventBody>,
+    closed: Prepared<EventBody>,
 }
 
 impl EventController {
@@ -229,13 +159,13 @@ impl EventController {
         Self {
             window: event.registration,
             clock,
-            upcoming: Prepared::new(event, WindowState::Upcoming),
-            open: Prepared::new(event, WindowState::Open),
-            closed: Prepared::new(event, WindowState::Closed),
+            upcoming: Prepared::new(&EventBody::new(event, WindowState::Upcoming)),
+            open: Prepared::new(&EventBody::new(event, WindowState::Open)),
+            closed: Prepared::new(&EventBody::new(event, WindowState::Closed)),
         }
     }
 
-    fn prepared(&self) -> &Prepared {
+    fn prepared(&self) -> &Prepared<EventBody> {
         match WindowState::of(self.window, self.clock.now()) {
             WindowState::Upcoming => &self.upcoming,
             WindowState::Open => &self.open,
@@ -246,23 +176,19 @@ impl EventController {
 
 #[OpenApi(tag = "Tag::Event")]
 impl EventController {
-    /// Shows the event
+    /// Get the event
     ///
-    /// Its name, when students can register and whether they can now, what the registration form offers, the groups, and
-    /// what is sold.
+    /// Its name, the registration period and whether it is open now, the options of the registration form, the groups, and
+    /// the products.
     #[oai(path = "/v1/event", method = "get", operation_id = "getEvent")]
     async fn get_event(
         &self,
         _anybody: By<Anybody>,
-        /// `ETag` of an earlier answer.
+        /// Entity tags of earlier responses. If the current one is among them, the response is 304.
         #[oai(name = "If-None-Match", validator(max_length = 1024))]
         if_none_match: Header<Option<String>>,
-    ) -> EventAnswer {
-        let prepared = self.prepared();
-        match if_none_match.0 {
-            Some(tags) if prepared.is_known(&tags) => EventAnswer::Unchanged(prepared.tag.clone()),
-            _ => EventAnswer::Event(prepared.clone(), prepared.tag.clone(), "no-cache".into()),
-        }
+    ) -> PreparedAnswer<EventBody> {
+        self.prepared().answer(if_none_match.0.as_deref())
     }
 }
 
@@ -273,6 +199,7 @@ mod tests {
     use poem::http::StatusCode;
     use poem::test::TestClient;
     use poem_openapi::OpenApiService;
+    use poem_openapi::types::ToJSON;
 
     use super::*;
 
@@ -304,8 +231,7 @@ mod tests {
 
     #[test]
     fn everything_that_the_form_offers_is_shown() {
-        let body: serde_json::Value =
-            serde_json::from_slice(&Prepared::new(&Event::shipped(), WindowState::Open).bytes).unwrap();
+        let body = EventBody::new(&Event::shipped(), WindowState::Open).to_json().unwrap();
         assert_eq!(body["timeZone"], "America/Toronto");
         assert_eq!(body["pronouns"].as_array().unwrap().last().unwrap(), OTHER_PRONOUNS);
         assert_eq!(body["groups"][0], serde_json::json!({ "name": "Alpha", "symbol": "α" }));

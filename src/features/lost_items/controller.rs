@@ -9,9 +9,9 @@ use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use super::model::LostItem;
 use super::service::{GetLostItemError, LostItems, ReportLostItemError};
 use crate::http::rights::Student;
-use crate::http::{By, Examples, Failure, JsonBody, Kind, Problem, Refusal};
+use crate::http::{By, Examples, Failure, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal};
 use crate::platform::signals::TooMany;
-use crate::platform::store::StoreError;
+use crate::platform::store::{PageError, StoreError};
 
 #[derive(Tags)]
 enum Tag {
@@ -42,9 +42,13 @@ impl poem_openapi::types::Example for LostItemBody {
     }
 }
 
-impl From<LostItem> for LostItemBody {
-    fn from(item: LostItem) -> Self {
-        Self { id: item.id, description: item.description, reported_at: item.reported_at.rfc3339() }
+impl From<&LostItem> for LostItemBody {
+    fn from(item: &LostItem) -> Self {
+        Self {
+            id: item.id.clone(),
+            description: item.description.clone(),
+            reported_at: item.reported_at.rfc3339(),
+        }
     }
 }
 
@@ -61,16 +65,6 @@ impl poem_openapi::types::Example for LostItemReport {
     fn example() -> Self {
         Self { description: "A blue umbrella".into() }
     }
-}
-
-/// One page of lost items.
-#[derive(Clone, Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct LostItemPage {
-    /// Lost items, newest first.
-    pub items: Vec<LostItemBody>,
-    /// Cursor of the next page; absent on the last page.
-    pub next_cursor: Option<String>,
 }
 
 /// The result of a report.
@@ -139,7 +133,7 @@ impl LostItemsController {
         item_id: Path<String>,
     ) -> Result<Json<LostItemBody>, Failure<GetLostItemError>> {
         let item = self.0.item(&caller.account_id, &item_id.0).await?;
-        Ok(Json(item.into()))
+        Ok(Json(LostItemBody::from(&item)))
     }
 
     /// Report a lost item
@@ -153,7 +147,7 @@ impl LostItemsController {
         report: JsonBody<LostItemReport>,
     ) -> Result<Reported, Failure<ReportLostItemError>> {
         let item = self.0.report(&caller.account_id, report.0.description).await?;
-        Ok(Reported::Reported(Json(item.into())))
+        Ok(Reported::Reported(Json(LostItemBody::from(&item))))
     }
 
     /// List lost items
@@ -164,20 +158,13 @@ impl LostItemsController {
         &self,
         By(caller): By<Student>,
         /// Maximum number of items per page.
-        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<u32>,
+        limit: Query<PageLimit>,
         /// `nextCursor` of the previous page.
-        #[oai(validator(max_length = 64))]
-        cursor: Query<Option<String>>,
-    ) -> Result<Json<LostItemPage>, Failure<StoreError>> {
-        let (items, more) = self.0.list(&caller.account_id, cursor.0, limit.0).await?;
-        let next_cursor = items.last().filter(|_| more).map(|item| item.id.clone());
-        Ok(Json(LostItemPage { items: items.into_iter().map(LostItemBody::from).collect(), next_cursor }))
+        cursor: Query<PageCursor>,
+    ) -> Result<Json<PageBody<LostItemBody>>, Failure<PageError>> {
+        let (after, limit) = (cursor.0.0, limit.0.0);
+        Ok(Json(self.0.list(&caller.account_id, after.as_ref(), limit).await?.into()))
     }
-}
-
-fn default_limit() -> u32 {
-    20
 }
 
 /// An id in the right format that no item has.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 pub use controller::LostItemsController;
 pub use model::LostItem;
 pub use service::LostItems;
-pub use subscribers::SweepLostItems;
 
 use super::Feature;
 use crate::base::Base;
@@ -24,8 +23,7 @@ pub fn feature(base: &Base, items: &Arc<LostItems>) -> Feature<LostItemsControll
     Feature::new()
         .serves(LostItemsController::new(items.clone()))
         .writes(vec![Arc::new(mails::LostItemReported::new(base))])
-        .handles(subscribers::Sweeps(items.clone()))
-        .every("40 4 * * *", |_| SweepLostItems {})
+        .sweeps(base, "40 4 * * *", subscribers::old_reports())
 }
 
 /// The documents of this feature.

@@ -1,4 +1,4 @@
-//! Use cases: report a lost item, list one's own reports, delete old ones.
+//! Use cases: report a lost item, list one's own reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::features::accounts::Account;
 use crate::kernel::{Clock, Ids};
 use crate::platform::mail::Mail;
 use crate::platform::signals::{Limit, Signals, TooMany};
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Value};
+use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
 
 /// Reports per account: more than anybody needs, too few to fill the store.
 const REPORT: Limit = Limit { name: "report-lost-item", quota: 10, window: Duration::from_hours(1) };
@@ -94,33 +94,18 @@ impl LostItems {
         Ok(item)
     }
 
-    /// Up to `limit` items of this account after the item `after`, newest first; and whether there are more.
+    /// The page of this account's items, newest first, that begins at `after`; at most `limit`.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`PageError`]
     pub async fn list(
         &self,
         account: &str,
-        after: Option<String>,
+        after: Option<&Cursor>,
         limit: u32,
-    ) -> Result<(Vec<LostItem>, bool), StoreError> {
-        let mut query = Query::new(Filter::eq("account", account)).sort("id", Dir::Desc).limit(limit + 1);
-        if let Some(after) = after {
-            query = query.after(vec![Value::Text(after)]);
-        }
-        let mut items: Vec<LostItem> = self.store.find(query).await?;
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
-        Ok((items, more))
-    }
-
-    /// Deletes old reports; returns how many.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let old = Filter::Lt("reportedAt", LostItem::kept_since(self.clock.now()).into());
-        self.store.sweep::<LostItem>(Query::new(old).sort("reportedAt", Dir::Asc)).await
+    ) -> Result<Page<LostItem>, PageError> {
+        let newest_first = Query::new(Filter::eq("account", account)).sort("id", Dir::Desc);
+        self.store.page(newest_first.limit(limit), after).await
     }
 }
 

@@ -1,36 +1,13 @@
 //! The jobs of lost items.
 
-use std::sync::Arc;
+use super::model::LostItem;
+use crate::platform::jobs::{Sweep, sweep};
+use crate::platform::store::{Dir, Filter, Query};
 
-use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-
-use super::service::LostItems;
-use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
-
-/// Deletes old reports. A cron job.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SweepLostItems {}
-
-impl Payload for SweepLostItems {
-    const KIND: &'static str = "lost-items.sweep";
-    fn key(&self) -> Option<String> {
-        Some("all".into())
-    }
-}
-
-/// Handles [`SweepLostItems`].
-pub struct Sweeps(pub Arc<LostItems>);
-
-#[async_trait]
-impl Subscriber for Sweeps {
-    type Payload = SweepLostItems;
-    const CONCURRENCY: usize = 1;
-
-    async fn handle(&self, _: SweepLostItems, _: Run) -> Result<(), JobError> {
-        let removed = self.0.sweep().await?;
-        tracing::info!(removed, "old lost items were deleted");
-        Ok(())
-    }
+/// Deletes old reports.
+pub fn old_reports() -> Sweep {
+    sweep::<LostItem>("lost-items.sweep", |now| {
+        let old = Filter::Lt("reportedAt", LostItem::kept_since(now).into());
+        Query::new(old).sort("reportedAt", Dir::Asc)
+    })
 }

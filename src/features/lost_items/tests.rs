@@ -10,7 +10,6 @@ use crate::base::TestBase;
 use crate::features::accounts::{Account, Names, SignUp};
 use crate::http::testing;
 use crate::kernel::{Clock, EmailAddress, Rights, Role};
-use crate::platform::jobs::{Run, Subscriber};
 use crate::platform::mail::{Mail, Template};
 use crate::platform::store::Filter;
 
@@ -123,7 +122,6 @@ async fn reports_are_listed_in_pages_and_deleted_after_30_days() {
     assert_eq!((descriptions(&second), second.get("nextCursor")), (vec![json!("Umbrella 0")], None));
 
     base.clock.advance(Duration::from_hours(31 * 24));
-    let run = Run { job_id: "sweep".into(), attempt: 1, crashes: 0 };
-    subscribers::Sweeps(items).handle(SweepLostItems {}, run).await.unwrap();
+    assert_eq!(subscribers::old_reports().run(&base.store, base.clock.now()).await, Ok(3));
     assert_eq!(base.store.count::<LostItem>(Filter::All).await.unwrap(), 0);
 }

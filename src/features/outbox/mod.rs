@@ -10,9 +10,9 @@ mod model;
 mod pages;
 mod service;
 
-pub use model::{Cursor, KeptFile, StoredEmail};
+pub use model::{KeptFile, StoredEmail};
 pub use pages::Access;
-pub use service::{EmailPage, Outbox};
+pub use service::Outbox;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Rendered emails as they are kept.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::kernel::{EmailAddress, Timestamp};
@@ -135,46 +135,9 @@ fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
     STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-/// A place in the list of emails: after this one, towards the older.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// When the email was written.
-    pub written_at: Timestamp,
-    /// Its id.
-    pub id: String,
-}
-
-impl Cursor {
-    /// The place after `email`.
-    pub fn after(email: &StoredEmail) -> Self {
-        Self { written_at: email.written_at, id: email.id.clone() }
-    }
-
-    /// As a word for addresses.
-    pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{} {}", self.written_at.as_millis(), self.id))
-    }
-
-    /// Reads what [`encode`](Self::encode) wrote; `None` if it is anything else.
-    pub fn decode(word: &str) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(word).ok()?).ok()?;
-        let (millis, id) = text.split_once(' ')?;
-        Some(Self { written_at: Timestamp::from_millis(millis.parse().ok()?), id: id.into() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_and_nonsense_is_none() {
-        let cursor = Cursor { written_at: Timestamp::from_millis(7), id: "ticket: é".into() };
-        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
-        for bad in ["", "!", "AAAA", "bm8gbnVtYmVy"] {
-            assert_eq!(Cursor::decode(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_file_name_writes_no_header() {

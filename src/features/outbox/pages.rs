@@ -8,11 +8,12 @@ use poem::web::{Data, Json, Path, Query};
 use poem::{Endpoint, EndpointExt, IntoResponse, Middleware, Request, Response, Result, Route, get, handler};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Cursor, FileInfo, StoredEmail};
-use super::service::{EmailPage, Outbox};
+use super::model::{FileInfo, StoredEmail};
+use super::service::Outbox;
 use crate::http::pages::{HtmlErrors, PageLayout, Pages};
-use crate::http::{Kind, Problem, principal, unavailable};
+use crate::http::{Kind, Problem, Refusal, principal, unavailable};
 use crate::kernel::Scope;
+use crate::platform::store::{Cursor, Page};
 
 /// Who may read the emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,23 +64,15 @@ impl ListQuery {
         self.to.as_deref().map(str::trim).filter(|to| !to.is_empty())
     }
 
-    async fn find(&self, outbox: &Outbox, limit: u32) -> Result<EmailPage> {
-        let cursor = match self.cursor.as_deref() {
-            Some(word) => Some(Cursor::decode(word).ok_or_else(bad_cursor)?),
-            None => None,
-        };
+    async fn find(&self, outbox: &Outbox, limit: u32) -> Result<Page<StoredEmail>> {
+        let after = self.cursor.clone().map(Cursor::from);
         let limit = self.limit.unwrap_or(limit).clamp(1, EMAILS_AT_MOST);
-        Ok(outbox.emails(self.to(), cursor.as_ref(), limit).await.map_err(unavailable)?)
+        Ok(outbox.emails(self.to(), after.as_ref(), limit).await.map_err(Refusal::problem)?)
     }
 }
 
-const BAD_CURSOR: Kind = Kind::new(400, "bad-cursor", "Invalid cursor");
 const NO_SUCH_EMAIL: Kind = Kind::new(404, "not-found", "Not found");
 const ADMINISTRATORS_ONLY: Kind = Kind::new(403, "administrators-only", "Administrators only");
-
-fn bad_cursor() -> Problem {
-    BAD_CURSOR.says("Use `nextCursor` of the previous page, unchanged, as `cursor`.")
-}
 
 // ---- the list ----
 
@@ -115,7 +108,7 @@ async fn list(
     let page = query.find(&outbox, EMAILS_ON_A_PAGE).await?;
     let to = query.to().unwrap_or_default();
     let address = |more: &[(&str, &str)]| list_address(to, more);
-    let emails = page.emails.iter();
+    let emails = page.items.iter();
     Ok(frame.page(&ListPage {
         frame: &frame,
         emails: emails.map(|email| Line { address: address_of(&email.id), email }).collect(),
@@ -123,7 +116,7 @@ async fn list(
         fresh: query.fresh,
         fresh_every: FRESH_EVERY,
         first: query.cursor.is_none(),
-        older: page.next.map(|cursor| address(&[("cursor", &cursor.encode())])),
+        older: page.next.map(|cursor| address(&[("cursor", cursor.as_str())])),
         newest: address(&[]),
         newest_fresh: address(&[("fresh", "true")]),
     }))
@@ -278,8 +271,8 @@ impl<'a> From<&'a StoredEmail> for EmailJson<'a> {
 #[handler]
 async fn list_json(outbox: Data<&Arc<Outbox>>, Query(query): Query<ListQuery>) -> Result<Response> {
     let page = query.find(&outbox, EMAILS_IN_AN_ANSWER).await?;
-    let items = page.emails.iter().map(EmailJson::from).collect();
-    let emails = EmailsJson { items, next_cursor: page.next.map(|cursor| cursor.encode()) };
+    let items = page.items.iter().map(EmailJson::from).collect();
+    let emails = EmailsJson { items, next_cursor: page.next.map(|cursor| cursor.as_str().to_owned()) };
     Ok(Json(emails).with_header(header::CACHE_CONTROL, "no-store").into_response())
 }
 

@@ -4,24 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::model::{Cursor, KeptFile, StoredEmail};
+use super::model::{KeptFile, StoredEmail};
 use crate::base::Base;
 use crate::kernel::{Clock, EmailAddress, text};
 use crate::platform::mail::{Email, Mail, SendError, Transport};
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
+use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
 
 /// The emails that were sent here.
 pub struct Outbox {
     store: Store,
     clock: Arc<dyn Clock>,
-}
-
-/// Some emails, the newest first.
-pub struct EmailPage {
-    /// As many as were asked for, or all that are left.
-    pub emails: Vec<StoredEmail>,
-    /// Where the older ones begin, if there are any.
-    pub next: Option<Cursor>,
 }
 
 impl Outbox {
@@ -30,26 +22,20 @@ impl Outbox {
         Self { store: base.store.clone(), clock: base.clock.clone() }
     }
 
-    /// Up to `limit` emails, the newest first: to the address `to` if it is given, from `after` on.
+    /// The page of the emails, newest first, that begins at `after`; at most `limit`, and only those to the address `to` if
+    /// it is given.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`PageError`].
     pub async fn emails(
         &self,
         to: Option<&str>,
         after: Option<&Cursor>,
         limit: u32,
-    ) -> Result<EmailPage, StoreError> {
+    ) -> Result<Page<StoredEmail>, PageError> {
         let filter = to.map_or(Filter::All, |to| Filter::eq("toKey", key(to)));
-        let mut query = Query::new(filter).sort("writtenAt", Dir::Desc).limit(limit + 1);
-        if let Some(cursor) = after {
-            query = query.after(vec![cursor.written_at.into(), cursor.id.as_str().into()]);
-        }
-        let mut emails: Vec<StoredEmail> = self.store.find(query).await?;
-        let more = emails.len() > limit as usize;
-        emails.truncate(limit as usize);
-        let next = emails.last().filter(|_| more).map(Cursor::after);
-        Ok(EmailPage { emails, next })
+        let newest_first = Query::new(filter).sort("writtenAt", Dir::Desc);
+        self.store.page(newest_first.limit(limit), after).await
     }
 
     /// One email.
@@ -138,6 +124,6 @@ mod tests {
 
         let mail: Mail = base.store.get("hello:1").await.unwrap().unwrap();
         assert_eq!(mail.state, MailState::Sent);
-        assert_eq!(outbox.emails(None, None, 10).await.unwrap().emails.len(), 1);
+        assert_eq!(outbox.emails(None, None, 10).await.unwrap().items.len(), 1);
     }
 }

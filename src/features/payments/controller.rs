@@ -13,10 +13,13 @@ use super::gateway::Untrusted;
 use super::model::{Closed, Order, OrderState};
 use super::service::{GetOrderError, OpenCheckoutError, Payments};
 use crate::http::rights::{Anybody, SignedIn};
-use crate::http::{By, Examples, Failure, Kind, Message, MessageKind, Problem, Refusal, busy};
+use crate::http::{
+    By, Examples, Failure, Kind, Message, MessageKind, PageBody, PageCursor, PageLimit, Problem, Refusal,
+    busy,
+};
 use crate::kernel::{Money, Timestamp};
 use crate::platform::signals::TooMany;
-use crate::platform::store::StoreError;
+use crate::platform::store::{PageError, StoreError};
 
 #[derive(Tags)]
 enum Tag {
@@ -132,16 +135,6 @@ impl From<&Order> for OrderBody {
             paid_at: order.paid_at.map(Timestamp::rfc3339),
         }
     }
-}
-
-/// One page of a list of orders.
-#[derive(Clone, Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct OrderPage {
-    /// Orders, oldest first.
-    pub items: Vec<OrderBody>,
-    /// Given as `cursor` it returns the next page; absent on the last.
-    pub next_cursor: Option<String>,
 }
 
 const NO_SUCH_ORDER: Kind = Kind::new(404, "no-such-order", "No such order");
@@ -288,23 +281,20 @@ impl PaymentsController {
 
 #[OpenApi(tag = "Tag::Payments")]
 impl PaymentsController {
-    /// Lists your orders
+    /// List your orders
     ///
-    /// In the order in which they were made, a page at a time.
+    /// Oldest first.
     #[oai(path = "/v1/orders", method = "get", operation_id = "listOrders")]
     async fn list_orders(
         &self,
         caller: By<SignedIn>,
-        /// At most so many on one page.
-        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<u32>,
-        /// `nextCursor` of the page before.
-        #[oai(validator(max_length = 64))]
-        cursor: Query<Option<String>>,
-    ) -> Result<Json<OrderPage>, Failure<StoreError>> {
-        let (orders, more) = self.0.orders(&caller.0.account_id, cursor.0, limit.0).await?;
-        let next_cursor = orders.last().filter(|_| more).map(|order| order.id.clone());
-        Ok(Json(OrderPage { items: orders.iter().map(OrderBody::from).collect(), next_cursor }))
+        /// Maximum number of items per page.
+        limit: Query<PageLimit>,
+        /// `nextCursor` of the previous page.
+        cursor: Query<PageCursor>,
+    ) -> Result<Json<PageBody<OrderBody>>, Failure<PageError>> {
+        let (account, after, limit) = (&caller.0.account_id, cursor.0.0, limit.0.0);
+        Ok(Json(self.0.orders(account, after.as_ref(), limit).await?.into()))
     }
 
     /// Get one of your orders
@@ -355,10 +345,6 @@ impl PaymentsController {
         self.0.receive(&event.0, signature.0.as_deref()).await?;
         Ok(EventTaken::Taken)
     }
-}
-
-fn default_limit() -> u32 {
-    20
 }
 
 /// A well-formed order id that doesn't exist.

@@ -8,7 +8,7 @@ use super::model::{NotOurs, Order, OrderState, Outcome, Owed, PaymentFlag, Strip
 use super::sale::Ended;
 use super::service::Payments;
 use crate::kernel::{Timestamp, faults};
-use crate::platform::store::{Dir, Filter, Query, StoreError, Tx};
+use crate::platform::store::{Filter, Query, StoreError, Tx};
 
 /// How long the gateway is asked to retry an event about an unknown payment. By then the payment has been reported, was
 /// retrieved, or belongs to somebody else.
@@ -147,7 +147,7 @@ impl Payments {
         let applied = self
             .0
             .store
-            .transact_at(self.guard(&known), async |tx| {
+            .transact_at(&[self.guard(&known)], async |tx| {
                 let mut order = self.claim(&tx, &seen, order).await?.ok_or(ApplyError::NotOurs)?;
                 let before = order.state;
                 let outcome = self.apply_change(&tx, &mut order, change, now).await?;
@@ -200,16 +200,6 @@ impl Payments {
         }
         tx.insert(event).await?;
         tx.get(order).await
-    }
-
-    /// Deletes events that the gateway will not send again.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what was deleted before the error stays deleted.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
-        let before = self.0.clock.now().minus(StripeEvent::KEPT);
-        let old = Filter::Lt("receivedAt", before.into());
-        self.0.store.sweep::<StripeEvent>(Query::new(old).sort("receivedAt", Dir::Asc)).await.map(drop)
     }
 
     async fn seen_before(&self, event: &str, error: StoreError) -> Result<Received, StoreError> {

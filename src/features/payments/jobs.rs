@@ -67,14 +67,3 @@ impl Payload for ReconcilePayments {
         Some("all".into())
     }
 }
-
-/// Deletes events that the gateway will not send again. Runs once a day.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SweepEvents {}
-
-impl Payload for SweepEvents {
-    const KIND: &'static str = "payments.sweep";
-    fn key(&self) -> Option<String> {
-        Some("all".into())
-    }
-}

@@ -30,7 +30,7 @@ pub use gateway::{
     DeliverSandboxEvent, Discount, Gateway, GatewayError, Measured, Reached, Refund, RefundRequest,
     RetryPolicy, ReversalFact, Sandbox, Source, Stripe, SweepSandbox, Webhook,
 };
-pub use jobs::{OpenCheckout, ReconcilePayments, SendRefund, SweepEvents};
+pub use jobs::{OpenCheckout, ReconcilePayments, SendRefund};
 pub use model::{
     Attempt, AttemptState, Closed, EarlyBird, LONGEST_CHECKOUT, NotRefundable, Order, OrderRefund,
     OrderState, Outcome, Owed, Payment, PaymentFlag, RefundState, Reversal, StripeEvent,
@@ -40,7 +40,7 @@ pub use refunds::{CloseOrderError, RefundError};
 pub use sale::{Ended, NextPage, Sale, Words};
 pub use service::{GetOrderError, OpenCheckoutError, Payments};
 pub use subscribers::{
-    EventSweeps, OpenCheckouts, Reconciliations, Refunds, SandboxDeliveries, SandboxSweeps,
+    OpenCheckouts, Reconciliations, Refunds, SandboxDeliveries, SandboxSweeps, old_events,
 };
 
 use std::sync::Arc;
@@ -63,8 +63,7 @@ pub fn feature(
         .handles(Refunds(payments.clone()))
         .handles(Reconciliations(payments.clone()))
         .every("*/5 * * * *", |_| ReconcilePayments {})
-        .handles(EventSweeps(payments.clone()))
-        .every("17 4 * * *", |_| SweepEvents {});
+        .sweeps(base, "17 4 * * *", old_events());
     match sandbox {
         Some(sandbox) => feature
             .handles(SandboxDeliveries(sandbox.clone()))

@@ -15,7 +15,7 @@ use crate::base::Base;
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::jobs::Job;
 use crate::platform::signals::{Limit, Signals, TooMany};
-use crate::platform::store::{Filter, Query, Store, StoreError, Tx, Value};
+use crate::platform::store::{Cursor, Filter, Page, PageError, Query, Store, StoreError, Tx};
 
 /// Enough for a person who tries again and again, too few for a program.
 const OPEN_CHECKOUT: Limit = Limit { name: "open-checkout", quota: 60, window: Duration::from_secs(3600) };
@@ -25,9 +25,6 @@ pub(super) const FINISH_AFTER: Duration = Duration::from_secs(60);
 
 /// The largest difference expected between our clock and the gateway's.
 pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
-
-/// The maximum page size of a list.
-const MOST_ORDERS: u32 = 100;
 
 /// Why there is no checkout.
 #[derive(Debug, thiserror::Error)]
@@ -296,23 +293,18 @@ impl Payments {
         self.0.store.get(order).await
     }
 
-    /// The orders of `account`, oldest first, after the order `after`, at most `limit` (and 100); and whether there are
-    /// more.
+    /// The page of the orders of `account`, oldest first, that begins at `after`; at most `limit`.
+    ///
+    /// # Errors
+    /// [`PageError`].
     pub async fn orders(
         &self,
         account: &str,
-        after: Option<String>,
+        after: Option<&Cursor>,
         limit: u32,
-    ) -> Result<(Vec<Order>, bool), StoreError> {
-        let limit = limit.clamp(1, MOST_ORDERS);
-        let mut query = Query::new(Filter::eq("account", account)).limit(limit + 1);
-        if let Some(after) = after {
-            query = query.after(vec![Value::Text(after)]);
-        }
-        let mut orders = self.0.store.find::<Order>(query).await?;
-        let more = orders.len() > limit as usize;
-        orders.truncate(limit as usize);
-        Ok((orders, more))
+    ) -> Result<Page<Order>, PageError> {
+        let own = Query::new(Filter::eq("account", account));
+        self.0.store.page(own.limit(limit), after).await
     }
 }
 

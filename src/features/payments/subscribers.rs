@@ -5,12 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::gateway::{DeliverSandboxEvent, Sandbox, SweepSandbox};
-use super::jobs::{OpenCheckout, ReconcilePayments, SendRefund, SweepEvents};
+use super::jobs::{OpenCheckout, ReconcilePayments, SendRefund};
+use super::model::StripeEvent;
 use super::reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Unfinished};
 use super::refunds::SendRefundError;
 use super::service::{OpenCheckoutError, Payments};
 use crate::kernel::Actor;
-use crate::platform::jobs::{JobError, Payload, Run, Subscriber};
+use crate::platform::jobs::{JobError, Payload, Run, Subscriber, Sweep, sweep};
+use crate::platform::store::{Dir, Filter, Query};
 
 /// Handles [`OpenCheckout`].
 pub struct OpenCheckouts(pub Arc<Payments>);
@@ -104,15 +106,9 @@ impl Subscriber for Reconciliations {
     }
 }
 
-/// Handles [`SweepEvents`].
-pub struct EventSweeps(pub Arc<Payments>);
-
-#[async_trait]
-impl Subscriber for EventSweeps {
-    type Payload = SweepEvents;
-    const CONCURRENCY: usize = 1;
-
-    async fn handle(&self, _: SweepEvents, _: Run) -> Result<(), JobError> {
-        Ok(self.0.sweep().await?)
-    }
+/// Deletes events that the gateway will not send again.
+pub fn old_events() -> Sweep {
+    sweep::<StripeEvent>("payments.sweep", |now| {
+        Query::new(Filter::Lt("receivedAt", now.minus(StripeEvent::KEPT).into())).sort("receivedAt", Dir::Asc)
+    })
 }

@@ -158,7 +158,7 @@ impl Registrations {
         let submitted = self
             .0
             .store
-            .transact_at(Groups::GUARD, async |tx| {
+            .transact_at(&[Groups::GUARD], async |tx| {
                 let group = self.0.groups.take_place(&tx, &form.discipline, &form.pronouns).await?;
                 let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
                 tx.insert(&registration).await?;

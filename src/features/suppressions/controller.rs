@@ -10,10 +10,13 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::service::{LiftError, ReceiveError, Suppressions};
 use crate::http::rights::{Administer, Anybody, ReadMailings};
-use crate::http::{By, Examples, Failure, Kind, Message, MessageKind, Problem, Refusal, busy};
+use crate::http::{
+    By, Examples, Failure, Kind, Message, MessageKind, PageBody, PageCursor, PageLimit, Problem, Refusal,
+    busy,
+};
 use crate::platform::mail::sns::{NotBelieved, Unreachable};
 use crate::platform::mail::{Suppression, SuppressionCause};
-use crate::platform::store::StoreError;
+use crate::platform::store::{PageError, StoreError};
 
 /// When SNS may send a message again whose certificate could not be fetched.
 const CERTIFICATE_IS_REACHABLE: Duration = Duration::from_secs(60);
@@ -77,16 +80,6 @@ impl From<&Suppression> for SuppressionBody {
             created_at: entry.created_at.rfc3339(),
         }
     }
-}
-
-/// One page of the list.
-#[derive(Clone, Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct SuppressionPage {
-    /// The latest first.
-    pub items: Vec<SuppressionBody>,
-    /// Given as `cursor` it returns the next page; absent on the last.
-    pub next_cursor: Option<String>,
 }
 
 /// It is done.
@@ -201,24 +194,20 @@ impl SuppressionsController {
 
 #[OpenApi(tag = "Tag::Suppressions")]
 impl SuppressionsController {
-    /// Lists addresses that get no letters
+    /// List addresses that get no emails
     ///
-    /// The latest first, a page at a time. Letters to these addresses came back for good, or their owners called one
-    /// spam; further ones are kept back, whatever they are about.
+    /// Newest first. Emails to these addresses bounced permanently, or their owners reported one as spam; no further email
+    /// is sent to them, whatever it is about.
     #[oai(path = "/v1/suppressions", method = "get", operation_id = "listSuppressions")]
     async fn list_suppressions(
         &self,
         _caller: By<ReadMailings>,
-        /// At most so many on one page.
-        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<u32>,
-        /// `nextCursor` of the page before.
-        #[oai(validator(max_length = 64))]
-        cursor: Query<Option<String>>,
-    ) -> Result<Json<SuppressionPage>, Failure<StoreError>> {
-        let (entries, more) = self.0.list(cursor.0, limit.0).await?;
-        let next_cursor = entries.last().filter(|_| more).map(|entry| entry.id.clone());
-        Ok(Json(SuppressionPage { items: entries.iter().map(SuppressionBody::from).collect(), next_cursor }))
+        /// Maximum number of items per page.
+        limit: Query<PageLimit>,
+        /// `nextCursor` of the previous page.
+        cursor: Query<PageCursor>,
+    ) -> Result<Json<PageBody<SuppressionBody>>, Failure<PageError>> {
+        Ok(Json(self.0.list(cursor.0.0.as_ref(), limit.0.0).await?.into()))
     }
 
     /// Lets letters go to an address again
@@ -252,10 +241,6 @@ impl SuppressionsController {
         self.0.receive(&message.0).await?;
         Ok(NotificationTaken::Taken)
     }
-}
-
-fn default_limit() -> u32 {
-    20
 }
 
 /// Has the shape of an entry's id and is none.

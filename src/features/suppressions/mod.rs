@@ -14,7 +14,7 @@ mod subscribers;
 pub use controller::SuppressionsController;
 pub use model::SnsNotification;
 pub use service::{LiftError, ReceiveError, Suppressions};
-pub use subscribers::{NotificationSweeps, SweepNotifications};
+pub use subscribers::old_notifications;
 
 use std::sync::Arc;
 
@@ -23,11 +23,12 @@ use crate::base::Base;
 use crate::platform::store::{Schema, schema};
 
 /// What suppressions add to the service.
-pub fn feature(_: &Base, suppressions: &Arc<Suppressions>) -> Feature<SuppressionsController> {
-    Feature::new()
-        .serves(SuppressionsController::new(suppressions.clone()))
-        .handles(NotificationSweeps(suppressions.clone()))
-        .every("52 4 * * *", |_| SweepNotifications {})
+pub fn feature(base: &Base, suppressions: &Arc<Suppressions>) -> Feature<SuppressionsController> {
+    Feature::new().serves(SuppressionsController::new(suppressions.clone())).sweeps(
+        base,
+        "52 4 * * *",
+        old_notifications(),
+    )
 }
 
 /// The documents of this feature; the list itself is the mailer's.

@@ -9,10 +9,8 @@ use crate::kernel::{Actor, Clock, Ids, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
+use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError, Tx};
 
-/// Entries on one page of the list.
-const MOST: u32 = 100;
 /// Longer than a notification could be believed again.
 pub(super) const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How often a message is taken in while others put its addresses on the list.
@@ -131,25 +129,13 @@ impl Suppressions {
         Err(StoreError::Busy)
     }
 
-    /// Up to `limit` (at most 100) addresses, the latest first, those after the entry `after`; and whether there are
-    /// more.
+    /// The page of the list, newest first, that begins at `after`; at most `limit` entries.
     ///
     /// # Errors
-    /// Those of the store.
-    pub async fn list(
-        &self,
-        after: Option<String>,
-        limit: u32,
-    ) -> Result<(Vec<Suppression>, bool), StoreError> {
-        let limit = limit.clamp(1, MOST);
-        let mut query = Query::new(Filter::All).sort("id", Dir::Desc).limit(limit + 1);
-        if let Some(after) = after {
-            query = query.after(vec![Value::Text(after)]);
-        }
-        let mut entries: Vec<Suppression> = self.store.find(query).await?;
-        let more = entries.len() > limit as usize;
-        entries.truncate(limit as usize);
-        Ok((entries, more))
+    /// [`PageError`].
+    pub async fn list(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<Suppression>, PageError> {
+        let newest_first = Query::new(Filter::All).sort("id", Dir::Desc);
+        self.store.page(newest_first.limit(limit), after).await
     }
 
     /// Emails go to the address of this entry again, from the next on.
@@ -168,16 +154,6 @@ impl Suppressions {
         lifted.await?;
         tracing::info!(entry = id, ?actor, "emails go to an address again");
         Ok(())
-    }
-
-    /// Forgets notifications that could not be believed again: how many.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let before = self.clock.now().minus(KEPT);
-        let old = Query::new(Filter::Lt("receivedAt", before.into())).sort("receivedAt", Dir::Asc);
-        self.store.sweep::<SnsNotification>(old).await
     }
 }
 

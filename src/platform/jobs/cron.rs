@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use croner::Cron as Pattern;
 
 use super::model::{Job, Payload};
+use super::sweep::Sweep;
 use crate::kernel::Timestamp;
 
 /// A job that repeats.
@@ -36,10 +37,25 @@ impl Cron {
         pattern: &'static str,
         payload: impl Fn(Timestamp) -> P + Send + Sync + 'static,
     ) -> Self {
-        let kind = P::KIND;
-        let pattern = Pattern::from_str(pattern).unwrap_or_else(|error| panic!("{kind}: {pattern}: {error}"));
         // Due since it is made and not since its tick: nobody could know of a tick that was missed.
-        let job = move |id, tick, now| Job::new(id, &payload(tick), now);
+        Self::of_kind(P::KIND, pattern, move |id, tick, now| Job::new(id, &payload(tick), now))
+    }
+
+    /// At each tick of `pattern` a job of this sweep.
+    ///
+    /// # Panics
+    /// If `pattern` is not valid: the mistake shows at the first start.
+    pub fn of_sweep(pattern: &'static str, sweep: &Sweep) -> Self {
+        let kind = sweep.kind;
+        Self::of_kind(kind, pattern, move |id, _, now| Sweep::job(kind, id, now))
+    }
+
+    fn of_kind(
+        kind: &'static str,
+        pattern: &'static str,
+        job: impl Fn(String, Timestamp, Timestamp) -> Job + Send + Sync + 'static,
+    ) -> Self {
+        let pattern = Pattern::from_str(pattern).unwrap_or_else(|error| panic!("{kind}: {pattern}: {error}"));
         Self { kind, pattern, job: Box::new(job), next: None }
     }
 }

@@ -22,6 +22,7 @@ pub use cron::{Cron, Crons};
 pub use model::{Job, JobState, LEASE, Payload};
 pub use service::{Count, Jobs, TendError};
 pub use subscriber::{JobError, Run, Subscriber, Subscribers};
+pub use sweep::{Sweep, sweep};
 pub use trace::traced;
 pub use workers::{Running, Workers};
 

@@ -145,13 +145,25 @@ pub enum Outcome {
 impl Job {
     /// A job that is due at once.
     pub fn new<P: Payload>(id: String, payload: &P, now: Timestamp) -> Self {
+        let data = serde_json::to_value(payload).expect("a payload is plain data");
+        Self::of_kind(P::KIND, id, payload.key(), data, now)
+    }
+
+    /// The same, without a type for its payload.
+    pub(super) fn of_kind(
+        kind: &str,
+        id: String,
+        key: Option<String>,
+        payload: serde_json::Value,
+        now: Timestamp,
+    ) -> Self {
         let mut job = Self {
             id,
-            kind: P::KIND.into(),
-            key: payload.key(),
+            kind: kind.into(),
+            key,
             waiting_key: None,
             running_key: None,
-            payload: serde_json::to_value(payload).expect("a payload is plain data"),
+            payload,
             state: JobState::Waiting,
             attempts: 0,
             crashes: 0,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::model::Payload;
-use crate::platform::store::StoreError;
+use super::sweep::Sweep;
+use crate::kernel::Clock;
+use crate::platform::store::{Store, StoreError};
 
 /// Why a job was not done. The texts are logged and shown to administrators: no personal data.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,15 @@ impl Subscribers {
     /// If its kind has one: that is a mistake of the list, which shows at the first start.
     pub fn with<S: Subscriber>(mut self, subscriber: Arc<S>) -> Self {
         self.add(S::Payload::KIND, Arc::new(Typed(subscriber)));
+        self
+    }
+
+    /// These and the handler of this sweep.
+    ///
+    /// # Panics
+    /// If its kind has one.
+    pub fn with_sweep(mut self, sweep: Sweep, store: Store, clock: Arc<dyn Clock>) -> Self {
+        self.add(sweep.kind, Arc::new(sweep.served(store, clock)));
         self
     }
 

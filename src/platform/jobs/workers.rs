@@ -18,7 +18,7 @@ use super::cron::{Cron, Crons};
 use super::model::{Job, JobState, LEASE, Pace, RENEW_EVERY, backoff};
 use super::queue::{Claim, Claimed, Outcome, Queue, Room, Settled, Settlement};
 use super::subscriber::{JobError, Run, Served, Subscribers};
-use super::sweep::{Sweep, Sweeper};
+use super::sweep;
 use super::{TOPIC, trace};
 use crate::kernel::{Clock, Ids, Timestamp};
 use crate::platform::metrics::JobRuns;
@@ -63,9 +63,9 @@ impl Workers {
         subscribers: Subscribers,
         crons: Crons,
     ) -> Self {
-        let sweeper = Sweeper { store: store.clone(), clock: clock.clone() };
-        let subscribers = subscribers.with(Arc::new(sweeper));
-        let crons = crons.with(Cron::new("23 * * * *", |_| Sweep {}));
+        let sweep = sweep::of_jobs();
+        let crons = crons.with(Cron::of_sweep("23 * * * *", &sweep));
+        let subscribers = subscribers.with_sweep(sweep, store.clone(), clock.clone());
         Self { store, signals, clock, ids, subscribers, crons, runs: JobRuns::default() }
     }
 

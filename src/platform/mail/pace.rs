@@ -160,7 +160,7 @@ impl Pace {
         let from = now.plus((queue.claiming * 2).min(SLOWEST_CLAIM));
         let claimed: Result<Timestamp, StoreError> = self
             .store
-            .transact_at(MailRate::COLLECTION, async |tx| {
+            .transact_at(&[MailRate::COLLECTION], async |tx| {
                 let rate = tx.get::<MailRate>(MailRate::ID).await?;
                 let mut rate = rate.unwrap_or_else(|| MailRate::new(now));
                 let first = rate.claim(count, interval, from);
@@ -185,7 +185,7 @@ impl Pace {
     pub(super) async fn rest(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store
-            .transact_at(MailRate::COLLECTION, async |tx| {
+            .transact_at(&[MailRate::COLLECTION], async |tx| {
                 let rate = tx.get::<MailRate>(MailRate::ID).await?;
                 let mut rate = rate.unwrap_or_else(|| MailRate::new(now));
                 rate.rest(now.plus(REST));

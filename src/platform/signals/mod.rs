@@ -130,6 +130,13 @@ impl Listener {
             std::future::pending().await
         }
     }
+
+    /// Whether the topic was woken since the last call of this or [`woken`](Self::woken).
+    pub fn was_woken(&mut self) -> bool {
+        let woken = self.0.has_changed().unwrap_or(false);
+        self.0.mark_unchanged();
+        woken
+    }
 }
 
 /// From now on the words that transactions note ([`Tx::note`](crate::platform::store::Tx::note)) wake the topics of

@@ -15,7 +15,7 @@ use super::error::Result;
 use super::{Filter, Format, Query, Schema, Store, StoreError, json};
 
 /// Documents that are copied at a time, in one transaction.
-const PAGE: u32 = 200;
+const BATCH: u32 = 200;
 
 /// How long the same page is tried again, and how soon: elections take some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,13 +60,13 @@ impl Store {
         let (mut all, mut done) = (Vec::new(), 0);
         for schema in schemas {
             let mut copied = Sum::default();
-            let mut query = Some(first_page());
+            let mut query = Some(first_batch());
             while let Some(asked) = query {
-                let page = self.page(schema, asked, &mut copied).await?;
-                target.write(schema, self.backend.format(), &page.documents).await?;
-                done += page.documents.len() as u64;
+                let batch = self.read_batch(schema, asked, &mut copied).await?;
+                target.write(schema, self.backend.format(), &batch.documents).await?;
+                done += batch.documents.len() as u64;
                 tell(done);
-                query = page.next;
+                query = batch.next;
             }
             all.push(copied.end(schema));
         }
@@ -120,16 +120,16 @@ impl Store {
         }
     }
 
-    /// Reads a page and adds it to the sum.
-    async fn page(&self, schema: &Schema, query: Query, sum: &mut Sum) -> Result<Page> {
+    /// Reads a batch and adds it to the sum.
+    async fn read_batch(&self, schema: &Schema, query: Query, sum: &mut Sum) -> Result<Batch> {
         let documents = self.backend.find(schema.collection, query).await?;
         let mut last = None;
         for document in &documents {
             last = Some(sum.add(document, self.backend.format())?);
         }
-        let full = documents.len() == PAGE as usize;
-        let next = last.filter(|_| full).map(|id| first_page().after(vec![id.into()]));
-        Ok(Page { documents, next })
+        let full = documents.len() == BATCH as usize;
+        let next = last.filter(|_| full).map(|id| first_batch().after(vec![id.into()]));
+        Ok(Batch { documents, next })
     }
 
     /// Adds documents of a database that keeps them in `format`. A server that has to go is waited for.
@@ -168,22 +168,22 @@ impl Store {
 
     async fn checked(&self, schema: &Schema) -> Result<Copied> {
         let mut sum = Sum::default();
-        let mut query = Some(first_page());
+        let mut query = Some(first_batch());
         while let Some(asked) = query {
-            query = self.page(schema, asked, &mut sum).await?.next;
+            query = self.read_batch(schema, asked, &mut sum).await?.next;
         }
         Ok(sum.end(schema))
     }
 }
 
-struct Page {
+struct Batch {
     documents: Vec<Vec<u8>>,
-    /// What comes behind it.
+    /// The query of the next batch.
     next: Option<Query>,
 }
 
-fn first_page() -> Query {
-    Query::new(Filter::All).limit(PAGE)
+fn first_batch() -> Query {
+    Query::new(Filter::All).limit(BATCH)
 }
 
 /// Number and checksum of documents.

@@ -1,6 +1,6 @@
-//! Lines before documents that many want to write at once, within this process.
+//! Queues before documents that many want to write at once, within this process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{Mutex as Line, OwnedMutexGuard};
@@ -10,7 +10,7 @@ use super::StoreError;
 use super::error::Result;
 use super::stats::Counter;
 
-/// A fair line for each guard that somebody stands at.
+/// A fair queue for each guard that somebody waits for.
 #[derive(Default)]
 pub(super) struct Lines {
     by_guard: Mutex<HashMap<String, Weak<Line<()>>>>,
@@ -18,16 +18,21 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Stands in line at `guard`; the turn lasts until what is returned is dropped. [`StoreError::Busy`] if it
-    /// hasn't come by `give_up`.
-    pub async fn turn(&self, guard: &str, give_up: Instant) -> Result<OwnedMutexGuard<()>> {
-        let line = self.line(guard);
-        let _in_line = self.waiting.hold();
-        timeout_at(give_up, line.lock_owned()).await.map_err(|_elapsed| StoreError::Busy)
+    /// Waits for the turn at each guard, one after the other in the order of their names. The turns last until what is
+    /// returned is dropped. [`StoreError::Busy`] if they haven't all come by `give_up`.
+    pub async fn turns(&self, guards: &[&str], give_up: Instant) -> Result<Vec<OwnedMutexGuard<()>>> {
+        let guards: BTreeSet<_> = guards.iter().copied().collect();
+        let _waiting = self.waiting.hold();
+        let mut turns = Vec::with_capacity(guards.len());
+        for guard in guards {
+            let turn = timeout_at(give_up, self.line(guard).lock_owned()).await;
+            turns.push(turn.map_err(|_elapsed| StoreError::Busy)?);
+        }
+        Ok(turns)
     }
 
-    /// The line at the guard. Those that nobody stands in are cleared away meanwhile, so that their number is
-    /// bounded by that of the requests.
+    /// The queue of the guard. Queues that nobody uses are removed meanwhile, so that the number of requests limits
+    /// theirs.
     fn line(&self, guard: &str) -> Arc<Line<()>> {
         let mut by_guard = self.by_guard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = by_guard.get(guard).and_then(Weak::upgrade) {
@@ -51,21 +56,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_too_long_is_told_so_and_other_guards_are_free() {
+    async fn a_turn_that_does_not_come_in_time_is_busy_and_other_guards_are_free() {
         let lines = Lines::default();
-        let first = lines.turn("places", after(0)).await.unwrap();
-        assert_eq!(lines.turn("places", after(20)).await.unwrap_err(), StoreError::Busy);
-        lines.turn("other places", after(20)).await.unwrap();
+        let first = lines.turns(&["places"], after(0)).await.unwrap();
+        assert_eq!(lines.turns(&["places"], after(20)).await.unwrap_err(), StoreError::Busy);
+        lines.turns(&["other places"], after(20)).await.unwrap();
         drop(first);
-        lines.turn("places", after(20)).await.unwrap();
+        lines.turns(&["places"], after(20)).await.unwrap();
         assert_eq!(lines.waiting.get(), 0);
     }
 
     #[tokio::test]
-    async fn lines_that_nobody_stands_in_are_cleared_away() {
+    async fn a_guard_that_is_named_twice_is_taken_once() {
+        let lines = Lines::default();
+        assert_eq!(lines.turns(&["a", "b", "a"], after(20)).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn two_that_name_their_guards_in_opposite_order_do_not_wait_for_each_other() {
+        let lines = Arc::new(Lines::default());
+        // By hand, in the order in which they are named: each holds what the other waits for.
+        let (a, b) = (lines.turns(&["a"], after(0)).await, lines.turns(&["b"], after(0)).await);
+        assert!(
+            lines.turns(&["b"], after(20)).await.is_err() && lines.turns(&["a"], after(20)).await.is_err()
+        );
+        drop(b);
+
+        // While one waits for `a` it does not hold `b`, although it names `b` first.
+        let queue = lines.clone();
+        let both = tokio::spawn(async move { queue.turns(&["b", "a"], after(5_000)).await });
+        while lines.waiting.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(lines.turns(&["b"], after(20)).await.unwrap());
+        drop(a);
+        assert_eq!(both.await.unwrap().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn queues_that_nobody_uses_are_removed() {
         let lines = Lines::default();
         for guard in 0..100 {
-            lines.turn(&guard.to_string(), after(20)).await.unwrap();
+            lines.turns(&[&guard.to_string()], after(20)).await.unwrap();
         }
         assert_eq!(lines.by_guard.lock().unwrap().len(), 1);
     }

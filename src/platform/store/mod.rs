@@ -1,8 +1,8 @@
 //! What must not be lost: documents, queries and transactions, over a database that a feature never sees.
 //!
-//! A feature declares its documents ([`Document`]) and says what it wants in a handful of verbs. It reads with
-//! [`Store::get`], [`Store::find`], [`Store::count`], [`Store::tally`], [`Store::sum`] and [`Store::stream`], and
-//! writes in [`Store::transact`], or a single new document by [`Store::insert`]:
+//! A feature declares its documents ([`Document`]). It reads with [`Store::get`], [`Store::find`], [`Store::page`],
+//! [`Store::count`], [`Store::tally`], [`Store::sum`] and [`Store::stream`], and writes in [`Store::transact`], or a
+//! single new document with [`Store::insert`]:
 //!
 //! ```ignore
 //! let order = Order::open(self.ids.next(), &account, self.clock.now());   // times and ids: outside
@@ -32,6 +32,7 @@ mod error;
 mod json;
 mod lines;
 mod mongo;
+mod page;
 mod privacy;
 mod query;
 mod sqlite;
@@ -53,6 +54,7 @@ pub use document::{Document, Format, Index, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
 use lines::Lines;
+pub use page::{Cursor, Page, PageError};
 pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Since, Until};
 pub use query::{Dir, Filter, Query, Value};
 pub use stats::Stats;
@@ -62,8 +64,8 @@ pub use tx::Tx;
 /// takes microseconds; on SQLite it holds up every other writer.
 const WORK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How many documents [`Store::stream`] reads at a time.
-const STREAM_PAGE: u32 = 500;
+/// Documents that [`Store::stream`] reads at a time.
+const STREAM_BATCH: u32 = 500;
 
 /// What a process opens the database for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,18 +212,23 @@ impl Store {
         self.backend.sum(D::COLLECTION, field, filter).await
     }
 
-    /// All documents that match, in the order of their ids, read a page at a time: for exports of any size. Each
-    /// page is as of the moment it is read; nothing is missed or told twice that stays in place meanwhile.
-    pub fn stream<D: Document>(&self, filter: Filter) -> impl Stream<Item = Result<D>> + Send {
-        let first = Some(Query::new(filter).limit(STREAM_PAGE));
-        stream::try_unfold(first, move |query| async move {
-            let Some(query) = query else { return Ok(None) };
-            let page = self.find::<D>(query.clone()).await?;
-            let next = match page.last() {
-                Some(last) if page.len() == STREAM_PAGE as usize => Some(query.after(vec![last.id().into()])),
-                _ => None,
-            };
-            Ok(Some((stream::iter(page.into_iter().map(Ok)), next)))
+    /// All documents that match, in the order of their ids, read in batches: for exports of any size. Each batch is as of
+    /// the moment it is read; a document that exists all the time appears exactly once.
+    pub fn stream<D: Document>(&self, filter: Filter) -> impl Stream<Item = Result<D>> + Send + use<D> {
+        let (store, first) = (self.clone(), Some(Query::new(filter).limit(STREAM_BATCH)));
+        stream::try_unfold(first, move |query| {
+            let store = store.clone();
+            async move {
+                let Some(query) = query else { return Ok(None) };
+                let batch = store.find::<D>(query.clone()).await?;
+                let next = match batch.last() {
+                    Some(last) if batch.len() == STREAM_BATCH as usize => {
+                        Some(query.after(vec![last.id().into()]))
+                    }
+                    _ => None,
+                };
+                Ok(Some((stream::iter(batch.into_iter().map(Ok)), next)))
+            }
         })
         .try_flatten()
     }

@@ -1,4 +1,4 @@
-//! What is asked for: one query value that each adapter translates. Names of fields are code, values are data.
+//! Queries: one value that each adapter translates. Names of fields are code, values are data.
 
 use crate::kernel::Timestamp;
 
@@ -48,16 +48,16 @@ impl From<Timestamp> for Value {
 /// A property's name as it is written in the document (`camelCase`), or a path with dots (`amount.currency`).
 type Field = &'static str;
 
-/// Which documents are meant. A comparison with a field that is not there does not hold; its `Not` does.
+/// Which documents are meant. A comparison with a field that a document lacks is false; its `Not` is true.
 #[derive(Clone, Debug)]
 pub enum Filter {
     /// Every document.
     All,
-    /// The field is this. For an element of a list take [`Filter::Has`].
+    /// The field has this value. For an element of a list use [`Filter::Has`].
     Eq(Field, Value),
-    /// The field is one of these; none of an empty list.
+    /// The field is one of these; never, if the list is empty.
     In(Field, Vec<Value>),
-    /// from ≤ field < to; a missing bound is no bound.
+    /// from ≤ field < to; a missing bound does not limit.
     Range(Field, Option<Value>, Option<Value>),
     /// The field is more than this.
     Gt(Field, Value),
@@ -69,23 +69,23 @@ pub enum Filter {
     Contains(Field, String),
     /// The list in the field has this element.
     Has(Field, Value),
-    /// The field is there.
+    /// The document has the field.
     Exists(Field),
-    /// All of these; holds if there are none.
+    /// All of these; true if there are none.
     And(Vec<Filter>),
-    /// At least one of these; does not hold if there are none.
+    /// At least one of these; false if there are none.
     Or(Vec<Filter>),
-    /// This does not hold.
+    /// Not this.
     Not(Box<Filter>),
 }
 
 impl Filter {
-    /// The field is this.
+    /// The field has this value.
     pub fn eq(field: Field, value: impl Into<Value>) -> Self {
         Self::Eq(field, value.into())
     }
 
-    /// from ≤ field < to; a missing bound is no bound.
+    /// from ≤ field < to; a missing bound does not limit.
     pub fn range(field: Field, from: Option<Value>, to: Option<Value>) -> Self {
         Self::Range(field, from, to)
     }
@@ -117,59 +117,114 @@ pub enum Dir {
     Desc,
 }
 
-/// Documents asked for in an order, a page at a time.
+/// Documents asked for in an order.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Which documents.
     pub filter: Filter,
     /// In which order; the last field is the id.
     pub sort: Vec<(Field, Dir)>,
-    /// How many at most.
+    /// Maximum number of documents.
     pub limit: u32,
+    /// Whether documents may lack the field that they are sorted by.
+    optional: bool,
 }
 
 impl Query {
     /// The first hundred that match, by id.
     pub fn new(filter: Filter) -> Self {
-        Self { filter, sort: vec![("id", Dir::Asc)], limit: 100 }
+        Self { filter, sort: vec![("id", Dir::Asc)], limit: 100, optional: false }
     }
 
     /// Sorts by `field`, which every document of the collection has, then by id: always a total order, so that a
     /// key marks one place in it.
     pub fn sort(mut self, field: Field, dir: Dir) -> Self {
         self.sort = if field == "id" { vec![(field, dir)] } else { vec![(field, dir), ("id", dir)] };
+        self.optional = false;
         self
     }
 
-    /// At most this many.
+    /// Sorts by `field`, which documents may lack: they are the first in ascending order and the last in descending.
+    /// Descending pages far from the start are slower than those of [`sort`](Self::sort), because an index can't be
+    /// entered at the key.
+    pub fn sort_optional(self, field: Field, dir: Dir) -> Self {
+        Self { optional: field != "id", ..self.sort(field, dir) }
+    }
+
+    /// Sets the maximum number of documents.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Goes on behind the document with these sort keys: the value of each sorted field, the id last.
+    /// Continues after the document with these sort keys: the value of each sorted field, the id last.
+    pub fn after(self, keys: Vec<Value>) -> Self {
+        self.after_keys(keys.into_iter().map(Some).collect())
+    }
+
+    /// The same; a field that the document lacks has no value.
     ///
     /// `a ≥ x` alone lets an index seek; the `Or` beside it cuts off the ties already seen.
-    pub fn after(mut self, keys: Vec<Value>) -> Self {
-        let keys: Vec<_> = self.sort.iter().copied().zip(keys).map(|((f, dir), key)| (f, dir, key)).collect();
-        let Some((field, dir, first)) = keys.first().cloned() else { return self };
-        let seek = match dir {
-            Dir::Asc => Filter::Range(field, Some(first), None),
-            Dir::Desc => Filter::Le(field, first),
+    pub(super) fn after_keys(mut self, keys: Vec<Option<Value>>) -> Self {
+        let optional = self.optional;
+        let key = |((field, dir), value): ((Field, Dir), Option<Value>)| Key {
+            field,
+            dir,
+            value,
+            optional: optional && field != "id",
         };
+        let keys: Vec<_> = self.sort.iter().copied().zip(keys).map(key).collect();
+        let Some(first) = keys.first() else { return self };
         let past = Filter::Or((0..keys.len()).map(|tied| past_with_ties(&keys, tied)).collect());
-        self.filter = self.filter.and(seek).and(past);
+        self.filter = self.filter.and(first.seek()).and(past);
         self
     }
 }
 
+/// One sort key of the document after which a page begins.
+struct Key {
+    field: Field,
+    dir: Dir,
+    /// `None` if the document lacks the field. That is less than every value.
+    value: Option<Value>,
+    /// Whether other documents may lack it.
+    optional: bool,
+}
+
+impl Key {
+    /// A condition that an index can serve: holds for all that is past the key or equal to it.
+    fn seek(&self) -> Filter {
+        match (self.dir, self.value.clone()) {
+            (Dir::Asc, Some(value)) => Filter::Range(self.field, Some(value), None),
+            (Dir::Desc, Some(value)) if !self.optional => Filter::Le(self.field, value),
+            (Dir::Asc, None) | (Dir::Desc, Some(_)) => Filter::All,
+            (Dir::Desc, None) => lacks(self.field),
+        }
+    }
+
+    fn equal(&self) -> Filter {
+        self.value.clone().map_or_else(|| lacks(self.field), |value| Filter::Eq(self.field, value))
+    }
+
+    fn past(&self) -> Filter {
+        match (self.dir, self.value.clone()) {
+            (Dir::Asc, Some(value)) => Filter::Gt(self.field, value),
+            (Dir::Asc, None) => Filter::Exists(self.field),
+            (Dir::Desc, Some(value)) if self.optional => {
+                Filter::Or(vec![Filter::Lt(self.field, value), lacks(self.field)])
+            }
+            (Dir::Desc, Some(value)) => Filter::Lt(self.field, value),
+            (Dir::Desc, None) => Filter::Or(vec![]),
+        }
+    }
+}
+
+fn lacks(field: Field) -> Filter {
+    Filter::Not(Box::new(Filter::Exists(field)))
+}
+
 /// Equal in the first `tied` keys, and past the next one.
-fn past_with_ties(keys: &[(Field, Dir, Value)], tied: usize) -> Filter {
-    let mut all: Vec<_> = keys[..tied].iter().map(|(field, _, key)| Filter::Eq(field, key.clone())).collect();
-    let (field, dir, key) = keys[tied].clone();
-    all.push(match dir {
-        Dir::Asc => Filter::Gt(field, key),
-        Dir::Desc => Filter::Lt(field, key),
-    });
-    Filter::And(all)
+fn past_with_ties(keys: &[Key], tied: usize) -> Filter {
+    let equal = keys[..tied].iter().map(Key::equal);
+    Filter::And(equal.chain([keys[tied].past()]).collect())
 }

@@ -53,10 +53,11 @@ impl Store {
         self.transact_until(Instant::now() + PATIENCE, work).await
     }
 
-    /// The same for work that writes a document which many want to write at once, named by `guard`. Where such
-    /// transactions would collide, those of one process stand in line instead, ten seconds at most
-    /// ([`StoreError::Busy`]); on SQLite they stand in line anyway.
-    pub async fn transact_at<T, E, F, Fut>(&self, guard: &str, work: F) -> Result<T, E>
+    /// The same for work that writes documents which many want to write at once, each named by a guard. Where such
+    /// transactions would collide, those of one process queue instead, for ten seconds at most ([`StoreError::Busy`]);
+    /// on SQLite they queue anyway. The guards are taken in one order, whatever the order in which they are named, so
+    /// that two transactions never wait for each other.
+    pub async fn transact_at<T, E, F, Fut>(&self, guards: &[&str], work: F) -> Result<T, E>
     where
         F: Fn(Tx) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T, E>> + Send,
@@ -68,7 +69,7 @@ impl Store {
         }
         refuse_nested()?;
         let give_up = Instant::now() + PATIENCE;
-        let _turn = self.lines.turn(guard, give_up).await?;
+        let _turns = self.lines.turns(guards, give_up).await?;
         self.transact_until(give_up, work).await
     }
 

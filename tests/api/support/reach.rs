@@ -158,6 +158,9 @@ async fn around(reach: &Reach, app: &TestApp) {
             caller.send(json_body(ask(caller, operation), "{")).await.refused(400, "malformed-json");
             caller.send(json_body(ask(caller, operation), r#"{"x":1}"#)).await.refused(422, "invalid");
         }
+        if operation.lists("bad-cursor") {
+            caller.get(&format!("{}?cursor=x", operation.address(NO_ID))).await.refused(400, "bad-cursor");
+        }
         for (place, name) in operation.parameters() {
             caller
                 .send(with_bad_parameter(caller, operation, place, name))

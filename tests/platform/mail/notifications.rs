@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use orientation::features::suppressions::{self, LiftError, ReceiveError, Suppressions};
+use orientation::features::suppressions::{self, LiftError, ReceiveError, Suppressions, old_notifications};
 use orientation::kernel::{Actor, Clock, ManualClock, SystemClock, Timestamp, faults};
+use orientation::platform::audit;
 use orientation::platform::mail::sns::NotBelieved;
 use orientation::platform::mail::{self, Suppression, SuppressionCause};
 use orientation::platform::store::{Access, Store};
@@ -18,6 +19,7 @@ use crate::doubles::sns::{
 
 struct Desk {
     suppressions: Suppressions,
+    store: Store,
     hosts: Arc<Sns>,
     clock: Arc<ManualClock>,
     now: Timestamp,
@@ -35,9 +37,10 @@ impl Desk {
         let now = SystemClock.now();
         let clock = Arc::new(ManualClock::at(now));
         let sns = mail::sns::Sns::new(vec![TOPIC.into()], hosts.clone());
-        let base = base(store, [mail::schemas(), suppressions::schemas()].concat(), clock.clone()).await;
+        let schemas = [mail::schemas(), audit::schemas(), suppressions::schemas()].concat();
+        let base = base(store, schemas, clock.clone()).await;
         let suppressions = Suppressions::new(&base, Some(sns));
-        Self { suppressions, hosts, clock, now, _folder: folder }
+        Self { suppressions, store: base.store.clone(), hosts, clock, now, _folder: folder }
     }
 
     async fn receive(&self, body: &str) -> Result<(), ReceiveError> {
@@ -52,8 +55,13 @@ impl Desk {
         }
     }
 
+    /// Deletes old notifications, and returns how many there were.
+    async fn sweep(&self) -> usize {
+        old_notifications().run(&self.store, self.clock.now()).await.expect("readable")
+    }
+
     async fn list(&self) -> Vec<Suppression> {
-        self.suppressions.list(None, 100).await.expect("readable").0
+        self.suppressions.list(None, 100).await.expect("readable").items
     }
 
     fn bounce(&self, id: &str) -> Value {
@@ -117,12 +125,12 @@ async fn notifications_are_forgotten_only_when_they_are_not_believed_any_more() 
     let body = signed(desk.bounce("m1"), 2);
     desk.receive(&body).await.expect("believed");
     desk.clock.advance(Duration::from_secs(23 * 3600));
-    assert_eq!(desk.suppressions.sweep().await.expect("readable"), 0);
+    assert_eq!(desk.sweep().await, 0);
     desk.receive(&body).await.expect("believed");
     desk.clock.advance(Duration::from_secs(2 * 3600));
     assert_eq!(desk.refused(&body).await, NotBelieved::Stale);
     desk.clock.advance(Duration::from_secs(3 * 24 * 3600));
-    assert_eq!(desk.suppressions.sweep().await.expect("readable"), 1);
+    assert_eq!(desk.sweep().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,9 +308,9 @@ async fn the_list_comes_a_page_at_a_time() {
         let told = bounce("Permanent", &format!("student{n}@example.org"));
         desk.receive(&signed(notification(&format!("m{n}"), &told, desk.now), 2)).await.expect("believed");
     }
-    let (first, more) = desk.suppressions.list(None, 3).await.expect("readable");
-    assert!(first.len() == 3 && more);
-    let (rest, more) = desk.suppressions.list(Some(first[2].id.clone()), 3).await.expect("readable");
-    assert!(rest.len() == 2 && !more);
-    assert_eq!(rest[1].address.as_str(), "student0@example.org");
+    let first = desk.suppressions.list(None, 3).await.expect("readable");
+    assert_eq!(first.items.len(), 3);
+    let rest = desk.suppressions.list(first.next.as_ref(), 3).await.expect("readable");
+    assert_eq!((rest.items.len(), rest.next), (2, None));
+    assert_eq!(rest.items[1].address.as_str(), "student0@example.org");
 }

@@ -21,7 +21,7 @@ impl Post for Here {
     }
 
     async fn arrived(&self) -> Vec<Arrived> {
-        let emails = self.0.emails(None, None, 200).await.expect("readable").emails;
+        let emails = self.0.emails(None, None, 200).await.expect("readable").items;
         let mut arrived = vec![];
         for email in emails {
             let mut files = vec![];

@@ -19,10 +19,10 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 };
 
 /**
- * Shows the event
+ * Get the event
  *
- * Its name, when students can register and whether they can now, what the registration form offers, the groups, and
- * what is sold.
+ * Its name, the registration period and whether it is open now, the options of the registration form, the groups, and
+ * the products.
  */
 export const getEvent = <ThrowOnError extends boolean = false>(options?: Options<GetEventData, ThrowOnError>) => (options?.client ?? client).get<GetEventResponses, GetEventErrors, ThrowOnError>({ url: '/v1/event', ...options });
 
@@ -276,9 +276,9 @@ export const register = <ThrowOnError extends boolean = false>(options: Options<
 });
 
 /**
- * Lists your orders
+ * List your orders
  *
- * In the order in which they were made, a page at a time.
+ * Oldest first.
  */
 export const listOrders = <ThrowOnError extends boolean = false>(options?: Options<ListOrdersData, ThrowOnError>) => (options?.client ?? client).get<ListOrdersResponses, ListOrdersErrors, ThrowOnError>({
     security: [{
@@ -408,10 +408,10 @@ export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Opt
 export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
 
 /**
- * Lists addresses that get no letters
+ * List addresses that get no emails
  *
- * The latest first, a page at a time. Letters to these addresses came back for good, or their owners called one
- * spam; further ones are kept back, whatever they are about.
+ * Newest first. Emails to these addresses bounced permanently, or their owners reported one as spam; no further email
+ * is sent to them, whatever it is about.
  */
 export const listSuppressions = <ThrowOnError extends boolean = false>(options?: Options<ListSuppressionsData, ThrowOnError>) => (options?.client ?? client).get<ListSuppressionsResponses, ListSuppressionsErrors, ThrowOnError>({
     security: [{

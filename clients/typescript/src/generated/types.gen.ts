@@ -139,23 +139,23 @@ export type EmergencyContact = {
 /**
  * Event
  *
- * What everybody may know about the event. Lists stand in the order in which they are to be shown.
+ * Public data of the event. Lists are in display order.
  */
 export type Event = {
     /**
-     * Such as `Orientation Week 2027`.
+     * Name, such as `Orientation Week 2027`.
      */
     name: string;
     /**
-     * Whose event it is.
+     * The organising faculty.
      */
     faculty: string;
     /**
-     * In which people read times: a name of the time zone database.
+     * Time zone in which to display times: a name of the IANA time zone database.
      */
     timeZone: string;
     /**
-     * Where to write for help.
+     * Email address for help.
      */
     contact: string;
     /**
@@ -163,31 +163,31 @@ export type Event = {
      */
     registration: RegistrationWindow;
     /**
-     * What `discipline` of the form may be.
+     * Options of `discipline` in the registration form.
      */
     disciplines: Array<string>;
     /**
-     * What `pronouns` of the form may be; `Other` goes with `pronounsOther`.
+     * Options of `pronouns`. `Other` requires `pronounsOther`.
      */
     pronouns: Array<string>;
     /**
-     * What `shirtSize` of the form may be.
+     * Options of `shirtSize`.
      */
     shirtSizes: Array<string>;
     /**
-     * What `dietary` of the form may hold.
+     * Options of `dietary`.
      */
     dietary: Array<string>;
     /**
-     * What `movingMonth` of the form may be.
+     * Options of `movingMonth`.
      */
     movingMonths: Array<string>;
     /**
-     * The orientation groups.
+     * Orientation groups.
      */
     groups: Array<Group>;
     /**
-     * What is sold.
+     * Products on sale.
      */
     products: Array<Product>;
 };
@@ -199,11 +199,11 @@ export type Event = {
  */
 export type Group = {
     /**
-     * Its name.
+     * Name.
      */
     name: string;
     /**
-     * Its symbol, such as a Greek letter.
+     * Symbol, such as a Greek letter.
      */
     symbol: string;
 };
@@ -279,15 +279,15 @@ export type Order = {
 /**
  * OrderPage
  *
- * One page of a list of orders.
+ * A page of a list.
  */
 export type OrderPage = {
     /**
-     * Orders, oldest first.
+     * Items, in the order of the list.
      */
     items: Array<Order>;
     /**
-     * Given as `cursor` it returns the next page; absent on the last.
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
      */
     nextCursor?: string;
 };
@@ -300,19 +300,19 @@ export type OrderState = 'open' | 'processing' | 'paid' | 'expired' | 'cancelled
 /**
  * Product
  *
- * Something that is sold.
+ * A product.
  */
 export type Product = {
     /**
-     * A word for programs; `orientation` is the ticket that registers.
+     * Stable identifier for programs. Paying for `orientation` completes the registration.
      */
     id: string;
     /**
-     * For people.
+     * Display name.
      */
     name: string;
     /**
-     * What one costs.
+     * Price of one.
      */
     price: Money;
 };
@@ -713,11 +713,11 @@ export type RegistrationState = 'submitted' | 'registered';
  */
 export type RegistrationWindow = {
     /**
-     * From then on: RFC 3339, UTC.
+     * Opening time, inclusive: RFC 3339, UTC.
      */
     opens: string;
     /**
-     * Until before then: RFC 3339, UTC.
+     * Closing time, exclusive: RFC 3339, UTC.
      */
     closes: string;
     /**
@@ -725,7 +725,7 @@ export type RegistrationWindow = {
      */
     open: boolean;
     /**
-     * Where now is.
+     * Whether registration is upcoming, open or closed.
      */
     state: WindowState;
 };
@@ -833,15 +833,15 @@ export type SuppressionCause = 'bounce' | 'complaint';
 /**
  * SuppressionPage
  *
- * One page of the list.
+ * A page of a list.
  */
 export type SuppressionPage = {
     /**
-     * The latest first.
+     * Items, in the order of the list.
      */
     items: Array<Suppression>;
     /**
-     * Given as `cursor` it returns the next page; absent on the last.
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
      */
     nextCursor?: string;
 };
@@ -947,7 +947,7 @@ export type UpdateMeBody = {
 };
 
 /**
- * Whether students can register now.
+ * State of the registration period.
  */
 export type WindowState = 'upcoming' | 'open' | 'closed';
 
@@ -1003,7 +1003,7 @@ export type GetEventData = {
     body?: never;
     headers?: {
         /**
-         * `ETag` of an earlier answer.
+         * Entity tags of earlier responses. If the current one is among them, the response is 304.
          */
         'If-None-Match'?: string;
     };
@@ -1033,7 +1033,7 @@ export type GetEventError = GetEventErrors[keyof GetEventErrors];
 
 export type GetEventResponses = {
     /**
-     * The event.
+     * Done.
      */
     200: Event;
 };
@@ -2293,11 +2293,11 @@ export type ListOrdersData = {
     path?: never;
     query?: {
         /**
-         * At most so many on one page.
+         * Maximum number of items per page.
          */
         limit?: number;
         /**
-         * `nextCursor` of the page before.
+         * `nextCursor` of the previous page.
          */
         cursor?: string;
     };
@@ -2306,10 +2306,11 @@ export type ListOrdersData = {
 
 export type ListOrdersErrors = {
     /**
-     * Invalid parameter (`bad-parameter`).
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
      */
     400: Problem & {
-        type: '/problems/bad-parameter';
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
         status: 400;
     };
     /**
@@ -2827,11 +2828,11 @@ export type ListSuppressionsData = {
     path?: never;
     query?: {
         /**
-         * At most so many on one page.
+         * Maximum number of items per page.
          */
         limit?: number;
         /**
-         * `nextCursor` of the page before.
+         * `nextCursor` of the previous page.
          */
         cursor?: string;
     };
@@ -2840,10 +2841,11 @@ export type ListSuppressionsData = {
 
 export type ListSuppressionsErrors = {
     /**
-     * Invalid parameter (`bad-parameter`).
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
      */
     400: Problem & {
-        type: '/problems/bad-parameter';
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
         status: 400;
     };
     /**

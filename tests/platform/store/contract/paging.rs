@@ -1,30 +1,32 @@
 //! Pages by key: one total order, cut anywhere.
 
-use orientation::platform::store::{Dir, Filter, Query, Store, Value};
+use orientation::kernel::Timestamp;
+use orientation::platform::store::{Cursor, Dir, Filter, PageError, Query, Store, StoreError};
 
 use super::holding;
-use crate::store::things::{Thing, thing};
+use crate::store::things::{Places, Price, Thing, thing};
 
 /// Twenty things of which many share a rank; ids run against the ranks.
 fn with_ties() -> Vec<Thing> {
     (0..20).map(|n| thing(&format!("{:02}", (n * 7) % 20), "red", n / 6)).collect()
 }
 
-/// All that a query gives, read in pages of `limit`.
+/// All that a query finds, read in pages of `limit`.
 async fn paged(store: &Store, query: Query, limit: u32) -> Vec<Thing> {
-    let mut all: Vec<Thing> = vec![];
+    let (mut all, mut after) = (vec![], None);
     loop {
-        let mut next = query.clone().limit(limit);
-        if let Some(last) = all.last() {
-            next = next.after(vec![last.rank.into(), last.id.as_str().into()]);
-        }
-        let page = store.find::<Thing>(next).await.unwrap();
-        assert!(page.len() <= limit as usize);
-        if page.is_empty() {
+        let page = store.page::<Thing>(query.clone().limit(limit), after.as_ref()).await.unwrap();
+        assert!(page.items.len() == limit as usize || page.next.is_none());
+        all.extend(page.items);
+        after = page.next.map(|cursor| sent_to_a_client(&cursor));
+        if after.is_none() {
             return all;
         }
-        all.extend(page);
     }
+}
+
+fn sent_to_a_client(cursor: &Cursor) -> Cursor {
+    Cursor::from(cursor.as_str().to_owned())
 }
 
 #[tokio::test]
@@ -52,21 +54,108 @@ async fn a_page_keeps_to_the_filter() {
 }
 
 #[tokio::test]
-async fn what_is_added_or_removed_between_two_pages_moves_nothing_else() {
+async fn things_without_the_sorted_field_are_first_upwards_and_last_downwards() {
+    let seen = |n: i64| (n % 3 != 0).then(|| Timestamp::from_millis(1_000 * (n / 4)));
+    let things: Vec<_> = (0..20)
+        .map(|n| Thing { seen_at: seen(n), ..thing(&format!("{:02}", (n * 7) % 20), "red", n) })
+        .collect();
+    let store = holding(&things).await;
+    for dir in [Dir::Asc, Dir::Desc] {
+        let mut expected = things.clone();
+        expected.sort_by_key(|thing| (thing.seen_at, thing.id.clone()));
+        if dir == Dir::Desc {
+            expected.reverse();
+        }
+        for limit in [1, 3, 7, 20, 21] {
+            let query = Query::new(Filter::All).sort_optional("seenAt", dir);
+            assert_eq!(paged(&store, query, limit).await, expected, "{dir:?} {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_can_be_sorted_by_every_kind_of_value_and_by_a_field_within_a_field() {
+    let of = |n: i64| Thing {
+        active: n % 2 == 0,
+        seen_at: Some(Timestamp::from_millis(n / 2)),
+        price: Price { amount: -n / 3 },
+        ..thing(&format!("{n:02}"), if n < 4 { "é" } else { "e\"" }, n)
+    };
+    let things: Vec<_> = (0..9).map(of).collect();
+    let store = holding(&things).await;
+    for field in ["group", "active", "seenAt", "price.amount", "id"] {
+        for dir in [Dir::Asc, Dir::Desc] {
+            let query = || Query::new(Filter::All).sort(field, dir);
+            let whole = store.find::<Thing>(query()).await.unwrap();
+            assert_eq!(whole.len(), 9);
+            assert_eq!(paged(&store, query(), 2).await, whole, "{field} {dir:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_between_two_pages_moves_nothing_else() {
+    for dir in [Dir::Asc, Dir::Desc] {
+        let store = holding(&with_ties()).await;
+        let query = Query::new(Filter::All).sort("rank", dir);
+        let whole = store.find::<Thing>(query.clone()).await.unwrap();
+        let first = store.page::<Thing>(query.clone().limit(6), None).await.unwrap();
+        store
+            .transact(async |tx| {
+                tx.insert(&thing("zz", "red", if dir == Dir::Asc { -1 } else { 9 })).await?;
+                tx.delete::<Thing>(&whole[5].id).await?;
+                tx.delete::<Thing>(&whole[7].id).await
+            })
+            .await
+            .unwrap();
+        let second = store.page::<Thing>(query.limit(6), first.next.as_ref()).await.unwrap();
+        let expected: Vec<_> = [6, 8, 9, 10, 11, 12].map(|n: usize| whole[n].clone()).to_vec();
+        assert_eq!(second.items, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_page_within_a_transaction_sees_what_the_transaction_wrote() {
     let store = holding(&with_ties()).await;
     let query = || Query::new(Filter::All).sort("rank", Dir::Asc).limit(6);
-    let first = store.find::<Thing>(query()).await.unwrap();
-    store
+    let ids = store
         .transact(async |tx| {
-            tx.insert(&thing("zz", "red", -1)).await?;
-            tx.delete::<Thing>(&first[5].id).await
+            let first = tx.page::<Thing>(query(), None).await?;
+            tx.delete::<Thing>(&first.items[0].id).await?;
+            tx.insert(&thing("zz", "red", 0)).await?;
+            let second = tx.page::<Thing>(query(), first.next.as_ref()).await?;
+            Ok::<_, PageError>(second.items.into_iter().map(|thing| thing.id).collect::<Vec<_>>())
         })
         .await
         .unwrap();
-    let keys: Vec<Value> = vec![first[5].rank.into(), first[5].id.as_str().into()];
-    let second = store.find::<Thing>(query().after(keys)).await.unwrap();
-    assert!(second.iter().all(|thing| thing.rank == 1), "the second page is the second rank");
-    assert_eq!(second.len(), 6);
+    assert_eq!((ids[0].as_str(), ids.len()), ("zz", 6));
+}
+
+#[tokio::test]
+async fn the_cursor_of_another_list_or_order_is_refused() {
+    let store = holding(&with_ties()).await;
+    let by_rank = Query::new(Filter::All).sort("rank", Dir::Asc).limit(3);
+    let next = store.page::<Thing>(by_rank.clone(), None).await.unwrap().next.unwrap();
+    let refused = async |query: Query, cursor: &Cursor| {
+        matches!(store.page::<Thing>(query, Some(cursor)).await, Err(PageError::BadCursor))
+    };
+    assert!(!refused(by_rank.clone(), &next).await);
+    assert!(!refused(by_rank.clone().limit(9), &next).await, "the page size is free");
+    assert!(refused(Query::new(Filter::All).sort("rank", Dir::Desc), &next).await);
+    assert!(refused(Query::new(Filter::All), &next).await);
+    for made_up in ["", "x", "%00", "W10", &next.as_str()[1..], &format!("{}A", next.as_str())] {
+        assert!(refused(by_rank.clone(), &Cursor::from(made_up.to_owned())).await, "{made_up}");
+    }
+    let of_places = store.page::<Places>(by_rank.clone(), Some(&next)).await;
+    assert!(matches!(of_places, Err(PageError::BadCursor)));
+}
+
+#[tokio::test]
+async fn a_list_sorted_by_what_has_no_order_says_so() {
+    let store = holding(&with_ties()).await;
+    let by_tags = Query::new(Filter::All).sort("tags", Dir::Asc).limit(3);
+    let page = store.page::<Thing>(by_tags, None).await;
+    assert!(matches!(page, Err(PageError::Store(StoreError::Failed(_)))));
 }
 
 #[tokio::test]

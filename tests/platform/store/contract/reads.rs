@@ -1,6 +1,7 @@
 //! What the filters and the other reads mean.
 
-use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use orientation::kernel::Timestamp;
 use orientation::platform::store::{Dir, Document, Filter, Keep, Personal, Query, Store, Value};
 use serde::{Deserialize, Serialize};
@@ -144,13 +145,24 @@ async fn counts_tallies_and_sums_agree_with_what_is_there() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_every_match_once_whatever_their_number() {
+async fn a_stream_returns_every_match_once_whatever_their_number() {
     let all: Vec<_> = (0..1_101).map(|n| thing(&format!("{n:04}"), "red", n % 2)).collect();
     let store = holding(&all).await;
-    let told: Vec<Thing> = store.stream(Filter::All).try_collect().await.unwrap();
-    assert_eq!(told, all);
+    let found: Vec<Thing> = store.stream(Filter::All).try_collect().await.unwrap();
+    assert_eq!(found, all);
     let odd: Vec<Thing> = store.stream(Filter::eq("rank", 1)).try_collect().await.unwrap();
     assert_eq!(odd.len(), 550);
+}
+
+#[tokio::test]
+async fn the_body_of_a_response_can_hold_a_stream() {
+    let fresh = holding(&[thing("a", "red", 1), thing("b", "red", 2)]).await;
+    let body: BoxStream<'static, _> = {
+        let store: Store = fresh.clone();
+        store.stream::<Thing>(Filter::All).map_ok(|thing| thing.id).boxed()
+    };
+    let ids: Vec<_> = tokio::spawn(body.try_collect()).await.unwrap().unwrap();
+    assert_eq!(ids, ["a", "b"]);
 }
 
 /// What an older program may have left under the same name.

@@ -284,10 +284,48 @@ async fn what_is_for_after_the_commit_is_done_once_after_it_and_not_after_a_refu
     assert!(told.try_recv().is_err());
 }
 
+/// Takes a place in both documents, whose guards are named in this order.
+async fn take_two_places(store: Store, guards: [&'static str; 2]) -> Result<(), Refused> {
+    store
+        .transact_at(&guards, async |tx| {
+            for id in guards {
+                let mut places: Places = tx.get(id).await?.ok_or(Refused::Full)?;
+                places.take_one()?;
+                tx.put(&places).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_that_name_their_guards_in_opposite_order_both_come_through() {
+    let store = fresh().await;
+    let (tents, buses) =
+        (Places { id: "tents".into(), ..Places::new(40) }, Places { id: "buses".into(), ..Places::new(40) });
+    store
+        .transact(async |tx| {
+            tx.insert(&tents).await?;
+            tx.insert(&buses).await
+        })
+        .await
+        .unwrap();
+    let mut rush = JoinSet::new();
+    for n in 0..40 {
+        let guards = if n % 2 == 0 { ["tents", "buses"] } else { ["buses", "tents"] };
+        rush.spawn(take_two_places(Store::clone(&store), guards));
+    }
+    assert!(rush.join_all().await.iter().all(Result::is_ok));
+    for id in ["tents", "buses"] {
+        assert_eq!(store.get::<Places>(id).await.unwrap().unwrap().taken, 40);
+    }
+    assert_eq!(store.stats().queue, 0);
+}
+
 /// Takes a place in a transaction that reads and writes the document that guards the rule.
 async fn take_a_place(store: &Store) -> Result<(), Refused> {
     store
-        .transact_at("places", async |tx| {
+        .transact_at(&["places"], async |tx| {
             let mut places: Places = tx.get("places").await?.ok_or(Refused::Full)?;
             places.take_one()?;
             tx.put(&places).await?;

@@ -207,7 +207,7 @@ async fn while_it_is_away_nobody_stands_in_line_for_long() {
     for _ in 0..16 {
         let store = store.clone();
         line.spawn(async move {
-            store.transact_at("places", async |tx| tx.put(&thing("c", "red", 1)).await).await
+            store.transact_at(&["places"], async |tx| tx.put(&thing("c", "red", 1)).await).await
         });
     }
     assert!(line.join_all().await.iter().all(Result::is_err));

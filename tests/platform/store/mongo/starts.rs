@@ -40,7 +40,7 @@ async fn several_processes_never_take_more_places_than_there_are() {
             let store = process.clone();
             rush.spawn(async move {
                 store
-                    .transact_at("places", async |tx| {
+                    .transact_at(&["places"], async |tx| {
                         let mut places: Places = tx.get("places").await?.ok_or(Refused::Full)?;
                         places.take_one()?;
                         tx.put(&places).await?;
@@ -72,7 +72,7 @@ where
 
 async fn take_a_place(store: Store) -> Result<(), Refused> {
     store
-        .transact_at("places", async |tx| {
+        .transact_at(&["places"], async |tx| {
             let mut places: Places = tx.get("places").await?.ok_or(Refused::Full)?;
             places.take_one()?;
             tx.put(&places).await?;

@@ -24,7 +24,7 @@ use super::{Checkout, CheckoutList, CheckoutRequest, Gateway, GatewayError, Refu
 use crate::base::Base;
 use crate::config::SANDBOX_SECRET;
 use crate::kernel::{Clock, Ids, Secret, Timestamp, faults};
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
+use crate::platform::store::{Cursor, Dir, Filter, PageError, Query, Store, StoreError};
 
 /// The shortest and the longest lifetime of a checkout, as at Stripe.
 const LIFETIME: (Duration, Duration) = (Duration::from_secs(30 * 60), Duration::from_secs(24 * 3600));
@@ -272,18 +272,15 @@ impl Gateway for Sandbox {
     async fn list(&self, since: Timestamp, after: Option<&str>) -> Result<CheckoutList, GatewayError> {
         const PAGE: u32 = 100;
         let created = Filter::range("createdAt", Some(since.into()), None);
-        let mut query = Query::new(created).sort("createdAt", Dir::Desc).limit(PAGE + 1);
-        if let Some(after) = after {
-            let last = self.store.get::<SandboxCheckout>(after).await.map_err(|error| unavailable(&error))?;
-            let last = last.ok_or_else(|| refused("there is no such checkout"))?;
-            query = query.after(vec![last.created_at.into(), last.id.as_str().into()]);
-        }
-        let found = self.store.find::<SandboxCheckout>(query).await;
-        let mut found = found.map_err(|error| unavailable(&error))?;
-        let more = found.len() > PAGE as usize;
-        found.truncate(PAGE as usize);
-        let next = found.last().filter(|_| more).map(|last| last.id.clone());
-        Ok(CheckoutList { items: found.iter().map(|checkout| self.view(checkout)).collect(), next })
+        let newest_first = Query::new(created).sort("createdAt", Dir::Desc).limit(PAGE);
+        let after = after.map(|cursor| Cursor::from(cursor.to_owned()));
+        let page = self.store.page::<SandboxCheckout>(newest_first, after.as_ref()).await;
+        let page = page.map_err(|error| match error {
+            PageError::BadCursor => refused("the list has no such page"),
+            PageError::Store(error) => unavailable(&error),
+        })?;
+        let next = page.next.map(|cursor| cursor.as_str().to_owned());
+        Ok(CheckoutList { items: page.items.iter().map(|checkout| self.view(checkout)).collect(), next })
     }
 
     async fn check(&self) -> Result<(), GatewayError> {
