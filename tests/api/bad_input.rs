@@ -1,6 +1,6 @@
-//! What bad input gets: a problem with a stable type, nothing changed, nobody else kept waiting. Orders of others stand
-//! in `v1_orders`, second registrations in `v1_registration`, events that nobody believes in `v1_webhooks_stripe`, tokens
-//! beside the operation that takes them.
+//! The response to bad input: a problem with a stable type. Nothing changes, and other clients don't wait. Orders of other
+//! students are tested in `v1_orders`, second registrations in `v1_registration`, unsigned events in `v1_webhooks_stripe`,
+//! tokens beside the operations that accept them.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn send(visitor: &Visitor, path: &str, kind: &str, body: impl Into<reqwest
 // ---- bodies ----
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_json_is_a_400_however_long_or_deep_it_is() {
+async fn malformed_json_is_a_400_at_any_length_or_depth() {
     let app = TestApp::start().await;
     let student = app.student().await;
     let form = form("ag123456").to_string();
@@ -41,7 +41,7 @@ async fn what_is_no_json_is_a_400_however_long_or_deep_it_is() {
         let shown = String::from_utf8_lossy(&body[..body.len().min(30)]).into_owned();
         let answer = send(&student, "/v1/registration", "application/json", body).await;
         let problem = answer.refused(400, "malformed-json");
-        assert!(!problem.to_string().contains("García"), "{shown}: what was sent is not repeated");
+        assert!(!problem.to_string().contains("García"), "{shown}: the response does not repeat the request");
     }
     let huge = format!("{{\"legalName\":\"{}\"}}", "x".repeat(1_000_000));
     send(&student, "/v1/registration", "application/json", huge).await.refused(413, "too-large");
@@ -55,7 +55,7 @@ async fn what_is_no_json_is_a_400_however_long_or_deep_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_types_and_unknown_properties_are_told_all_at_once_at_every_level() {
+async fn wrong_types_and_unknown_properties_are_reported_together_at_every_level() {
     let app = TestApp::start().await;
     let student = app.student().await;
     let mut body = form("ag123456");
@@ -66,7 +66,7 @@ async fn wrong_types_and_unknown_properties_are_told_all_at_once_at_every_level(
     body["emergencyContact"]["isRegistered"] = true.into();
     body["group"] = "Alpha".into();
     body["summerCity"] = Value::Null;
-    let told: Vec<_> = [
+    let expected: Vec<_> = [
         ("/emergencyContact/isRegistered", "unknown-property"),
         ("/emergencyContact/phone", "wrong-type"),
         ("/group", "unknown-property"),
@@ -77,7 +77,7 @@ async fn wrong_types_and_unknown_properties_are_told_all_at_once_at_every_level(
     ]
     .map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
     .into();
-    assert_eq!(student.post("/v1/registration", &body).await.faults(), told);
+    assert_eq!(student.post("/v1/registration", &body).await.errors(), expected);
     student.get("/v1/registration").await.refused(404, "no-registration");
     app.finish().await;
 }
@@ -91,28 +91,28 @@ async fn dates_that_do_not_exist_are_refused() {
     {
         let mut body = form("ag123456");
         body["birthDate"] = date.into();
-        let faults = student.post("/v1/registration", &body).await.faults();
-        assert_eq!((faults.len(), faults[0].0.as_str()), (1, "/birthDate"), "{date}");
+        let errors = student.post("/v1/registration", &body).await.errors();
+        assert_eq!((errors.len(), errors[0].0.as_str()), (1, "/birthDate"), "{date}");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn control_characters_are_refused_and_marks_of_writing_kept_as_they_are() {
+async fn control_characters_are_refused_and_marks_of_scripts_are_kept() {
     let app = TestApp::start().await;
     let student = app.student().await;
     for bad in ["A\0na", "A\u{1b}[2J", "A\nB", "A\u{7f}", "A\u{85}B", "A\u{2028}B"] {
         for property in ["legalName", "summerCity"] {
             let mut body = form("ag123456");
             body[property] = bad.into();
-            let faults = student.post("/v1/registration", &body).await.faults();
-            assert_eq!(faults, [(format!("/{property}"), "control-character".into())], "{bad:?}");
+            let errors = student.post("/v1/registration", &body).await.errors();
+            assert_eq!(errors, [(format!("/{property}"), "control-character".into())], "{bad:?}");
         }
-        let faults = student.patch("/v1/me", &json!({ "firstName": bad })).await.faults();
-        assert_eq!(faults[0].0, "/firstName", "{bad:?}");
-        let faults =
-            app.stranger().post("/v1/session", &json!({ "email": bad, "password": bad })).await.faults();
-        assert!(faults.iter().any(|(pointer, _)| pointer == "/email"), "{bad:?}");
+        let errors = student.patch("/v1/me", &json!({ "firstName": bad })).await.errors();
+        assert_eq!(errors[0].0, "/firstName", "{bad:?}");
+        let errors =
+            app.anonymous().post("/v1/session", &json!({ "email": bad, "password": bad })).await.errors();
+        assert!(errors.iter().any(|(pointer, _)| pointer == "/email"), "{bad:?}");
     }
     let mut body = form("ag123456");
     body["legalName"] = "נועה \u{200f}כהן\u{200e} 🎉".into();
@@ -135,13 +135,13 @@ async fn a_name_of_nothing_but_invisible_characters_is_empty() {
         {
             let mut body = form("ag123456");
             *body.pointer_mut(pointer).expect("there") = blank.into();
-            let faults = student.post("/v1/registration", &body).await.faults();
-            assert_eq!(faults, [(pointer.to_owned(), "empty".to_owned())], "{blank:?}");
+            let errors = student.post("/v1/registration", &body).await.errors();
+            assert_eq!(errors, [(pointer.to_owned(), "empty".to_owned())], "{blank:?}");
         }
         let mut body = sign_up_of("ana@mail.example.edu");
         body["firstName"] = blank.into();
-        let faults = app.stranger().post("/v1/accounts", &body).await.faults();
-        assert_eq!(faults, [("/firstName".to_owned(), "empty".to_owned())], "{blank:?}");
+        let errors = app.anonymous().post("/v1/accounts", &body).await.errors();
+        assert_eq!(errors, [("/firstName".to_owned(), "empty".to_owned())], "{blank:?}");
     }
     student.get("/v1/registration").await.refused(404, "no-registration");
     app.finish().await;
@@ -155,26 +155,26 @@ async fn names_with_web_addresses_are_refused() {
         for name in ["firstName", "lastName", "preferredName"] {
             body[name] = link.into();
         }
-        let faults = app.stranger().post("/v1/accounts", &body).await.faults();
+        let errors = app.anonymous().post("/v1/accounts", &body).await.errors();
         let expected =
             ["/firstName", "/lastName", "/preferredName"].map(|name| (name.to_owned(), "link".to_owned()));
-        assert_eq!(faults, expected, "{link}");
+        assert_eq!(errors, expected, "{link}");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn phone_numbers_that_no_plan_has_room_for_are_refused() {
+async fn phone_numbers_outside_every_numbering_plan_are_refused() {
     let app = TestApp::start().await;
     let student = app.student().await;
     for phone in ["+1 116 978 2011", "+1 416 978 201", "+999 123 456 789", "416 978 2011", "+44 123"] {
         let mut body = form("ag123456");
         body["phone"] = phone.into();
         body["emergencyContact"]["phone"] = phone.into();
-        let faults = student.post("/v1/registration", &body).await.faults();
+        let errors = student.post("/v1/registration", &body).await.errors();
         let expected =
             ["/emergencyContact/phone", "/phone"].map(|at| (at.to_owned(), "not-a-phone-number".to_owned()));
-        assert_eq!(faults, expected, "{phone}");
+        assert_eq!(errors, expected, "{phone}");
     }
     app.finish().await;
 }
@@ -182,7 +182,7 @@ async fn phone_numbers_that_no_plan_has_room_for_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_refusal_repeats_a_password() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     let secret = "hunter2hunter2";
     let bodies = [
         json!({ "email": "ana", "password": secret, "firstName": secret, "lastName": 5 }),
@@ -191,16 +191,17 @@ async fn no_refusal_repeats_a_password() {
     ];
     for path in ["/v1/accounts", "/v1/session", "/v1/password-resets/complete", "/v1/accounts/confirm"] {
         for body in &bodies {
-            let answer = stranger.post(path, body).await;
+            let answer = anonymous.post(path, body).await;
             assert!(answer.status.is_client_error() && !answer.text().contains("hunter2"), "{answer:?}");
         }
-        let broken = send(&stranger, path, "application/json", format!("{{\"password\":\"{secret}\",")).await;
+        let broken =
+            send(&anonymous, path, "application/json", format!("{{\"password\":\"{secret}\",")).await;
         assert!(!broken.text().contains("hunter2"), "{broken:?}");
     }
     app.finish().await;
 }
 
-/// What stands in place of an id, a number or a word.
+/// Sent in place of an id, a number or a word.
 const NASTY: [&str; 11] = [
     "",
     "%00",
@@ -216,7 +217,7 @@ const NASTY: [&str; 11] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_address_breaks_anything_or_comes_back_as_markup() {
+async fn no_url_causes_a_server_error_or_is_reflected_as_markup() {
     let app = TestApp::start().await;
     let student = app.student().await;
     for place in [
@@ -251,10 +252,10 @@ async fn no_address_breaks_anything_or_comes_back_as_markup() {
     app.finish().await;
 }
 
-// ---- from where ----
+// ---- origins ----
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_session_only_our_own_pages_change_anything() {
+async fn with_a_session_only_requests_from_our_own_pages_change_anything() {
     let app = TestApp::start().await;
     let student = app.student().await;
     let rename = |name: &str, value: &str| {
@@ -281,7 +282,7 @@ async fn with_a_session_only_our_own_pages_change_anything() {
 
 // ---- connections ----
 
-/// Limits that a test can wait for, and so few seats that all can be taken.
+/// Deadlines that a test can wait for, and few enough connections that a test can open all of them.
 fn impatient() -> ConnectionLimits {
     ConnectionLimits {
         connections: 120,
@@ -296,7 +297,7 @@ async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.config.listen).await.expect("it listens")
 }
 
-/// What comes until the other end closes; a reset counts as closing.
+/// Reads until the server closes the connection; a reset counts as closing.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = vec![];
     let reading = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
@@ -305,7 +306,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_who_say_nothing_keep_nobody_from_being_served() {
+async fn five_hundred_silent_connections_do_not_block_other_clients() {
     let patient = ConnectionLimits { first_byte: Duration::from_secs(600), ..impatient() };
     let app = TestApp::start_behind(patient).await;
     let mut silent = vec![];
@@ -313,16 +314,16 @@ async fn five_hundred_who_say_nothing_keep_nobody_from_being_served() {
         silent.push(connect(&app).await);
     }
     for _ in 0..10 {
-        // A visitor of its own each: a new connection.
-        app.stranger().get("/v1/event").await.ok(200);
+        // A new client opens a new connection.
+        app.anonymous().get("/v1/event").await.ok(200);
     }
-    assert_eq!(rest(&mut silent[0]).await, "", "the first to be silent has made room");
-    app.stranger().get("/health/ready").await.ok(200);
+    assert_eq!(rest(&mut silent[0]).await, "", "the oldest silent connection is closed to make room");
+    app.anonymous().get("/health/ready").await.ok(200);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_nothing_for_too_long_is_cut_off() {
+async fn silent_connections_are_closed() {
     let app = TestApp::start_behind(impatient()).await;
     let mut silent = vec![];
     for _ in 0..50 {
@@ -333,15 +334,15 @@ async fn who_says_nothing_for_too_long_is_cut_off() {
         assert_eq!(rest(stream).await, "");
     }
     assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
-    app.stranger().get("/v1/event").await.ok(200);
+    app.anonymous().get("/v1/event").await.ok(200);
     app.finish().await;
 }
 
-/// What is to be cut off within a second or two is by then, on a busy machine too.
+/// Enough for a deadline of a second or two, on a busy machine too.
 const PROMPT: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_never_end_are_cut_off() {
+async fn headers_that_never_end_close_the_connection() {
     let app = TestApp::start_behind(impatient()).await;
     let started = Instant::now();
     let mut stream = connect(&app).await;
@@ -358,12 +359,12 @@ async fn heads_that_never_end_are_cut_off() {
         _ = reading.read_to_end(&mut answer) => {}
     }
     assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
-    app.stranger().get("/v1/event").await.ok(200);
+    app.anonymous().get("/v1/event").await.ok(200);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_long_heads_get_431() {
+async fn headers_that_are_too_long_get_431() {
     let app = TestApp::start().await;
     let host = app.config.listen;
     let long = "x".repeat(20 * 1024);
@@ -381,12 +382,12 @@ async fn over_long_heads_get_431() {
             "{answer:.200}"
         );
     }
-    app.stranger().get("/v1/event").await.ok(200);
+    app.anonymous().get("/v1/event").await.ok(200);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_never_ends_is_cut_off() {
+async fn a_body_that_never_ends_closes_the_connection() {
     let app = TestApp::start().await;
     let head = format!(
         "POST /v1/accounts HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -412,12 +413,12 @@ async fn a_body_that_never_ends_is_cut_off() {
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes were taken");
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
-    app.stranger().get("/v1/event").await.ok(200);
+    app.anonymous().get("/v1/event").await.ok(200);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
+async fn a_request_that_breaks_off_changes_nothing() {
     let app = TestApp::start().await;
     let body = sign_up_of("ana@mail.example.edu").to_string();
     for length in [body.len() / 2, body.len() - 1] {
@@ -431,7 +432,7 @@ async fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
         stream.write_all(&body.as_bytes()[..length]).await.expect("taken");
         drop(stream);
     }
-    app.stranger().get("/health/ready").await.ok(200);
+    app.anonymous().get("/health/ready").await.ok(200);
     app.settle().await;
     assert!(app.mailbox("ana@mail.example.edu").emails().await.is_empty());
     app.finish().await;

@@ -1,4 +1,4 @@
-//! The buttons of a checkout's page, and the pages that it returns to. The page itself is the gateway's.
+//! The buttons of the checkout page, and the pages that they lead to. The page itself belongs to the gateway.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use orientation::kernel::{Ids, RandomIds};
 
 use crate::support::TestApp;
 
-/// Longer than the bank behind *Pay later* takes.
+/// Longer than the bank needs to answer after *Pay later*.
 const BANK_HAS_ANSWERED: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]

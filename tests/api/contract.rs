@@ -1,5 +1,5 @@
-//! The OpenAPI document: it is what is served, every tag has a test that reaches all of it, and every operation refuses
-//! those that it is not for.
+//! The OpenAPI document: it is served as committed, every tag has a test that reaches all of its outcomes, and every
+//! operation refuses callers without the right.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use crate::v1_accounts::credentials;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_served_document_equals_the_committed_one() {
     let app = TestApp::start().await;
-    let answer = app.stranger().get("/openapi.json").await;
+    let answer = app.anonymous().get("/openapi.json").await;
     assert_eq!(answer.status, 200);
     let committed = include_str!("../../openapi/orientation.json");
-    assert!(answer.text() == committed, "run `just generate` and commit what it changes in openapi/");
+    assert!(answer.text() == committed, "run `just generate` and commit its changes in openapi/");
     let other = TestApp::start_with(|config| {
         config.event.name = "Another faculty's week".into();
         config.event.disciplines = vec!["Law".into(), "Music".into()];
@@ -24,7 +24,7 @@ async fn the_served_document_equals_the_committed_one() {
     })
     .await;
     assert!(
-        other.stranger().get("/openapi.json").await.text() == committed,
+        other.anonymous().get("/openapi.json").await.text() == committed,
         "it does not depend on the configuration"
     );
     other.finish().await;
@@ -47,20 +47,20 @@ fn operations_txt_lists_the_operations_of_the_document() {
 async fn every_operation_refuses_callers_without_the_right() {
     let app = TestApp::start().await;
     for operation in operations() {
-        let stranger = try_out(&app.stranger(), operation).await;
+        let anonymous = try_out(&app.anonymous(), operation).await;
         let (student, leader) = (app.student().await, app.leader().await);
         let (by_student, by_leader) = (try_out(&student, operation).await, try_out(&leader, operation).await);
-        for answer in [&stranger, &by_student, &by_leader] {
+        for answer in [&anonymous, &by_student, &by_leader] {
             assert!(!answer.status.is_server_error(), "{}: {answer:?}", operation.id);
         }
         if operation.needs_session() {
-            stranger.refused(401, "not-signed-in");
+            anonymous.refused(401, "not-signed-in");
             assert_ne!(by_student.status, StatusCode::UNAUTHORIZED, "{}", operation.id);
         } else {
             assert_eq!(operation.right(), Some("anybody"), "{}", operation.id);
         }
         match operation.right() {
-            // It refuses unsigned messages with this status.
+            // It refuses unsigned messages with 403.
             Some("anybody") if operation.is_webhook() => {}
             Some("anybody" | "account") => {
                 assert_ne!(by_student.status, StatusCode::FORBIDDEN, "{}", operation.id);
@@ -113,7 +113,7 @@ fn every_tag_has_a_test_that_reaches_all_of_it() {
     assert_eq!(reached, operations().iter().map(Operation::tag).collect());
 }
 
-/// What the string literal says that begins here.
+/// The content of the string literal that begins here.
 fn name(text: &str) -> Option<&str> {
     text.split('"').next()
 }
@@ -121,7 +121,7 @@ fn name(text: &str) -> Option<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_method_gets_405_with_the_right_ones() {
     let app = TestApp::start().await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     for operation in operations() {
         let at_path = |method: &Method| {
             operations().iter().any(|other| other.path == operation.path && other.method == *method)
@@ -147,9 +147,9 @@ async fn an_unknown_property_is_rejected_at_every_level() {
             let mut body = example.clone();
             body.pointer_mut(&pointer).expect("an object")["isAdmin"] = true.into();
             let request = student.request(operation.method.clone(), &operation.address(NO_ID));
-            let faults = student.send(request.json(&body)).await.faults();
+            let errors = student.send(request.json(&body)).await.errors();
             let expected = (format!("{pointer}/isAdmin"), "unknown-property".to_owned());
-            assert_eq!(faults, [expected], "{}", operation.id);
+            assert_eq!(errors, [expected], "{}", operation.id);
         }
     }
     app.finish().await;
@@ -170,7 +170,7 @@ fn objects(value: &Value, at: &str) -> Vec<String> {
 async fn two_services_share_nothing() {
     let (one, other) = (TestApp::start().await, TestApp::start().await);
     let student = one.student().await;
-    let mut elsewhere = other.stranger();
+    let mut elsewhere = other.anonymous();
     elsewhere.cookie = student.cookie.clone();
     elsewhere.get("/v1/me").await.refused(401, "not-signed-in");
     let sign_in = credentials(student.email(), crate::support::PASSWORD);

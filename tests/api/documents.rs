@@ -1,4 +1,4 @@
-//! What is kept of a registration never holds what the form must not write, whatever is sent.
+//! A stored registration never contains properties that the form doesn't have, whatever a client sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, Visitor, form, new_student_id};
 
-/// A registration as it lies in the store, whatever it holds.
+/// A registration as stored, with all of its properties.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Raw {
     id: String,
@@ -26,7 +26,7 @@ impl Document for Raw {
     }
 }
 
-/// What would be worth writing: of the registration, the order, the account, and features to come.
+/// Properties that an attacker would want to write: of the registration, the order, the account, and future features.
 const FOREIGN: [&str; 20] = [
     "id",
     "account",
@@ -55,7 +55,7 @@ async fn raw(app: &TestApp, student: &Visitor) -> Option<Raw> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_written_but_what_the_form_has() {
+async fn only_properties_of_the_form_are_stored() {
     let app = TestApp::start().await;
     let ana = app.student().await;
     let honest = form(&new_student_id());
@@ -63,10 +63,10 @@ async fn nothing_is_written_but_what_the_form_has() {
         let pointer = |place: &str| vec![(format!("{place}/{name}"), "unknown-property".to_owned())];
         let mut outside = honest.clone();
         outside[name] = json!("registered");
-        assert_eq!(ana.post("/v1/registration", &outside).await.faults(), pointer(""));
+        assert_eq!(ana.post("/v1/registration", &outside).await.errors(), pointer(""));
         let mut inside = honest.clone();
         inside["emergencyContact"][name] = json!({ "name": "Beta", "symbol": "β" });
-        assert_eq!(ana.post("/v1/registration", &inside).await.faults(), pointer("/emergencyContact"));
+        assert_eq!(ana.post("/v1/registration", &inside).await.errors(), pointer("/emergencyContact"));
     }
     assert_eq!(raw(&app, &ana).await, None);
 
@@ -81,14 +81,14 @@ async fn nothing_is_written_but_what_the_form_has() {
 
     for name in FOREIGN {
         let pointer = vec![(format!("/{name}"), "unknown-property".to_owned())];
-        assert_eq!(ana.patch("/v1/registration", &json!({ name: "registered" })).await.faults(), pointer);
+        assert_eq!(ana.patch("/v1/registration", &json!({ name: "registered" })).await.errors(), pointer);
     }
     assert_eq!(raw(&app, &ana).await, Some(kept));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_property_that_is_sent_twice_writes_nothing_foreign() {
+async fn a_property_that_is_sent_twice_stores_nothing_else() {
     let app = TestApp::start().await;
     let ana = app.student().await;
     let twice = form(&new_student_id()).to_string().replacen('{', "{\"shirtSize\":{\"group\":\"Beta\"},", 1);

@@ -1,6 +1,6 @@
-//! Stores that earlier programs wrote open and work.
+//! Stores that earlier versions wrote open and work.
 //!
-//! `tests/stores/make.py` made them: each holds people in every state, known by the first part of their addresses. The
+//! `tests/stores/make.py` made them. Each contains people in every state; the first part of an address names the state. The
 //! clock shows the time at which the store was made, so that links and checkouts have not expired.
 
 use std::sync::LazyLock;
@@ -49,7 +49,7 @@ impl Earlier {
     }
 
     async fn sign_in_as(&self, email: &str, password: &str) -> Visitor {
-        let mut visitor = self.app.stranger();
+        let mut visitor = self.app.anonymous();
         let answer = visitor.post("/v1/session", &credentials(email, password)).await;
         assert_eq!(answer.ok(200)["email"], email);
         visitor.cookie = answer.cookie();
@@ -114,19 +114,23 @@ fn order(name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_signs_in_with_the_password_that_they_had() {
+async fn everybody_signs_in_with_their_old_password() {
     let earlier = Earlier::open().await;
     let people = INDEX["people"].as_object().expect("people by name");
     for name in people.keys().filter(|name| *name != "unconfirmed") {
         earlier.sign_in(name).await.get("/v1/me").await.ok(200);
     }
     let unconfirmed = credentials(email("unconfirmed"), password());
-    earlier.app.stranger().post("/v1/session", &unconfirmed).await.refused(401, "wrong-credentials");
+    earlier.app.anonymous().post("/v1/session", &unconfirmed).await.refused(401, "wrong-credentials");
 
-    let mut signed_in = earlier.app.stranger();
+    let mut signed_in = earlier.app.anonymous();
     signed_in.cookie =
         Some(format!("orientation_session={}", person("registered")["cookie"].as_str().expect("a text")));
-    assert_eq!(signed_in.get("/v1/me").await.ok(200)["email"], email("registered"), "sessions go on");
+    assert_eq!(
+        signed_in.get("/v1/me").await.ok(200)["email"],
+        email("registered"),
+        "the session is still open"
+    );
     earlier.finish().await;
 }
 
@@ -158,7 +162,7 @@ async fn orders_keep_their_state_and_unpaid_ones_can_be_paid() {
         earlier.sign_in(name).await.press(&checkout).await.refused(409, refusal);
     }
 
-    // The checkout of the earlier program, a new one in place of an expired one, and one of a new registration.
+    // The checkout of the earlier version, a new one that replaces an expired one, and one of a new registration.
     let unpaid = earlier.sign_in("unpaid").await;
     let mut open = unpaid.order(&json!({ "id": order("unpaid") })).await;
     // The earlier service listened at another port.
@@ -203,7 +207,7 @@ async fn tickets_stay_valid_and_print() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_and_emails_that_waited_are_carried_out() {
+async fn waiting_jobs_run_and_waiting_emails_are_sent() {
     let earlier = Earlier::open().await;
     earlier.app.clock.advance(Duration::from_mins(10));
     earlier.app.mailbox(email("waiting")).email("password").await;
@@ -229,7 +233,7 @@ async fn jobs_and_emails_that_waited_are_carried_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn links_in_emails_that_were_sent_still_work() {
     let earlier = Earlier::open().await;
-    let anybody = earlier.app.stranger();
+    let anybody = earlier.app.anonymous();
     let token = |name: &str| person(name)["token"].clone();
 
     let confirmation = json!({ "token": token("unconfirmed") });

@@ -1,12 +1,12 @@
-//! The emails about a registration. Accounts' own emails stand with the accounts.
+//! The emails about a registration. Emails about accounts are tested in `v1_accounts`, `v1_me` and `v1_password_resets`.
 
 use serde_json::Value;
 
 use crate::support::stripe::{self, event};
 use crate::support::{Mailbox, TestApp, Visitor, form, new_student_id, text_of_pdf};
 
-/// Everything that somebody got: the emails as they are, and the text of what goes with them.
-async fn all_that_came(app: &TestApp, student: &Visitor) -> String {
+/// Everything that a student received: the emails, and the text of their attachments.
+async fn all_received(app: &TestApp, student: &Visitor) -> String {
     app.settle().await;
     let (mut all, mailbox) = (String::new(), app.mailbox(student.email()));
     for email in mailbox.emails().await {
@@ -25,7 +25,7 @@ async fn subjects(mailbox: &Mailbox) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registration_complete_brings_the_ticket_as_a_pdf() {
+async fn the_email_after_registration_has_the_ticket_as_a_pdf() {
     let app = TestApp::start().await;
     let (ana, order) = app.registered().await;
     let mailbox = app.mailbox(ana.email());
@@ -49,7 +49,7 @@ fn ticket_of(order: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkout_that_ended_unpaid_is_told_once() {
+async fn an_expired_checkout_is_reported_by_one_email() {
     let app = stripe::app_with_secret().await;
     let (ana, order) = app.submitted().await;
     app.deliver(&event("evt_1", "expired", &order, "unpaid")).await.ok(200);
@@ -65,7 +65,7 @@ async fn a_checkout_that_ended_unpaid_is_told_once() {
     app.finish().await;
 }
 
-/// One of each kind: answers of the form that would be recognised anywhere.
+/// A form with one recognisable answer of each kind, and these answers.
 fn recognisable(student_id: &str) -> (Value, Vec<String>) {
     let mut written = form(student_id);
     let answers = [
@@ -89,7 +89,7 @@ fn recognisable(student_id: &str) -> (Value, Vec<String>) {
     let mut all: Vec<_> = answers.iter().map(|(_, answer)| (*answer).to_owned()).collect();
     let others = ["Nut allergy", "quokka@", "Gerenuk", "+15062330987", "5062347654", student_id];
     all.extend(others.map(str::to_owned));
-    // A PDF's text is broken into lines anywhere.
+    // The text of a PDF can have line breaks anywhere.
     all.extend(
         ["Zebradiabetes", "Okapirin", "quaggacycle", "tapirberries", "axolotl", "Narwhal"].map(str::to_owned),
     );
@@ -97,7 +97,7 @@ fn recognisable(student_id: &str) -> (Value, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_email_and_no_ticket_ever_holds_an_answer_of_the_form() {
+async fn no_email_and_no_ticket_contains_an_answer_of_the_form() {
     let app = stripe::app_with_secret().await;
     let ana = app.student().await;
     let student_id = new_student_id();
@@ -105,14 +105,14 @@ async fn no_email_and_no_ticket_ever_holds_an_answer_of_the_form() {
     let order = ana.post("/v1/registration", &written).await.ok(201)["order"].clone();
     app.deliver(&event("evt_1", "expired", &order, "unpaid")).await.ok(200);
     app.settle().await;
-    let before = all_that_came(&app, &ana).await;
+    let before = all_received(&app, &ana).await;
     let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
     let next = ana.press(&checkout).await.ok(200);
     let page = ana.get(next["checkoutUrl"].as_str().expect("a checkout")).await.text();
     ana.press_button(&next, "pay").await;
-    let after = all_that_came(&app, &ana).await;
+    let after = all_received(&app, &ana).await;
     assert_eq!(subjects(&app.mailbox(ana.email())).await.len(), 2);
-    assert!(after.contains("Ana García") && after.contains("Receipt"), "the ticket is among it: {after}");
+    assert!(after.contains("Ana García") && after.contains("Receipt"), "the ticket was received: {after}");
     let ticket = ana.get("/v1/ticket").await.text() + &ana.get("/v1/ticket.svg").await.text();
     for answer in &answers {
         for (place, text) in [("before", &before), ("after", &after), ("page", &page), ("ticket", &ticket)] {
@@ -120,6 +120,6 @@ async fn no_email_and_no_ticket_ever_holds_an_answer_of_the_form() {
         }
     }
     let kept = ana.get("/v1/registration").await.text();
-    assert!(kept.contains("Zebradiabetes"), "it would have been found");
+    assert!(kept.contains("Zebradiabetes"), "the answers are recognisable");
     app.finish().await;
 }

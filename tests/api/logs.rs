@@ -1,4 +1,4 @@
-//! What is logged on a newcomer's way holds nothing personal and nothing secret.
+//! The log of a student's way from sign-up to ticket contains no personal data and no secrets.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{PASSWORD, TestApp, form};
 
-/// Keeps what is logged.
+/// Keeps the log in memory.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -38,8 +38,8 @@ impl MakeWriter<'_> for Kept {
     }
 }
 
-/// Logs all that our own code says, at every level, and others as `serve` does; the whole process, so the tests
-/// beside this one too.
+/// Logs our own code at every level, and the rest as `serve` does. It logs the whole process, and so other tests that run at
+/// the same time.
 fn keep_the_log() -> Kept {
     let kept = Kept::default();
     let log = tracing_subscriber::fmt().json().with_writer(kept.clone());
@@ -49,10 +49,10 @@ fn keep_the_log() -> Kept {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomers_way_leaves_nothing_personal_in_the_log() {
+async fn the_log_contains_no_personal_data() {
     let log = keep_the_log();
     let app = TestApp::start().await;
-    let (mut way, email) = (app.stranger(), "Pangolin.Aardvark@mail.example.edu");
+    let (mut way, email) = (app.anonymous(), "Pangolin.Aardvark@mail.example.edu");
     let mailbox = app.mailbox(email);
     let sign_up = json!({ "email": email, "password": PASSWORD, "firstName": "Pangolina", "lastName": "Aardvarkova",
         "preferredName": "Pangi" });
@@ -87,8 +87,8 @@ async fn a_newcomers_way_leaves_nothing_personal_in_the_log() {
     app.finish().await;
 
     let log = log.text().to_lowercase();
-    assert!(log.contains(order["id"].as_str().expect("an id")), "the way is in it");
-    assert!(log.contains("\"route\":\"register\""), "requests are in it");
+    assert!(log.contains(order["id"].as_str().expect("an id")), "the order is in the log");
+    assert!(log.contains("\"route\":\"register\""), "requests are in the log");
     let secret_of_cookie = cookie.split_once('=').expect("a pair").1;
     let ticket = ticket["token"].as_str().expect("a text");
     let personal = [

@@ -13,12 +13,12 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, TestApp, Visitor, form};
 
-/// A port of this machine that nobody listens on.
+/// An unused port of this machine.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// A service whose metrics can be read, and who reads them.
+/// A service that publishes metrics, and a client that reads them.
 async fn measured() -> (TestApp, Visitor) {
     let address = free_address();
     let app = TestApp::start_with(|config| config.metrics_listen = Some(address)).await;
@@ -39,14 +39,14 @@ fn value(text: &str, series: &str) -> Option<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_count_up_by_operation_and_status() {
+async fn requests_are_counted_by_operation_and_status() {
     let (app, reader) = measured().await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     let wrong = json!({ "email": "nobody@mail.example.edu", "password": "hairy wombats at dusk" });
     for _ in 0..2 {
-        stranger.post("/v1/session", &wrong).await.refused(401, "wrong-credentials");
+        anonymous.post("/v1/session", &wrong).await.refused(401, "wrong-credentials");
     }
-    stranger.get("/health/live").await.ok(200);
+    anonymous.get("/health/live").await.ok(200);
     let text = text(&reader).await;
     let requests = |operation, status| {
         value(
@@ -65,15 +65,15 @@ async fn requests_count_up_by_operation_and_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_makes_no_labels() {
+async fn an_anonymous_client_adds_no_labels() {
     let (app, reader) = measured().await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     for i in 0..50 {
-        stranger.get(&format!("/v1/wombats/{i}?token=wombat")).await;
-        stranger.get(&format!("/wombat-{i}")).await;
-        stranger.get(&format!("/v1/orders/wombat-{i}")).await;
+        anonymous.get(&format!("/v1/wombats/{i}?token=wombat")).await;
+        anonymous.get(&format!("/wombat-{i}")).await;
+        anonymous.get(&format!("/v1/orders/wombat-{i}")).await;
         let method = Method::from_bytes(format!("WOMBAT{i}").as_bytes()).expect("a method");
-        stranger.send(stranger.request(method, "/v1/session")).await;
+        anonymous.send(anonymous.request(method, "/v1/session")).await;
     }
     let text = text(&reader).await;
     assert!(!text.to_lowercase().contains("wombat"), "{text}");
@@ -87,20 +87,20 @@ async fn a_stranger_makes_no_labels() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_else_is_served_beside_the_metrics_and_they_nowhere_else() {
+async fn the_metrics_listener_serves_nothing_else_and_the_service_no_metrics() {
     let (app, reader) = measured().await;
     for path in ["/", "/docs", "/metrics/", "/metrics/jobs", "/openapi.json"] {
         assert_eq!(reader.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(reader.press("/metrics").await.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(app.stranger().get("/metrics").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(app.anonymous().get("/metrics").await.status, StatusCode::NOT_FOUND);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_whole_way_every_metric_is_there_and_nothing_personal() {
+async fn every_metric_is_published_without_personal_data() {
     let (app, reader) = measured().await;
-    let (mut way, email) = (app.stranger(), "Pangolin.Aardvark@mail.example.edu");
+    let (mut way, email) = (app.anonymous(), "Pangolin.Aardvark@mail.example.edu");
     let mailbox = app.mailbox(email);
     let sign_up = json!({ "email": email, "password": PASSWORD, "firstName": "Pangolina",
         "lastName": "Aardvarkova" });

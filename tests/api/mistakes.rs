@@ -1,4 +1,4 @@
-//! The mistakes of the reference (numbers of its list) that ours must not repeat.
+//! Mistakes of the reference implementation, by their number in its list, that this service must not repeat.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use crate::support::{PASSWORD, TestApp, form};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistake_1_nobody_writes_what_is_not_theirs_into_their_account() {
+async fn mistake_1_protected_properties_of_an_account_cannot_be_written() {
     let app = TestApp::start().await;
     for visitor in [app.student().await, app.leader().await] {
         let before = visitor.get("/v1/me").await.ok(200);
-        let theirs =
+        let protected =
             ["approved", "createdAt", "email", "id", "passwordHash", "password_hash", "role", "scopes"];
-        for property in theirs {
+        for property in protected {
             let answer = visitor.patch("/v1/me", &json!({ property: ["admin:all"], "firstName": "X" })).await;
-            assert_eq!(answer.faults(), [(format!("/{property}"), "unknown-property".into())]);
+            assert_eq!(answer.errors(), [(format!("/{property}"), "unknown-property".into())]);
         }
         assert_eq!(visitor.get("/v1/me").await.ok(200), before);
     }
     let mut body = sign_up_of("ana@mail.example.edu");
     body["scopes"] = json!(["admin:all"]);
-    let faults = app.stranger().post("/v1/accounts", &body).await.faults();
-    assert_eq!(faults, [("/scopes".into(), "unknown-property".into())]);
+    let errors = app.anonymous().post("/v1/accounts", &body).await.errors();
+    assert_eq!(errors, [("/scopes".into(), "unknown-property".into())]);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistake_2_without_a_session_no_account_is_changed_and_with_one_only_ones_own() {
+async fn mistake_2_a_session_changes_its_own_account_only() {
     let app = TestApp::start().await;
-    let (victim, mallory, stranger) = (app.student().await, app.student().await, app.stranger());
+    let (victim, mallory, anonymous) = (app.student().await, app.student().await, app.anonymous());
     let names = json!({ "firstName": "Mallory" });
-    stranger.patch("/v1/me", &names).await.refused(401, "not-signed-in");
+    anonymous.patch("/v1/me", &names).await.refused(401, "not-signed-in");
     let password = json!({ "currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD });
-    stranger.put("/v1/me/password", &password).await.refused(401, "not-signed-in");
+    anonymous.put("/v1/me/password", &password).await.refused(401, "not-signed-in");
     let email = json!({ "currentPassword": PASSWORD, "email": "new@mail.example.edu" });
-    stranger.put("/v1/me/email", &email).await.refused(401, "not-signed-in");
+    anonymous.put("/v1/me/email", &email).await.refused(401, "not-signed-in");
     for property in ["id", "email", "accountId"] {
         let value = if property == "email" { victim.email() } else { &victim.account().id };
         let body = json!({ "firstName": "Mallory", property: value });
-        assert_eq!(mallory.patch("/v1/me", &body).await.faults()[0].1, "unknown-property");
+        assert_eq!(mallory.patch("/v1/me", &body).await.errors()[0].1, "unknown-property");
     }
     mallory.patch("/v1/me", &names).await.ok(200);
     assert_eq!(victim.get("/v1/me").await.ok(200)["firstName"], "Ana");
@@ -51,7 +51,7 @@ async fn mistake_2_without_a_session_no_account_is_changed_and_with_one_only_one
 #[tokio::test(flavor = "multi_thread")]
 async fn mistake_5_confirmations_expire_and_resets_succeed() {
     let app = TestApp::start().await;
-    let (ana, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (ana, mailbox) = (app.anonymous(), app.mailbox("ana@mail.example.edu"));
     ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
     let token = mailbox.token("Confirm").await;
     app.settle().await;
@@ -68,7 +68,7 @@ async fn mistake_5_confirmations_expire_and_resets_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistake_6_the_same_event_again_changes_nothing() {
+async fn mistake_6_a_repeated_event_changes_nothing() {
     let app = app_with_secret().await;
     let student = app.student().await;
     let order = student.post("/v1/registration", &form("ag123456")).await.ok(201)["order"].clone();
@@ -89,7 +89,7 @@ async fn mistake_6_the_same_event_again_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistake_7_no_ticket_goes_out_before_the_money_came() {
+async fn mistake_7_no_ticket_is_sent_before_the_payment() {
     let app = app_with_secret().await;
     let student = app.student().await;
     let order = student.post("/v1/registration", &form("ag123456")).await.ok(201)["order"].clone();
@@ -104,7 +104,7 @@ async fn mistake_7_no_ticket_goes_out_before_the_money_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistake_12_an_empty_list_is_a_list_and_a_malformed_request_hurts_nobody_else() {
+async fn mistake_12_an_empty_list_is_a_list_and_a_malformed_request_affects_nobody_else() {
     let app = TestApp::start().await;
     let student = app.student().await;
     assert_eq!(student.get("/v1/orders").await.ok(200), json!({ "items": [] }));

@@ -1,13 +1,13 @@
-//! The newcomer's way, from signing up to the ticket.
+//! A student's way, from sign-up to the ticket.
 
 use serde_json::json;
 
 use crate::support::{PASSWORD, TestApp, form};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_signs_up_confirms_signs_in_registers_pays_and_holds_a_ticket() {
+async fn a_newcomer_signs_up_confirms_signs_in_registers_pays_and_gets_a_ticket() {
     let app = TestApp::start().await;
-    let (mut ana, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (mut ana, mailbox) = (app.anonymous(), app.mailbox("ana@mail.example.edu"));
     let body = json!({ "email": "Ana@mail.example.edu", "password": PASSWORD, "firstName": "Ana", "lastName": "García" });
     ana.post("/v1/accounts", &body).await.ok(202);
     let token = mailbox.token("Confirm").await;
@@ -22,7 +22,7 @@ async fn a_newcomer_signs_up_confirms_signs_in_registers_pays_and_holds_a_ticket
     assert_eq!(registered["order"]["amount"], json!({ "amount": 13_000, "currency": "CAD" }));
     ana.get("/v1/ticket").await.refused(404, "not-registered");
 
-    let checkout = registered["order"]["checkoutUrl"].as_str().expect("the sandbox is always there");
+    let checkout = registered["order"]["checkoutUrl"].as_str().expect("a checkout");
     let pressed = ana.submit(checkout, &[("press", "pay")]).await;
     assert_eq!(pressed.status, 303);
     app.settle().await;

@@ -1,4 +1,4 @@
-//! The plain pages: those that emails lead to.
+//! The HTML pages that emails link to.
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HOST};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Answer, PASSWORD, TestApp, Visitor};
 use crate::v1_accounts::{OTHER_PASSWORD, credentials, sign_up_of};
 
-/// Asked for as browsers do.
+/// Requests a page as browsers do.
 pub async fn open(visitor: &Visitor, path: &str) -> Answer {
     visitor.send(visitor.request(Method::GET, path).header(ACCEPT, "text/html,*/*;q=0.8")).await
 }
@@ -18,13 +18,13 @@ fn is_closed_page(answer: &Answer) {
     assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
     let policy = answer.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-    assert!(!answer.text().contains("<script"), "pages do without scripts");
+    assert!(!answer.text().contains("<script"), "pages have no scripts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn opening_the_link_of_an_email_changes_nothing_and_its_button_does_the_step() {
+async fn opening_a_link_of_an_email_changes_nothing_until_its_button_is_pressed() {
     let app = TestApp::start().await;
-    let (visitor, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (visitor, mailbox) = (app.anonymous(), app.mailbox("ana@mail.example.edu"));
     let signs_in = async |email: &str, password: &str| {
         visitor.post("/v1/session", &credentials(email, password)).await.status == 200
     };
@@ -54,24 +54,24 @@ async fn opening_the_link_of_an_email_changes_nothing_and_its_button_does_the_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_address_is_confirmed_by_its_page() {
+async fn a_new_address_is_confirmed_on_its_page() {
     let app = TestApp::start().await;
     let student = app.student().await;
     let body = json!({ "currentPassword": PASSWORD, "email": "new@mail.example.edu" });
     student.put("/v1/me/email", &body).await.ok(202);
     let token = app.mailbox("new@mail.example.edu").token("Confirm your new address").await;
-    let stranger = app.stranger();
-    is_closed_page(&open(&stranger, &format!("/confirm-email?token={token}")).await);
+    let anonymous = app.anonymous();
+    is_closed_page(&open(&anonymous, &format!("/confirm-email?token={token}")).await);
     assert_ne!(student.get("/v1/me").await.ok(200)["email"], "new@mail.example.edu");
-    assert_eq!(stranger.submit("/confirm-email", &[("token", &token)]).await.status, 200);
+    assert_eq!(anonymous.submit("/confirm-email", &[("token", &token)]).await.status, 200);
     assert_eq!(student.get("/v1/me").await.ok(200)["email"], "new@mail.example.edu");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_sent_nonsense_says_so_as_a_page() {
+async fn nonsense_sent_to_a_page_gets_an_error_page() {
     let app = TestApp::start().await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     for path in ["/confirm", "/confirm-email", "/reset-password"] {
         let request = visitor.request(Method::POST, path).header(ACCEPT, "text/html");
         let sent = request.form(&[("token", "\u{0}<script>"), ("password", "x")]);
@@ -88,9 +88,9 @@ async fn a_page_that_is_sent_nonsense_says_so_as_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_asked_for_under_another_name_of_this_machine_is_asked_for_under_ours() {
+async fn a_page_requested_under_another_name_of_this_machine_redirects_to_ours() {
     let app = TestApp::start().await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     let port = app.config.listen.port();
     let ask = async |host: String, accept: &str| {
         let request = visitor.request(Method::GET, "/confirm?token=a.b").header(ACCEPT, accept);

@@ -1,9 +1,9 @@
-//! Many at once, over HTTP.
+//! Concurrent requests over HTTP.
 //!
-//! That the races are real is shown where a guard can be taken away for one future alone (cargo feature `faults`):
+//! The races are shown to be real where a guard can be switched off for a single future (cargo feature `faults`):
 //! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs` and
-//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`. Unique keys hold
-//! the rest: one registration an account, one account a student id.
+//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`. Unique keys
+//! decide the rest: one registration per account, one account per student id.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ async fn book(app: &TestApp) -> GroupBook {
     app.store.get(GroupBook::ID).await.expect("readable").expect("somebody registered")
 }
 
-/// How many answers had this status.
+/// Number of responses by status.
 fn counted(answers: impl IntoIterator<Item = u16>) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
     for status in answers {
@@ -69,7 +69,7 @@ async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
     app.finish().await;
 }
 
-/// Registers twenty times at once, by turns of `accounts` accounts; returns the kinds of the answers, sorted.
+/// Registers twenty times at once, alternating between `accounts` accounts; returns the sorted problem types of the responses.
 async fn twenty_at_once(app: &TestApp, accounts: usize) -> Vec<Value> {
     let students = join_all((0..accounts).map(|_| app.student())).await;
     let form = form(&new_student_id());
@@ -84,7 +84,7 @@ async fn twenty_at_once(app: &TestApp, accounts: usize) -> Vec<Value> {
     kinds
 }
 
-/// One answer without a problem, the others with this one.
+/// One response without a problem, the others with this one.
 fn one_and_nineteen(kind: &str) -> Vec<Value> {
     let mut kinds = vec![json!(format!("/problems/{kind}")); 19];
     kinds.push(Value::Null);
@@ -112,7 +112,7 @@ async fn twenty_simultaneous_presses_of_pay_pay_once() {
     let page = order["checkoutUrl"].as_str().expect("a checkout");
     let presses = join_all((0..20).map(|_| ana.submit(page, &[("press", "pay")]))).await;
     let statuses = counted(presses.iter().map(|answer| answer.status.as_u16()));
-    assert_eq!(statuses, BTreeMap::from([(303, 20)]), "each shows what the first achieved");
+    assert_eq!(statuses, BTreeMap::from([(303, 20)]), "each shows the result of the first");
     app.settle().await;
     assert_eq!(app.mailbox(ana.email()).emails().await.len(), 1);
     assert_eq!(ana.order(&order).await["state"], "paid");

@@ -1,5 +1,5 @@
-//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl`, all of which are accepted and read
-//! back as written, and what such forms taught us.
+//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl`, all of which are accepted and returned
+//! as written, and single cases.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::support::{PASSWORD, TestApp, Visitor, form, new_student_id};
 use crate::v1_accounts::{credentials, sign_up_of};
 
-/// So many at once.
+/// Number of concurrent requests.
 const AT_ONCE: usize = 64;
 
 fn rows() -> Vec<Value> {
@@ -20,7 +20,7 @@ fn rows() -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// The form as it is to be read back: in NFC, without white space at the ends, the phones as `expect` has them.
+/// The form as the service must return it: in NFC, without white space at the ends, with the phone numbers of `expect`.
 fn as_written(row: &Value) -> Value {
     let mut form = tidied(&row["form"]);
     form["phone"] = row["expect"]["phone"].clone();
@@ -40,7 +40,7 @@ fn tidied(value: &Value) -> Value {
     }
 }
 
-/// Registers this row's student; returns the group, or what went wrong.
+/// Registers this row's student; returns the group, or the error.
 async fn register(visitor: &Visitor, row: &Value) -> Result<String, String> {
     let answer = visitor.post("/v1/registration", &row["form"]).await;
     if answer.status != 201 {
@@ -60,11 +60,11 @@ async fn register(visitor: &Visitor, row: &Value) -> Result<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_forms_are_taken_and_read_back_as_written() {
+async fn two_thousand_forms_are_accepted_and_returned_as_written() {
     let app = TestApp::start().await;
     let rows = rows();
-    // One client for all: a connection a student would be another test.
-    let client = app.stranger();
+    // One client for all: this is not a test of 2,000 connections.
+    let client = app.anonymous();
     let ways = stream::iter(&rows).map(async |row| {
         let email = row["account"]["email"].as_str().expect("an address");
         let student = app.somebody(email, Role::Student, &[]).await;
@@ -72,7 +72,7 @@ async fn two_thousand_forms_are_taken_and_read_back_as_written() {
         visitor.cookie = student.cookie;
         register(&visitor, row).await
     });
-    let groups: Vec<String> = ways.buffer_unordered(AT_ONCE).try_collect().await.expect("all are taken");
+    let groups: Vec<String> = ways.buffer_unordered(AT_ONCE).try_collect().await.expect("all are accepted");
 
     let mut members = BTreeMap::new();
     for group in groups {
@@ -90,10 +90,10 @@ async fn two_thousand_forms_are_taken_and_read_back_as_written() {
 
 /// Signs up with this body, confirms the address, and signs in.
 async fn join(app: &TestApp, body: &Value, address: &str) -> Visitor {
-    let mut visitor = app.stranger();
+    let mut visitor = app.anonymous();
     visitor.post("/v1/accounts", body).await.ok(202);
     let token = app.mailbox(address).token("Confirm").await;
-    // As it is copied from an email.
+    // As people copy it from an email.
     let token = format!(" \u{2068}{token}\u{2069}\u{200b}");
     visitor.post("/v1/accounts/confirm", &json!({ "token": token })).await.ok(204);
     let signed_in =
@@ -104,7 +104,7 @@ async fn join(app: &TestApp, body: &Value, address: &str) -> Visitor {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_with_one_name_sign_up_register_and_hold_a_ticket() {
+async fn people_with_one_name_sign_up_register_and_get_a_ticket() {
     let app = TestApp::start().await;
     let mut body = sign_up_of("suharto@mail.example.edu");
     body["firstName"] = "Suharto".into();
@@ -127,7 +127,7 @@ async fn people_with_one_name_sign_up_register_and_hold_a_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn initials_glued_to_a_surname_are_a_name() {
+async fn initials_joined_to_a_surname_are_a_name() {
     let app = TestApp::start().await;
     let student = app.student().await;
     for name in ["J.Kim", "A.Ng", "M.Li", "St.John", "J.R.R."] {
@@ -138,7 +138,7 @@ async fn initials_glued_to_a_surname_are_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_are_taken_in_every_script_and_however_they_are_pasted() {
+async fn addresses_are_accepted_in_every_script_and_with_invisible_characters() {
     let app = TestApp::start().await;
     for (pasted, address) in [
         ("ann@example.இந்தியா", "ann@example.இந்தியா"),
@@ -148,13 +148,13 @@ async fn addresses_are_taken_in_every_script_and_however_they_are_pasted() {
     ] {
         let student = join(&app, &sign_up_of(pasted), address).await;
         assert_eq!(student.get("/v1/me").await.ok(200)["email"], address);
-        app.stranger().post("/v1/session", &credentials(address, PASSWORD)).await.ok(200);
+        app.anonymous().post("/v1/session", &credentials(address, PASSWORD)).await.ok(200);
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_is_as_long_as_it_is_in_nfc() {
+async fn the_length_of_a_password_is_counted_in_nfc() {
     let app = TestApp::start().await;
     let syllable = |i: u32| char::from_u32(0xac00 + i * 7_919 % 11_172).expect("a syllable of Hangul");
     let composed: String = (1..=70).map(syllable).collect();
@@ -162,13 +162,13 @@ async fn a_password_is_as_long_as_it_is_in_nfc() {
     body["password"] = composed.nfd().collect::<String>().into();
     assert!(body["password"].as_str().expect("a text").chars().count() > 128);
     join(&app, &body, "ana@mail.example.edu").await;
-    app.stranger().post("/v1/session", &credentials("ana@mail.example.edu", &composed)).await.ok(200);
+    app.anonymous().post("/v1/session", &credentials("ana@mail.example.edu", &composed)).await.ok(200);
     app.finish().await;
 }
 
 // ---- the form ----
 
-/// A form with these values is kept with those.
+/// The registration that is stored for a form with these values.
 async fn kept(app: &TestApp, changes: Value) -> Value {
     let student = app.student().await;
     let mut written = form(&new_student_id());
@@ -179,7 +179,7 @@ async fn kept(app: &TestApp, changes: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pasted_numbers_ids_and_addresses_lose_what_cannot_be_seen() {
+async fn pasted_numbers_ids_and_addresses_lose_invisible_characters() {
     let app = TestApp::start().await;
     for around in [
         ("\u{202d}", "\u{202c}"),
@@ -224,7 +224,7 @@ async fn team_mates_have_addresses_in_every_script() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_legal_name_is_as_long_as_in_a_passport() {
+async fn a_legal_name_can_have_120_characters() {
     let app = TestApp::start().await;
     let long = "Zoe\u{308} ".repeat(29);
     let kept = kept(&app, json!({ "legalName": format!("{long}Anna") })).await;
@@ -260,7 +260,7 @@ async fn an_empty_optional_text_counts_as_absent() {
         }
         let mut body = sign_up_of("ana@mail.example.edu");
         (body["lastName"], body["preferredName"]) = (empty.into(), empty.into());
-        app.stranger().post("/v1/accounts", &body).await.ok(202);
+        app.anonymous().post("/v1/accounts", &body).await.ok(202);
     }
     app.finish().await;
 }

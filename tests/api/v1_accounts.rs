@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::document::operation;
 use crate::support::{Answer, PASSWORD, Reach, TestApp, Visitor, reaches_all_of, token_in};
 
-/// What [`PASSWORD`] is changed to.
+/// The new password when a test changes [`PASSWORD`].
 pub const OTHER_PASSWORD: &str = "eight copper kites rise";
 
 pub fn sign_up_of(email: &str) -> Value {
@@ -24,7 +24,7 @@ pub fn credentials(email: &str, password: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_signs_in_before_the_address_is_confirmed() {
     let app = TestApp::start().await;
-    let (ana, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (ana, mailbox) = (app.anonymous(), app.mailbox("ana@mail.example.edu"));
     let answer = ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (202, ""));
     let credentials = credentials("ana@mail.example.edu", PASSWORD);
@@ -38,13 +38,13 @@ async fn nobody_signs_in_before_the_address_is_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_sign_up_in_other_case_gets_the_same_answer_and_its_owner_an_email() {
+async fn a_sign_up_for_a_known_address_gets_the_same_response_and_its_owner_an_email() {
     let app = TestApp::start().await;
     let owner = app.student().await;
-    let stranger = app.stranger();
-    let known = stranger.post("/v1/accounts", &sign_up_of(&owner.email().to_uppercase())).await;
-    let unknown = stranger.post("/v1/accounts", &sign_up_of("nobody@mail.example.edu")).await;
-    assert_eq!(known.look(), unknown.look());
+    let anonymous = app.anonymous();
+    let known = anonymous.post("/v1/accounts", &sign_up_of(&owner.email().to_uppercase())).await;
+    let unknown = anonymous.post("/v1/accounts", &sign_up_of("nobody@mail.example.edu")).await;
+    assert_eq!(known.comparable(), unknown.comparable());
     assert_eq!(known.status, 202);
     app.settle().await;
     let emails = app.mailbox(owner.email()).emails().await;
@@ -56,9 +56,9 @@ async fn a_second_sign_up_in_other_case_gets_the_same_answer_and_its_owner_an_em
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_that_is_used_decides_and_the_other_sign_ups_of_the_address_end() {
+async fn the_token_that_is_used_decides_and_deletes_the_other_sign_ups() {
     let app = TestApp::start().await;
-    let (mallory, ana, mailbox) = (app.stranger(), app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (mallory, ana, mailbox) = (app.anonymous(), app.anonymous(), app.mailbox("ana@mail.example.edu"));
     let mut prepared = sign_up_of("ana@mail.example.edu");
     prepared["password"] = OTHER_PASSWORD.into();
     prepared["firstName"] = "Mallory".into();
@@ -83,15 +83,15 @@ async fn the_token_that_is_used_decides_and_the_other_sign_ups_of_the_address_en
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmation_can_be_asked_for_again_and_the_answer_never_tells_for_whom() {
+async fn a_confirmation_can_be_requested_again_and_the_response_is_the_same_for_all() {
     let app = TestApp::start().await;
-    let (owner, ana, mailbox) = (app.student().await, app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (owner, ana, mailbox) = (app.student().await, app.anonymous(), app.mailbox("ana@mail.example.edu"));
     ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
     app.settle().await;
     let ask = async |email: &str| ana.post("/v1/accounts/confirmation", &json!({ "email": email })).await;
     let waiting = ask("ANA@mail.example.edu").await;
-    assert_eq!(waiting.look(), ask("nobody@mail.example.edu").await.look());
-    assert_eq!(waiting.look(), ask(owner.email()).await.look());
+    assert_eq!(waiting.comparable(), ask("nobody@mail.example.edu").await.comparable());
+    assert_eq!(waiting.comparable(), ask(owner.email()).await.comparable());
     app.settle().await;
     assert!(app.mailbox("nobody@mail.example.edu").emails().await.is_empty());
     let emails = mailbox.emails().await;
@@ -101,9 +101,9 @@ async fn a_confirmation_can_be_asked_for_again_and_the_answer_never_tells_for_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmation_works_once_for_a_day_and_for_nothing_else() {
+async fn a_confirmation_works_once_within_a_day_and_for_nothing_else() {
     let app = TestApp::start().await;
-    let ana = app.stranger();
+    let ana = app.anonymous();
     let confirm = async |token: &str| ana.post("/v1/accounts/confirm", &json!({ "token": token })).await;
     for (email, name) in [("ana@mail.example.edu", "Ana"), ("late@mail.example.edu", "Late")] {
         let mut body = sign_up_of(email);
@@ -131,9 +131,9 @@ async fn a_confirmation_works_once_for_a_day_and_for_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_who_use_one_token_at_once_make_one_account() {
+async fn simultaneous_uses_of_one_token_create_one_account() {
     let app = TestApp::start().await;
-    let ana = app.stranger();
+    let ana = app.anonymous();
     ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
     let body = json!({ "token": app.mailbox("ana@mail.example.edu").token("Confirm").await });
     let tries = (0..8).map(|_| ana.post("/v1/accounts/confirm", &body));
@@ -145,9 +145,9 @@ async fn two_who_use_one_token_at_once_make_one_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_up_as_a_leader_waits_for_approval_and_holds_no_scopes() {
+async fn a_new_leader_is_not_approved_and_has_no_scopes() {
     let app = TestApp::start().await;
-    let (leo, mailbox) = (app.stranger(), app.mailbox("leo@mail.example.edu"));
+    let (leo, mailbox) = (app.anonymous(), app.mailbox("leo@mail.example.edu"));
     let mut body = sign_up_of("leo@mail.example.edu");
     body["role"] = "leader".into();
     leo.post("/v1/accounts", &body).await.ok(202);
@@ -160,18 +160,18 @@ async fn who_signs_up_as_a_leader_waits_for_approval_and_holds_no_scopes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_of_a_sign_up_are_told_at_once_and_no_email_goes_out() {
+async fn all_errors_of_a_sign_up_are_reported_together_and_no_email_is_sent() {
     let app = TestApp::start().await;
     let body = json!({
         "email": "ana", "password": "short", "lastName": 5, "role": "admin", "scopes": ["admin:all"],
     });
-    let faults = app.stranger().post("/v1/accounts", &body).await.faults();
-    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    let errors = app.anonymous().post("/v1/accounts", &body).await.errors();
+    let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(pointers, ["/email", "/firstName", "/lastName", "/password", "/role", "/scopes"]);
     let mut body = sign_up_of("ana at home");
     body["password"] = "password1".into();
-    let faults = app.stranger().post("/v1/accounts", &body).await.faults();
-    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    let errors = app.anonymous().post("/v1/accounts", &body).await.errors();
+    let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(pointers, ["/email", "/password"]);
     app.settle().await;
     assert_eq!(app.store.count::<Mail>(Filter::All).await.expect("countable"), 0);
@@ -189,10 +189,10 @@ async fn every_outcome_of_the_accounts_operations_is_reached() {
     .await;
 }
 
-/// By one person who confirms the address and signs in, as the first page says.
+/// Sends the examples as one person who confirms the address and signs in.
 async fn the_examples_as_they_are(reach: &Reach) {
     let app = reach.start_with(|config| config.limits = 1.0).await;
-    let mut alex = app.stranger();
+    let mut alex = app.anonymous();
     reach.example(&alex, "signUp").await.ok(202);
     reach.example(&alex, "resendConfirmation").await.ok(202);
     reach.example(&alex, "confirmAccount").await.refused(404, "token-invalid");
@@ -244,7 +244,8 @@ struct Links {
 }
 
 impl Links {
-    /// For a sign-up, a new address of `student`, and a new password of somebody else. `name` keeps addresses apart.
+    /// Links for a sign-up, a new address of `student`, and a new password of another student. `name` makes the addresses
+    /// unique.
     async fn request(app: &TestApp, student: &Visitor, name: &str) -> Self {
         let (new, address) = (format!("{name}@mail.example.edu"), format!("{name}2@mail.example.edu"));
         student.post("/v1/accounts", &sign_up_of(&new)).await.ok(202);
@@ -277,7 +278,7 @@ impl Links {
     }
 }
 
-/// Of a service whose limits are a hundredth: the second try is one too many.
+/// With a hundredth of the usual limits, the second request is one too many.
 async fn limits(reach: &Reach) {
     let app = reach.start_with(|config| config.limits = 0.01).await;
     let (guess, email) = ("herons at dawn", "ana@mail.example.edu");

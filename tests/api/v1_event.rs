@@ -11,7 +11,7 @@ use crate::support::{TestApp, form, new_student_id, reaches_all_of};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A service whose window opens in an hour and closes an hour later.
+/// A service whose registration window opens in an hour and closes an hour later.
 pub async fn app_before_its_window() -> TestApp {
     let now = SystemClock.now();
     let window = Window { opens: now.plus(HOUR), closes: now.plus(2 * HOUR) };
@@ -19,9 +19,9 @@ pub async fn app_before_its_window() -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_the_event_is_not_sent_it_again() {
+async fn a_client_with_the_current_event_gets_304() {
     let app = TestApp::start().await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     let first = visitor.get("/v1/event").await;
     let event = first.ok(200);
     assert_eq!(event["products"][0]["price"], json!({ "amount": 13_000, "currency": "CAD" }));
@@ -38,9 +38,9 @@ async fn who_has_the_event_is_not_sent_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn students_register_within_the_window_and_the_event_says_where_now_is() {
+async fn students_register_within_the_window_and_the_event_shows_its_state() {
     let app = app_before_its_window().await;
-    let (visitor, early, late) = (app.stranger(), app.student().await, app.student().await);
+    let (visitor, early, late) = (app.anonymous(), app.student().await, app.student().await);
     let state = async || visitor.get("/v1/event").await.ok(200)["registration"]["state"].clone();
 
     assert_eq!(state().await, "upcoming");
@@ -59,7 +59,7 @@ async fn students_register_within_the_window_and_the_event_says_where_now_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tag_changes_with_the_window() {
     let app = app_before_its_window().await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     let tag = visitor.get("/v1/event").await.header("etag").expect("a tag").to_owned();
     app.clock.advance(HOUR);
     let request = visitor.request(Method::GET, "/v1/event").header("if-none-match", tag);
@@ -71,7 +71,7 @@ async fn the_tag_changes_with_the_window() {
 async fn every_outcome_of_the_event_operations_is_reached() {
     reaches_all_of("Event", async |reach| {
         let app = reach.start().await;
-        let visitor = app.stranger();
+        let visitor = app.anonymous();
         let event = visitor.get("/v1/event").await;
         event.ok(200);
         let tag = event.header("etag").expect("a tag");

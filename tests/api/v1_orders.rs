@@ -32,7 +32,7 @@ async fn orders_of(app: &TestApp, student: &Visitor, number: usize) -> Vec<Strin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_listed_a_page_at_a_time_and_nobody_else_s() {
+async fn a_student_s_own_orders_are_listed_in_pages() {
     let app = TestApp::start().await;
     let (ana, bo) = (app.student().await, app.student().await);
     let made = orders_of(&app, &ana, 5).await;
@@ -53,7 +53,7 @@ async fn orders_are_listed_a_page_at_a_time_and_nobody_else_s() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_page_is_refused() {
+async fn invalid_page_parameters_are_refused() {
     let app = TestApp::start().await;
     let ana = app.student().await;
     for query in ["limit=0", "limit=101", "limit=-1", "limit=two", "limit="] {
@@ -63,7 +63,7 @@ async fn what_is_no_page_is_refused() {
         ana.get(&format!("/v1/orders?cursor={cursor}")).await.refused(400, "bad-cursor");
     }
     ana.get(&format!("/v1/orders?cursor={}", "x".repeat(2049))).await.refused(400, "bad-parameter");
-    app.stranger().get("/v1/orders").await.refused(401, "not-signed-in");
+    app.anonymous().get("/v1/orders").await.refused(401, "not-signed-in");
     app.finish().await;
 }
 
@@ -145,7 +145,7 @@ async fn orders_and_events(reach: &Reach) {
     checkout(NO_ID).await.refused(404, "no-such-order");
     checkout(id).await.ok(200);
 
-    reach.example(&app.stranger(), "receiveStripeEvent").await.refused(400, "webhook-unsigned");
+    reach.example(&app.anonymous(), "receiveStripeEvent").await.refused(400, "webhook-unsigned");
     let (body, now) = (event("evt_1", "completed", &order, "unpaid").to_string(), app.clock.now());
     let old = signature(&body, SECRET, now.minus(Duration::from_secs(310)));
     app.deliver_signed(&body, Some("t=1,v1=00")).await.refused(400, "webhook-signature");

@@ -1,4 +1,4 @@
-//! `/v1/password-resets`: a new password by an email.
+//! `/v1/password-resets`: a new password by a link in an email.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ fn reset(token: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_is_answered_alike_whether_or_not_the_address_is_known() {
+async fn a_request_gets_the_same_response_whether_or_not_the_address_is_known() {
     let app = TestApp::start().await;
-    let (student, stranger) = (app.student().await, app.stranger());
-    let ask = async |email: &str| stranger.post("/v1/password-resets", &json!({ "email": email })).await;
+    let (student, anonymous) = (app.student().await, app.anonymous());
+    let ask = async |email: &str| anonymous.post("/v1/password-resets", &json!({ "email": email })).await;
     let known = ask(student.email()).await;
     assert_eq!(known.status, 202);
-    assert_eq!(known.look(), ask("nobody@mail.example.edu").await.look());
+    assert_eq!(known.comparable(), ask("nobody@mail.example.edu").await.comparable());
     app.settle().await;
     assert!(app.mailbox("nobody@mail.example.edu").emails().await.is_empty());
     assert_eq!(app.mailbox(student.email()).emails().await.len(), 1);
@@ -26,52 +26,52 @@ async fn a_reset_is_answered_alike_whether_or_not_the_address_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_works_once_ends_all_sessions_and_tells_the_owner() {
+async fn a_reset_works_once_ends_all_sessions_and_notifies_the_owner() {
     let app = TestApp::start().await;
-    let (student, stranger) = (app.student().await, app.stranger());
+    let (student, anonymous) = (app.student().await, app.anonymous());
     let body = json!({ "email": student.email().to_uppercase() });
-    stranger.post("/v1/password-resets", &body).await.ok(202);
+    anonymous.post("/v1/password-resets", &body).await.ok(202);
     let token = app.mailbox(student.email()).token("Choose a new password").await;
     student.get("/v1/me").await.ok(200);
 
     let mut weak = reset(&token);
     weak["password"] = "password1".into();
-    let faults = stranger.post("/v1/password-resets/complete", &weak).await.faults();
-    assert_eq!(faults[0].0, "/password");
-    stranger.post("/v1/password-resets/complete", &reset(&token)).await.ok(204);
-    stranger.post("/v1/password-resets/complete", &reset(&token)).await.refused(410, "token-used");
+    let errors = anonymous.post("/v1/password-resets/complete", &weak).await.errors();
+    assert_eq!(errors[0].0, "/password");
+    anonymous.post("/v1/password-resets/complete", &reset(&token)).await.ok(204);
+    anonymous.post("/v1/password-resets/complete", &reset(&token)).await.refused(410, "token-used");
     student.get("/v1/me").await.refused(401, "not-signed-in");
-    let old = stranger.post("/v1/session", &credentials(student.email(), PASSWORD)).await;
+    let old = anonymous.post("/v1/session", &credentials(student.email(), PASSWORD)).await;
     old.refused(401, "wrong-credentials");
-    stranger.post("/v1/session", &credentials(student.email(), OTHER_PASSWORD)).await.ok(200);
+    anonymous.post("/v1/session", &credentials(student.email(), OTHER_PASSWORD)).await.ok(200);
     app.mailbox(student.email()).email("Your password").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_runs_out_after_an_hour_and_with_another_password() {
+async fn a_reset_expires_after_an_hour_or_with_a_new_password() {
     let app = TestApp::start().await;
-    let (late, changed, stranger) = (app.student().await, app.student().await, app.stranger());
+    let (late, changed, anonymous) = (app.student().await, app.student().await, app.anonymous());
     let mut tokens = vec![];
     for student in [&late, &changed] {
-        stranger.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
+        anonymous.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
         tokens.push(app.mailbox(student.email()).token("Choose a new password").await);
     }
     let body = json!({ "currentPassword": PASSWORD, "newPassword": "nine velvet tugboats hum" });
     changed.put("/v1/me/password", &body).await.ok(204);
-    let replaced = stranger.post("/v1/password-resets/complete", &reset(&tokens[1])).await;
+    let replaced = anonymous.post("/v1/password-resets/complete", &reset(&tokens[1])).await;
     replaced.refused(410, "token-used");
     app.settle().await;
     app.clock.advance(Duration::from_hours(1) + Duration::from_secs(1));
-    let too_late = stranger.post("/v1/password-resets/complete", &reset(&tokens[0])).await;
+    let too_late = anonymous.post("/v1/password-resets/complete", &reset(&tokens[0])).await;
     too_late.refused(410, "token-expired");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_confirms_the_address_of_whoever_had_not_done_so() {
+async fn a_reset_confirms_an_unconfirmed_address() {
     let app = TestApp::start().await;
-    let (ana, mailbox) = (app.stranger(), app.mailbox("ana@mail.example.edu"));
+    let (ana, mailbox) = (app.anonymous(), app.mailbox("ana@mail.example.edu"));
     ana.post("/v1/accounts", &sign_up_of("ana@mail.example.edu")).await.ok(202);
     ana.post("/v1/password-resets", &json!({ "email": "ana@mail.example.edu" })).await.ok(202);
     let token = mailbox.token("Choose a new password").await;

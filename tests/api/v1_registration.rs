@@ -1,5 +1,5 @@
-//! `/v1/registration`. Every refusal by its type, and what a patch may change, stand beside the controller
-//! (`src/features/registration/controller_tests.rs`); here is what needs the whole service.
+//! `/v1/registration`. `src/features/registration/controller_tests.rs` tests the refusals and what a PATCH may change; here
+//! are the tests that need the whole service.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::{TestApp, form, new_student_id, reaches_all_of};
 use crate::v1_event::app_before_its_window;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_reads_back_as_it_was_answered_and_one_is_enough() {
+async fn a_form_is_returned_as_answered_and_can_be_submitted_once() {
     let app = TestApp::start().await;
     let ana = app.student().await;
     let written = form(&new_student_id());
@@ -29,7 +29,7 @@ async fn a_form_reads_back_as_it_was_answered_and_one_is_enough() {
 async fn only_students_register() {
     let app = TestApp::start().await;
     let written = form(&new_student_id());
-    app.stranger().post("/v1/registration", &written).await.refused(401, "not-signed-in");
+    app.anonymous().post("/v1/registration", &written).await.refused(401, "not-signed-in");
     for somebody in [app.leader().await, app.administrator().await] {
         somebody.post("/v1/registration", &written).await.refused(403, "students-only");
         somebody.get("/v1/registration").await.refused(403, "students-only");
@@ -43,7 +43,7 @@ async fn only_students_register() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_are_told_at_once_and_nothing_is_kept() {
+async fn all_errors_are_reported_together_and_nothing_is_stored() {
     let app = TestApp::start().await;
     let ana = app.student().await;
     let mut written = form("abc");
@@ -55,9 +55,9 @@ async fn all_faults_are_told_at_once_and_nothing_is_kept() {
     written["legalName"] = "Ana\u{0}García".into();
     let fields = written.as_object_mut().expect("an object");
     fields.remove("joinsHunt");
-    let faults = ana.post("/v1/registration", &written).await.faults();
-    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
-    // Those of the schema, and those of the rules in what is left.
+    let errors = ana.post("/v1/registration", &written).await.errors();
+    let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    // Errors of the schema, and errors of the rules in the remaining properties.
     let expected = [
         "/birthDate",
         "/discipline",
@@ -74,8 +74,8 @@ async fn all_faults_are_told_at_once_and_nothing_is_kept() {
     written["joinsHunt"] = true.into();
     written["legalName"] = "".into();
     written["emergencyContact"].as_object_mut().expect("an object").remove("petName");
-    let faults = ana.post("/v1/registration", &written).await.faults();
-    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    let errors = ana.post("/v1/registration", &written).await.errors();
+    let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
     let expected = ["/birthDate", "/discipline", "/emergencyContact/phone", "/legalName", "/studentId"];
     assert_eq!(pointers, expected);
     ana.get("/v1/registration").await.refused(404, "no-registration");
@@ -84,7 +84,7 @@ async fn all_faults_are_told_at_once_and_nothing_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_or_falls_with_a_fault_is_not_told_beside_it() {
+async fn errors_that_follow_from_another_are_not_reported() {
     let app = TestApp::start().await;
     let ana = app.student().await;
     let mut written = form("abc");
@@ -92,10 +92,10 @@ async fn what_stands_or_falls_with_a_fault_is_not_told_beside_it() {
     written["pronounsOther"] = "ze/zir".into();
     written["huntTeammates"] = json!([5, "no address"]);
     written["emergencyContact"] = "Luz".into();
-    let faults = ana.post("/v1/registration", &written).await.faults();
-    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    let errors = ana.post("/v1/registration", &written).await.errors();
+    let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(pointers, ["/emergencyContact", "/huntTeammates/0", "/pronouns", "/studentId"]);
-    let whole = ana.post("/v1/registration", &json!([written])).await.faults();
+    let whole = ana.post("/v1/registration", &json!([written])).await.errors();
     assert_eq!(whole, [("".to_owned(), "wrong-type".to_owned())]);
     app.finish().await;
 }
@@ -114,7 +114,7 @@ async fn asking_for_a_bursary_changes_nothing_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_are_kept_and_what_is_fixed_stays_as_it_was_also_once_paid() {
+async fn changes_are_stored_and_fixed_properties_keep_their_values() {
     let app = TestApp::start().await;
     let (ana, _) = app.registered().await;
     let before = ana.get("/v1/registration").await.ok(200);
@@ -124,9 +124,9 @@ async fn changes_are_kept_and_what_is_fixed_stays_as_it_was_also_once_paid() {
     assert_eq!(after["phone"], "+14169782012");
     assert_eq!((after.get("movingMonth"), &after["medication"]), (None, &changes["medication"]));
     let refused = ana.patch("/v1/registration", &json!({ "joinsHunt": false, "shirtSize": "L" })).await;
-    assert_eq!(refused.faults(), [("/shirtSize".to_owned(), "fixed-after-submitting".to_owned())]);
+    assert_eq!(refused.errors(), [("/shirtSize".to_owned(), "fixed-after-submitting".to_owned())]);
     let kept = ana.get("/v1/registration").await.ok(200);
-    assert_eq!(kept, after, "half a patch is none");
+    assert_eq!(kept, after, "a refused PATCH changes nothing");
     for fixed in ["group", "state", "registeredAt", "shirtSize", "studentId"] {
         assert_eq!(kept[fixed], before[fixed]);
     }

@@ -9,10 +9,10 @@ use crate::support::{PASSWORD, TestApp};
 use crate::v1_accounts::{credentials, sign_up_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_a_cookie_that_scripts_of_pages_and_other_sites_do_not_get() {
+async fn the_session_cookie_is_hidden_from_scripts_and_other_sites() {
     let app = TestApp::start().await;
     let student = app.student().await;
-    let mut ana = app.stranger();
+    let mut ana = app.anonymous();
     let answer = ana.post("/v1/session", &credentials(&student.email().to_uppercase(), PASSWORD)).await;
     answer.ok(200);
     let cookie = answer.header("set-cookie").expect("a cookie");
@@ -39,25 +39,25 @@ async fn under_https_the_cookie_is_bound_to_its_host() {
     });
     let app = app.await;
     let student = app.student().await;
-    let answer = app.stranger().post("/v1/session", &credentials(student.email(), PASSWORD)).await;
+    let answer = app.anonymous().post("/v1/session", &credentials(student.email(), PASSWORD)).await;
     answer.ok(200);
     let cookie = answer.header("set-cookie").expect("a cookie");
     assert!(cookie.starts_with("__Host-orientation_session=") && cookie.ends_with("; Secure"), "{cookie}");
-    // The name without the prefix could have been planted by a page of another host of the site.
+    // A page on another host of the site could have set a cookie without the prefix.
     student.get("/v1/me").await.refused(401, "not-signed-in");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_an_unknown_and_an_unconfirmed_address_get_one_answer() {
+async fn a_wrong_password_an_unknown_and_an_unconfirmed_address_get_the_same_response() {
     let app = TestApp::start().await;
-    let (student, stranger) = (app.student().await, app.stranger());
-    stranger.post("/v1/accounts", &sign_up_of("waiting@mail.example.edu")).await.ok(202);
+    let (student, anonymous) = (app.student().await, app.anonymous());
+    anonymous.post("/v1/accounts", &sign_up_of("waiting@mail.example.edu")).await.ok(202);
     let sign_in = async |email: &str, password: &str| {
-        let answer = stranger.post("/v1/session", &credentials(email, password)).await;
+        let answer = anonymous.post("/v1/session", &credentials(email, password)).await;
         answer.refused(401, "wrong-credentials");
         assert_eq!(answer.cookie(), None);
-        answer.look()
+        answer.comparable()
     };
     let wrong = sign_in(student.email(), "seven noisy herons at dawn").await;
     assert_eq!(sign_in("nobody@mail.example.edu", PASSWORD).await, wrong);
@@ -69,7 +69,7 @@ async fn a_wrong_password_an_unknown_and_an_unconfirmed_address_get_one_answer()
 async fn signing_out_ends_this_session_and_no_other() {
     let app = TestApp::start().await;
     let student = app.student().await;
-    let mut phone = app.stranger();
+    let mut phone = app.anonymous();
     phone.cookie = phone.post("/v1/session", &credentials(student.email(), PASSWORD)).await.cookie();
     let answer = student.delete("/v1/session").await;
     answer.ok(204);
@@ -85,7 +85,7 @@ async fn sessions_survive_a_restart_and_end_after_30_days() {
     let app = TestApp::start().await;
     let cookie = app.student().await.cookie;
     let app = app.restart().await;
-    let mut student = app.stranger();
+    let mut student = app.anonymous();
     student.cookie = cookie;
     student.get("/v1/me").await.ok(200);
     app.settle().await;
@@ -95,10 +95,10 @@ async fn sessions_survive_a_restart_and_end_after_30_days() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_session_is_none_whatever_it_looks_like() {
+async fn an_invalid_session_cookie_is_not_signed_in() {
     let app = TestApp::start().await;
     let real = app.student().await.cookie.expect("a session");
-    let mut visitor = app.stranger();
+    let mut visitor = app.anonymous();
     for cookie in [
         "orientation_session=".to_owned(),
         format!("{real}A"),
@@ -114,11 +114,12 @@ async fn what_is_no_session_is_none_whatever_it_looks_like() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessing_at_one_address_is_stopped_whether_or_not_it_is_known() {
+async fn guessing_passwords_is_limited_whether_or_not_the_address_is_known() {
     let app = TestApp::start_with(|config| config.limits = 1.0).await;
     let student = app.student().await;
-    let stranger = app.stranger();
-    let guess = async |email: &str| stranger.post("/v1/session", &credentials(email, "herons at dawn")).await;
+    let anonymous = app.anonymous();
+    let guess =
+        async |email: &str| anonymous.post("/v1/session", &credentials(email, "herons at dawn")).await;
     let mut last = vec![];
     for email in [student.email(), "nobody@mail.example.edu"] {
         for tried in 1..=10 {
@@ -138,29 +139,29 @@ async fn guessing_at_one_address_is_stopped_whether_or_not_it_is_known() {
         last.push(policy.to_owned());
     }
     assert_eq!(last[0], last[1]);
-    // The right password is refused as well: whoever guesses learns nothing.
-    let right = stranger.post("/v1/session", &credentials(student.email(), PASSWORD)).await;
+    // The right password is refused as well, so that guessing reveals nothing.
+    let right = anonymous.post("/v1/session", &credentials(student.email(), PASSWORD)).await;
     right.refused(429, "too-many-requests");
     student.get("/v1/me").await.ok(200);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mailbox_is_not_flooded_whether_or_not_its_address_is_known() {
+async fn emails_to_one_address_are_limited_whether_or_not_it_is_known() {
     let app = TestApp::start_with(|config| config.limits = 1.0).await;
     let student = app.student().await;
     for email in [student.email(), "nobody@mail.example.edu"] {
-        let ask = async |path: &str| app.stranger().post(path, &json!({ "email": email })).await;
+        let ask = async |path: &str| app.anonymous().post(path, &json!({ "email": email })).await;
         for path in ["/v1/password-resets", "/v1/accounts/confirmation"].repeat(2) {
             ask(path).await.ok(202);
         }
-        app.stranger().post("/v1/accounts", &sign_up_of(email)).await.ok(202);
+        app.anonymous().post("/v1/accounts", &sign_up_of(email)).await.ok(202);
         let refused = ask("/v1/password-resets").await;
         refused.refused(429, "too-many-requests");
         assert!(refused.header("retry-after").is_some());
     }
     app.settle().await;
     let emails = app.mailbox(student.email()).emails().await;
-    assert_eq!(emails.len(), 3, "two links to a new password, and one notice for three occasions");
+    assert_eq!(emails.len(), 3, "two links for a new password, and one notice for three sign-ups");
     app.finish().await;
 }

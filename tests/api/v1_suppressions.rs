@@ -1,4 +1,4 @@
-//! `/v1/suppressions` and `/v1/webhooks/ses`: what SES tells, signed as SNS signs. Who is believed is held in
+//! `/v1/suppressions` and `/v1/webhooks/ses`: SES's notifications, signed like those of SNS. Their verification is tested in
 //! `tests/platform/mail/notifications.rs`.
 
 use orientation::config::{AwsCredentials, MailConfig, SenderConfig, SesConfig};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::doubles::sns::{EXPIRED_CERTIFICATE, SIGNER, TOPIC, bounce, complaint, notification, signed};
 use crate::support::{Answer, TestApp, reaches_all_of};
 
-/// Emails leave by an SES that nobody reaches, and what SNS tells under the topic of the double is believed.
+/// Emails are sent by an SES that is unreachable; notifications of the double's SNS topic are accepted.
 pub fn by_ses() -> MailConfig {
     let key = Secret::new("key".to_owned());
     let address = EmailAddress::parse("orientation@example.edu").expect("an address");
@@ -25,22 +25,22 @@ pub fn by_ses() -> MailConfig {
     })
 }
 
-/// An email to this address came back for good, as SNS tells it under this id.
+/// The notification with this id: an email to this address bounced permanently.
 pub fn about(id: &str, address: &str) -> String {
     signed(notification(id, &bounce("Permanent", address), SystemClock.now()), 2)
 }
 
 impl TestApp {
-    /// Delivers a message as SNS does.
+    /// Delivers a notification as SNS does.
     pub async fn notify(&self, body: &str) -> Answer {
-        let sns = self.stranger();
+        let sns = self.anonymous();
         let request = sns.request(Method::POST, "/v1/webhooks/ses");
         sns.send(request.header("content-type", "text/plain; charset=UTF-8").body(body.to_owned())).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_whose_email_came_back_gets_no_more_until_an_administrator_lifts_it() {
+async fn an_address_that_bounced_gets_no_email_until_an_administrator_removes_it() {
     let app = TestApp::start_with(|config| config.mail = by_ses()).await;
     app.notify(&about("m1", "Ana@Example.org")).await.ok(200);
     let told = signed(notification("m2", &complaint("bo@example.org"), SystemClock.now()), 1);
@@ -89,9 +89,9 @@ async fn an_address_whose_email_came_back_gets_no_more_until_an_administrator_li
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notification_is_text_of_some_length_and_may_come_from_anywhere() {
+async fn a_notification_is_text_of_limited_length_from_any_origin() {
     let app = TestApp::start_with(|config| config.mail = by_ses()).await;
-    let sns = app.stranger();
+    let sns = app.anonymous();
     let from = |kind: &'static str, body: String| {
         let request = sns.request(Method::POST, "/v1/webhooks/ses").header("origin", "https://evil.example");
         sns.send(request.header("content-type", kind).body(body))
@@ -104,9 +104,9 @@ async fn a_notification_is_text_of_some_length_and_may_come_from_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_outbox_is_there_only_where_emails_go_into_it() {
+async fn the_outbox_exists_only_where_no_mail_service_is_configured() {
     let app = TestApp::start_with(|config| config.mail = by_ses()).await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     assert_eq!(visitor.get("/outbox").await.status, 404);
     assert_eq!(visitor.get("/outbox.json").await.status, 404);
     assert!(!visitor.get("/").await.text().contains("/outbox"));
@@ -118,13 +118,13 @@ async fn every_outcome_of_the_suppression_operations_is_reached() {
     reaches_all_of("Suppressions", async |reach| {
         let by_outbox = reach.counting(TestApp::start_embedded().await);
         reach
-            .example(&by_outbox.stranger(), "receiveSesNotification")
+            .example(&by_outbox.anonymous(), "receiveSesNotification")
             .await
             .refused(404, "ses-not-configured");
         by_outbox.finish().await;
 
         let app = reach.start_with(|config| config.mail = by_ses()).await;
-        reach.example(&app.stranger(), "receiveSesNotification").await.refused(403, "notification-topic");
+        reach.example(&app.anonymous(), "receiveSesNotification").await.refused(403, "notification-topic");
         app.notify("{}").await.refused(400, "notification-unreadable");
         app.notify(&about("m1", "ana@example.org").replace("m1", "m2"))
             .await

@@ -10,9 +10,9 @@ fn decode(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).expect("base64url")
 }
 
-/// Checks a token as a scanner without a network does: with nothing but the published keys and the description in the
-/// document. Returns the payload.
-fn checked_offline(token: &str, keys: &Value) -> Option<Vec<u8>> {
+/// Verifies a token as a scanner without a network does, by the published keys and the description in the document. Returns
+/// the payload.
+fn verified_offline(token: &str, keys: &Value) -> Option<Vec<u8>> {
     let (signed, signature) = token.rsplit_once('.')?;
     let mut parts = signed.split('.');
     let (version, kid, payload) = (parts.next()?, parts.next()?, parts.next()?);
@@ -25,7 +25,7 @@ fn checked_offline(token: &str, keys: &Value) -> Option<Vec<u8>> {
     Some(decode(payload))
 }
 
-/// What the QR code of a picture says.
+/// The content of the QR code in a picture.
 fn read_code(png: &[u8]) -> String {
     let mut reader = png::Decoder::new(std::io::Cursor::new(png));
     reader.set_transformations(png::Transformations::normalize_to_color8());
@@ -42,14 +42,14 @@ fn read_code(png: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_says_which_order_and_when_and_is_checked_offline() {
+async fn the_token_names_order_and_time_and_can_be_verified_offline() {
     let app = TestApp::start().await;
     let (ana, order) = app.registered().await;
     let ticket = ana.get("/v1/ticket").await.ok(200);
-    let keys = app.stranger().get("/v1/ticket-keys").await.ok(200);
+    let keys = app.anonymous().get("/v1/ticket-keys").await.ok(200);
     let token = ticket["token"].as_str().expect("a text");
     assert!(token.len() <= 154 && token.is_ascii(), "{}", token.len());
-    let payload = checked_offline(token, &keys).expect("ours");
+    let payload = verified_offline(token, &keys).expect("ours");
     let order_id: String = payload[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(order_id, order["id"].as_str().expect("a text").replace('-', ""));
     assert_eq!(payload.len(), 24);
@@ -58,13 +58,13 @@ async fn the_token_says_which_order_and_when_and_is_checked_offline() {
     if forged == token {
         forged.replace_range(14..15, if &token[14..15] == "A" { "B" } else { "A" });
     }
-    assert_eq!(checked_offline(&forged, &keys), None);
+    assert_eq!(verified_offline(&forged, &keys), None);
     assert_eq!(ana.get("/v1/ticket").await.ok(200), ticket, "the same each time");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn picture_drawing_and_page_carry_the_same_ticket() {
+async fn png_svg_and_pdf_show_the_same_ticket() {
     let app = TestApp::start().await;
     let (ana, _) = app.registered().await;
     let ticket = ana.get("/v1/ticket").await.ok(200);
@@ -83,7 +83,7 @@ async fn picture_drawing_and_page_carry_the_same_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_no_ticket_before_it_is_paid_and_none_for_leaders() {
+async fn there_is_no_ticket_before_the_payment_and_none_for_leaders() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let nobody = app.student().await;
@@ -92,7 +92,7 @@ async fn there_is_no_ticket_before_it_is_paid_and_none_for_leaders() {
         ana.get(path).await.refused(404, "not-registered");
         nobody.get(path).await.refused(404, "not-registered");
         leader.get(path).await.refused(403, "students-only");
-        app.stranger().get(path).await.refused(401, "not-signed-in");
+        app.anonymous().get(path).await.refused(401, "not-signed-in");
     }
     ana.press_button(&order, "pay").await;
     ana.get("/v1/ticket").await.ok(200);
@@ -108,7 +108,7 @@ async fn every_outcome_of_the_ticket_operations_is_reached() {
             ana.get(path).await.refused(404, "not-registered");
             assert_eq!(bo.get(path).await.status, 200, "{path}");
         }
-        app.stranger().get("/v1/ticket-keys").await.ok(200);
+        app.anonymous().get("/v1/ticket-keys").await.ok(200);
         reach.without_a_store(&app, &ana, &[]).await;
         app.finish().await;
     })

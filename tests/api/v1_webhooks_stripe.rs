@@ -1,4 +1,4 @@
-//! `/v1/webhooks/stripe`: events signed by the test itself, as Stripe signs them.
+//! `/v1/webhooks/stripe`: events that the test signs as Stripe does.
 
 use std::time::Duration;
 

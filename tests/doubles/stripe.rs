@@ -221,7 +221,7 @@ impl Stripe {
     }
 
     /// Waits until an endpoint has accepted every due event.
-    pub async fn all_told(&self) {
+    pub async fn all_delivered(&self) {
         self.inner.pass_time();
         while self.inner.untold.load(Ordering::SeqCst) > 0 {
             // There is no other sign to wait for.

@@ -1,9 +1,9 @@
-//! What only the embedded parts have. Everything else runs on the real parts, too (`scripts/test`, step `api-real`):
-//! this module is the whole list of what doesn't, and why.
+//! What only the embedded adapters have. All other tests run on the real adapters, too (`scripts/test`, step `api-real`).
+//! These don't, because:
 //!
-//! - `sandbox`: Stripe shows a checkout page of its own.
-//! - `outbox`: emails that really leave are not shown in the browser.
-//! - `traces`: the program itself is run, and it starts on nothing else without servers.
+//! - `sandbox`: Stripe shows its own checkout page;
+//! - `outbox`: emails that are really sent are not shown in the browser;
+//! - `traces`: it runs the shipped program, which without servers has the embedded adapters only.
 
 mod outbox;
 mod sandbox;

@@ -1,4 +1,4 @@
-//! The outbox, and the first page, which leads to it.
+//! The outbox, and the first page, which links to it.
 
 use serde_json::json;
 
@@ -6,9 +6,9 @@ use crate::pages::open;
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_page_leads_to_all_that_there_is() {
+async fn the_first_page_links_to_all_others() {
     let app = TestApp::start().await;
-    let visitor = app.stranger();
+    let visitor = app.anonymous();
     let first = open(&visitor, "/").await;
     assert_eq!(first.status, 200);
     for path in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
@@ -21,25 +21,25 @@ async fn the_first_page_leads_to_all_that_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_rehearsal_every_page_says_so_and_emails_are_for_administrators() {
+async fn in_a_rehearsal_every_page_says_so_and_only_administrators_see_emails() {
     let app = TestApp::start_with(|config| config.rehearsal = true).await;
     let (student, leader) = (app.student().await, app.leader().await);
-    let (stranger, administrator) = (app.stranger(), app.administrator().await);
-    stranger.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
+    let (anonymous, administrator) = (app.anonymous(), app.administrator().await);
+    anonymous.post("/v1/password-resets", &json!({ "email": student.email() })).await.ok(202);
     app.settle().await;
     let emails = administrator.get("/outbox.json").await.ok(200);
     let id = emails["items"][0]["id"].as_str().expect("an email").to_owned();
     assert!(emails["items"][0]["text"].as_str().expect("a text").contains("REHEARSAL"));
     let below = ["/outbox.json", "/outbox", &format!("/outbox/{id}"), &format!("/outbox/{id}/html")];
     for path in below {
-        for (visitor, status) in [(&stranger, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {
+        for (visitor, status) in [(&anonymous, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {
             let answer = open(visitor, path).await;
             assert_eq!(answer.status, status, "{path}");
             assert_eq!(answer.text().contains("token="), status == 200 && path != "/outbox", "{path}");
         }
     }
     for path in ["/", "/confirm?token=x", "/confirm-email", "/reset-password", "/checkout/done"] {
-        assert!(open(&stranger, path).await.text().contains("REHEARSAL"), "{path}");
+        assert!(open(&anonymous, path).await.text().contains("REHEARSAL"), "{path}");
     }
     app.finish().await;
 }

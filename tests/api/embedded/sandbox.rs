@@ -5,7 +5,7 @@ use orientation::kernel::{Ids, RandomIds};
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_the_four_buttons_is_a_form_of_its_own_without_a_script() {
+async fn the_page_has_four_buttons_and_no_script() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let page = ana.get(order["checkoutUrl"].as_str().expect("a checkout")).await;
@@ -32,7 +32,7 @@ async fn a_complete_checkout_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_or_not_a_button_is_a_page_that_says_so() {
+async fn an_unknown_checkout_or_button_gets_an_error_page() {
     let app = TestApp::start().await;
     let (ana, order) = app.submitted().await;
     let unknown = format!("/sandbox/checkout/{}", RandomIds.next());

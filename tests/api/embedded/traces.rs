@@ -1,4 +1,4 @@
-//! The traces of the shipped program, as a collector gets them.
+//! The traces of the shipped program, as a collector receives them.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -21,10 +21,10 @@ use crate::support::{Mailbox, PASSWORD, PostOffice, TestApp, Visitor, form};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a proxy that is not trusted says.
+/// The trace header of a proxy that is not trusted.
 const FOREIGN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// Keeps what it is sent.
+/// Keeps all that it receives.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<u8>>>);
 
@@ -48,12 +48,12 @@ impl Collector {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Spans that are asked about by name.
-    fn told(&self) -> Told {
-        Told(self.spans())
+    /// All spans, to be searched by name.
+    fn received(&self) -> Received {
+        Received(self.spans())
     }
 
-    /// All spans. Requests of OTLP lie one after the other as well as in one.
+    /// All spans. OTLP requests that are joined decode like one request.
     fn spans(&self) -> Vec<Span> {
         let bytes = self.bytes();
         let scopes = inside(&bytes, 1).into_iter().flat_map(|resource| inside(resource, 2));
@@ -78,16 +78,16 @@ impl Span {
     }
 }
 
-/// What a collector was told.
-struct Told(Vec<Span>);
+/// The spans that a collector has received.
+struct Received(Vec<Span>);
 
-impl Told {
+impl Received {
     fn find(&self, name: &str) -> Span {
         let found = self.0.iter().find(|span| span.name == name);
         found.unwrap_or_else(|| panic!("no {name} among {:?}", self.0)).clone()
     }
 
-    /// The one of this name that follows directly from `parent`.
+    /// The child of `parent` with this name.
     fn under(&self, parent: &Span, name: &str) -> Span {
         let found = self.0.iter().find(|span| span.name == name && span.parent == parent.id);
         let found = found.unwrap_or_else(|| panic!("no {name} under {} among {:?}", parent.name, self.0));
@@ -96,7 +96,7 @@ impl Told {
     }
 }
 
-/// The fields of this number that have a length, in a message of Protocol Buffers.
+/// The fields with a length that have this number, in a Protocol Buffers message.
 fn inside(message: &[u8], number: u64) -> Vec<&[u8]> {
     let (mut rest, mut found) = (message, vec![]);
     while !rest.is_empty() {
@@ -133,7 +133,7 @@ fn varint(rest: &mut &[u8]) -> u64 {
     value
 }
 
-/// The program, with its traces sent somewhere.
+/// The program, which sends its traces to a collector.
 struct Program {
     _folder: TempDir,
     child: Child,
@@ -162,7 +162,7 @@ impl Program {
         Self { _folder: folder, child, url: first.trim_end().trim_end_matches('/').to_owned() }
     }
 
-    /// Asks it to stop; what it has logged.
+    /// Stops it; returns its log.
     async fn stop(mut self) -> String {
         let id = self.child.id().expect("it lives").to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
@@ -182,7 +182,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_personal() {
+async fn a_trace_connects_a_request_with_its_jobs_and_has_no_personal_data() {
     let (collector, address) = Collector::start().await;
     let program = Program::start(&address, &[]).await;
     let (mut way, email) = (Visitor::new(&program.url), "Pangolin.Aardvark@mail.example.edu");
@@ -202,15 +202,19 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
     mailbox.email("ticket").await;
     let log = program.stop().await;
 
-    let told = collector.told();
-    told.under(&told.find("register"), "gateway.open");
+    let received = collector.received();
+    received.under(&received.find("register"), "gateway.open");
     for cause in ["signUp", "receiveStripeEvent"] {
-        let email = told.under(&told.find(cause), "mail.send");
-        told.under(&email, "mail.transport");
+        let email = received.under(&received.find(cause), "mail.send");
+        received.under(&email, "mail.transport");
     }
-    assert_ne!(hex(&told.find("signUp").trace), FOREIGN[3..35], "a stranger's trace is not continued");
+    assert_ne!(
+        hex(&received.find("signUp").trace),
+        FOREIGN[3..35],
+        "the trace of an anonymous client does not continue"
+    );
     for (words, of) in [("\"route\":\"register\"", "register"), ("\"message\":\"email\"", "signUp")] {
-        let trace = format!("\"trace_id\":\"{}\"", hex(&told.find(of).trace));
+        let trace = format!("\"trace_id\":\"{}\"", hex(&received.find(of).trace));
         let line = log.lines().find(|line| line.contains(words)).expect("its line in the log");
         assert!(line.contains(&trace), "{line}");
     }
@@ -228,23 +232,23 @@ async fn a_trace_leads_from_the_request_through_its_jobs_and_holds_nothing_perso
     }
 }
 
-/// On one thread, whose spans go to the collector.
+/// On one thread, whose spans are sent to the collector.
 #[tokio::test]
-async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_emails() {
+async fn a_trace_connects_jobs_that_call_the_gateway_with_their_emails() {
     let (collector, address) = Collector::start().await;
     let traces = Traces::start(&address.parse().expect("an address")).expect("an address");
     let collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces.layer()));
-    // As long as there is only one, `tracing` asks whichever thread comes by first whether anybody listens.
+    // With a single dispatcher, `tracing` caches whether anybody listens as seen by the first thread that asks.
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let (app, stripe) = TestApp::start_embedded_with_stripe().await;
     stripe.fail(Fault::DropBefore, usize::MAX);
     let (ana, _) = app.submitted().await;
-    assert!(stripe.sessions().is_empty(), "the gateway is away");
+    assert!(stripe.sessions().is_empty(), "the gateway is unreachable");
     stripe.heal();
     app.clock.advance(Duration::from_secs(60));
     app.settle().await;
     let checkout = stripe.sessions().pop().expect("a job has opened the checkout");
-    // Nobody tells the service of it.
+    // The service gets no event about it.
     stripe.pay(checkout["id"].as_str().expect("an id")).expect("it is open");
     app.clock.advance(Duration::from_secs(30 * 60));
     app.mailbox(ana.email()).email("ticket").await;
@@ -252,16 +256,16 @@ async fn a_trace_leads_through_the_jobs_that_ask_the_gateway_to_the_emails() {
     drop(collected);
     traces.finish().await;
 
-    let told = collector.told();
-    told.under(&told.under(&told.find("register"), "payments.open-checkout"), "gateway.open");
-    let asking = told.find("gateway.retrieve");
-    let job = told.0.iter().find(|span| span.id == asking.parent).expect("somebody asked");
+    let received = collector.received();
+    received.under(&received.under(&received.find("register"), "payments.open-checkout"), "gateway.open");
+    let asking = received.find("gateway.retrieve");
+    let job = received.0.iter().find(|span| span.id == asking.parent).expect("a job asked");
     assert_eq!(job.name, "payments.reconcile");
-    told.under(&told.under(job, "mail.send"), "mail.transport");
+    received.under(&received.under(job, "mail.send"), "mail.transport");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_gives_the_trace() {
+async fn the_trace_of_a_trusted_proxy_continues() {
     let (collector, address) = Collector::start().await;
     let program = Program::start(&address, &[("ORIENTATION_TRUSTED_PROXIES", "127.0.0.1/32")]).await;
     let way = Visitor::new(&program.url);
@@ -276,24 +280,24 @@ async fn a_trusted_proxy_gives_the_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_away_hurts_nobody_and_is_told_once() {
+async fn an_unreachable_collector_delays_nothing_and_is_logged_once() {
     let delay = [("OTEL_BSP_SCHEDULE_DELAY", "50")];
     let program = Program::start("http://127.0.0.1:9", &delay).await;
     let way = Visitor::new(&program.url);
     for _ in 0..20 {
         way.get("/health/live").await.ok(200);
-        // Several batches, so that telling each would show.
+        // Several batches: logging each of them would show.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let begun = Instant::now();
     let log = program.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{log}");
-    let told = log.lines().filter(|line| line.contains("traces can't be sent")).count();
-    assert_eq!(told, 1, "{log}");
+    let logged = log.lines().filter(|line| line.contains("traces can't be sent")).count();
+    assert_eq!(logged, 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_never_answers_holds_nobody_up() {
+async fn a_collector_that_never_answers_delays_nothing() {
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", deaf.local_addr().expect("it listens"));
     let program = Program::start(&address, &[("OTEL_BSP_SCHEDULE_DELAY", "50")]).await;

@@ -40,7 +40,7 @@ pub struct TestApp {
     unfinished: Unfinished,
 }
 
-/// Fails the test that drops it: a service that isn't finished would not be searched for leftover jobs.
+/// Fails the test that drops it, because a service that isn't finished is not searched for leftover jobs.
 struct Unfinished;
 
 impl Unfinished {
@@ -71,7 +71,7 @@ impl TestApp {
         Self::start_new(|_| {}, limits).await
     }
 
-    /// The same on the embedded parts, whatever the other tests of this run use.
+    /// The same on the embedded adapters, whatever the other tests of this run use.
     pub async fn start_embedded() -> Self {
         Self::run(configured(|_| {}), Parts::Embedded, ConnectionLimits::default(), Arc::default()).await
     }
@@ -84,7 +84,7 @@ impl TestApp {
         (Self::run(config, Parts::Embedded, ConnectionLimits::default(), clock).await, stripe)
     }
 
-    /// The same on the embedded parts, but for the store that `change` sets, at the time `now`.
+    /// The same on the embedded adapters, except for the store that `change` sets, at the time `now`.
     pub async fn start_at(now: Timestamp, change: impl FnOnce(&mut Config)) -> Self {
         let clock = Arc::new(ShiftedClock::at(now));
         Self::run(configured(change), Parts::Embedded, ConnectionLimits::default(), clock).await
@@ -107,7 +107,7 @@ impl TestApp {
             Sns::new(),
         )
         .await
-        .expect("it comes together");
+        .expect("the service starts");
         let (url, store) = (format!("http://{}", server.local_addr()), app.store.clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
@@ -121,7 +121,7 @@ impl TestApp {
         Self { seen: seen.clone(), ..self }
     }
 
-    /// Stops the service and starts it again on the same parts, at another address.
+    /// Stops the service and starts it again with the same adapters, at another address.
     pub async fn restart(self) -> Self {
         let Self { store, clock, config, parts, stop, running, unfinished, .. } = self;
         unfinished.finish();
@@ -136,20 +136,20 @@ impl TestApp {
         self.parts.take_store_away(&self.config.data);
     }
 
-    /// Makes it available again, and waits until the service has noticed: a driver looks for its server a few times a
+    /// Makes it available again, and waits until the service has noticed: a driver looks for its server a few times per
     /// second.
     pub async fn bring_store_back(&self) {
         self.parts.bring_store_back(&self.config.data);
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while let Err(error) = self.store.count::<Job>(Filter::All).await {
-            assert!(tokio::time::Instant::now() < deadline, "the store is not found again: {error}");
+            assert!(tokio::time::Instant::now() < deadline, "the store is still unavailable: {error}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// A client without a session.
-    pub fn stranger(&self) -> Visitor {
-        Visitor::new(&self.url).noted_in(&self.seen)
+    pub fn anonymous(&self) -> Visitor {
+        Visitor::new(&self.url).recorded_in(&self.seen)
     }
 
     /// A signed-in student.
@@ -170,7 +170,7 @@ impl TestApp {
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &["admin:all"]).await
     }
 
-    /// Somebody who is signed in. Account and session are written to the store, so that no hash is computed.
+    /// A signed-in account. Account and session are written to the store, so that no password is hashed.
     pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
         let now = self.clock.now();
         let mut account = account(email, role, now).await;
@@ -186,7 +186,7 @@ impl TestApp {
             })
             .await;
         stored.expect("a new address");
-        Visitor::signed_in(&self.url, account, &secret.cookie()).noted_in(&self.seen)
+        Visitor::signed_in(&self.url, account, &secret.cookie()).recorded_in(&self.seen)
     }
 
     /// The emails to this address.
@@ -197,10 +197,10 @@ impl TestApp {
     /// Waits until no job is due. Fails if one is dead, or after [`PATIENCE`].
     pub async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        // Stripe can send an event after the job that caused it has ended: the service is quiet if it was so twice.
+        // Stripe can send an event after the job that caused it has ended, so look twice.
         let mut quiet = 0;
         while quiet < 2 {
-            self.parts.all_told().await;
+            self.parts.all_delivered().await;
             let due = self.jobs_due().await;
             if due.is_empty() {
                 quiet += 1;
@@ -208,7 +208,7 @@ impl TestApp {
             }
             quiet = 0;
             assert!(tokio::time::Instant::now() < deadline, "left over: {due:?}");
-            // The workers of the service run the jobs: there is no event to wait for from outside.
+            // The service's workers run the jobs: there is no event to wait for from outside.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let dead = self.store.find::<Job>(Query::new(Filter::eq("state", "dead"))).await.expect("readable");
@@ -263,8 +263,9 @@ async fn account(email: &str, role: Role, now: Timestamp) -> Account {
 async fn hash() -> String {
     static HASH: OnceCell<String> = OnceCell::const_new();
     let passwords = Passwords::on_all_cores(Arc::new(RandomIds));
-    let hash =
-        HASH.get_or_init(|| async { passwords.hash(Password::read(PASSWORD)).await.expect("nobody waits") });
+    let hash = HASH.get_or_init(|| async {
+        passwords.hash(Password::read(PASSWORD)).await.expect("the queue is empty")
+    });
     hash.await.clone()
 }
 

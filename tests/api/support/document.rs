@@ -1,4 +1,4 @@
-//! The committed OpenAPI document: what it says about each operation.
+//! The operations of the committed OpenAPI document.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -53,7 +53,7 @@ impl Operation {
         responses.iter().flat_map(|(status, response)| outcomes(status, response)).collect()
     }
 
-    /// Whether it lists problems of this kind.
+    /// Whether it lists this kind of problem.
     pub fn lists(&self, kind: &str) -> bool {
         self.outcomes().contains(&Outcome::Problem(kind.to_owned()))
     }
@@ -90,12 +90,12 @@ impl Operation {
         content.and_then(|content| content.keys().next()).map_or("application/json", String::as_str)
     }
 
-    /// Whether it takes signed messages of another service.
+    /// Whether it receives signed messages of another service.
     pub fn is_webhook(&self) -> bool {
         self.value["x-webhook"].is_u64()
     }
 
-    /// The example of its body; text where it takes text.
+    /// The example of its body; a string if the body is text.
     pub fn example(&self) -> Option<Value> {
         let content = &self.value["requestBody"]["content"][self.media()];
         let reference = content["schema"]["$ref"].as_str().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Operation {
         found.or_else(|| named.map(|schema| schema["example"].clone())).filter(|example| !example.is_null())
     }
 
-    /// Its path with `id` for whatever stands in braces.
+    /// Its path, with `id` for each parameter.
     pub fn address(&self, id: &str) -> String {
         let part = |part: &str| if part.starts_with('{') { id.to_owned() } else { part.to_owned() };
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
@@ -119,7 +119,7 @@ impl Operation {
     }
 }
 
-/// What the document lists of a response.
+/// The outcomes that the document lists for a response.
 fn outcomes(status: &str, response: &Value) -> Vec<Outcome> {
     let reference = response["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
     let response = reference.map_or(response, |pointer| COMMITTED.pointer(pointer).expect("a component"));
@@ -130,7 +130,7 @@ fn outcomes(status: &str, response: &Value) -> Vec<Outcome> {
     }
 }
 
-/// How an operation ends.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// With this status.
@@ -157,7 +157,7 @@ impl Seen {
         let Some(operation) = OPERATIONS.iter().find(|operation| operation.is_at(method, path)) else {
             return;
         };
-        // The router does not take every text for a parameter: then no operation responds.
+        // The router doesn't accept every text as a parameter. Then no operation responds.
         if outcome == Outcome::problem("not-found") {
             return;
         }

@@ -1,4 +1,4 @@
-//! Emails to one address, read where they were sent.
+//! The emails to one address.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,11 +13,11 @@ use super::app::PATIENCE;
 pub enum PostOffice {
     /// The outbox of the service at this address.
     Outbox(String),
-    /// aws-ses-v2-local: what was sent from this address, and not before (in seconds of Unix time).
+    /// aws-ses-v2-local: emails sent from this address, after this time (seconds of Unix time).
     Ses { server: String, from: String, since: i64 },
 }
 
-/// What has been sent to one address.
+/// The emails to one address.
 pub struct Mailbox {
     office: PostOffice,
     email: String,
@@ -31,7 +31,7 @@ impl Mailbox {
         Self { office, email: email.to_owned(), visitor }
     }
 
-    /// All emails as the outbox shows them, the newest first.
+    /// All emails as the outbox shows them, newest first.
     pub async fn emails(&self) -> Vec<Value> {
         match &self.office {
             PostOffice::Outbox(_) => {
@@ -68,7 +68,7 @@ impl Mailbox {
             }
             let subjects: Vec<_> = emails.iter().map(|email| email["subject"].clone()).collect();
             assert!(tokio::time::Instant::now() < deadline, "no email '{subject}' among {subjects:?}");
-            // The mailer sends by itself: there is no event to wait for from outside.
+            // A worker of the service sends it: there is no event to wait for from outside.
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }
@@ -78,7 +78,7 @@ impl Mailbox {
         token_in(&self.email(subject).await)
     }
 
-    /// What is in a file that goes with an email.
+    /// The content of an attachment.
     pub async fn file(&self, file: &Value) -> Vec<u8> {
         let address = file["address"].as_str().expect("an address");
         match address.strip_prefix(INLINE) {
@@ -88,10 +88,10 @@ impl Mailbox {
     }
 }
 
-/// How the address of a file begins that is its content: at SES a file has none.
+/// Prefix of an attachment's address that contains its content, because attachments at SES have no address.
 const INLINE: &str = "data:;base64,";
 
-/// An email as SES's double shows it, written as the outbox does.
+/// An email from SES's double in the outbox's format.
 fn as_in_the_outbox(email: &Value) -> Value {
     let files = list(&email["attachments"]).iter().map(|file| {
         let content = file["content"].as_str().expect("base64");

@@ -1,5 +1,5 @@
-//! What the services of a run use: the embedded parts, or with `ORIENTATION_TEST_PARTS=real` MongoDB, Redis and SES of
-//! `scripts/servers`, and a double of Stripe for each test.
+//! The adapters that the services of a run use: the embedded ones, or with `ORIENTATION_TEST_PARTS=real` those for MongoDB,
+//! Redis and SES of `scripts/servers`, and for a double of Stripe per test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::doubles::sns;
 use crate::doubles::stripe::{self, Stripe};
 use crate::servers;
 
-/// Whether this run is on the real parts.
-#[expect(clippy::disallowed_methods, reason = "how scripts/test chooses what the suite runs on")]
+/// Whether this run is on the real adapters.
+#[expect(clippy::disallowed_methods, reason = "how scripts/test chooses the adapters")]
 pub fn on_real_parts() -> bool {
     match std::env::var("ORIENTATION_TEST_PARTS").as_deref() {
         Ok("real") => true,
@@ -25,7 +25,7 @@ pub fn on_real_parts() -> bool {
     }
 }
 
-/// The parts of one service, its own alone.
+/// The adapters of one service, shared with no other.
 pub enum Parts {
     Embedded,
     Real(Box<Real>),
@@ -40,7 +40,7 @@ pub struct Real {
 }
 
 impl Parts {
-    /// Parts for a service that is configured so; fills in where they are.
+    /// Adapters for a service with this configuration; adds their addresses to it.
     pub async fn prepare(config: &mut Config, clock: &Arc<ShiftedClock>) -> Self {
         match on_real_parts() {
             true => Self::Real(Box::new(Real::prepare(config, clock.clone()).await)),
@@ -48,7 +48,7 @@ impl Parts {
         }
     }
 
-    /// The service listens here from now on.
+    /// Sets the address of the service, for Stripe's events.
     pub fn served_at(&self, url: &str) {
         if let Self::Real(real) = self {
             real.stripe.deliver_to(url);
@@ -56,10 +56,10 @@ impl Parts {
     }
 
     /// Waits until every event has been delivered.
-    pub async fn all_told(&self) {
+    pub async fn all_delivered(&self) {
         if let Self::Real(real) = self {
-            let told = tokio::time::timeout(PATIENCE, real.stripe.all_told());
-            told.await.expect("the service takes what Stripe tells");
+            let delivered = tokio::time::timeout(PATIENCE, real.stripe.all_delivered());
+            delivered.await.expect("the service accepts Stripe's events");
         }
     }
 
@@ -71,7 +71,7 @@ impl Parts {
         }
     }
 
-    /// Reading and writing fail until [`Parts::bring_store_back`].
+    /// Makes reads and writes fail until [`Parts::bring_store_back`].
     pub fn take_store_away(&self, data: &Path) {
         match self {
             Self::Embedded => rename_tables(data, |table| Some(format!("{TAKEN_AWAY}{table}"))),
@@ -86,7 +86,7 @@ impl Parts {
         }
     }
 
-    /// Removes what was written to shared servers.
+    /// Removes the data from shared servers.
     pub async fn remove(self) {
         if let Self::Real(real) = self {
             let client =
@@ -113,7 +113,7 @@ impl Real {
     }
 }
 
-/// Has the service charge by this double of Stripe.
+/// Configures this double of Stripe as the payment provider.
 pub fn charge_with(config: &mut Config, stripe: &Stripe) {
     config.stripe = Some(StripeConfig {
         secret_key: Secret::new(stripe::SECRET_KEY.to_owned()),
@@ -125,7 +125,7 @@ pub fn charge_with(config: &mut Config, stripe: &Stripe) {
 
 /// The SES of `scripts/servers`, which lets everybody send as fast as they like.
 fn ses(from: &str) -> SesConfig {
-    let key = Secret::new("the server looks at none".to_owned());
+    let key = Secret::new("the server checks none".to_owned());
     SesConfig {
         sender: SenderConfig {
             name: None,
@@ -139,7 +139,7 @@ fn ses(from: &str) -> SesConfig {
     }
 }
 
-/// What tables are called while the embedded store is away.
+/// Prefix of the tables' names while the embedded store is unavailable.
 const TAKEN_AWAY: &str = "away_";
 
 fn rename_tables(data: &Path, name: impl Fn(&str) -> Option<String>) {

@@ -1,4 +1,4 @@
-//! What a PDF says to whoever copies its text.
+//! The text of a PDF, as people copy it.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -17,10 +17,11 @@ use super::{Answer, TestApp, Visitor};
 /// An id of the right shape that nothing has.
 pub const NO_ID: &str = "0199a0b1-3c4d-7e5f-8a6b-9c0d1e2f3a4b";
 
-/// Fails if the operations of `tag` have an outcome in the document that neither `own` reaches nor what is tried for
-/// every operation: a missing session or right, a foreign origin or host, a body or parameter that is broken.
+/// Fails if the document lists an outcome for an operation of `tag` that was not reached. `own` reaches the outcomes that
+/// depend on the use case. The others are tried for every operation: a missing session or right, a foreign origin or host, a
+/// malformed body or parameter.
 ///
-/// `own` also sends the [example](Reach::example) of each body and checks what becomes of it.
+/// `own` also sends the [example](Reach::example) of each body and checks the response.
 pub async fn reaches_all_of(tag: &'static str, own: impl AsyncFnOnce(&Reach)) {
     let reach = Reach { tag, seen: Seen::default(), examples: RefCell::default() };
     let app = reach.start().await;
@@ -35,7 +36,7 @@ pub async fn reaches_all_of(tag: &'static str, own: impl AsyncFnOnce(&Reach)) {
     assert!(untried.is_empty(), "the examples of these were not tried: {untried:?}");
 }
 
-/// A walk through the outcomes of the operations of one tag.
+/// The outcomes reached so far for the operations of one tag.
 pub struct Reach {
     tag: &'static str,
     seen: Seen,
@@ -52,7 +53,7 @@ impl Reach {
         self.operations().filter(move |operation| operation.lists(kind))
     }
 
-    /// What the operation lists and was not reached.
+    /// The outcomes that the operation lists and that were not reached.
     fn missing(&self, operation: &'static Operation) -> impl Iterator<Item = (&'static str, Outcome)> {
         let reached = |outcome: &Outcome| self.seen.contains(&operation.id, outcome);
         operation.outcomes().into_iter().filter(move |o| !reached(o)).map(|o| (operation.id.as_str(), o))
@@ -63,7 +64,7 @@ impl Reach {
         self.counting(TestApp::start().await)
     }
 
-    /// The same with something else in its configuration.
+    /// The same with another configuration.
     pub async fn start_with(&self, change: impl FnOnce(&mut Config)) -> TestApp {
         self.counting(TestApp::start_with(change).await)
     }
@@ -73,10 +74,10 @@ impl Reach {
         app.recorded_in(&self.seen)
     }
 
-    /// Sends the example of an operation's body, as the document has it.
+    /// Sends the example of an operation's body from the document.
     pub async fn example(&self, visitor: &Visitor, id: &str) -> Answer {
         let operation = operation(id);
-        assert_eq!(operation.tag(), self.tag, "{id} is tried by its own tag");
+        assert_eq!(operation.tag(), self.tag, "{id} belongs to another tag");
         assert!(operation.example().is_some(), "{id} has an example");
         self.examples.borrow_mut().insert(id.to_owned());
         try_out(visitor, operation).await
@@ -93,9 +94,9 @@ impl Reach {
         }
     }
 
-    /// Takes the store away, calls every operation that lists `unavailable` at once (a driver looks for its server for
-    /// some seconds), and brings the store back. Sends the examples, or the bodies given here; messages of other
-    /// services only if given.
+    /// Makes the store unavailable, calls all operations that list `unavailable` at once (a driver looks for its server for
+    /// some seconds), and makes the store available again. Sends the examples, or the bodies given here; webhooks are called
+    /// only with a body given here.
     pub async fn without_a_store(&self, app: &TestApp, visitor: &Visitor, bodies: &[(&str, Value)]) {
         app.take_store_away();
         join_all(self.listing("unavailable").map(async |operation| {
@@ -115,7 +116,7 @@ impl Reach {
     }
 }
 
-/// Sends the operation the example of its body.
+/// Calls an operation with the example of its body.
 pub async fn try_out(visitor: &Visitor, operation: &Operation) -> Answer {
     match operation.example() {
         Some(Value::String(text)) => {
@@ -130,16 +131,16 @@ fn ask(visitor: &Visitor, operation: &Operation) -> RequestBuilder {
     visitor.request(operation.method.clone(), &operation.address(NO_ID))
 }
 
-/// What doesn't depend on the use case.
+/// Outcomes that don't depend on the use case.
 async fn around(reach: &Reach, app: &TestApp) {
-    let (stranger, student, leader) = (app.stranger(), app.student().await, app.leader().await);
+    let (anonymous, student, leader) = (app.anonymous(), app.student().await, app.leader().await);
     let admin = app.administrator().await;
     for operation in reach.operations() {
         let caller = if operation.lists("scope-missing") { &admin } else { &student };
         let elsewhere = ask(caller, operation).header(HOST, "evil.example");
         caller.send(elsewhere).await.refused(421, "unknown-host");
         if operation.lists("not-signed-in") {
-            stranger.send(ask(&stranger, operation)).await.refused(401, "not-signed-in");
+            anonymous.send(ask(&anonymous, operation)).await.refused(401, "not-signed-in");
         }
         if operation.lists("foreign-origin") {
             let foreign = ask(caller, operation).header(ORIGIN, "https://evil.example");
@@ -174,7 +175,7 @@ fn json_body(request: RequestBuilder, body: &'static str) -> RequestBuilder {
     request.header(CONTENT_TYPE, "application/json").body(body)
 }
 
-/// A request whose parameter is far too long, or whose path is no text.
+/// A request with a parameter that is far too long, or with a path that is not UTF-8.
 fn with_bad_parameter(caller: &Visitor, operation: &Operation, place: &str, name: &str) -> RequestBuilder {
     let request = match place {
         "path" => caller.request(operation.method.clone(), &operation.address("%ff")),
@@ -190,7 +191,7 @@ fn with_bad_parameter(caller: &Visitor, operation: &Operation, place: &str, name
     }
 }
 
-/// 400 and 408 of all operations that take a body, waited for at once.
+/// 400 and 408 of all operations with a body, at the same time.
 async fn broken_bodies(reach: &Reach, app: &TestApp) {
     let bodies = reach.operations().filter(|operation| operation.takes_body()).map(async |operation| {
         let head = |length: &str| {
@@ -214,7 +215,7 @@ async fn broken_bodies(reach: &Reach, app: &TestApp) {
     join_all(bodies).await;
 }
 
-/// What comes back until the connection is closed.
+/// Reads until the connection is closed.
 async fn raw(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.write_all(request.as_bytes()).await.expect("taken");

@@ -1,4 +1,4 @@
-//! Events that the test signs with the secret of the service, as Stripe would.
+//! Events that the test signs with the service's secret, as Stripe does.
 
 use hmac::{Hmac, KeyInit, Mac};
 use orientation::kernel::{Clock, Secret, Timestamp};
@@ -12,12 +12,12 @@ use super::{ShiftedClock, TestApp};
 /// The secret in `STRIPE_WEBHOOK_SECRETS`.
 pub const SECRET: &str = "whsec_of_these_tests";
 
-/// A service that trusts what is signed with [`SECRET`], as does its sandbox.
+/// A service that accepts events signed with [`SECRET`].
 pub async fn app_with_secret() -> TestApp {
     TestApp::start_with(|config| config.stripe_webhook_secrets = vec![Secret::new(SECRET.to_owned())]).await
 }
 
-/// `checkout.session.<kind>` about the live checkout of `order` (as the interface shows it), all of it paid or not.
+/// `checkout.session.<kind>` about the live checkout of `order` (as the API shows it), fully paid or unpaid.
 pub fn event(id: &str, kind: &str, order: &Value, payment_status: &str) -> Value {
     json!({
         "id": id, "object": "event", "type": format!("checkout.session.{kind}"), "livemode": false,
@@ -29,7 +29,7 @@ pub fn event(id: &str, kind: &str, order: &Value, payment_status: &str) -> Value
     })
 }
 
-/// The id of the checkout that `order` can be paid by.
+/// The id of the live checkout of `order`.
 pub fn session(order: &Value) -> String {
     let address = order["checkoutUrl"].as_str().expect("a live checkout");
     address.rsplit('/').next().expect("a path").to_owned()
@@ -46,7 +46,7 @@ pub fn signature(body: &str, secret: &str, at: Timestamp) -> String {
 impl TestApp {
     /// Delivers `body` under this signature.
     pub async fn deliver_signed(&self, body: &str, signature: Option<&str>) -> Answer {
-        let stripe = self.stranger();
+        let stripe = self.anonymous();
         let request = stripe.request(Method::POST, "/v1/webhooks/stripe");
         let request = request.header("content-type", "application/json; charset=utf-8").body(body.to_owned());
         let request = match signature {

@@ -1,4 +1,4 @@
-//! Students from sign-up to ticket: accounts are written to the store, the rest goes over HTTP.
+//! Students from sign-up to ticket. Accounts are written to the store, the rest is done over HTTP.
 
 use orientation::kernel::{Ids, RandomIds};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ impl TestApp {
         (student, answer["order"].clone())
     }
 
-    /// A student who has paid, and the order as it was before.
+    /// A student who has paid, and the order as it was before the payment.
     pub async fn registered(&self) -> (Visitor, Value) {
         let (student, order) = self.submitted().await;
         student.press_button(&order, "pay").await;
@@ -45,7 +45,7 @@ impl Visitor {
         let page = order["checkoutUrl"].as_str().expect("a live checkout");
         let pressed = self.submit(page, &[("press", button)]).await;
         assert_eq!(pressed.status, 303, "{}", pressed.text());
-        pressed.header("location").expect("it leads somewhere").to_owned()
+        pressed.header("location").expect("a redirect").to_owned()
     }
 
     /// The current order.
@@ -54,7 +54,7 @@ impl Visitor {
         self.get(&format!("/v1/orders/{id}")).await.ok(200)
     }
 
-    /// The state of the own registration.
+    /// The state of the student's registration.
     pub async fn registration_state(&self) -> Value {
         self.get("/v1/registration").await.ok(200)["state"].clone()
     }

@@ -37,8 +37,8 @@ impl Visitor {
         Self { cookie, account: Some(account), ..Self::new(url) }
     }
 
-    /// The same, whose answers are noted in `seen`.
-    pub fn noted_in(self, seen: &Seen) -> Self {
+    /// The same, whose responses are recorded in `seen`.
+    pub fn recorded_in(self, seen: &Seen) -> Self {
         Self { seen: seen.clone(), ..self }
     }
 
@@ -102,7 +102,7 @@ impl Visitor {
     }
 }
 
-/// What the service said.
+/// A response of the service.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -110,8 +110,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// All of it but what differs from one answer to the next: what two that must not be told apart have in common.
-    pub fn look(&self) -> (u16, Vec<(String, String)>, String) {
+    /// Everything except what differs between any two responses. It is equal for responses that a client must not be able to
+    /// distinguish.
+    pub fn comparable(&self) -> (u16, Vec<(String, String)>, String) {
         let headers = self.headers.iter().filter(|(name, _)| *name != "date" && *name != "x-request-id");
         let mut headers: Vec<_> =
             headers.map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect();
@@ -131,13 +132,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// `name=value` of the cookie that the answer sets.
+    /// `name=value` of the cookie that the response sets.
     pub fn cookie(&self) -> Option<String> {
         let cookie = self.headers.get(SET_COOKIE)?.to_str().ok()?;
         cookie.split(';').next().map(str::to_owned)
     }
 
-    /// As the document lists it.
+    /// The outcome as the document lists it.
     pub fn outcome(&self) -> Outcome {
         if self.header("content-type") != Some("application/problem+json") {
             return Outcome::Success(self.status.as_u16());
@@ -164,14 +165,14 @@ impl Answer {
         problem
     }
 
-    /// The faults of a 422, as pairs of pointer and code, sorted.
+    /// The validation errors of a 422 as pairs of pointer and code, sorted.
     #[track_caller]
-    pub fn faults(&self) -> Vec<(String, String)> {
+    pub fn errors(&self) -> Vec<(String, String)> {
         let problem = self.refused(422, "invalid");
-        let errors = problem["errors"].as_array().expect("a list of faults").clone();
-        let mut faults: Vec<_> = errors.iter().map(|e| (text(&e["pointer"]), text(&e["code"]))).collect();
-        faults.sort();
-        faults
+        let errors = problem["errors"].as_array().expect("a list").clone();
+        let mut errors: Vec<_> = errors.iter().map(|e| (text(&e["pointer"]), text(&e["code"]))).collect();
+        errors.sort();
+        errors
     }
 }
 

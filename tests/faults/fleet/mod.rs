@@ -75,7 +75,7 @@ async fn a_fleet_whose_processes_redis_and_network_fail_loses_nothing() {
     let late = neglected(&fleet.store).await;
     let walked = timeout(PATIENCE, walking).await;
     walked.unwrap_or_else(|_| panic!("stuck: {:?}", way.doing())).expect("nobody is refused");
-    fleet.stripe.all_told().await;
+    fleet.stripe.all_delivered().await;
     timeout(PATIENCE, fleet.nothing_is_left()).await.expect("all jobs are done");
     table.note_after(fleet.road.take_seen());
 

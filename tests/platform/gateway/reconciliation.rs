@@ -254,7 +254,7 @@ async fn a_lost_answer_of_the_bank_is_found() {
         shop.deliver_all().await;
         assert_eq!(shop.read(&order).await.state, OrderState::Processing);
         shop.clock.advance(Duration::from_secs(6));
-        shop.double.all_told().await;
+        shop.double.all_delivered().await;
         assert_eq!(shop.reconciled().await, [found]);
         assert_eq!(shop.read(&order).await.state, first);
         shop.deliver_all().await;

@@ -35,7 +35,7 @@ impl Till {
 
     /// Carries out what is due by the clock.
     async fn time_passes(&self) {
-        self.double.all_told().await;
+        self.double.all_delivered().await;
     }
 
     fn add_coupon(&self, id: &str, amount_off: i64) {
