@@ -6,6 +6,7 @@ mod copy;
 mod demo;
 mod health;
 mod jobs;
+mod mails;
 mod openapi;
 mod privacy;
 mod reconcile;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use url::Url;
 
+use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::mail::Which;
 use crate::platform::memory;
 
 /// The backend of a university's orientation week.
@@ -85,6 +88,17 @@ enum Command {
         #[command(subcommand)]
         command: Option<JobsCommand>,
     },
+    /// List emails that failed, or send them again; the service may be running
+    ///
+    /// An email fails when the mail server refuses it for good, or when no attempt in about two days succeeded. It is not
+    /// sent again until you retry it.
+    #[command(args_conflicts_with_subcommands = true)]
+    Mails {
+        #[command(subcommand)]
+        command: Option<MailsCommand>,
+        #[command(flatten)]
+        which: MailsFilter,
+    },
     /// Print whose personal data is kept in which fields, how long and why
     Privacy {
         /// Print JSON, for programs
@@ -129,6 +143,48 @@ enum JobsCommand {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
     },
+}
+
+#[derive(Subcommand)]
+enum MailsCommand {
+    /// Send failed emails again, with a full number of attempts
+    #[command(group = clap::ArgGroup::new("which").args(["kind", "to", "since", "until", "all"]).required(true).multiple(true))]
+    Retry {
+        #[command(flatten)]
+        which: MailsFilter,
+        /// Retry all failed emails
+        #[arg(long, conflicts_with_all = ["kind", "to", "since", "until"])]
+        all: bool,
+    },
+}
+
+/// Selects failed emails. Every option narrows the selection.
+#[derive(clap::Args)]
+struct MailsFilter {
+    /// Only emails of this kind, such as `welcome`
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only emails to this address
+    #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
+    to: Option<EmailAddress>,
+    /// Only emails posted at this time or later, such as 2027-09-01T14:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Only emails posted before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?;
+    Ok(time.to_utc().into())
+}
+
+impl From<MailsFilter> for Which {
+    fn from(filter: MailsFilter) -> Self {
+        let MailsFilter { kind, to, since, until } = filter;
+        Self { kind, to, since, until }
+    }
 }
 
 /// Options of `demo`.
@@ -197,6 +253,10 @@ async fn run_command(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Copy { from, to }) => copy::run(from, to).await,
         Some(Command::Reconcile) => reconcile::run().await,
         Some(Command::Jobs { command }) => run_jobs_command(command).await,
+        Some(Command::Mails { command: None, which }) => mails::list(&which.into()).await,
+        Some(Command::Mails { command: Some(MailsCommand::Retry { which, .. }), .. }) => {
+            mails::retry(&which.into()).await
+        }
         Some(Command::Privacy { json }) => privacy::print(json),
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
@@ -223,6 +283,30 @@ mod tests {
             assert!(read(&format!("orientation {line}")), "{line}");
         }
         for line in ["jobs retry", "jobs retry --all a", "jobs drop", "jobs drop --all"] {
+            assert!(!read(&format!("orientation {line}")), "{line}");
+        }
+    }
+
+    #[test]
+    fn emails_are_retried_by_a_filter_or_all() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for line in [
+            "mails",
+            "mails --kind welcome",
+            "mails retry --all",
+            "mails retry --kind welcome --to ana@example.org",
+            "mails retry --since 2027-09-01T14:00:00Z --until 2027-09-01T18:00:00-04:00",
+        ] {
+            assert!(read(&format!("orientation {line}")), "{line}");
+        }
+        for line in [
+            "mails retry",
+            "mails retry welcome",
+            "mails retry --all --kind welcome",
+            "mails --kind welcome retry --all",
+            "mails --to ana",
+            "mails --since yesterday",
+        ] {
             assert!(!read(&format!("orientation {line}")), "{line}");
         }
     }

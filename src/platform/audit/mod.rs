@@ -35,6 +35,9 @@ pub enum Action {
     /// A job was dropped without being run.
     #[serde(rename = "job.dropped")]
     JobDropped,
+    /// A failed email was put back into the queue.
+    #[serde(rename = "email.retried")]
+    EmailRetried,
     /// An unpaid order was cancelled.
     #[serde(rename = "order.cancelled")]
     OrderCancelled,

@@ -63,6 +63,9 @@ pub struct Mail {
     /// answer.
     #[serde(default)]
     pub interrupted: bool,
+    /// How often an operator has sent it again after it failed.
+    #[serde(default)]
+    pub retries: u32,
     /// Why it failed or is obsolete; never contains an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -140,6 +143,7 @@ impl Mail {
             about: about.into_iter().map(|(name, id)| (name.to_owned(), id)).collect(),
             state: MailState::Queued,
             interrupted: false,
+            retries: 0,
             reason: None,
             created_at: now,
             sent_at: None,
@@ -198,12 +202,27 @@ impl Mail {
         }
     }
 
-    /// The job that sends it.
-    fn job(&self) -> Job {
-        let (id, mail) = (format!("mail:{}", self.id), self.id.clone());
+    /// Puts a failed email back into the queue; `false` if it has not failed.
+    pub fn retry(&mut self) -> bool {
+        if self.state != MailState::Failed {
+            return false;
+        }
+        (self.state, self.reason) = (MailState::Queued, None);
+        self.retries += 1;
+        true
+    }
+
+    /// The job that sends it, due at `now`. Each retry has a job of its own: that of the first attempts is kept for a
+    /// while.
+    pub(super) fn job(&self, now: Timestamp) -> Job {
+        let mail = self.id.clone();
+        let id = match self.retries {
+            0 => format!("mail:{mail}"),
+            retries => format!("mail:{mail}:{retries}"),
+        };
         match self.class {
-            MailClass::Direct => Job::new(id, &SendMail { mail }, self.created_at),
-            MailClass::Bulk => Job::new(id, &SendBulkMail { mail }, self.created_at),
+            MailClass::Direct => Job::new(id, &SendMail { mail }, now),
+            MailClass::Bulk => Job::new(id, &SendBulkMail { mail }, now),
         }
     }
 }
@@ -259,7 +278,7 @@ impl Tx {
             return Ok(());
         }
         self.put_all(&new).await?;
-        let jobs: Vec<Job> = new.iter().map(|mail| mail.job()).collect();
+        let jobs: Vec<Job> = new.iter().map(|mail| mail.job(mail.created_at)).collect();
         self.enqueue_all(jobs).await
     }
 }
@@ -352,13 +371,26 @@ mod tests {
     }
 
     #[test]
+    fn only_a_failed_email_is_retried_and_by_a_job_of_its_own() {
+        let mut failed = finished(sending(1), Outcome::Failed("no".into()), false);
+        let first = failed.job(NOW());
+        assert!(failed.retry());
+        assert_eq!((failed.state, failed.reason.as_deref(), failed.retries), (MailState::Queued, None, 1));
+        let again = failed.job(NOW());
+        assert_eq!((first.id.as_str(), again.id.as_str()), ("mail:welcome:1", "mail:welcome:1:1"));
+        assert!(!failed.retry());
+        let sent = finished(sending(1), Outcome::Sent, false);
+        assert!(!sent.clone().retry());
+    }
+
+    #[test]
     fn a_document_without_the_newer_fields_is_direct_and_not_interrupted() {
         let old = serde_json::json!({
             "id": "a", "template": "t", "to": "a@b.org", "about": {}, "state": "sending",
             "createdAt": "2026-09-01T07:00:00.000Z",
         });
         let mail: Mail = serde_json::from_value(old).unwrap();
-        assert_eq!((mail.interrupted, mail.class), (false, MailClass::Direct));
+        assert_eq!((mail.interrupted, mail.class, mail.retries), (false, MailClass::Direct, 0));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 
 mod document;
 mod email;
+mod failed;
 mod layout;
 mod mailer;
 mod metered;
@@ -31,6 +32,7 @@ mod suppression;
 
 pub use document::{Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
 pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates};
+pub use failed::{FailedEmails, Which};
 pub use layout::EmailLayout;
 pub use mailer::{BulkMailer, Mailer, SendError, Transport};
 pub use metered::MeteredTransport;
