@@ -67,7 +67,7 @@ pub(super) async fn open_gateway(config: &Config, base: &Base) -> Result<OpenGat
 
 /// What sends emails.
 pub(super) struct OpenMail {
-    transport: Arc<dyn Transport>,
+    pub transport: Arc<dyn Transport>,
     /// The highest rate in emails per second, where there is one.
     rate: Option<f64>,
     /// The transport, where no real one is configured.
@@ -79,7 +79,7 @@ pub(super) async fn open_mail(config: &Config, base: &Base) -> Result<OpenMail, 
     let mut outbox = None;
     let transport: Arc<dyn Transport> = match &config.mail {
         MailConfig::Outbox => outbox.insert(Arc::new(Outbox::new(base))).clone(),
-        MailConfig::Ses(ses) => Arc::new(Ses::new(ses).await),
+        MailConfig::Ses(ses) => Arc::new(Ses::new(ses, base.clock.clone()).await),
         MailConfig::Smtp(smtp) => Arc::new(Smtp::new(smtp, base.clock.clone())?),
     };
     let transport = MeteredTransport::over(transport, base.metrics.mail_sends.clone());

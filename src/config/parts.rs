@@ -42,8 +42,10 @@ impl MailConfig {
 pub struct SenderConfig {
     /// Display name.
     pub name: Option<String>,
-    /// Email address.
+    /// Email address, whose part before the `@` is ASCII.
     pub address: EmailAddress,
+    /// The event's contact, to whom recipients of bulk emails can write to get no more.
+    pub contact: EmailAddress,
     /// Maximum number of emails per second from all processes together, from 0.1 to 1000.
     pub rate: f64,
 }

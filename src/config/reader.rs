@@ -74,7 +74,7 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     let mongodb = reader.secret(keys::MONGODB_URI, |uri| begins(uri, &["mongodb://", "mongodb+srv://"]));
     let redis = reader.secret(keys::REDIS_URL, |url| begins(url, &["redis://", "rediss://"]));
     let stripe = stripe(&mut reader);
-    let mail = mail(&mut reader);
+    let mail = mail(&mut reader, event.as_ref().map(|event| &event.contact));
     let metrics_listen = reader.read(keys::METRICS_LISTEN, optional(address));
     let otlp = reader.read(keys::OTLP_ENDPOINT, optional(site::parse));
     if let (Some(listen), Some(Some(metrics))) = (listen, metrics_listen)
@@ -229,7 +229,7 @@ fn hold_live_rules(reader: &mut Reader, public: Option<&Url>, limits: Option<f64
 }
 
 /// The transport for emails.
-fn mail(reader: &mut Reader) -> Option<MailConfig> {
+fn mail(reader: &mut Reader, contact: Option<&EmailAddress>) -> Option<MailConfig> {
     let from = reader.read(keys::MAIL_FROM, optional(mailbox));
     let rate = reader.read(keys::MAIL_RATE, mail_rate);
     let smtp = reader.secret(keys::SMTP_URL, |url| begins(url, &["smtp://", "smtps://"]));
@@ -241,7 +241,9 @@ fn mail(reader: &mut Reader) -> Option<MailConfig> {
         }
         return Some(MailConfig::Outbox);
     };
-    let sender = SenderConfig { name, address, rate: rate? };
+    // A configuration without a contact is refused because of its event.
+    let contact = contact.unwrap_or(&address).clone();
+    let sender = SenderConfig { name, address, contact, rate: rate? };
     match smtp? {
         Some(url) => Some(MailConfig::Smtp(SmtpConfig { sender, url })),
         None => ses(reader, sender, topics?, endpoint?).map(MailConfig::Ses),
@@ -322,6 +324,9 @@ fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
         None => ("", text),
     };
     let address = EmailAddress::parse(address).map_err(|error| error.to_string())?;
+    if address.needs_smtputf8() {
+        return Err("the part before the @ must be ASCII: many mail servers accept nothing else".into());
+    }
     if name.chars().any(char::is_control) {
         return Err("the name contains control characters".into());
     }

@@ -72,9 +72,20 @@ impl EmailAddress {
         &self.0
     }
 
-    /// As mail servers receive it: the name as its owner wrote it, the domain as it is looked up.
+    /// As mail servers receive it: the domain as it is looked up, and the name as its owner wrote it, in quotation marks
+    /// where dots begin, end or follow each other in it (RFC 5321, 4.1.2).
     pub fn on_the_wire(&self) -> String {
-        with_resolvable_domain(&self.0).unwrap_or_else(|| self.0.clone())
+        let address = with_resolvable_domain(&self.0).unwrap_or_else(|| self.0.clone());
+        match address.rsplit_once('@') {
+            Some((local, domain)) if local.split('.').any(str::is_empty) => format!("\"{local}\"@{domain}"),
+            _ => address,
+        }
+    }
+
+    /// Whether only mail servers with SMTPUTF8 (RFC 6531) can receive it: it has characters outside ASCII before the `@`.
+    /// Those in a domain have an ASCII form.
+    pub fn needs_smtputf8(&self) -> bool {
+        self.0.rsplit_once('@').is_some_and(|(local, _)| !local.is_ascii())
     }
 
     /// What addresses are compared by: lower case, and the domain as it is looked up, so that nobody passes for
@@ -231,6 +242,26 @@ mod tests {
     fn a_server_receives_the_domain_that_it_can_look_up_and_the_name_as_it_is_written() {
         let address = EmailAddress::parse("O'Hara@Exämple.org").unwrap();
         assert_eq!(address.on_the_wire(), "O'Hara@xn--exmple-cua.org");
+        for (dots, quoted) in [
+            ("a..b@example.org", r#""a..b"@example.org"#),
+            (".a@example.org", r#"".a"@example.org"#),
+            ("a.@example.org", r#""a."@example.org"#),
+        ] {
+            assert_eq!(EmailAddress::parse(dots).unwrap().on_the_wire(), quoted);
+        }
+    }
+
+    #[test]
+    fn only_a_name_outside_ascii_needs_smtputf8() {
+        for (address, needs) in [
+            ("jörg@example.org", true),
+            ("कर्म@example.org", true),
+            ("ann@exämple.org", false),
+            ("ann@example.இந்தியா", false),
+            ("o'hara+1@example.org", false),
+        ] {
+            assert_eq!(EmailAddress::parse(address).unwrap().needs_smtputf8(), needs, "{address}");
+        }
     }
 
     #[test]

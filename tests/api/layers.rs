@@ -11,7 +11,7 @@ const ADAPTERS: &[(&str, &[&str])] = &[
     ("stripe_", &["src/features/payments/gateway/"]),
     // AWS's cryptography (`aws_lc_rs`) verifies the signatures of SNS.
     ("aws_", &["src/platform/mail/ses/", "src/platform/mail/sns/"]),
-    ("lettre", &["src/platform/mail/smtp/"]),
+    ("lettre", &["src/platform/mail/message.rs"]),
     ("prometheus", &["src/platform/metrics/"]),
     ("opentelemetry", &["src/platform/traces/"]),
     ("opentelemetry_", &["src/platform/traces/"]),

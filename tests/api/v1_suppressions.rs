@@ -17,7 +17,7 @@ pub fn by_ses() -> MailConfig {
     let key = Secret::new("key".to_owned());
     let address = EmailAddress::parse("orientation@example.edu").expect("an address");
     MailConfig::Ses(SesConfig {
-        sender: SenderConfig { name: None, address, rate: 50.0 },
+        sender: SenderConfig { name: None, address: address.clone(), contact: address, rate: 50.0 },
         region: "ca-central-1".into(),
         credentials: Some(AwsCredentials { id: "id".into(), key, token: None }),
         endpoint: Some("http://127.0.0.1:1".parse().expect("an address")),

@@ -8,6 +8,8 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
@@ -38,8 +40,8 @@ pub struct Taken {
     pub to: String,
     /// The header `X-Mail-Id`.
     pub mail: String,
-    /// The whole request.
-    pub request: Value,
+    /// The message, header and body.
+    pub message: String,
 }
 
 #[derive(Default)]
@@ -171,10 +173,12 @@ async fn answer(request: Request<Incoming>, state: &Shared) -> Result<Response<S
 
 fn taken(at: Instant, body: &[u8]) -> Taken {
     let request: Value = serde_json::from_slice(body).expect("the SDK writes JSON");
-    let headers = request["Content"]["Simple"]["Headers"].as_array().cloned().unwrap_or_default();
-    let mail = headers.iter().find(|header| header["Name"] == "X-Mail-Id").expect("every email has its id");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    Taken { at, to: text(&request["Destination"]["ToAddresses"][0]), mail: text(&mail["Value"]), request }
+    let message = STANDARD.decode(text(&request["Content"]["Raw"]["Data"])).expect("base64");
+    let message = String::from_utf8(message).expect("ASCII");
+    let id = message.lines().find_map(|line| line.strip_prefix("X-Mail-Id: "));
+    let mail = id.expect("every email has its id").to_owned();
+    Taken { at, to: text(&request["Destination"]["ToAddresses"][0]), mail, message }
 }
 
 fn account(max_send_rate: f64) -> Value {

@@ -2,30 +2,36 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// What can befall an email.
+/// What can happen to an email. A reply is written as it is, with a line break after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// This answer to the recipient.
+    /// This reply to the recipient.
     Recipient(&'static str),
-    /// This answer to the sender.
+    /// This reply to the sender.
     Sender(&'static str),
-    /// This answer to the question whether the email may be given.
+    /// This reply to DATA.
     Begin(&'static str),
-    /// This answer to the whole email.
+    /// This reply to the message, which is not kept.
     Email(&'static str),
-    /// The connection is closed before the email is given.
+    /// The message is kept, and these bytes are the reply, without a line break.
+    Accept(&'static [u8]),
+    /// The same, and the connection is closed.
+    AcceptAndDrop(&'static [u8]),
+    /// The same, and nothing on the connection is answered any more.
+    AcceptAndHang(&'static [u8]),
+    /// The connection is closed before the message is given.
     DropBefore,
-    /// The email is taken, and the connection is closed.
+    /// The message is kept, and the connection is closed.
     DropAfter,
 }
 
-/// An email that was taken.
+/// An email that was kept.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
     pub from: String,
@@ -34,8 +40,25 @@ pub struct Taken {
     pub message: String,
 }
 
-#[derive(Default)]
+/// What the server says to everybody, as bytes.
+#[derive(Clone, Copy)]
+pub struct Manners {
+    pub greeting: &'static [u8],
+    pub hello: &'static [u8],
+    /// The reply to RSET and QUIT.
+    pub goodbye: &'static [u8],
+}
+
+impl Manners {
+    pub const USUAL: Self = Self {
+        greeting: b"220 double ESMTP\r\n",
+        hello: b"250-double\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
+        goodbye: b"250 ok\r\n",
+    };
+}
+
 struct State {
+    manners: Manners,
     taken: Vec<Taken>,
     faults: VecDeque<Fault>,
     connections: usize,
@@ -43,18 +66,25 @@ struct State {
     silent: usize,
 }
 
+type Shared = Arc<Mutex<State>>;
+
 /// A running server. It ends when it is dropped.
 pub struct Smtp {
     port: u16,
-    state: Arc<Mutex<State>>,
+    state: Shared,
     serving: AbortHandle,
 }
 
 impl Smtp {
     pub async fn start() -> Self {
+        Self::with(Manners::USUAL).await
+    }
+
+    pub async fn with(manners: Manners) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let state = Arc::<Mutex<State>>::default();
+        let (taken, faults) = (vec![], VecDeque::new());
+        let state = Arc::new(Mutex::new(State { manners, taken, faults, connections: 0, silent: 0 }));
         let serving = tokio::spawn(serve(listener, state.clone())).abort_handle();
         Self { port, state, serving }
     }
@@ -66,23 +96,23 @@ impl Smtp {
 
     /// The next emails meet these faults.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).faults.extend(faults);
+        lock(&self.state).faults.extend(faults);
     }
 
-    /// From now on nothing is answered on the connections that there are, as where a firewall has forgotten them. New
-    /// ones are taken as before.
+    /// From now on nothing is answered on the connections that there are, as if a firewall had forgotten them. New ones
+    /// are accepted as before.
     pub fn falls_silent(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.silent = state.connections;
     }
 
     pub fn taken(&self) -> Vec<Taken> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.clone()
+        lock(&self.state).taken.clone()
     }
 
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).connections
+        lock(&self.state).connections
     }
 }
 
@@ -92,10 +122,14 @@ impl Drop for Smtp {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(listener: TcpListener, state: Shared) {
     while let Ok((stream, _)) = listener.accept().await {
         let number = {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&state);
             state.connections += 1;
             state.connections
         };
@@ -104,20 +138,24 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
 }
 
 /// `None` when the connection ends.
-async fn converse(stream: TcpStream, number: usize, state: Arc<Mutex<State>>) -> Option<()> {
+async fn converse(stream: TcpStream, number: usize, state: Shared) -> Option<()> {
     let mut stream = BufReader::new(stream);
-    say(&mut stream, "220 double ESMTP").await?;
+    let manners = lock(&state).manners;
+    stream.write_all(manners.greeting).await.ok()?;
     let (mut email, mut fault) = (Taken::default(), None);
     loop {
         let line = line(&mut stream).await?;
-        if number <= state.lock().unwrap_or_else(PoisonError::into_inner).silent {
+        if number <= lock(&state).silent {
             return pending().await;
         }
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
         let answer = match (verb.as_str(), fault) {
-            ("EHLO", _) => "250-double\r\n250-8BITMIME\r\n250 SMTPUTF8",
+            ("EHLO", _) => {
+                stream.write_all(manners.hello).await.ok()?;
+                continue;
+            }
             ("MAIL", _) => {
-                fault = state.lock().unwrap_or_else(PoisonError::into_inner).faults.pop_front();
+                fault = lock(&state).faults.pop_front();
                 email = Taken { from: address(&line), ..Taken::default() };
                 if let Some(Fault::Sender(answer)) = fault { answer } else { "250 ok" }
             }
@@ -134,15 +172,26 @@ async fn converse(stream: TcpStream, number: usize, state: Arc<Mutex<State>>) ->
                 if let Some(Fault::Email(answer)) = fault {
                     answer
                 } else {
-                    state.lock().unwrap_or_else(PoisonError::into_inner).taken.push(email.clone());
-                    if fault == Some(Fault::DropAfter) {
-                        return None;
+                    lock(&state).taken.push(email.clone());
+                    match fault {
+                        Some(Fault::DropAfter) => return None,
+                        Some(Fault::Accept(reply)) => {
+                            stream.write_all(reply).await.ok()?;
+                            continue;
+                        }
+                        Some(Fault::AcceptAndDrop(reply)) => return stream.write_all(reply).await.ok(),
+                        Some(Fault::AcceptAndHang(reply)) => {
+                            stream.write_all(reply).await.ok()?;
+                            return pending().await;
+                        }
+                        _ => "250 taken",
                     }
-                    "250 taken"
                 }
             }
-            ("RSET" | "NOOP", _) => "250 ok",
-            ("QUIT", _) => return say(&mut stream, "221 bye").await,
+            ("RSET" | "QUIT", _) => {
+                stream.write_all(manners.goodbye).await.ok()?;
+                continue;
+            }
             _ => "502 what?",
         };
         say(&mut stream, answer).await?;

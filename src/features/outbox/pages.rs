@@ -350,6 +350,7 @@ mod tests {
                     content_type: "application/pdf".into(),
                     bytes: vec![0, 159, 146, 150],
                 }],
+                unsubscribe: None,
             };
             self.outbox.send(&mail, &email).await.unwrap();
         }

@@ -101,7 +101,7 @@ mod tests {
 
         async fn render(&self, _: &Mail) -> Result<Email, RenderError> {
             let (subject, text, html) = ("Hello".into(), "Hello".into(), "Hello".into());
-            Ok(Email { subject, text, html, attachments: vec![] })
+            Ok(Email { subject, text, html, attachments: vec![], unsubscribe: None })
         }
     }
 

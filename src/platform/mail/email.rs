@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use url::Url;
 
 use super::Mail;
+use crate::kernel::EmailAddress;
 use crate::platform::store::StoreError;
 
 /// A rendered email.
@@ -18,8 +20,48 @@ pub struct Email {
     pub text: String,
     /// The email as HTML.
     pub html: String,
-    /// Files that go with it.
+    /// Files that are sent with it.
     pub attachments: Vec<Attachment>,
+    /// How its recipient gets no more emails of this kind. A bulk email without it names the event's contact.
+    pub unsubscribe: Option<Unsubscribe>,
+}
+
+/// How somebody gets no more bulk emails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsubscribe {
+    url: Url,
+    one_click: bool,
+}
+
+impl Unsubscribe {
+    /// By an email to `contact`.
+    pub fn by_email(contact: &EmailAddress) -> Self {
+        let mut url = Url::parse("mailto:").expect("a scheme is a URL");
+        url.set_path(contact.as_str());
+        url.set_query(Some("subject=unsubscribe"));
+        Self { url, one_click: false }
+    }
+
+    /// On the page at `url`, which changes nothing when it is only opened.
+    pub fn on_page(url: Url) -> Self {
+        Self { url, one_click: false }
+    }
+
+    /// The same, where in addition a `POST` of `List-Unsubscribe=One-Click` to `url`, without a session, is enough
+    /// (RFC 8058).
+    pub fn by_one_click(url: Url) -> Self {
+        Self { one_click: url.scheme() == "https", url }
+    }
+
+    /// The URL in the header.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether a `POST` is enough.
+    pub fn is_one_click(&self) -> bool {
+        self.one_click
+    }
 }
 
 impl Email {
@@ -31,33 +73,33 @@ impl Email {
 }
 
 impl fmt::Debug for Email {
-    /// Without what it says: an email holds names and links that open accounts.
+    /// Without its content: an email contains names and links that open accounts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Email {{ {} attachments, … }}", self.attachments.len())
     }
 }
 
-/// A file that goes with an email.
+/// A file that is sent with an email.
 #[derive(Clone)]
 pub struct Attachment {
     /// File name, ASCII.
     pub name: String,
     /// Such as `application/pdf`.
     pub content_type: String,
-    /// What is in it.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
 /// Why an email can't be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// What it is about is gone or over: the email is not sent (state `suppressed`).
-    #[error("no longer to be sent: {0}")]
+    /// Its subject no longer exists or no longer needs an email: it is not sent (state `obsolete`).
+    #[error("obsolete: {0}")]
     Obsolete(&'static str),
-    /// What it is about can't be read now.
+    /// The documents that it is about can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The template can't be filled in.
+    /// The template can't be rendered.
     #[error("{0}")]
     Failed(String),
 }
@@ -68,11 +110,11 @@ pub enum RenderError {
 pub trait Template: Send + Sync + 'static {
     /// As in [`Mail::template`], such as `confirm-address`.
     fn name(&self) -> &'static str;
-    /// Reads what the email is about and fills the templates in.
+    /// Reads what the email is about and renders it.
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError>;
 }
 
-/// All emails that the service can write.
+/// The templates of all emails.
 pub struct Templates(HashMap<&'static str, Arc<dyn Template>>);
 
 /// Two templates have one name.
@@ -84,7 +126,7 @@ impl Templates {
     /// Collects the features' templates.
     ///
     /// # Errors
-    /// [`DuplicateTemplate`] if it can't be told which of two is meant.
+    /// [`DuplicateTemplate`] if two have one name.
     pub fn new(templates: Vec<Arc<dyn Template>>) -> Result<Self, DuplicateTemplate> {
         let mut by_name = HashMap::new();
         for template in templates {

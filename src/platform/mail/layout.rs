@@ -103,6 +103,7 @@ impl EmailLayout {
             text: text.render()?,
             html: html.render()?,
             attachments: vec![],
+            unsubscribe: None,
         })
     }
 }

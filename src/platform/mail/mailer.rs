@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::pace::{Pace, Slot};
 use super::suppression::suppressed;
 use super::{Email, Mail, MailClass, MailState, Outcome, RenderError, SendBulkMail, SendMail, Templates};
-use crate::kernel::{Clock, faults};
+use crate::kernel::{Clock, EmailAddress, faults};
 use crate::platform::jobs::{JobError, Run, Subscriber};
 use crate::platform::store::{Store, StoreError};
 
@@ -22,14 +22,24 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Whether an email that is sent twice under one id arrives once.
     fn is_idempotent(&self) -> bool;
+
+    /// Whether emails to this address can be sent at all, as far as is known.
+    async fn accepts(&self, to: &EmailAddress) -> bool {
+        let _ = to;
+        true
+    }
 }
 
 /// Why an email was not accepted. The texts are stored, without the addresses in them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It was not sent, and may be later: the server can't be reached, or minds something about the account.
+    /// It was not sent, and may be later: the server can't be reached, or says so.
     #[error("not now: {0}")]
     Temporary(String),
+    /// It was not sent, and no other email would be: the server refuses the account, or its quota is used up. Emails wait
+    /// until an operator or time changes that.
+    #[error("account refused: {0}")]
+    Account(String),
     /// It was not sent: emails came too fast.
     #[error("too fast: {0}")]
     Throttled(String),
@@ -75,8 +85,19 @@ impl Mailer {
         self
     }
 
-    /// One run of the job of this email.
-    async fn run(&self, id: &str) -> Result<(), JobError> {
+    /// One run of the job of this email. If its last attempt fails, so does the email.
+    async fn run(&self, id: &str, run: &Run) -> Result<(), JobError> {
+        match self.attempt(id).await {
+            Err(JobError::Retry(reason)) if run.attempt >= ATTEMPTS => {
+                let state = self.finish(id, &Outcome::Failed(reason.clone())).await?;
+                tracing::warn!(mail = id, ?state, reason, "the email was tried too often");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt(&self, id: &str) -> Result<(), JobError> {
         faults::point("mail.before-start");
         let Some(mail) = self.unsent(id).await? else { return Ok(()) };
         let plan = self.plan(&mail).await?;
@@ -89,14 +110,14 @@ impl Mailer {
             Plan::Skip(outcome) => (outcome, Ok(())),
         };
         faults::point("mail.after-send");
-        let state = self.finish(id, &outcome).await?;
+        let state = self.finish(id, &outcome).await?.map(tracing::field::debug);
         faults::point("mail.after-finish");
-        tracing::info!(
-            mail = mail.id,
-            template = mail.template,
-            state = state.map(tracing::field::debug),
-            "email"
-        );
+        match &outcome {
+            Outcome::Failed(reason) => {
+                tracing::warn!(mail = mail.id, template = mail.template, state, reason, "the email failed");
+            }
+            _ => tracing::info!(mail = mail.id, template = mail.template, state, "email"),
+        }
         result
     }
 
@@ -166,10 +187,17 @@ impl Mailer {
     async fn send(&self, slot: Option<Slot>, mail: &Mail, email: &Email) -> Result<(), SendError> {
         self.wait(slot, mail.class).await.map_err(|error| SendError::Temporary(error.to_string()))?;
         let sent = self.transport.send(mail, email).await;
-        if let (Err(SendError::Throttled(_)), Some(pace)) = (&sent, &self.pace)
-            && let Err(error) = pace.rest().await
+        if let Err(SendError::Account(reason)) = &sent {
+            let reason = without_addresses(reason);
+            tracing::warn!(
+                reason,
+                "the mail server refuses the account: emails wait and are sent more slowly"
+            );
+        }
+        if let Some(pace) = &self.pace
+            && let Err(error) = pace.note(&sent).await
         {
-            tracing::warn!(%error, "emails are sent too fast, and the other processes can't be told");
+            tracing::warn!(%error, "the sending of emails can't be slowed down or resumed");
         }
         sent
     }
@@ -180,7 +208,9 @@ fn outcome(sent: Result<(), SendError>) -> (Outcome, Result<(), JobError>) {
     let retry = |outcome, reason: &str| (outcome, Err(JobError::Retry(without_addresses(reason))));
     match sent {
         Ok(()) => (Outcome::Sent, Ok(())),
-        Err(SendError::Temporary(reason) | SendError::Throttled(reason)) => retry(Outcome::Deferred, &reason),
+        Err(SendError::Temporary(reason) | SendError::Throttled(reason) | SendError::Account(reason)) => {
+            retry(Outcome::Deferred, &reason)
+        }
         Err(SendError::Uncertain(reason)) => retry(Outcome::Uncertain, &reason),
         Err(SendError::Permanent(reason)) => (Outcome::Failed(without_addresses(&reason)), Ok(())),
     }
@@ -212,8 +242,8 @@ impl Subscriber for Mailer {
     const CONCURRENCY: usize = 32;
     const ATTEMPTS: u32 = ATTEMPTS;
 
-    async fn handle(&self, payload: SendMail, _: Run) -> Result<(), JobError> {
-        self.run(&payload.mail).await
+    async fn handle(&self, payload: SendMail, run: Run) -> Result<(), JobError> {
+        self.run(&payload.mail, &run).await
     }
 }
 
@@ -227,8 +257,8 @@ impl Subscriber for BulkMailer {
     const CONCURRENCY: usize = 16;
     const ATTEMPTS: u32 = ATTEMPTS;
 
-    async fn handle(&self, payload: SendBulkMail, _: Run) -> Result<(), JobError> {
-        self.0.run(&payload.mail).await
+    async fn handle(&self, payload: SendBulkMail, run: Run) -> Result<(), JobError> {
+        self.0.run(&payload.mail, &run).await
     }
 }
 
@@ -238,7 +268,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::kernel::{EmailAddress, ManualClock, Timestamp};
+    use crate::kernel::{ManualClock, Timestamp};
     use crate::platform::mail::{MailRate, Suppression, SuppressionCause, Template};
     use crate::platform::store::testing::TestStore;
 
@@ -281,6 +311,7 @@ mod tests {
                     text: "".into(),
                     html: "".into(),
                     attachments: vec![],
+                    unsubscribe: None,
                 }),
             }
         }

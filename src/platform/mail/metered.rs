@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tracing::Instrument;
 
 use super::{Email, Mail, SendError, Transport};
+use crate::kernel::EmailAddress;
 use crate::platform::metrics::MailSends;
 use crate::platform::traces;
 
@@ -37,6 +38,10 @@ impl Transport for MeteredTransport {
     fn is_idempotent(&self) -> bool {
         self.transport.is_idempotent()
     }
+
+    async fn accepts(&self, to: &EmailAddress) -> bool {
+        self.transport.accepts(to).await
+    }
 }
 
 /// The outcome in metrics and traces.
@@ -44,6 +49,7 @@ fn word(answer: &Result<(), SendError>) -> &'static str {
     match answer {
         Ok(()) => "sent",
         Err(SendError::Temporary(_)) => "temporary",
+        Err(SendError::Account(_)) => "account",
         Err(SendError::Throttled(_)) => "throttled",
         Err(SendError::Uncertain(_)) => "uncertain",
         Err(SendError::Permanent(_)) => "permanent",

@@ -14,7 +14,8 @@
 //!
 //! Direct and bulk emails ([`MailClass`]) have jobs of two kinds, so that a mailing delays no password reset.
 //!
-//! Transports are the outbox (`features::outbox`), [`Ses`] and [`Smtp`]; the latter two keep to a rate (`pace`). SES
+//! Transports are the outbox (`features::outbox`), [`Ses`] and [`Smtp`]; the latter two send the same RFC 5322 message
+//! (`message`) and keep to a rate (`pace`). SES
 //! reports bounces and complaints by SNS: `sns` verifies these messages, and `features::suppressions` acts on them.
 
 mod document;
@@ -22,16 +23,16 @@ mod email;
 mod failed;
 mod layout;
 mod mailer;
+mod message;
 mod metered;
 mod pace;
-mod sender;
 mod ses;
 mod smtp;
 pub mod sns;
 mod suppression;
 
 pub use document::{Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
-pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates};
+pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates, Unsubscribe};
 pub use failed::{FailedEmails, Which};
 pub use layout::EmailLayout;
 pub use mailer::{BulkMailer, Mailer, SendError, Transport};
@@ -41,7 +42,10 @@ pub use ses::Ses;
 pub use smtp::{BadSmtpUrl, Smtp};
 pub use suppression::{Suppression, SuppressionCause};
 
+use std::sync::Arc;
+
 use crate::config::MailConfig;
+use crate::kernel::SystemClock;
 use crate::platform::store::{Schema, schema};
 
 /// The documents kept here.
@@ -56,10 +60,11 @@ pub fn schemas() -> Vec<Schema> {
 pub async fn check(mail: &MailConfig) -> Result<Vec<String>, String> {
     match mail {
         MailConfig::Outbox => Ok(vec![]),
-        MailConfig::Ses(config) => Ses::new(config).await.check(config.sender.rate).await,
+        MailConfig::Ses(config) => {
+            Ses::new(config, Arc::new(SystemClock)).await.check(config.sender.rate).await
+        }
         MailConfig::Smtp(config) => {
-            let clock = std::sync::Arc::new(crate::kernel::SystemClock);
-            Smtp::new(config, clock).map_err(|error| error.to_string())?.check().await
+            Smtp::new(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?.check().await
         }
     }
 }

@@ -15,14 +15,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::MailClass;
+use super::{MailClass, SendError};
 use crate::kernel::{Clock, Timestamp, faults};
 use crate::platform::store::{Document, Keep, Personal, Store, StoreError};
 
@@ -36,7 +36,8 @@ const LATE: Duration = Duration::from_millis(50);
 const EARLY: Duration = Duration::from_millis(100);
 /// Slots are at most this far ahead, or as far as a hundred emails take.
 const AHEAD: Duration = Duration::from_secs(60);
-/// How long every process pauses after the server has throttled one.
+/// How long every process pauses after the server has throttled one, and after the first refusal of the account. After
+/// each further refusal without an accepted email in between, the pause is twice as long, up to [`AHEAD`].
 const REST: Duration = Duration::from_secs(1);
 /// The longest time that a claim is expected to take.
 const SLOWEST_CLAIM: Duration = Duration::from_secs(5);
@@ -49,6 +50,12 @@ pub struct MailRate {
     pub id: String,
     /// The first slot that is not claimed.
     pub next_at: Timestamp,
+    /// Refusals of the account since the last email that was accepted.
+    #[serde(default)]
+    pub refusals: u32,
+    /// End of the pause after the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest_until: Option<Timestamp>,
 }
 
 impl Document for MailRate {
@@ -66,7 +73,7 @@ impl MailRate {
     pub const ID: &'static str = "all";
 
     fn new(now: Timestamp) -> Self {
-        Self { id: Self::ID.into(), next_at: now }
+        Self { id: Self::ID.into(), next_at: now, refusals: 0, rest_until: None }
     }
 
     /// Claims `count` slots that are `interval` apart, none before `from`; returns the first.
@@ -84,6 +91,23 @@ impl MailRate {
     fn rest(&mut self, until: Timestamp) {
         self.next_at = self.next_at.max(until);
     }
+
+    /// The server refuses the account. Emails that were under way together are refused together, so a refusal during the
+    /// pause doesn't count.
+    fn refused(&mut self, now: Timestamp) {
+        if self.rest_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let pause = REST.saturating_mul(1 << self.refusals.min(10)).min(AHEAD);
+        self.refusals = self.refusals.saturating_add(1);
+        self.rest_until = Some(now.plus(pause));
+        self.rest(now.plus(pause));
+    }
+
+    /// The server accepts emails.
+    fn accepted(&mut self) {
+        (self.refusals, self.rest_until) = (0, None);
+    }
 }
 
 /// Hands out the slots of this process.
@@ -93,6 +117,8 @@ pub(super) struct Pace {
     interval: Duration,
     /// Emails of this process that wait for a slot.
     waiting: AtomicUsize,
+    /// Whether the last email was refused because of the account, as far as this process knows.
+    refused: AtomicBool,
     /// Held by the bulk email that waits for a slot; the other bulk emails wait for it.
     bulk: Mutex<()>,
     queue: Mutex<Queue>,
@@ -126,6 +152,7 @@ impl Pace {
             clock,
             interval,
             waiting: AtomicUsize::new(0),
+            refused: AtomicBool::new(false),
             bulk: Mutex::new(()),
             queue: Mutex::new(queue),
         }
@@ -165,6 +192,7 @@ impl Pace {
                 let mut rate = rate.unwrap_or_else(|| MailRate::new(now));
                 let first = rate.claim(count, interval, from);
                 tx.put(&rate).await?;
+                self.refused.store(rate.refusals > 0, Ordering::Relaxed);
                 Ok(first)
             })
             .await;
@@ -181,14 +209,29 @@ impl Pace {
         u32::try_from(waiting).unwrap_or(u32::MAX).min(of_a_batch as u32).max(1)
     }
 
-    /// The server throttles: every process pauses, except for the few slots that are claimed already.
-    pub(super) async fn rest(&self) -> Result<(), StoreError> {
+    /// Slows all processes down if the server throttles or refuses the account, and resumes when it accepts an email. The
+    /// few slots that are claimed already are still used.
+    pub(super) async fn note(&self, sent: &Result<(), SendError>) -> Result<(), StoreError> {
         let now = self.clock.now();
+        match sent {
+            Err(SendError::Throttled(_)) => self.change(now, |rate| rate.rest(now.plus(REST))).await,
+            Err(SendError::Account(_)) => {
+                self.refused.store(true, Ordering::Relaxed);
+                self.change(now, |rate| rate.refused(now)).await
+            }
+            Ok(()) if self.refused.swap(false, Ordering::Relaxed) => {
+                self.change(now, MailRate::accepted).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn change(&self, now: Timestamp, change: impl Fn(&mut MailRate) + Sync) -> Result<(), StoreError> {
         self.store
             .transact_at(&[MailRate::COLLECTION], async |tx| {
                 let rate = tx.get::<MailRate>(MailRate::ID).await?;
                 let mut rate = rate.unwrap_or_else(|| MailRate::new(now));
-                rate.rest(now.plus(REST));
+                change(&mut rate);
                 tx.put(&rate).await
             })
             .await
@@ -250,6 +293,32 @@ mod tests {
         rate.rest(time(1000));
         rate.rest(time(1000));
         assert_eq!(rate.claim(1, INTERVAL, time(0)), time(1000));
+    }
+
+    #[test]
+    fn pauses_grow_while_the_account_is_refused_and_end_with_an_accepted_email() {
+        let mut rate = MailRate::new(time(0));
+        let mut pauses = vec![];
+        let mut now = 0;
+        for _ in 0..8 {
+            rate.refused(time(now));
+            // Another email of the same moment.
+            rate.refused(time(now + 500));
+            let slot = rate.clone().claim(1, INTERVAL, time(now));
+            pauses.push((slot.as_millis() - now) / 1000);
+            now = slot.as_millis();
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        rate.accepted();
+        rate.refused(time(now));
+        assert_eq!((rate.refusals, rate.claim(1, INTERVAL, time(now))), (1, time(now + 1000)));
+    }
+
+    #[test]
+    fn a_rate_that_an_older_version_stored_is_read() {
+        let old = serde_json::json!({ "id": "all", "nextAt": "2026-09-01T07:00:00.000Z" });
+        let rate: MailRate = serde_json::from_value(old).unwrap();
+        assert_eq!((rate.refusals, rate.rest_until), (0, None));
     }
 
     proptest! {

@@ -102,7 +102,7 @@ pub(super) const MAILS: Described = gauge("orientation_mails", &["state"], "Emai
 pub(super) const SENDS: Described = counter(
     "orientation_mail_sends_total",
     &["outcome"],
-    "Emails handed to the transport, by outcome: `sent`, `temporary` (retried later), `throttled` (too fast: retried later), `uncertain` (no answer: retried, may arrive twice) or `permanent` (refused, not retried).",
+    "Emails handed to the transport, by outcome: `sent`, `temporary` (retried later), `account` (the account is refused: retried later), `throttled` (too fast: retried later), `uncertain` (no answer: retried, may arrive twice) or `permanent` (refused, not retried).",
 );
 pub(super) const SEND_SECONDS: Described =
     histogram("orientation_mail_send_duration_seconds", &[], "Time until the transport answers.");

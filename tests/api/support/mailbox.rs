@@ -50,10 +50,10 @@ impl Mailbox {
         }
     }
 
-    /// Whether this recipient is the mailbox. A transport sends to the domain in its ASCII form.
+    /// Whether this recipient is the mailbox. The domain may be in its ASCII form.
     fn is_ours(&self, to: &Value) -> bool {
-        let sent_to = EmailAddress::parse(&self.email).map(|address| address.on_the_wire());
-        to.as_str().is_some_and(|to| sent_to.is_ok_and(|sent_to| to.eq_ignore_ascii_case(&sent_to)))
+        let key = |address: &str| EmailAddress::parse(address).ok().map(|address| address.key());
+        to.as_str().is_some_and(|to| key(to).is_some_and(|to| key(&self.email) == Some(to)))
     }
 
     /// Waits for an email whose subject contains this.
@@ -91,15 +91,14 @@ impl Mailbox {
 /// Prefix of an attachment's address that contains its content, because attachments at SES have no address.
 const INLINE: &str = "data:;base64,";
 
-/// An email from SES's double in the outbox's format.
+/// An email from SES's double in the outbox's format. The double shows no headers, and therefore no id.
 fn as_in_the_outbox(email: &Value) -> Value {
     let files = list(&email["attachments"]).iter().map(|file| {
         let content = file["content"].as_str().expect("base64");
         json!({ "name": file["filename"], "type": file["contentType"], "address": format!("{INLINE}{content}") })
     });
-    let id = list(&email["headers"]).iter().find(|header| header["name"] == "X-Mail-Id");
     json!({
-        "id": id.map(|header| &header["value"]), "to": email["destination"]["to"][0],
+        "to": email["destination"]["to"][0],
         "subject": email["subject"], "text": email["body"]["text"], "html": email["body"]["html"],
         "attachments": files.collect::<Vec<_>>(),
     })

@@ -130,6 +130,7 @@ fn ses(from: &str) -> SesConfig {
         sender: SenderConfig {
             name: None,
             address: EmailAddress::parse(from).expect("an address"),
+            contact: EmailAddress::parse(from).expect("an address"),
             rate: 1000.0,
         },
         region: "ca-central-1".into(),

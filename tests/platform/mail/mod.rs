@@ -38,7 +38,8 @@ pub struct Arrived {
 /// Whom emails come from in these tests; each transport an address of its own.
 pub fn sender() -> SenderConfig {
     let address = EmailAddress::parse(&format!("{}@example.edu", RandomIds.next())).expect("an address");
-    SenderConfig { name: Some("Faculté d'Ingénierie".into()), address, rate: 50.0 }
+    let contact = EmailAddress::parse("help@example.edu").expect("an address");
+    SenderConfig { name: Some("Faculté d'Ingénierie".into()), address, contact, rate: 50.0 }
 }
 
 pub fn mail(id: &str, to: &str) -> Mail {
@@ -53,6 +54,7 @@ pub fn email() -> Email {
         text: "Hello Zoë,\n\n.a line that begins with a dot\nFrom here on: 王小明, مرحبا\n".into(),
         html: "<p>Hello Zoë & 王小明</p>".into(),
         attachments: vec![],
+        unsubscribe: None,
     }
 }
 

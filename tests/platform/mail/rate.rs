@@ -66,7 +66,7 @@ impl Office {
     /// What one process does. Dropped, it is as if the process had died.
     async fn worker(&self) -> Running {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ses = Arc::new(Ses::new(&account(self.double.url(), sender())).await);
+        let ses = Arc::new(Ses::new(&account(self.double.url(), sender()), Arc::new(SystemClock)).await);
         let templates = Templates::new(vec![Arc::new(Hello)]).expect("one");
         let mailer = Mailer::new(self.store.clone(), clock.clone(), templates, ses).at_rate(RATE);
         let subscribers = Subscribers::new().with(Arc::new(mailer));
@@ -151,7 +151,7 @@ async fn without_the_slots_in_the_store_emails_would_go_faster() {
         let double = ses_double::Ses::start(Duration::ZERO);
         let mut emails = tokio::task::JoinSet::new();
         for process in 0..3 {
-            let ses = Arc::new(Ses::new(&account(double.url(), sender())).await);
+            let ses = Arc::new(Ses::new(&account(double.url(), sender()), Arc::new(SystemClock)).await);
             let templates = Templates::new(vec![Arc::new(Hello)]).expect("one");
             let mailer = Mailer::new(store.clone(), Arc::new(SystemClock), templates, ses).at_rate(20.0);
             let mailer = Arc::new(mailer);

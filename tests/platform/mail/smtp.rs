@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use orientation::config::SmtpConfig;
-use orientation::kernel::{Secret, SystemClock};
+use orientation::kernel::{EmailAddress, Secret, SystemClock};
 use orientation::platform::mail::{Smtp, Transport};
 
 use super::{Arrived, Post, contract, email, mail, sender};
@@ -162,6 +162,79 @@ async fn a_connection_is_used_again_and_one_that_the_server_has_closed_is_not_mi
     double.transport.send(&mail("hello:4", "ana@example.org"), &email()).await.expect_err("no answer");
     double.transport.send(&mail("hello:5", "ana@example.org"), &email()).await.expect("taken");
     assert_eq!((double.server.connections(), double.server.taken().len()), (2, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_email_that_was_accepted_is_not_sent_again_whatever_the_reply_looks_like() {
+    use smtp_double::Fault::{Accept, AcceptAndDrop, AcceptAndHang};
+    let faults = [
+        Accept(b"250\r\n"),
+        Accept(b"250 \r\n"),
+        Accept(b"250 re\xe7u\r\n"),
+        Accept(b"250-2.0.0 \xff\r\n250\r\n"),
+        AcceptAndDrop(b"250 ok\r\n"),
+        AcceptAndDrop(b"250 o"),
+        AcceptAndDrop(b"250-2.0.0\r\n"),
+        AcceptAndHang(b"250 ok\r\n"),
+    ];
+    let double = Double::new().await;
+    double.server.fail(faults);
+    for (n, fault) in faults.iter().enumerate() {
+        let mail = mail(&format!("odd:{n}"), "ana@example.org");
+        double.transport.send(&mail, &email()).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    }
+    assert_eq!(double.server.taken().len(), faults.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_and_an_ehlo_without_text_or_utf_8_are_understood() {
+    for (greeting, hello) in [
+        (&b"220\r\n"[..], &b"250\r\n"[..]),
+        (b"220 h\xe9\r\n", b"250-h\xe9\r\n250 SMTPUTF8\r\n"),
+        (b"220-\xff\r\n220\r\n", b"250-\r\n250-SIZE 1000000\r\n250\r\n"),
+    ] {
+        let server =
+            smtp_double::Smtp::with(smtp_double::Manners { greeting, hello, ..smtp_double::Manners::USUAL });
+        let server = server.await;
+        let transport = transport(&server.url());
+        transport.check().await.expect("it answers");
+        transport.send(&mail("hello:1", "ana@example.org"), &email()).await.expect("accepted");
+        assert_eq!(server.taken().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_rset_or_quit_costs_no_email() {
+    let manners = smtp_double::Manners { goodbye: b"500 \xe9\r\n", ..smtp_double::Manners::USUAL };
+    let server = smtp_double::Smtp::with(manners).await;
+    let transport = transport(&server.url());
+    for n in 0..3 {
+        transport.send(&mail(&format!("hello:{n}"), "ana@example.org"), &email()).await.expect("accepted");
+    }
+    assert_eq!(server.taken().len(), 3, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_asked_once_whether_it_accepts_addresses_outside_ascii() {
+    let jorg = EmailAddress::parse("jörg@example.org").expect("an address");
+    let ana = EmailAddress::parse("ana@exämple.org").expect("an address");
+    for (hello, accepts) in
+        [(smtp_double::Manners::USUAL.hello, true), (b"250-double\r\n250 8BITMIME\r\n", false)]
+    {
+        let server =
+            smtp_double::Smtp::with(smtp_double::Manners { hello, ..smtp_double::Manners::USUAL }).await;
+        let transport = transport(&server.url());
+        assert!(transport.accepts(&ana).await);
+        assert_eq!(server.connections(), 0, "every server accepts it");
+        assert_eq!(transport.accepts(&jorg).await, accepts);
+        assert_eq!(transport.accepts(&jorg).await, accepts);
+        let sent = transport.send(&mail("hello:1", "jörg@example.org"), &email()).await;
+        assert_eq!(sent.is_ok(), accepts, "{sent:?}");
+        assert_eq!((server.connections(), server.taken().len()), (1, usize::from(accepts)));
+        assert_eq!(transport.check().await.expect("it answers").len(), if accepts { 1 } else { 2 });
+    }
+    let nobody = transport("smtp://127.0.0.1:1");
+    assert!(nobody.accepts(&jorg).await, "as long as it isn't known");
 }
 
 /// Each is sent by a connection of its own.

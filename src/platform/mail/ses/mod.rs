@@ -1,11 +1,12 @@
-//! AWS SES takes the emails away: one `SendEmail` each.
+//! Sends emails by AWS SES: one `SendEmail` for each.
 //!
-//! SES has no token by which an email that is sent twice would arrive once, so the SDK repeats nothing by itself:
-//! what comes of each try is told (`refusals`), and the mailer decides.
+//! SES has no token that would make an email that is sent twice arrive once, so the SDK retries nothing: `refusals` says
+//! what each attempt means, and the mailer decides.
 
 mod refusals;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,28 +18,29 @@ use aws_sdk_sesv2::config::{Credentials, Region};
 use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::operation::get_account::GetAccountOutput;
 use aws_sdk_sesv2::primitives::Blob;
-use aws_sdk_sesv2::types::{
-    self, AttachmentContentDisposition, Body, Content, Destination, EmailContent, Message, MessageHeader,
-};
+use aws_sdk_sesv2::types::{self, Destination, EmailContent, RawMessage};
 
-use super::{Attachment, Email, Mail, SendError, Transport, sender};
-use crate::config::SesConfig;
+use super::message::Message;
+use super::{Email, Mail, SendError, Transport};
+use crate::config::{SenderConfig, SesConfig};
+use crate::kernel::{Clock, EmailAddress};
 
-/// A connection to AWS stands within this time.
+/// Maximum time to connect to AWS.
 const CONNECT: Duration = Duration::from_secs(5);
-/// SES answers within this time, looking for credentials included. An email whose answer takes longer may have gone.
+/// Maximum time for an answer of SES, including the search for credentials. An email whose answer takes longer may have
+/// been accepted.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// Emails by SES.
 pub struct Ses {
     client: Client,
-    /// Name and address as the header has them.
-    from: String,
+    sender: SenderConfig,
+    clock: Arc<dyn Clock>,
 }
 
 impl Ses {
-    /// Emails by this account. Nothing is asked of AWS yet.
-    pub async fn new(config: &SesConfig) -> Self {
+    /// Emails by this account. AWS is not asked anything yet.
+    pub async fn new(config: &SesConfig, clock: Arc<dyn Clock>) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(ANSWER).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(config.region.clone()))
@@ -53,10 +55,10 @@ impl Ses {
                 Credentials::new(&own.id, own.key.expose().as_str(), token, None, "the configuration");
             loader = loader.credentials_provider(credentials);
         }
-        Self { client: Client::new(&loader.load().await), from: sender::from(&config.sender) }
+        Self { client: Client::new(&loader.load().await), sender: config.sender.clone(), clock }
     }
 
-    /// Asks whether the account may send, and as fast as `rate` emails a second: what is to be known of it.
+    /// Asks whether the account may send, and at `rate` emails per second; returns remarks.
     ///
     /// # Errors
     /// What is wrong, in a sentence for operators.
@@ -64,34 +66,47 @@ impl Ses {
         let account = self.client.get_account().send().await;
         judge(&account.map_err(|error| refusals::unchecked(&error))?, rate)
     }
-
-    async fn send(&self, mail: &Mail, content: EmailContent) -> Result<(), SendError> {
-        let to = Destination::builder().to_addresses(mail.to.on_the_wire()).build();
-        let request =
-            self.client.send_email().from_email_address(&self.from).destination(to).content(content);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(refusals::told(&error)),
-        }
-    }
 }
 
 #[async_trait]
 impl Transport for Ses {
     async fn send(&self, mail: &Mail, email: &Email) -> Result<(), SendError> {
-        let content = content(mail, email).map_err(|error| SendError::Permanent(error.to_string()))?;
-        self.send(mail, content).await
+        if !self.accepts(&mail.to).await {
+            return Err(SendError::Permanent(
+                "SES accepts no address with characters outside ASCII before the @".into(),
+            ));
+        }
+        let message = Message::new(&self.sender, mail, email, self.clock.now());
+        let message = message.map_err(|error| SendError::Permanent(error.to_string()))?;
+        let to = Destination::builder().to_addresses(&message.to).build();
+        let content = raw(message.bytes).map_err(|error| SendError::Permanent(error.to_string()))?;
+        let request =
+            self.client.send_email().from_email_address(&message.from).destination(to).content(content);
+        request.send().await.map(drop).map_err(|error| refusals::judge(&error))
     }
 
     fn is_idempotent(&self) -> bool {
         false
     }
+
+    /// SES encodes domains itself, and doesn't support SMTPUTF8.
+    async fn accepts(&self, to: &EmailAddress) -> bool {
+        !to.needs_smtputf8()
+    }
 }
+
+fn raw(message: Vec<u8>) -> Result<EmailContent, BuildError> {
+    let message = RawMessage::builder().data(Blob::new(message)).build()?;
+    Ok(EmailContent::builder().raw(message).build())
+}
+
+const NO_UTF8: &str =
+    "SES: nobody can sign up with an address that has characters outside ASCII before the @";
 
 fn judge(account: &GetAccountOutput, rate: f64) -> Result<Vec<String>, String> {
     if !account.sending_enabled() {
-        let status = account.enforcement_status().unwrap_or("no reason is told");
-        return Err(format!("SES: the account may not send now ({status})"));
+        let status = account.enforcement_status().unwrap_or("no reason given");
+        return Err(format!("SES: the account may not send at present ({status})"));
     }
     let quota = account.send_quota();
     let may = quota.map_or(f64::INFINITY, types::SendQuota::max_send_rate);
@@ -110,32 +125,8 @@ fn judge(account: &GetAccountOutput, rate: f64) -> Result<Vec<String>, String> {
             "the account is in SES's sandbox: only addresses that are verified there get emails".into(),
         );
     }
+    remarks.push(NO_UTF8.into());
     Ok(remarks)
-}
-
-fn content(mail: &Mail, email: &Email) -> Result<EmailContent, BuildError> {
-    let body = Body::builder().text(utf8(&email.text)?).html(utf8(&email.html)?).build();
-    let mut message = Message::builder().subject(utf8(&email.subject)?).body(body);
-    for (name, value) in sender::headers(mail) {
-        message = message.headers(MessageHeader::builder().name(name).value(value).build()?);
-    }
-    for file in &email.attachments {
-        message = message.attachments(attachment(file)?);
-    }
-    Ok(EmailContent::builder().simple(message.build()).build())
-}
-
-fn utf8(text: &str) -> Result<Content, BuildError> {
-    Content::builder().data(text).charset("UTF-8").build()
-}
-
-fn attachment(file: &Attachment) -> Result<types::Attachment, BuildError> {
-    types::Attachment::builder()
-        .file_name(&file.name)
-        .content_type(&file.content_type)
-        .content_disposition(AttachmentContentDisposition::Attachment)
-        .raw_content(Blob::new(file.bytes.as_slice()))
-        .build()
 }
 
 /// The errors behind an error, itself first.
@@ -153,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_may_send_as_fast_as_it_is_asked_to_is_good() {
-        assert_eq!(judge(&account(50.0).build(), 50.0).unwrap().len(), 2);
+    fn an_account_that_may_send_at_the_rate_is_good() {
+        assert_eq!(judge(&account(50.0).build(), 50.0).unwrap().len(), 3);
         let sandbox = judge(&account(50.0).production_access_enabled(false).build(), 1.0).unwrap();
         assert!(sandbox[2].contains("sandbox"), "{sandbox:?}");
     }
 
     #[test]
-    fn one_that_may_not_is_told() {
+    fn an_account_that_may_not_is_reported() {
         assert!(judge(&account(14.0).build(), 14.1).unwrap_err().contains("ORIENTATION_MAIL_RATE is 14.1"));
         let paused = account(14.0).sending_enabled(false).enforcement_status("SHUTDOWN").build();
         assert!(judge(&paused, 1.0).unwrap_err().contains("SHUTDOWN"));
