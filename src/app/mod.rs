@@ -132,7 +132,8 @@ impl App {
         let money = parts::open_gateway(&config, &base).await?;
 
         // Services, each after those that it uses.
-        let accounts = Arc::new(Accounts::new(&base, Passwords::on_all_cores(base.ids.clone())));
+        let passwords = Passwords::on_all_cores(base.ids.clone());
+        let accounts = Arc::new(Accounts::new(&base, passwords, mail.transport.clone()));
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));

@@ -24,6 +24,7 @@ use crate::kernel::{
 };
 use crate::platform::audit::{Action, Subject};
 use crate::platform::keys::Sealer;
+use crate::platform::mail::Transport;
 use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx};
 
@@ -71,12 +72,13 @@ pub struct Accounts {
     signals: Arc<dyn Signals>,
     sealer: Arc<dyn Sealer>,
     passwords: Passwords,
+    transport: Arc<dyn Transport>,
     pages: Url,
 }
 
 impl Accounts {
-    /// The accounts in the store of `base`, whose passwords `passwords` hashes.
-    pub fn new(base: &Base, passwords: Passwords) -> Self {
+    /// The accounts in the store of `base`, whose passwords `passwords` hashes and whose emails `transport` delivers.
+    pub fn new(base: &Base, passwords: Passwords, transport: Arc<dyn Transport>) -> Self {
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),
@@ -84,6 +86,7 @@ impl Accounts {
             signals: base.signals.clone(),
             sealer: base.keys.clone(),
             passwords,
+            transport,
             pages: base.pages_url.clone(),
         }
     }
@@ -104,6 +107,7 @@ impl Accounts {
         self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         let wish = off_thread(move || form.check()).await?.map_err(Invalid)?;
         self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&wish.email.key())).await?;
+        self.check_reachable(&wish.email).await?;
         let password_hash = self.passwords.hash(wish.password.clone()).await?;
         let now = self.clock.now();
         let sign_up = SignUp::new(self.ids.next(), &wish, password_hash, now);
@@ -296,6 +300,7 @@ impl Accounts {
         let account = self.account(caller).await?;
         self.check_current(&account, password).await?;
         self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+        self.check_reachable(&email).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
             let same = signed_in(&tx, caller, Some(account.password_version)).await?;
@@ -385,6 +390,16 @@ impl Accounts {
         self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
         Ok(email)
+    }
+
+    /// Refuses an address to which the transport can't send, as far as that is known.
+    async fn check_reachable(&self, email: &EmailAddress) -> Result<(), Invalid> {
+        if self.transport.accepts(email).await {
+            return Ok(());
+        }
+        let detail = "Our mail server can't send to an address with letters other than a to z before the @. Use another \
+                      address.";
+        Err(FieldError::new("/email", "unreachable-email-address", detail).into())
     }
 
     async fn check_current(

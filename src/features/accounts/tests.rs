@@ -4,15 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::model::CONFIRMATION_LASTS;
 use super::subscribers::expired;
 use super::*;
 use crate::base::TestBase;
+use crate::features::outbox::Outbox;
 use crate::kernel::{Actor, Caller, Clock, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
 use crate::platform::audit::{self, Action};
 use crate::platform::jobs::Job;
 use crate::platform::keys::Sealer;
-use crate::platform::mail::{Email, Mail, RenderError, Templates};
+use crate::platform::mail::{Email, Mail, RenderError, SendError, Templates, Transport};
 use crate::platform::store::{Document, Filter, Query};
 
 const ANA: &str = "ana@example.org";
@@ -55,8 +58,14 @@ impl World {
     }
 
     fn on(base: TestBase) -> Self {
+        let outbox = Arc::new(Outbox::new(&base));
+        Self::sending_by(outbox, base)
+    }
+
+    fn sending_by(transport: Arc<dyn Transport>, base: TestBase) -> Self {
         base.clock.set(Timestamp::from_millis(START));
-        let accounts = Arc::new(Accounts::new(&base, Passwords::new(base.ids.clone(), 2)));
+        let passwords = Passwords::new(base.ids.clone(), 2);
+        let accounts = Arc::new(Accounts::new(&base, passwords, transport));
         let emails = Templates::new(feature(&base, &accounts).emails).unwrap();
         Self { accounts, base, emails }
     }
@@ -234,6 +243,45 @@ async fn every_fault_of_a_form_is_told_and_nothing_is_kept() {
     ];
     assert_eq!(told, expected);
     assert_eq!(world.accounts.hashes(), 0);
+}
+
+/// A transport that can't send to addresses outside ASCII.
+struct AsciiOnly;
+
+#[async_trait]
+impl Transport for AsciiOnly {
+    async fn send(&self, _: &Mail, _: &Email) -> Result<(), SendError> {
+        Ok(())
+    }
+
+    fn is_idempotent(&self) -> bool {
+        true
+    }
+
+    async fn accepts(&self, to: &EmailAddress) -> bool {
+        !to.needs_smtputf8()
+    }
+}
+
+#[tokio::test]
+async fn an_address_to_which_no_email_can_be_sent_is_refused() {
+    let world = World::sending_by(Arc::new(AsciiOnly), Base::for_tests().await);
+    let told = |Invalid(errors): Invalid| {
+        errors.into_iter().map(|error| (error.pointer, error.code)).collect::<Vec<_>>()
+    };
+    let expected = [("/email".to_owned(), "unreachable-email-address")];
+    for address in ["jörg@example.org", "कर्म@example.org"] {
+        let refused = world.accounts.sign_up(form(address, "Ana", PASSWORD), CLIENT).await.unwrap_err();
+        let SignUpError::Invalid(invalid) = refused else { panic!("{refused}") };
+        assert_eq!(told(invalid), expected);
+    }
+    assert_eq!((world.accounts.hashes(), world.all::<SignUp>().await.len()), (0, 0));
+    world.accounts.sign_up(form("ana@exämple.org", "Ana", PASSWORD), CLIENT).await.unwrap();
+    world.account(ANA).await;
+    let caller = world.caller(&world.sign_in(ANA, PASSWORD).await.unwrap()).await.unwrap();
+    let change = world.accounts.change_email(&caller, &secret(PASSWORD), "jörg@example.org").await;
+    let Err(ChangeCredentialsError::Invalid(invalid)) = change else { panic!("{change:?}") };
+    assert_eq!(told(invalid), expected);
 }
 
 #[tokio::test]
