@@ -1,6 +1,6 @@
-//! The response to bad input: a problem with a stable type. Nothing changes, and other clients don't wait. Orders of other
-//! students are tested in `v1_orders`, second registrations in `v1_registration`, unsigned events in `v1_webhooks_stripe`,
-//! tokens beside the operations that accept them.
+//! The response to bad input: a problem with a stable type. Nothing changes, and other clients don't wait. Orders of
+//! other students are tested in `v1_orders`, second registrations in `v1_registration`, unsigned events in
+//! `v1_webhooks_stripe`, tokens beside the operations that accept them.
 
 use std::time::{Duration, Instant};
 

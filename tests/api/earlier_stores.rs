@@ -1,7 +1,7 @@
 //! Stores that earlier versions wrote open and work.
 //!
-//! `tests/stores/make.py` made them. Each contains people in every state; the first part of an address names the state. The
-//! clock shows the time at which the store was made, so that links and checkouts have not expired.
+//! `tests/stores/make.py` made them. Each contains people in every state; the first part of an address names the state.
+//! The clock shows the time at which the store was made, so that links and checkouts have not expired.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The emails about a registration. Emails about accounts are tested in `v1_accounts`, `v1_me` and `v1_password_resets`.
+//! The emails about a registration. Emails about accounts are tested in `v1_accounts`, `v1_me` and
+//! `v1_password_resets`.
 
 use serde_json::Value;
 

@@ -38,8 +38,8 @@ impl MakeWriter<'_> for Kept {
     }
 }
 
-/// Logs our own code at every level, and the rest as `serve` does. It logs the whole process, and so other tests that run at
-/// the same time.
+/// Logs our own code at every level, and the rest as `serve` does. It logs the whole process, and so other tests that
+/// run at the same time.
 fn keep_the_log() -> Kept {
     let kept = Kept::default();
     let log = tracing_subscriber::fmt().json().with_writer(kept.clone());

@@ -1,8 +1,8 @@
 //! The API from outside: the whole service with its own folder and port, over HTTP.
 //!
 //! The files follow the URLs. Each test starts a service, which takes some milliseconds, and stops it with
-//! [`TestApp::finish`], which fails if a job is left over. The same tests run on the embedded adapters and on the real ones
-//! (`support::parts`); tests of what only the embedded ones have are in [`embedded`].
+//! [`TestApp::finish`], which fails if a job is left over. The same tests run on the embedded adapters and on the real
+//! ones (`support::parts`); tests of what only the embedded ones have are in [`embedded`].
 
 mod adding_an_endpoint;
 mod bad_input;

@@ -69,7 +69,8 @@ async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
     app.finish().await;
 }
 
-/// Registers twenty times at once, alternating between `accounts` accounts; returns the sorted problem types of the responses.
+/// Registers twenty times at once, alternating between `accounts` accounts; returns the sorted problem types of the
+/// responses.
 async fn twenty_at_once(app: &TestApp, accounts: usize) -> Vec<Value> {
     let students = join_all((0..accounts).map(|_| app.student())).await;
     let form = form(&new_student_id());

@@ -1,5 +1,5 @@
-//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl`, all of which are accepted and returned
-//! as written, and single cases.
+//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl`, all of which are accepted and
+//! returned as written, and single cases.
 
 use std::collections::BTreeMap;
 

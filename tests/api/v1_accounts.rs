@@ -244,8 +244,8 @@ struct Links {
 }
 
 impl Links {
-    /// Links for a sign-up, a new address of `student`, and a new password of another student. `name` makes the addresses
-    /// unique.
+    /// Links for a sign-up, a new address of `student`, and a new password of another student. `name` makes the
+    /// addresses unique.
     async fn request(app: &TestApp, student: &Visitor, name: &str) -> Self {
         let (new, address) = (format!("{name}@mail.example.edu"), format!("{name}2@mail.example.edu"));
         student.post("/v1/accounts", &sign_up_of(&new)).await.ok(202);

@@ -1,5 +1,5 @@
-//! `/v1/registration`. `src/features/registration/controller_tests.rs` tests the refusals and what a PATCH may change; here
-//! are the tests that need the whole service.
+//! `/v1/registration`. `src/features/registration/controller_tests.rs` tests the refusals and what a PATCH may change;
+//! here are the tests that need the whole service.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! `/v1/suppressions` and `/v1/webhooks/ses`: SES's notifications, signed like those of SNS. Their verification is tested in
-//! `tests/platform/mail/notifications.rs`.
+//! `/v1/suppressions` and `/v1/webhooks/ses`: SES's notifications, signed like those of SNS. Their verification is
+//! tested in `tests/platform/mail/notifications.rs`.
 
 use orientation::config::{AwsCredentials, MailConfig, SenderConfig, SesConfig};
 use orientation::kernel::{Actor, Clock, EmailAddress, Role, Secret, SystemClock};

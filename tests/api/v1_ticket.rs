@@ -10,8 +10,8 @@ fn decode(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).expect("base64url")
 }
 
-/// Verifies a token as a scanner without a network does, by the published keys and the description in the document. Returns
-/// the payload.
+/// Verifies a token as a scanner without a network does, by the published keys and the description in the document.
+/// Returns the payload.
 fn verified_offline(token: &str, keys: &Value) -> Option<Vec<u8>> {
     let (signed, signature) = token.rsplit_once('.')?;
     let mut parts = signed.split('.');

@@ -1,5 +1,5 @@
-//! What only the embedded adapters have. All other tests run on the real adapters, too (`scripts/test`, step `api-real`).
-//! These don't, because:
+//! What only the embedded adapters have. All other tests run on the real adapters, too (`scripts/test`, step
+//! `api-real`). These don't, because:
 //!
 //! - `sandbox`: Stripe shows its own checkout page;
 //! - `outbox`: emails that are really sent are not shown in the browser;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use orientation::kernel::{Clock, SystemClock, Timestamp};
 
-/// The machine's clock plus an offset: a test that needs tomorrow advances it by a day, and everything that waits (jobs,
-/// leases, sessions) continues from there.
+/// The machine's clock plus an offset: a test that needs tomorrow advances it by a day, and everything that waits
+/// (jobs, leases, sessions) continues from there.
 #[derive(Default)]
 pub struct ShiftedClock(AtomicI64);
 

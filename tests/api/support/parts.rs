@@ -1,5 +1,5 @@
-//! The adapters that the services of a run use: the embedded ones, or with `ORIENTATION_TEST_PARTS=real` those for MongoDB,
-//! Redis and SES of `scripts/servers`, and for a double of Stripe per test.
+//! The adapters that the services of a run use: the embedded ones, or with `ORIENTATION_TEST_PARTS=real` those for
+//! MongoDB, Redis and SES of `scripts/servers`, and for a double of Stripe per test.
 
 use std::path::Path;
 use std::sync::Arc;

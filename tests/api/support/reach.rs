@@ -17,9 +17,9 @@ use super::{Answer, TestApp, Visitor};
 /// An id of the right shape that nothing has.
 pub const NO_ID: &str = "0199a0b1-3c4d-7e5f-8a6b-9c0d1e2f3a4b";
 
-/// Fails if the document lists an outcome for an operation of `tag` that was not reached. `own` reaches the outcomes that
-/// depend on the use case. The others are tried for every operation: a missing session or right, a foreign origin or host, a
-/// malformed body or parameter.
+/// Fails if the document lists an outcome for an operation of `tag` that was not reached. `own` reaches the outcomes
+/// that depend on the use case. The others are tried for every operation: a missing session or right, a foreign origin
+/// or host, a malformed body or parameter.
 ///
 /// `own` also sends the [example](Reach::example) of each body and checks the response.
 pub async fn reaches_all_of(tag: &'static str, own: impl AsyncFnOnce(&Reach)) {
@@ -94,9 +94,9 @@ impl Reach {
         }
     }
 
-    /// Makes the store unavailable, calls all operations that list `unavailable` at once (a driver looks for its server for
-    /// some seconds), and makes the store available again. Sends the examples, or the bodies given here; webhooks are called
-    /// only with a body given here.
+    /// Makes the store unavailable, calls all operations that list `unavailable` at once (a driver looks for its server
+    /// for some seconds), and makes the store available again. Sends the examples, or the bodies given here; webhooks
+    /// are called only with a body given here.
     pub async fn without_a_store(&self, app: &TestApp, visitor: &Visitor, bodies: &[(&str, Value)]) {
         app.take_store_away();
         join_all(self.listing("unavailable").map(async |operation| {

@@ -110,8 +110,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Everything except what differs between any two responses. It is equal for responses that a client must not be able to
-    /// distinguish.
+    /// Everything except what differs between any two responses. It is equal for responses that a client must not be
+    /// able to distinguish.
     pub fn comparable(&self) -> (u16, Vec<(String, String)>, String) {
         let headers = self.headers.iter().filter(|(name, _)| *name != "date" && *name != "x-request-id");
         let mut headers: Vec<_> =
