@@ -1,12 +1,12 @@
 //! The memory of the process.
 
-/// From now on gives back to the system what is free, every few seconds.
+/// Starts a thread that returns free heap memory to the operating system every few seconds.
 ///
-/// glibc, the C library of most Linux systems, keeps what is freed for whoever asks next, and by itself gives back only
-/// what lies at an end of its heap. After a rush that is little: one string that stays keeps all that lies before it.
-/// With another C library nothing is done.
+/// glibc, the C library of most Linux systems, keeps freed memory for later allocations and returns only the free end
+/// of a heap. After a load peak that is little: one surviving string pins everything before it. With other C libraries
+/// this does nothing.
 pub fn give_back() {
-    // Where no thread can be had the process is larger, and nothing else.
+    // If the thread can't be started, the process only uses more memory.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     let _ = std::thread::Builder::new().name("memory".into()).spawn(glibc::give_back);
 }
@@ -26,7 +26,7 @@ mod glibc {
 
     #[expect(unsafe_code, reason = "a function of the C library")]
     fn trim() {
-        // SAFETY: it may be called at any time from any thread, and leaves alone what is in use. malloc_trim(3)
+        // SAFETY: may be called at any time from any thread, and doesn't touch memory in use. malloc_trim(3)
         unsafe { libc::malloc_trim(0) };
     }
 }

@@ -1,5 +1,5 @@
-//! What the features are built on: the store for what must not be lost, signals for what may, emails, jobs that finish
-//! what a request began, and the audit trail.
+//! What the features are built on: the store for data that must not be lost, signals for data that may be, emails, jobs
+//! that finish what a request began, and the audit trail.
 
 pub mod audit;
 pub mod jobs;

@@ -1,4 +1,4 @@
-//! The port that a database's adapter implements. It knows bytes and names, no documents, so that it can be
+//! The port that a database's adapter implements. It handles bytes and names, not documents, so that it can be
 //! used as a trait object.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::error::Result;
 use super::{Filter, Format, Query, Schema, Stats};
 
-/// A database. The verbs mean what [`Store`](super::Store) says of them; a document is its bytes in the database's
+/// A database. The verbs are those of [`Store`](super::Store); a document is passed as its bytes in the database's
 /// format.
 #[async_trait]
 pub(super) trait Backend: Send + Sync {
@@ -17,7 +17,7 @@ pub(super) trait Backend: Send + Sync {
     /// See [`Store::name`](super::Store::name).
     fn name(&self) -> &str;
 
-    /// Whether transactions that write the same document collide, so that they had better stand in line.
+    /// Whether transactions that write the same document collide, so that it is better to queue them.
     fn collides(&self) -> bool;
 
     async fn prepare(&self, schemas: &[Schema]) -> Result<()>;
@@ -32,7 +32,7 @@ pub(super) trait Backend: Send + Sync {
     ) -> Result<Vec<(String, u64)>>;
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64>;
 
-    /// Adds one document in a transaction of its own; returns once it, or what is in its way, is durable.
+    /// Inserts one document in a transaction of its own. Returns once it, or the document it collides with, is durable.
     async fn insert(&self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
         let mut tx = self.begin().await?;
         match tx.insert(collection, id, document).await {
@@ -44,26 +44,26 @@ pub(super) trait Backend: Send + Sync {
     /// Begins a transaction; waits for its turn where the database has one writer.
     async fn begin(&self) -> Result<Box<dyn BackendTx>>;
 
-    /// The collections that were ever prepared, with the version of what they hold.
+    /// The collections that were ever prepared, with their stored versions.
     async fn versions(&self) -> Result<BTreeMap<String, u32>>;
 
-    /// Whether it holds no document at all.
+    /// Whether it contains no documents.
     async fn is_empty(&self) -> Result<bool>;
 
-    /// Whether others serve from it now.
+    /// Whether other processes serve from it now.
     async fn is_served(&self) -> Result<bool>;
 
-    /// Whether a copy into it was begun and not ended: see [`Store::copy_to`](super::Store::copy_to).
+    /// Whether a copy into it was begun and not finished: see [`Store::copy_to`](super::Store::copy_to).
     async fn is_unfinished(&self) -> Result<bool>;
 
-    /// Notes that a copy into it is begun, or has ended.
+    /// Records that a copy into it has begun or finished.
     async fn set_unfinished(&self, unfinished: bool) -> Result<()>;
 
-    /// The counters that the adapter keeps.
+    /// The adapter's counters.
     fn stats(&self) -> Stats;
 }
 
-/// A running transaction. Dropped without an end it is rolled back.
+/// A running transaction. Dropping it without an end rolls it back.
 #[async_trait]
 pub(super) trait BackendTx: Send {
     async fn get(&mut self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>>;
@@ -72,7 +72,7 @@ pub(super) trait BackendTx: Send {
     async fn insert(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()>;
     async fn put(&mut self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()>;
 
-    /// Inserts several, in one call where the database is far away.
+    /// Inserts several documents, in one call if the database is remote.
     async fn insert_all(
         &mut self,
         collection: &'static str,
@@ -84,7 +84,7 @@ pub(super) trait BackendTx: Send {
         Ok(())
     }
 
-    /// Puts several in their order, in one call where the database is far away.
+    /// Puts several documents in their order, in one call if the database is remote.
     async fn put_all(&mut self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
         for (id, document) in documents {
             self.put(collection, &id, document).await?;
@@ -94,9 +94,9 @@ pub(super) trait BackendTx: Send {
 
     async fn delete(&mut self, collection: &'static str, id: &str) -> Result<bool>;
 
-    /// Keeps what was written; returns once it is durable.
+    /// Commits the writes. Returns once they are durable.
     async fn commit(self: Box<Self>) -> Result<()>;
 
-    /// Undoes what was written; returns once all that was *read* is durable.
+    /// Undoes the writes. Returns once everything that was *read* is durable.
     async fn rollback(self: Box<Self>) -> Result<()>;
 }

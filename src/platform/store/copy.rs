@@ -1,8 +1,9 @@
-//! All documents of one database into another, of the same kind or not: for a faculty that outgrew its one machine.
+//! Copies all documents of one database into another, of the same kind or not: for a faculty that outgrew its one
+//! machine.
 //!
-//! Each document is read as its own type and written again, since only that knows which texts are times. Whether
-//! nothing was lost on the way is then shown by what stands in the databases: the number of documents and a checksum
-//! over them, as JSON in the order of their ids.
+//! Each document is decoded as its own type and encoded again, because only the type knows which texts are times.
+//! Afterwards both databases are compared: by the number of documents and by a checksum over them, as JSON ordered by
+//! id.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,23 +18,23 @@ use super::{Filter, Format, Query, Schema, Store, StoreError, json};
 /// Documents that are copied at a time, in one transaction.
 const BATCH: u32 = 200;
 
-/// How long the same page is tried again, and how soon: elections take some seconds.
+/// How long a page is retried, and the pause between tries: elections take some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What was copied of a collection.
+/// The copy of one collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     /// Its name.
     pub collection: &'static str,
-    /// Its documents.
+    /// The number of documents.
     pub documents: u64,
-    /// SHA-256 over them, the same in both databases, as lower-case hexadecimal digits.
+    /// SHA-256 over them, equal in both databases, in lower-case hexadecimal digits.
     pub checksum: String,
 }
 
 impl Store {
-    /// How many documents the collections hold together.
+    /// The total number of documents in these collections.
     pub async fn documents(&self, schemas: &[Schema]) -> Result<u64> {
         let mut documents = 0;
         for schema in schemas {
@@ -42,11 +43,12 @@ impl Store {
         Ok(documents)
     }
 
-    /// Copies everything into `target`, which is empty, while nobody serves from either. `tell` hears after each page
-    /// how many documents are copied. Until all is there and compared, the target can't be prepared.
+    /// Copies everything into `target`, which must be empty, while no process serves from either database. `tell` is
+    /// called after each page with the number of documents copied so far. Until everything is copied and compared, the
+    /// target can't be prepared.
     ///
-    /// Fails with [`StoreError::Unusable`] when this database is served, is of another version or holds what the
-    /// schemas don't name, when the target isn't empty, or when the two differ at the end.
+    /// Fails with [`StoreError::Unusable`] when this database is served, has another version or contains collections that
+    /// the schemas don't name, when the target isn't empty, or when the two differ at the end.
     pub async fn copy_to(
         &self,
         target: &Self,
@@ -91,16 +93,14 @@ impl Store {
         }
         let versions = self.backend.versions().await?;
         if versions.is_empty() {
-            return Err(StoreError::Unusable(
-                "there is nothing to copy: no service has ever run on the source".into(),
-            ));
+            return Err(StoreError::Unusable("nothing to copy: no service has run on the source yet".into()));
         }
         let known: BTreeMap<_, _> =
             schemas.iter().map(|schema| (schema.collection, schema.version)).collect();
         for (collection, stored) in versions {
             if known.get(collection.as_str()) != Some(&stored) {
                 return Err(StoreError::Unusable(format!(
-                    "the source holds `{collection}` in version {stored}, which is not what this program writes: start \
+                    "the source has `{collection}` in version {stored}, which this program doesn't write: start \
                      the service of this version on it once, or copy with the program that wrote it"
                 )));
             }
@@ -132,7 +132,7 @@ impl Store {
         Ok(Batch { documents, next })
     }
 
-    /// Adds documents of a database that keeps them in `format`. A server that has to go is waited for.
+    /// Adds documents that are in `format`. Waits for a server that is unreachable for a short time.
     async fn write(&self, schema: &Schema, format: Format, documents: &[Vec<u8>]) -> Result<()> {
         let rewritten = |document: &Vec<u8>| {
             let id = id_of(&json::value(document, format)?)?;
@@ -194,7 +194,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// Adds one, whatever the order of its fields; returns its id.
+    /// Adds one document, independent of the order of its fields; returns its id.
     fn add(&mut self, document: &[u8], format: Format) -> Result<String> {
         let mut document = json::value(document, format)?;
         document.sort_all_objects();
@@ -218,20 +218,20 @@ fn id_of(document: &serde_json::Value) -> Result<String> {
 
 pub(super) fn unfinished() -> StoreError {
     StoreError::Unusable(
-        "a copy into this database was begun and not ended, so that something may be missing: remove the database and \
+        "a copy into this database was not finished, so data may be missing: remove the database and \
          copy again"
             .into(),
     )
 }
 
 fn served() -> StoreError {
-    StoreError::Unusable("processes serve from the source: stop them first, and copy again".into())
+    StoreError::Unusable("processes serve from the source: stop them, and copy again".into())
 }
 
 fn differs(schema: &Schema) -> StoreError {
     StoreError::Unusable(format!(
-        "`{}` in the target is not what stands in the source: something wrote to one of them meanwhile, or a document \
-         holds a field that this program doesn't know",
+        "`{}` differs between source and target: something wrote to one of them meanwhile, or a document \
+         has a field that this program doesn't know",
         schema.collection
     ))
 }

@@ -1,4 +1,4 @@
-//! What is kept: documents, their indexes and their versions, and the bytes that a database keeps of them.
+//! Stored documents: their indexes and versions, and their encoding in the database.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,32 +11,32 @@ use super::privacy::{Keep, Personal};
 /// - An optional field is left out when it is empty (`skip_serializing_if = "Option::is_none"`), never `null`.
 /// - Times are [`Timestamp`](crate::kernel::Timestamp)s, money whole minor units.
 pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The name of the collection it lives in.
+    /// The name of its collection.
     const COLLECTION: &'static str;
 
-    /// The version of its shape, from 1. A change that old documents can't be read with makes it one more and
+    /// The version of its shape, from 1. A change that makes old documents unreadable increments it and
     /// adds a step to [`Document::MIGRATIONS`].
     const VERSION: u32 = 1;
 
-    /// The steps from version to version: the first turns version 1 into 2. There is one for each version but
+    /// The steps from version to version: the first turns version 1 into 2. There is one for each version after
     /// the first.
     const MIGRATIONS: &'static [Migration] = &[];
 
-    /// The indexes of the collection. Those that are no longer declared are dropped at the next start.
+    /// The indexes of the collection. Indexes that are no longer declared are dropped at the next start.
     const INDEXES: &'static [Index] = &[];
 
-    /// Whose personal data it holds, and in which fields. Without a default: a new document does not compile until it
-    /// says.
+    /// Whose personal data it holds, and in which fields. There is no default, so that a new document doesn't compile
+    /// without this declaration.
     const PERSONAL: Personal;
 
-    /// How long it is kept, and why. Without a default, for the same reason.
+    /// How long it is kept, and why. No default, for the same reason.
     const KEEP: Keep;
 
-    /// What it is found by; unique in its collection, and never changes.
+    /// The document's key: unique in its collection, and never changed.
     fn id(&self) -> &str;
 }
 
-/// Turns the JSON of a document of one version into that of the next. Pure, and leaves the `id` as it is.
+/// Turns the JSON of a document of one version into the next version. Pure; doesn't change the `id`.
 pub type Migration = fn(serde_json::Value) -> serde_json::Value;
 
 /// An index over fields of a document. A field is a property's name as it is written (`camelCase`), or a path
@@ -47,7 +47,7 @@ pub struct Index {
     pub name: &'static str,
     /// The fields, in the order of the index.
     pub fields: &'static [&'static str],
-    /// Whether two documents can't have the same values.
+    /// Whether two documents must not have the same values.
     pub unique: bool,
 }
 
@@ -58,23 +58,23 @@ impl Index {
     }
 
     /// An index that also refuses a second document with the same values. Documents without one of the fields
-    /// are left out: any number of them get along.
+    /// are not in the index and never collide.
     pub const fn unique(name: &'static str, fields: &'static [&'static str]) -> Self {
         Self { name, fields, unique: true }
     }
 }
 
 impl Index {
-    /// Why it is not there.
+    /// The error when it can't be created.
     pub(super) fn unmakeable(&self) -> StoreError {
         StoreError::Unusable(format!(
-            "the unique index `{}` can't be made: stored documents already have the same key",
+            "the unique index `{}` can't be created: stored documents already have the same key",
             self.name
         ))
     }
 }
 
-/// How a database keeps documents.
+/// The database's encoding of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON text in UTF-8; times are text.
@@ -83,7 +83,7 @@ pub enum Format {
     Bson,
 }
 
-/// A document in one format, written again in another: see [`Schema::rewrite`].
+/// Re-encodes a document from one format to another: see [`Schema::rewrite`].
 pub type Rewrite = fn(&[u8], Format, Format) -> Result<Vec<u8>>;
 
 /// A document's declaration as a value, for [`Store::prepare`](super::Store::prepare).
@@ -101,7 +101,7 @@ pub struct Schema {
     pub personal: Personal,
     /// See [`Document::KEEP`].
     pub keep: Keep,
-    /// Writes a stored document of this version in another format. Only its own type knows which of its texts are
+    /// Re-encodes a stored document of this version in another format. Only its own type knows which texts are
     /// times.
     pub rewrite: Rewrite,
 }
@@ -120,7 +120,7 @@ pub const fn schema<D: Document>() -> Schema {
 }
 
 impl Schema {
-    /// Refuses a declaration that has not one migration for each version after the first.
+    /// Refuses a declaration that doesn't have one migration for each version after the first.
     pub(super) fn check(&self) -> Result<()> {
         if u32::try_from(self.migrations.len()).ok().and_then(|steps| steps.checked_add(1))
             == Some(self.version)
@@ -140,8 +140,8 @@ impl Schema {
         let done = usize::try_from(stored.saturating_sub(1)).unwrap_or(usize::MAX);
         self.migrations.get(done..).ok_or_else(|| {
             StoreError::Unusable(format!(
-                "the database holds `{}` in version {stored}, and this program knows only version {}: start the \
-                 newer program again, or restore the backup from before it",
+                "the database has `{}` in version {stored}, and this program knows only version {}: start the \
+                 newer program again, or restore the backup from before its first start",
                 self.collection, self.version
             ))
         })
@@ -172,7 +172,7 @@ fn place(error: &serde_json::Error) -> String {
     format!("{:?} error at column {}", error.classify(), error.column())
 }
 
-/// serde's own sentence quotes values, and those may be personal: the place has to do.
+/// serde's own message quotes values, which may be personal, so only the position is reported.
 fn unreadable<D: Document>(verb: &str, place: &str) -> StoreError {
     StoreError::Failed(format!(
         "a document of `{}` can't be {verb} as version {} ({place})",
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_steps_that_are_missing_are_taken() {
+    fn only_missing_steps_are_applied() {
         let schema = at_version(3, &[SAME, SAME]);
         assert_eq!(schema.steps_from(1).unwrap().len(), 2);
         assert_eq!(schema.steps_from(3).unwrap().len(), 0);

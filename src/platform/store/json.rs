@@ -1,4 +1,4 @@
-//! Stored documents as JSON values, whatever the database keeps them in.
+//! Stored documents as JSON values, independent of the database's format.
 
 use bson::{RawBsonRef, RawDocument};
 use serde_json::{Map, Value};
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_text_and_what_json_does_not_know_is_refused() {
+    fn times_become_text_and_types_unknown_to_json_are_refused() {
         let stored =
             doc! { "at": [bson::DateTime::from_millis(0)], "n": 7_i64, "x": 0.5, "none": Bson::Null };
         let expected = json!({ "at": ["1970-01-01T00:00:00.000Z"], "n": 7, "x": 0.5, "none": null });

@@ -1,4 +1,4 @@
-//! What must not be lost: documents, queries and transactions, over a database that a feature never sees.
+//! The store for data that must not be lost: documents, queries and transactions. Features never see the database.
 //!
 //! A feature declares its documents ([`Document`]). It reads with [`Store::get`], [`Store::find`], [`Store::page`],
 //! [`Store::count`], [`Store::tally`], [`Store::sum`] and [`Store::stream`], and writes in [`Store::transact`], or a
@@ -15,26 +15,26 @@
 //! }).await
 //! ```
 //!
-//! - All of a transaction is kept or none of it. The work inside may run again, so it has no effect but through
-//!   `tx`. Any store error ends the transaction: every later verb says [`StoreError::TxAborted`], and what
-//!   follows from a refusal runs in a transaction of its own.
-//! - The unique index decides: insert, and translate `Duplicate`. Never look first.
-//! - An outcome, a refusal too, is told only once all that it was based on is safe on the disk.
-//! - A rule over several documents writes to the one that guards it: a snapshot alone does not hold it.
+//! - A transaction is committed as a whole or not at all. The work inside may run again, so its only effects are
+//!   those through `tx`. Any store error ends the transaction: every later verb returns [`StoreError::TxAborted`].
+//!   What follows from a refusal runs in a new transaction.
+//! - The unique index decides: insert, and translate `Duplicate`. Never check first.
+//! - An outcome, including a refusal, is returned only once everything that it was based on is durable.
+//! - A rule over several documents writes to the document that guards it: snapshot isolation alone doesn't enforce it.
 //!
-//! Beneath stands one adapter per database (`sqlite`, `mongo`), behind the `backend` port, which knows bytes and no
-//! documents. `tests/platform/store` is the contract that every adapter keeps.
+//! Below is one adapter per database (`sqlite`, `mongo`) behind the `backend` port, which handles bytes, not documents.
+//! `tests/platform/store` is the contract that every adapter keeps.
 
 mod backend;
 mod copy;
 mod document;
 mod error;
 mod json;
-mod lines;
 mod mongo;
 mod page;
 mod privacy;
 mod query;
+mod queue;
 mod sqlite;
 mod stats;
 #[cfg(test)]
@@ -53,55 +53,55 @@ pub use copy::Copied;
 pub use document::{Document, Format, Index, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
-use lines::Lines;
 pub use page::{Cursor, Page, PageError};
 pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Since, Until};
 pub use query::{Dir, Filter, Query, Value};
+use queue::KeyedQueue;
 pub use stats::Stats;
 pub use tx::Tx;
 
-/// How long the work inside a transaction may run before it is rolled back. It only touches the store, which
-/// takes microseconds; on SQLite it holds up every other writer.
+/// How long the work inside a transaction may run before it is rolled back. It only uses the store, which
+/// takes microseconds; on SQLite it blocks every other writer.
 const WORK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Documents that [`Store::stream`] reads at a time.
 const STREAM_BATCH: u32 = 500;
 
-/// What a process opens the database for.
+/// Why a process opens the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// To serve requests and to work on jobs. On SQLite one process at a time; on MongoDB any number.
+    /// To serve requests and run jobs. On SQLite one process at a time, on MongoDB any number.
     Serving,
-    /// To do one thing beside those that serve: `admin`, `check`. It migrates nothing while one serves.
+    /// For a single task beside the serving processes: `admin`, `check`. It migrates nothing while a process serves.
     Beside,
 }
 
-/// The database, as services hold it. Clones are cheap and mean the same database.
+/// The database, as services hold it. Clones are cheap and share the database.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
     after_commit: Arc<OnceLock<Hook>>,
     work_limit: Duration,
     reruns: Arc<stats::Counter>,
-    lines: Arc<Lines>,
+    queues: Arc<KeyedQueue>,
 }
 
 type Hook = Box<dyn Fn(&[&'static str]) + Send + Sync>;
 
 impl Store {
-    /// Opens the SQLite database at `path`, which is made if it is not there; its folder must be.
+    /// Opens the SQLite database at `path` and creates the file if it doesn't exist; its folder must exist.
     ///
-    /// Fails with a sentence for the operator when the file can't be opened, or when `access` is
-    /// [`Access::Serving`] and another process serves from it already.
+    /// Fails with a message for the operator when the file can't be opened, or when `access` is
+    /// [`Access::Serving`] and another process already serves from it.
     pub fn sqlite(path: &Path, access: Access) -> Result<Self> {
         Ok(Self::over(Arc::new(sqlite::Sqlite::open(path, access)?)))
     }
 
-    /// Connects to the MongoDB at `uri` (`mongodb://…` or `mongodb+srv://…`); the database is the one that its path
-    /// names, or `orientation`.
+    /// Connects to the MongoDB at `uri` (`mongodb://…` or `mongodb+srv://…`). The database is the one named in the
+    /// URI's path, or `orientation`.
     ///
-    /// Fails with a sentence for the operator, which never shows the address's password, when the address can't be
-    /// read, no server answers within some seconds, or the server has no transactions.
+    /// Fails with a message for the operator, without the password, when the URI can't be parsed, no server answers
+    /// within some seconds, or the server has no transactions.
     pub async fn mongo(uri: &str, access: Access) -> Result<Self> {
         Ok(Self::over(Arc::new(mongo::Mongo::open(uri, access).await?)))
     }
@@ -112,28 +112,28 @@ impl Store {
             after_commit: Arc::default(),
             work_limit: WORK_LIMIT,
             reruns: Arc::default(),
-            lines: Arc::default(),
+            queues: Arc::default(),
         }
     }
 
-    /// The database's name, or of a file its name without extension: what is shared beside the store bears it.
+    /// The database's name, or the file's name without extension. Resources shared beside the store use it, too.
     pub fn name(&self) -> &str {
         self.backend.name()
     }
 
-    /// The same store with another limit on how long the work inside a transaction may run (otherwise five
+    /// The same store with another limit on how long the work inside a transaction may run (default: five
     /// seconds).
     pub fn with_work_limit(mut self, limit: Duration) -> Self {
         self.work_limit = limit;
         self
     }
 
-    /// Makes the collections and indexes of these documents and brings what is stored up to their versions. Done at
-    /// each start, by one process at a time; where nothing has changed it changes nothing. A migration that fails
-    /// leaves everything as it was.
+    /// Creates the collections and indexes of these documents and migrates stored documents to their current versions.
+    /// Runs at each start, in one process at a time, and changes nothing if everything is up to date. A migration that
+    /// fails leaves everything as it was.
     ///
-    /// Fails with [`StoreError::Unusable`] when a collection was written by a newer program, or would have to be
-    /// migrated while others serve.
+    /// Fails with [`StoreError::Unusable`] when a collection was written by a newer program, or needs a
+    /// migration while other processes serve.
     pub async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
         for schema in schemas {
             schema.check()?;
@@ -147,7 +147,7 @@ impl Store {
     /// The collections of an older version, which the next start would migrate. Writes nothing.
     ///
     /// Fails with [`StoreError::Unusable`] when a start would be refused because a newer program wrote them, or because
-    /// a copy into the database was not ended.
+    /// a copy into the database was not finished.
     pub async fn outdated(&self, schemas: &[Schema]) -> Result<Vec<&'static str>> {
         if self.backend.is_unfinished().await? {
             return Err(copy::unfinished());
@@ -164,17 +164,17 @@ impl Store {
         Ok(outdated)
     }
 
-    /// Calls `hook` after each commit with the words that its transaction noted ([`Tx::note`]). The first hook
-    /// set stays; it must be quick and must not panic.
+    /// Sets a hook that is called after each commit with the words that its transaction noted ([`Tx::note`]). Only the
+    /// first hook is kept; it must be quick and must not panic.
     pub fn after_commit(&self, hook: impl Fn(&[&'static str]) + Send + Sync + 'static) {
-        // A second hook is a fault of the wiring that the first test shows; there is nobody to tell at run time.
+        // A second hook is a wiring mistake, which the first test run shows; at run time nobody could act on it.
         let _ = self.after_commit.set(Box::new(hook));
     }
 
-    /// What the store has done since it was opened, for metrics.
+    /// Counters since the store was opened, for metrics.
     pub fn stats(&self) -> Stats {
         let stats = self.backend.stats();
-        Stats { conflicts: self.reruns.get(), queue: stats.queue + self.lines.waiting.get(), ..stats }
+        Stats { conflicts: self.reruns.get(), queue: stats.queue + self.queues.waiting.get(), ..stats }
     }
 
     /// The document with this id.
@@ -186,18 +186,18 @@ impl Store {
             .transpose()
     }
 
-    /// The documents that the query asks for, in its order, as many as its limit lets through.
+    /// The documents that match the query, in its order and up to its limit.
     pub async fn find<D: Document>(&self, query: Query) -> Result<Vec<D>> {
         let found = self.backend.find(D::COLLECTION, query).await?;
         found.iter().map(|bytes| document::decode(bytes, self.backend.format())).collect()
     }
 
-    /// How many documents match.
+    /// The number of documents that match.
     pub async fn count<D: Document>(&self, filter: Filter) -> Result<u64> {
         self.backend.count(D::COLLECTION, filter).await
     }
 
-    /// How many documents there are for each text in `field`, sorted by that text. Those without the field are
+    /// The number of documents for each text in `field`, sorted by that text. Documents without the field are
     /// left out.
     pub async fn tally<D: Document>(
         &self,

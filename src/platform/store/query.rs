@@ -9,7 +9,7 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Int(i64),
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
     /// A point in time.
     Time(Timestamp),
@@ -59,15 +59,15 @@ pub enum Filter {
     In(Field, Vec<Value>),
     /// from ≤ field < to; a missing bound does not limit.
     Range(Field, Option<Value>, Option<Value>),
-    /// The field is more than this.
+    /// The field is greater than this.
     Gt(Field, Value),
     /// The field is at most this.
     Le(Field, Value),
     /// The field is less than this.
     Lt(Field, Value),
-    /// The field's text contains this text, letter case ignored in every script.
+    /// The field's text contains this text, ignoring case in every script.
     Contains(Field, String),
-    /// The list in the field has this element.
+    /// The list in the field contains this element.
     Has(Field, Value),
     /// The document has the field.
     Exists(Field),
@@ -90,7 +90,7 @@ impl Filter {
         Self::Range(field, from, to)
     }
 
-    /// The list in the field has this element.
+    /// The list in the field contains this element.
     pub fn has(field: Field, value: impl Into<Value>) -> Self {
         Self::Has(field, value.into())
     }
@@ -113,7 +113,7 @@ impl Filter {
 pub enum Dir {
     /// Smallest first.
     Asc,
-    /// Greatest first.
+    /// Largest first.
     Desc,
 }
 
@@ -122,7 +122,7 @@ pub enum Dir {
 pub struct Query {
     /// Which documents.
     pub filter: Filter,
-    /// In which order; the last field is the id.
+    /// The order; the last field is the id.
     pub sort: Vec<(Field, Dir)>,
     /// Maximum number of documents.
     pub limit: u32,
@@ -131,13 +131,13 @@ pub struct Query {
 }
 
 impl Query {
-    /// The first hundred that match, by id.
+    /// The first hundred documents that match, ordered by id.
     pub fn new(filter: Filter) -> Self {
         Self { filter, sort: vec![("id", Dir::Asc)], limit: 100, optional: false }
     }
 
-    /// Sorts by `field`, which every document of the collection has, then by id: always a total order, so that a
-    /// key marks one place in it.
+    /// Sorts by `field`, which every document of the collection has, then by id. The order is total, so that a
+    /// key marks one position in it.
     pub fn sort(mut self, field: Field, dir: Dir) -> Self {
         self.sort = if field == "id" { vec![(field, dir)] } else { vec![(field, dir), ("id", dir)] };
         self.optional = false;

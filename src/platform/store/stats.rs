@@ -3,24 +3,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a store has done since it was opened.
+/// Counters of a store since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Transactions whose outcome was made durable and then told, refusals after others' writes among them.
+    /// Transactions whose outcome was made durable and then returned, including refusals based on others' writes.
     pub transactions: u64,
-    /// Commits of the database. Fewer than transactions where several share one.
+    /// Commits of the database: fewer than transactions where several share one.
     pub commits: u64,
-    /// Transactions undone: refused, failed, too slow, or left by their caller.
+    /// Transactions undone: refused, failed, too slow, or abandoned by their caller.
     pub rollbacks: u64,
-    /// Times that work was run again because another transaction wrote the same documents.
+    /// How often work was run again because another transaction wrote the same documents.
     pub conflicts: u64,
-    /// Transactions that wait for their turn at this moment.
+    /// Transactions that are waiting for their turn now.
     pub queue: u64,
-    /// Time spent in commits, all together.
+    /// Total time spent in commits.
     pub committing: Duration,
 }
 
-/// A number that several threads add to.
+/// A counter that several threads increment.
 #[derive(Default)]
 pub(super) struct Counter(AtomicU64);
 
@@ -40,7 +40,7 @@ impl Counter {
     }
 }
 
-/// One of those that are counted now.
+/// Counts one until it is dropped.
 pub(super) struct Held<'a>(&'a Counter);
 
 impl Drop for Held<'_> {

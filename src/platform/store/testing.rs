@@ -1,4 +1,4 @@
-//! A store for the unit tests of what stands on it.
+//! A store for unit tests.
 
 use std::ops::Deref;
 
@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use super::{Access, Schema, Store};
 
-/// A store in a folder of its own, which goes when this is dropped. A [`Store`] wherever one is asked for; clones are
-/// plain ones.
+/// A store in a temporary folder, which is deleted when this is dropped. It dereferences to [`Store`]; its clones are
+/// plain stores.
 pub struct TestStore {
     store: Store,
     _folder: TempDir,

@@ -1,4 +1,4 @@
-//! How a transaction is run: begun, worked in, ended, and run again when it collides.
+//! Running transactions: begin, work, end, and run again after a collision.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::tx::{Running, Tx};
 use super::{Document, Query, Store, StoreError};
 use crate::kernel::faults::guarded;
 
-/// How long a transaction that collides is run again before its caller is told that the store is busy.
+/// How long a colliding transaction is run again before [`StoreError::Busy`] is returned.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest pause between two runs.
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 
-/// Documents that a sweep removes in one transaction, one by one: nobody waits long behind it, and it is done in time
-/// even where each takes 50 ms.
+/// Documents that a sweep deletes per transaction, one by one. Few, so that others don't wait long, and so that it
+/// finishes in time even if each takes 50 ms.
 const SWEPT_AT_ONCE: u32 = 50;
 
 tokio::task_local! { static IN_TRANSACTION: (); }
 
 /// How one run ended.
 enum Run<T, E> {
-    Told(Result<T, E>),
+    Done(Result<T, E>),
     Collided,
 }
 
@@ -36,12 +36,12 @@ fn refuse_nested() -> Result<()> {
 }
 
 impl Store {
-    /// Runs `work` in one transaction and commits what it wrote if it returns `Ok`; otherwise nothing is kept.
+    /// Runs `work` in one transaction and commits its writes if it returns `Ok`; otherwise nothing is kept.
     ///
-    /// `work` may run again when it collides with another transaction, so it must have no effect but through
-    /// its `Tx`. Its error type takes in a [`StoreError`]; one that `work` swallows still ends the transaction.
-    /// Beginning a transaction inside another one is refused ([`StoreError::Nested`]), and work that runs for
-    /// longer than five seconds is rolled back ([`StoreError::TooSlow`]), as it is when the caller hangs up or
+    /// `work` may run again when it collides with another transaction, so its only effects must be those through
+    /// its `Tx`. Its error type converts from [`StoreError`]; a store error that `work` swallows still ends the
+    /// transaction. Beginning a transaction inside another one is refused ([`StoreError::Nested`]). Work that runs
+    /// longer than five seconds is rolled back ([`StoreError::TooSlow`]), and so is work whose caller hangs up or
     /// panics.
     pub async fn transact<T, E, F, Fut>(&self, work: F) -> Result<T, E>
     where
@@ -69,20 +69,20 @@ impl Store {
         }
         refuse_nested()?;
         let give_up = Instant::now() + PATIENCE;
-        let _turns = self.lines.turns(guards, give_up).await?;
+        let _turns = self.queues.turns(guards, give_up).await?;
         self.transact_until(give_up, work).await
     }
 
-    /// Adds one new document by itself, in a single call where the database is far away; durable when it returns.
+    /// Inserts one new document in a single call if the database is remote; durable when it returns.
     /// [`StoreError::Duplicate`] if its id or a unique index is taken. After [`StoreError::Failed`], or when the caller
-    /// hangs up, it may have been kept all the same.
+    /// hangs up, it may have been inserted all the same.
     pub async fn insert<D: Document>(&self, document: &D) -> Result<()> {
         refuse_nested()?;
         let bytes = encode(document, self.backend.format())?;
         self.backend.insert(D::COLLECTION, document.id(), bytes).await
     }
 
-    /// Removes all that the query asks for, some at a time in its order, and returns how many those were.
+    /// Deletes all documents that match the query, in its order and some per transaction. Returns their number.
     pub async fn sweep<D: Document>(&self, which: Query) -> Result<usize> {
         let (which, mut swept) = (which.limit(SWEPT_AT_ONCE), 0);
         loop {
@@ -111,7 +111,7 @@ impl Store {
         refuse_nested()?;
         let mut longest = Duration::from_millis(2);
         loop {
-            if let Run::Told(outcome) = self.run(&work).await? {
+            if let Run::Done(outcome) = self.run(&work).await? {
                 return outcome;
             }
             if Instant::now() > give_up {
@@ -123,8 +123,8 @@ impl Store {
         }
     }
 
-    /// Runs the work once. This frame owns the transaction and `Tx` only points at it: when the caller hangs up
-    /// or panics, it is undone from here. A failure of the database is told as such, whatever the work made of it.
+    /// Runs the work once. This frame owns the transaction and `Tx` only points to it: when the caller hangs up
+    /// or panics, it is undone from here. A database failure is returned as such, whatever the work did with it.
     async fn run<T, E, F, Fut>(&self, work: &F) -> Result<Run<T, E>>
     where
         F: Fn(Tx) -> Fut,
@@ -147,13 +147,13 @@ impl Store {
             }
             (Err(refusal), _) => {
                 ended.backend.rollback().await?;
-                Ok(Run::Told(Err(refusal)))
+                Ok(Run::Done(Err(refusal)))
             }
             (Ok(value), None) => match ended.backend.commit().await {
                 Ok(()) => {
-                    self.tell(&ended.notes);
+                    self.call_hook(&ended.notes);
                     ended.afterwards.into_iter().for_each(|act| act());
-                    Ok(Run::Told(Ok(value)))
+                    Ok(Run::Done(Ok(value)))
                 }
                 Err(StoreError::Conflict) => Ok(Run::Collided),
                 Err(error) => Err(error),
@@ -161,8 +161,8 @@ impl Store {
         }
     }
 
-    /// Tells the hook what the transaction noted.
-    fn tell(&self, notes: &[&'static str]) {
+    /// Calls the hook with what the transaction noted.
+    fn call_hook(&self, notes: &[&'static str]) {
         if let Some(hook) = self.after_commit.get()
             && !notes.is_empty()
         {

@@ -1,4 +1,4 @@
-//! The handle that the work inside a transaction holds.
+//! The transaction handle for the work inside.
 
 use std::mem::take;
 use std::sync::{Arc, Weak};
@@ -10,8 +10,8 @@ use super::document::{Format, decode, encode};
 use super::error::Result;
 use super::{Document, Filter, Query, StoreError, Value};
 
-/// A running transaction, for the work inside. Reads see what the transaction wrote. One that is kept longer
-/// than the work runs is of no use: its verbs say [`StoreError::TxAborted`].
+/// A running transaction, for the work inside. Reads see the transaction's own writes. After the work has ended
+/// the handle is useless: its verbs return [`StoreError::TxAborted`].
 pub struct Tx {
     inner: Weak<Mutex<Inner>>,
     format: Format,
@@ -25,8 +25,8 @@ impl Tx {
         step.settle(found.and_then(|found| found.map(|bytes| decode(&bytes, self.format)).transpose()))
     }
 
-    /// The documents with these ids, in the order of their ids and in one call; those that aren't there are left out. For
-    /// a batch, not a collection.
+    /// The documents with these ids, ordered by id, read in one call; missing ones are left out. For a batch,
+    /// not for a whole collection.
     pub async fn get_all<D: Document>(&self, ids: impl IntoIterator<Item = &str>) -> Result<Vec<D>> {
         let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
         if ids.is_empty() {
@@ -36,14 +36,14 @@ impl Tx {
         self.find(Query::new(Filter::In("id", ids)).limit(limit)).await
     }
 
-    /// The documents that the query asks for.
+    /// The documents that match the query.
     pub async fn find<D: Document>(&self, query: Query) -> Result<Vec<D>> {
         let mut step = self.step().await?;
         let found = step.backend()?.find(D::COLLECTION, query).await;
         step.settle(found.and_then(|found| found.iter().map(|bytes| decode(bytes, self.format)).collect()))
     }
 
-    /// How many documents match. It reads them all: keep a number in a document where many ask for it.
+    /// The number of documents that match. It reads them all: for a frequent question keep the number in a document.
     pub async fn count<D: Document>(&self, filter: Filter) -> Result<u64> {
         let mut step = self.step().await?;
         let counted = step.backend()?.count(D::COLLECTION, filter).await;
@@ -58,8 +58,8 @@ impl Tx {
         step.settle(done)
     }
 
-    /// Writes a document in place of the one with its id, or adds it. [`StoreError::Duplicate`] if a unique
-    /// index is taken by another.
+    /// Replaces the document with the same id, or adds it. [`StoreError::Duplicate`] if a unique index is taken by
+    /// another document.
     pub async fn put<D: Document>(&self, document: &D) -> Result<()> {
         let bytes = encode(document, self.format)?;
         let mut step = self.step().await?;
@@ -67,8 +67,8 @@ impl Tx {
         step.settle(done)
     }
 
-    /// [`put`](Self::put) for several documents in their order, in one call where the database is far away. For a batch,
-    /// not a collection: all together stay below 16 MB, which is the longest that one call may be to MongoDB.
+    /// [`put`](Self::put) for several documents in their order, in one call if the database is remote. For a batch, not
+    /// for a whole collection: together they must be smaller than 16 MB, MongoDB's limit for one call.
     pub async fn put_all<D: Document>(&self, documents: &[&D]) -> Result<()> {
         let encoded = |document: &&D| Ok((document.id().to_owned(), encode(*document, self.format)?));
         let documents = documents.iter().map(encoded).collect::<Result<Vec<_>>>()?;
@@ -77,14 +77,14 @@ impl Tx {
         step.settle(done)
     }
 
-    /// Removes the document with this id; whether there was one.
+    /// Removes the document with this id; returns whether it existed.
     pub async fn delete<D: Document>(&self, id: &str) -> Result<bool> {
         let mut step = self.step().await?;
         let gone = step.backend()?.delete(D::COLLECTION, id).await;
         step.settle(gone)
     }
 
-    /// Tells the hook of [`Store::after_commit`](super::Store::after_commit) this word, if the transaction
+    /// Passes this word to the hook of [`Store::after_commit`](super::Store::after_commit) if the transaction
     /// commits.
     pub async fn note(&self, word: &'static str) {
         if let Ok(mut step) = self.step().await
@@ -94,30 +94,30 @@ impl Tx {
         }
     }
 
-    /// Does this after the commit, if there is one: for what has an effect that nothing can undo, such as a line in
-    /// the log. It must be quick and must not panic.
+    /// Runs `act` after a commit: for effects that can't be undone, such as a log line. It must be quick and must not
+    /// panic.
     pub async fn once_committed(&self, act: impl FnOnce() + Send + 'static) {
         if let Ok(mut step) = self.step().await {
             step.afterwards.push(Box::new(act));
         }
     }
 
-    /// The transaction for one verb.
+    /// The transaction, locked for one verb.
     async fn step(&self) -> Result<OwnedMutexGuard<Inner>> {
         Ok(self.inner.upgrade().ok_or(StoreError::TxAborted)?.lock_owned().await)
     }
 }
 
-/// What `transact` holds while the work runs. Dropped, it undoes the transaction.
+/// The transaction as `transact` holds it while the work runs. Dropping it undoes the transaction.
 pub(super) struct Running(Arc<Mutex<Inner>>);
 
-/// What is to be done after the commit.
+/// An action to run after the commit.
 type Act = Box<dyn FnOnce() + Send>;
 
-/// What is left when the work has ended.
+/// What remains when the work has ended.
 pub(super) struct Ended {
     pub backend: Box<dyn BackendTx>,
-    /// The first store error inside, whatever the work made of it.
+    /// The first store error inside, whatever the work did with it.
     pub failure: Option<StoreError>,
     pub notes: Vec<&'static str>,
     pub afterwards: Vec<Act>,
@@ -134,7 +134,7 @@ impl Running {
         Tx { inner: Arc::downgrade(&self.0), format }
     }
 
-    /// Takes the transaction back; waits for a verb that an escaped handle has under way.
+    /// Takes the transaction back; waits for a verb that an escaped handle is still running.
     pub async fn end(self) -> Result<Ended> {
         let mut inner = self.0.lock().await;
         let backend = inner.backend.take().ok_or(StoreError::TxAborted)?;
@@ -151,7 +151,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// The database's side, unless the transaction has ended.
+    /// The adapter's transaction, unless it has ended.
     fn backend(&mut self) -> Result<&mut dyn BackendTx> {
         match &mut self.backend {
             Some(backend) if self.failure.is_none() => Ok(backend.as_mut()),
@@ -159,7 +159,7 @@ impl Inner {
         }
     }
 
-    /// Any error ends the transaction: MongoDB aborts it by itself, and every database is held to the same.
+    /// Any error ends the transaction: MongoDB aborts it anyway, and every database behaves the same.
     fn settle<T>(&mut self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.failure = Some(error.clone());

@@ -1,9 +1,9 @@
-//! Transactions that nobody ends any more: their process was killed, or the network was gone when they were to end.
+//! Ends transactions that were abandoned: their process was killed, or the network failed when they were to end.
 //!
-//! MongoDB keeps them open for a minute (`transactionLifetimeLimitSeconds`), and locked what they have written:
-//! whoever wants to write the same document collides with somebody who is no more. So a process that serves writes the
-//! sessions of its transactions beside its sign of life, the living end those of the dead, and what a process could not
-//! end itself it ends as soon as the server can be reached again.
+//! MongoDB keeps an abandoned transaction open for a minute (`transactionLifetimeLimitSeconds`), with locks on what it
+//! wrote, and writers of the same documents collide with it. So each serving process writes the sessions of its
+//! transactions beside its heartbeat, and living processes end the sessions of dead ones. Transactions that a process
+//! couldn't end itself, it ends as soon as the server is reachable again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,20 +21,20 @@ use super::heartbeat::{SESSIONS, SILENCE};
 /// How often a living process looks for dead ones.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often it is tried to end what could not be ended.
+/// How often ending a transaction is retried.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-/// After this time MongoDB has ended it by itself.
+/// After this time MongoDB has ended the transaction.
 const OVER: Duration = Duration::from_secs(60);
 
-/// Ends what these sessions have open. Of the sessions of this user only: others need a right for it.
+/// Ends the open transactions of these sessions. Only for sessions of our own database user: others need a privilege.
 async fn end(client: &Client, sessions: &[Bson]) -> Result<(), Failure> {
     let admin = client.database("admin");
     asked(admin.run_command(doc! { "killSessions": sessions })).await.map(drop)
 }
 
-/// Ends, behind the caller's back, what this session may have open, as soon as the server answers. Until then nobody
-/// gets it for another transaction.
+/// Ends the open transaction of this session, if any, in the background, as soon as the server answers. Until then the
+/// session is not reused.
 pub(super) fn end_soon(client: Client, session: ClientSession) {
     let Ok(runtime) = Handle::try_current() else { return };
     runtime.spawn(async move {
@@ -46,20 +46,20 @@ pub(super) fn end_soon(client: Client, session: ClientSession) {
     });
 }
 
-/// Looks after the processes that serve, for as long as this one does, and ends the transactions of those that fall
-/// silent.
+/// Watches the serving processes while this one runs, and ends the transactions of those whose heartbeat
+/// stops.
 pub(super) async fn look_after(processes: Collection<Document>) {
     let mut watched = HashMap::new();
     loop {
         sleep(LOOK_AGAIN).await;
         if look(&processes, &mut watched).await.is_err() {
-            // Who can't see anybody doesn't know who is silent.
+            // Without an answer nothing is known about the heartbeats, so start over.
             watched.clear();
         }
     }
 }
 
-/// By id: the document, and since when it has been as it is.
+/// By id: the document, and since when it is unchanged.
 type Watched = HashMap<String, (Document, Instant)>;
 
 async fn look(processes: &Collection<Document>, watched: &mut Watched) -> Result<()> {
@@ -70,7 +70,7 @@ async fn look(processes: &Collection<Document>, watched: &mut Watched) -> Result
         let (_, since) = watched.entry(id(&process)).or_insert_with(|| (process.clone(), Instant::now()));
         if since.elapsed() > SILENCE {
             if let Ok(sessions) = process.get_array(SESSIONS) {
-                end(processes.client(), sessions).await.or_else(told_if_refused)?;
+                end(processes.client(), sessions).await.or_else(warn_if_refused)?;
             }
             bounded(processes.delete_one(process)).await?;
         }
@@ -78,11 +78,11 @@ async fn look(processes: &Collection<Document>, watched: &mut Watched) -> Result
     Ok(())
 }
 
-/// A server that doesn't let us end what the dead have open ends it itself, later.
-fn told_if_refused(failure: Failure) -> Result<()> {
+/// A server that refuses `killSessions` ends the transactions itself, later.
+fn warn_if_refused(failure: Failure) -> Result<()> {
     if !failure.answered {
         return Err(failure.error);
     }
-    tracing::warn!(error = %failure.error, "what a dead process has locked stays locked for a minute");
+    tracing::warn!(error = %failure.error, "locks of a dead process remain for a minute");
     Ok(())
 }

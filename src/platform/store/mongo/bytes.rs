@@ -1,4 +1,4 @@
-//! Documents as they stand in MongoDB: `id` ↔ `_id`.
+//! Documents as MongoDB stores them: `id` ↔ `_id`.
 
 use bson::raw::CStr;
 use bson::{RawDocument, RawDocumentBuf, cstr};
@@ -6,17 +6,17 @@ use bson::{RawDocument, RawDocumentBuf, cstr};
 use super::super::StoreError;
 use super::super::error::Result;
 
-/// As MongoDB keeps it.
+/// The document as MongoDB stores it.
 pub(super) fn inward(document: &[u8]) -> Result<RawDocumentBuf> {
     renamed(RawDocument::from_bytes(document).map_err(damaged)?, "id", cstr!("_id"))
 }
 
-/// As the store knows it.
+/// The document as the store knows it.
 pub(super) fn outward(document: &RawDocument) -> Result<Vec<u8>> {
     Ok(renamed(document, "_id", cstr!("id"))?.into_bytes())
 }
 
-/// Byte for byte but for that one name: on the way through serde's own document dates would become text.
+/// Copies the bytes and renames one field. Decoding into serde's own document would turn dates into text.
 fn renamed(document: &RawDocument, old: &str, new: &CStr) -> Result<RawDocumentBuf> {
     let mut renamed = RawDocumentBuf::new();
     for field in document {
@@ -27,7 +27,7 @@ fn renamed(document: &RawDocument, old: &str, new: &CStr) -> Result<RawDocumentB
 }
 
 fn damaged(_: bson::error::Error) -> StoreError {
-    StoreError::Failed("a document is no BSON".into())
+    StoreError::Failed("a document is not valid BSON".into())
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(super) async fn open(uri: &str) -> Result<(Client, Database)> {
         hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|it| it == "isdbgrid");
     match has_transactions {
         true => Ok((client, db)),
-        false => Err(standing_alone(&hosts)),
+        false => Err(standalone(&hosts)),
     }
 }
 
@@ -111,7 +111,7 @@ fn unknown_option(uri: &str, error: &mongodb::error::Error) -> Option<StoreError
 
 fn unreadable() -> StoreError {
     StoreError::Unusable(
-        "the address of MongoDB can't be read, or its name can't be looked up: it has the form \
+        "the address of MongoDB is invalid, or its host name can't be resolved: expected \
          mongodb://user:password@host:27017/orientation or mongodb+srv://user:password@cluster/orientation, with \
          : / ? # [ ] @ and % in user and password written as %3A and so on"
             .into(),
@@ -122,7 +122,7 @@ fn unusable(hosts: &str, why: &str) -> StoreError {
     StoreError::Unusable(format!("the MongoDB at {hosts} can't be used: {why}"))
 }
 
-fn standing_alone(hosts: &str) -> StoreError {
+fn standalone(hosts: &str) -> StoreError {
     StoreError::Unusable(format!(
         "the MongoDB at {hosts} is a standalone server and has no transactions: make it a replica set, which may have one \
          member (start mongod with --replSet rs0, then run rs.initiate() once in mongosh)"
@@ -131,9 +131,9 @@ fn standing_alone(hosts: &str) -> StoreError {
 
 fn of_the_server(name: &str) -> StoreError {
     StoreError::Unusable(format!(
-        "the address of MongoDB names the database {name}, which is the server's own and has no transactions: write \
-         another after the host, such as mongodb://host/orientation?authSource=admin, where authSource is the \
-         database that knows the user"
+        "the address of MongoDB names the database {name}, which is reserved for the server and has no transactions: name \
+         another one after the host, such as mongodb://host/orientation?authSource=admin, where authSource is the \
+         database that holds the user"
     ))
 }
 
@@ -168,14 +168,14 @@ async fn asked_for<T>(
     }
 }
 
-/// The same where it doesn't matter who said so.
+/// [`asked`] where it doesn't matter whether the server answered.
 pub(super) async fn bounded<T>(
     call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
 ) -> Result<T> {
     bounded_by(CALL, call).await
 }
 
-/// The same for a call that may take longer.
+/// [`bounded`] for a call that may take longer.
 pub(super) async fn bounded_by<T>(
     limit: Duration,
     call: impl IntoFuture<Output = std::result::Result<T, mongodb::error::Error>>,
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_is_looked_up_is_understood() {
+    fn an_srv_uri_is_parsed() {
         let address = "mongodb+srv://ana:s%3Acret@cluster0.example.mongodb.net/week?authSource=admin";
         let parsed = ConnectionString::parse(address).unwrap();
         assert_eq!(parsed.host_info, HostInfo::DnsRecord("cluster0.example.mongodb.net".into()));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_holds_the_promises_can_not_be_turned_off_in_the_address() {
+    async fn the_uri_can_not_weaken_durability_and_consistency() {
         let address = "mongodb://h/?w=0&journal=false&retryWrites=false&readPreference=secondary&readConcernLevel=local";
         let options = options(address).await.unwrap();
         assert_eq!(options.write_concern, Some(durable()));
@@ -216,7 +216,7 @@ mod tests {
             let address = format!("mongodb://ana:s3cret@127.0.0.1:1/{name}");
             let refused = open(&address).await.unwrap_err().to_string();
             assert!(
-                refused.contains(&format!("the database {name}, which is the server's own")),
+                refused.contains(&format!("the database {name}, which is reserved for the server")),
                 "{refused}"
             );
             assert!(!refused.contains("s3cret"), "{refused}");
@@ -224,13 +224,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_is_never_answered_ends() {
+    async fn an_unanswered_call_times_out() {
         let ended = bounded_by::<()>(Duration::from_millis(20), std::future::pending()).await;
         assert_eq!(ended, Err(StoreError::Failed("MongoDB: it did not answer within 0 s".into())));
     }
 
     #[tokio::test]
-    async fn a_bad_address_is_refused_without_being_shown() {
+    async fn an_invalid_uri_is_refused_without_being_shown() {
         for address in
             ["ana:s3cret@host", "mongodb://ana:s3cret:x@host", "mongodb://ana:s3cret@host/?s3cret=1"]
         {

@@ -1,4 +1,4 @@
-//! What the driver's errors mean.
+//! The meaning of the driver's errors.
 
 use bson::{Array, Document};
 use mongodb::error::{
@@ -10,7 +10,7 @@ use super::super::StoreError;
 /// A unique key is taken.
 const DUPLICATE_KEY: i32 = 11000;
 
-/// The store's word for an error of the driver.
+/// The store error for an error of the driver.
 pub(super) fn failed(error: Error) -> StoreError {
     if let Some(message) = duplicate(&error) {
         return StoreError::Duplicate { index: violated(message).into() };
@@ -21,7 +21,7 @@ pub(super) fn failed(error: Error) -> StoreError {
     StoreError::Failed(format!("MongoDB: {}", reason(&error)))
 }
 
-/// Why the server did not carry out all of a command that it has answered: it tells so of updates as it does of inserts.
+/// Why the server refused part of a command that it answered. It reports refused updates in this form, as it does inserts.
 pub(super) fn refused(answer: Document) -> Option<StoreError> {
     if !answer.contains_key("writeErrors") {
         return None;
@@ -36,19 +36,19 @@ pub(super) fn refused(answer: Document) -> Option<StoreError> {
     })
 }
 
-/// Whether the server has said so, and not the network.
+/// Whether the server returned the error, as opposed to the network.
 pub(super) fn is_answer(error: &Error) -> bool {
     matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_) | ErrorKind::InsertMany(_))
 }
 
-/// Whether the transaction may succeed if it runs again: another wrote the same, or the connection was lost. Whoever
-/// has looked for a server in vain has waited for long enough.
+/// Whether the transaction may succeed if it runs again: another one wrote the same documents, or the connection was
+/// lost. Not after a failed server selection, which has already waited long enough.
 fn collided(error: &Error) -> bool {
     error.contains_label(TRANSIENT_TRANSACTION_ERROR)
         && !matches!(*error.kind, ErrorKind::ServerSelection { .. })
 }
 
-/// What the server says about a taken key. It names the key: not to be shown.
+/// The server's message about a duplicate key. It quotes the key, so it must not be shown.
 fn duplicate(error: &Error) -> Option<&str> {
     match error.kind.as_ref() {
         ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
@@ -62,7 +62,7 @@ fn duplicate(error: &Error) -> Option<&str> {
     }
 }
 
-/// Why the first of several documents was not taken; then none is.
+/// Why the first of several documents was refused; then none is inserted.
 fn first(several: &InsertManyError) -> Option<&IndexedWriteError> {
     several.write_errors.as_ref()?.first()
 }
@@ -76,7 +76,7 @@ fn violated(message: &str) -> &str {
     }
 }
 
-/// Why, in words that never hold what is in a document: the server's own do.
+/// The reason in words that never contain stored data, as the server's own do.
 pub(super) fn reason(error: &Error) -> String {
     match error.kind.as_ref() {
         ErrorKind::Authentication { .. } => "it refuses the user or the password".into(),
@@ -87,19 +87,21 @@ pub(super) fn reason(error: &Error) -> String {
             message.clone()
         }
         ErrorKind::SessionsNotSupported => "it has no sessions".into(),
-        ErrorKind::Command(command) => told(command.code, &command.code_name),
+        ErrorKind::Command(command) => server_error(command.code, &command.code_name),
         ErrorKind::Write(WriteFailure::WriteError(write)) => {
-            told(write.code, write.code_name.as_deref().unwrap_or_default())
+            server_error(write.code, write.code_name.as_deref().unwrap_or_default())
         }
-        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => told(concern.code, &concern.code_name),
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => {
+            server_error(concern.code, &concern.code_name)
+        }
         ErrorKind::InsertMany(several) if let Some(write) = first(several) => {
-            told(write.code, write.code_name.as_deref().unwrap_or_default())
+            server_error(write.code, write.code_name.as_deref().unwrap_or_default())
         }
         _ => "the driver could not carry out the call".into(),
     }
 }
 
-fn told(code: i32, name: &str) -> String {
+fn server_error(code: i32, name: &str) -> String {
     format!("it answered with error {code} {name}").trim_end().to_owned()
 }
 
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_key_among_several_documents_is_a_duplicate_too() {
+    fn a_taken_key_among_several_documents_is_a_duplicate() {
         let sentence = "E11000 duplicate key error collection: a.b index: things_by_email dup key: { x: 1 }";
         let write = serde_json::json!({ "index": 3, "code": 11000, "errmsg": sentence });
         let several = serde_json::json!({ "writeErrors": [write], "writeConcernError": null });
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_was_refused_is_read_off_the_answer() {
+    fn a_refused_update_is_recognised_in_the_answer() {
         let sentence = "E11000 duplicate key error collection: a.b index: things_by_email dup key: { x: 1 }";
         let errors = [doc! { "index": 1, "code": 11000, "errmsg": sentence }];
         let answer = doc! { "n": 1, "writeErrors": &errors[..], "ok": 1.0 };
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_is_read_off_the_servers_sentence() {
+    fn the_index_is_parsed_from_the_servers_message() {
         let sentence =
             |index| format!("E11000 duplicate key error collection: a.b index: {index} dup key: {{ x: 1 }}");
         assert_eq!(violated(&sentence("jobs_waiting")), "jobs_waiting");

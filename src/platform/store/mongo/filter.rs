@@ -1,4 +1,4 @@
-//! Filters and sorts as MongoDB writes them.
+//! Filters and sorts in MongoDB's query language.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ pub(super) fn order(query: &Query) -> Document {
     query.sort.iter().map(|(field, dir)| (name(field).to_owned(), direction(*dir))).collect()
 }
 
-/// A filter as a condition. Comparisons with a field that is not there don't hold in MongoDB either.
+/// A filter as a condition. In MongoDB, too, comparisons with a missing field are false.
 pub(super) fn condition(filter: &Filter) -> Document {
     match filter {
         Filter::All => doc! {},
@@ -65,13 +65,13 @@ fn plain(value: &Value) -> Bson {
     }
 }
 
-/// A pattern for text that contains this part in whatever letter case. Each character is spelled out in all its
-/// cases: what a server takes for the same letter depends on how its pattern library was built.
+/// A pattern for text that contains this part in any letter case. Each character is written in all its cases,
+/// because a server's case folding depends on how its pattern library was built.
 fn in_any_case(part: &str) -> String {
     part.to_lowercase().chars().fold(String::new(), |mut pattern, c| {
         pattern.push('[');
         for case in cases(c) {
-            // By number, so that nothing in it is read as a pattern.
+            // Escaped by number, so that no character is read as a pattern.
             let _ = write!(pattern, "\\x{{{:X}}}", u32::from(case));
         }
         pattern.push(']');
@@ -79,7 +79,7 @@ fn in_any_case(part: &str) -> String {
     })
 }
 
-/// The characters of which this one is the lower case, as far as they are single ones.
+/// The single characters whose lower case is this one.
 fn cases(lower: char) -> Vec<char> {
     let upper = lower.to_uppercase().filter(|_| lower.to_uppercase().count() == 1);
     let mut cases: Vec<_> = [lower].into_iter().chain(upper).chain(rare_upper_case(lower)).collect();
@@ -87,7 +87,7 @@ fn cases(lower: char) -> Vec<char> {
     cases
 }
 
-/// Capitals that are nobody's upper case: the signs for kelvin, ångström and ohm, and the German capital sharp s.
+/// Capitals that no upper-casing produces: the signs for kelvin, ångström and ohm, and the German capital sharp s.
 fn rare_upper_case(lower: char) -> Option<char> {
     match lower {
         'k' => Some('\u{212A}'),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_values_whatever_they_look_like() {
+    fn values_are_never_read_as_operators() {
         let nasty = condition(&Filter::eq("group", "$ne"));
         assert_eq!(nasty, doc! { "group": { "$eq": "$ne" } });
         assert_eq!(
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_is_missing_is_no_bound() {
+    fn a_missing_bound_is_unlimited() {
         assert_eq!(condition(&Filter::range("rank", None, None)), doc! {});
         assert_eq!(
             condition(&Filter::range("rank", Some(1.into()), None)),

@@ -1,5 +1,5 @@
-//! Documents that count on while the process that wrote them lives. Others tell the living from the dead by watching,
-//! so that no two machines' clocks are compared.
+//! Heartbeats: each process increments a counter in its own document. Others recognise dead processes by watching the
+//! counter, so that clocks of different machines are never compared.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,22 +15,22 @@ use super::super::error::Result;
 use super::abandoned;
 use super::connection::bounded;
 
-/// How often a living process counts on.
+/// How often a process increments its counter.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// Whoever has not counted on for so long is dead: two beats may get lost.
+/// Without a heartbeat for this long a process is dead: two beats may get lost.
 pub(super) const SILENCE: Duration = Duration::from_secs(6);
 
-/// Where the sessions of a process stand beside its sign of life.
+/// The field with the sessions of a process.
 pub(super) const SESSIONS: &str = "sessions";
 
-/// As many sessions are remembered: more than there can be connections, and each transaction under way has one.
+/// The number of sessions remembered: more than the connections, and each running transaction has one.
 const REMEMBERED: usize = 256;
 
-/// How often a watcher looks.
+/// How often a watcher checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Counts on until it is dropped; then the document goes, too.
+/// Increments the counter until it is dropped, which also deletes the document.
 pub(super) struct Heartbeat {
     collection: Collection<Document>,
     document: Document,
@@ -38,12 +38,12 @@ pub(super) struct Heartbeat {
     tasks: [JoinHandle<()>; 2],
 }
 
-/// The sessions that this process has used, the oldest first.
+/// The sessions that this process used, oldest first.
 #[derive(Clone, Default)]
 struct Sessions(Arc<Mutex<Vec<Bson>>>);
 
 impl Sessions {
-    /// Whether this one was not known yet.
+    /// Returns whether the session is new.
     fn remember(&self, session: &Document) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let session = Bson::Document(session.clone());
@@ -63,7 +63,7 @@ impl Sessions {
 }
 
 impl Heartbeat {
-    /// Keeps the document of this id alive, and makes it anew should somebody have removed it.
+    /// Keeps the document of this id alive, and creates it again if it was removed.
     pub fn of(collection: Collection<Document>, id: &str) -> Self {
         let (document, sessions) = (doc! { "_id": id }, Sessions::default());
         let beating = tokio::spawn(beat(collection.clone(), document.clone(), sessions.clone()));
@@ -75,7 +75,7 @@ impl Heartbeat {
         self.document.get_str("_id").unwrap_or_default()
     }
 
-    /// Writes down a session before its first transaction, so that others can end what it leaves behind.
+    /// Records a session before its first transaction, so that others can end what it abandons.
     pub async fn note(&self, session: &Document) -> Result<()> {
         match self.sessions.remember(session) {
             true => bounded(write(&self.collection, &self.document, &self.sessions)).await.map(drop),
@@ -85,7 +85,7 @@ impl Heartbeat {
 }
 
 impl Drop for Heartbeat {
-    /// Best effort: whoever watches what is left finds it silent.
+    /// Best effort: watchers of a remaining document find it dead.
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         let (collection, document) = (self.collection.clone(), std::mem::take(&mut self.document));
@@ -95,7 +95,7 @@ impl Drop for Heartbeat {
     }
 }
 
-/// Counts on, and writes the sessions beside it.
+/// Increments the counter and writes the sessions beside it.
 async fn write(
     collection: &Collection<Document>,
     document: &Document,
@@ -109,13 +109,13 @@ async fn beat(collection: Collection<Document>, document: Document, sessions: Se
     loop {
         sleep(BEAT).await;
         if let Err(error) = bounded(write(&collection, &document, &sessions)).await {
-            tracing::debug!(%error, "a sign of life was not written");
+            tracing::debug!(%error, "a heartbeat could not be written");
         }
     }
 }
 
-/// Whether one of these documents belongs to a living process. Where there are some it watches them for six seconds;
-/// those that stay silent are removed.
+/// Whether one of these documents belongs to a living process. If there are any, it watches them for six seconds
+/// and removes those without a heartbeat.
 pub(super) async fn any_alive(collection: &Collection<Document>, which: Document) -> Result<bool> {
     let first = all(collection, which.clone()).await?;
     let until = Instant::now() + SILENCE;

@@ -1,4 +1,4 @@
-//! Indexes, brought to what the documents declare.
+//! Creates and drops indexes, as the documents declare.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use super::super::{Index, Schema, StoreError};
 use super::connection::{bounded, bounded_by};
 use super::filter::name;
 
-/// The longest that an index may take to be made: on a large collection minutes. A server that has gone silent must
-/// not hold up a start for ever. What was begun goes on at the server, and the next start waits for the same index.
+/// The time limit for creating an index: on a large collection it takes minutes. A silent server must not block
+/// a start for longer. The server continues the build, and the next start waits for the same index.
 const BUILD: Duration = Duration::from_mins(10);
 
-/// There is no such collection.
+/// The server's error code for a missing collection.
 const NAMESPACE_NOT_FOUND: i32 = 26;
 
-/// An index that is there and not declared so.
+/// An existing index that is not declared like this.
 pub(super) struct Other {
     pub collection: &'static str,
     pub name: String,
-    /// It is declared by this name, but differently.
+    /// It is declared under this name, but differently.
     pub is_redefined: bool,
 }
 
-/// The indexes that are declared differently now, or not any longer.
+/// The indexes that are now declared differently or no longer declared.
 pub(super) async fn others(db: &Database, schema: &Schema) -> Result<Vec<Other>> {
     let declared: Vec<_> = schema.indexes.iter().map(|index| traits(&definition(index))).collect();
     let made = made(&db.collection(schema.collection)).await?;
@@ -45,7 +45,7 @@ pub(super) async fn drop(db: &Database, other: &Other) -> Result<()> {
     bounded(db.collection::<Document>(other.collection).drop_index(&other.name)).await
 }
 
-/// Makes those that are not there.
+/// Creates those that are missing.
 pub(super) async fn make_missing(db: &Database, schema: &Schema) -> Result<()> {
     let collection = db.collection::<Document>(schema.collection);
     let made = made(&collection).await?;
@@ -80,7 +80,7 @@ fn is_missing(error: &Error) -> bool {
     matches!(error.kind.as_ref(), ErrorKind::Command(it) if it.code == NAMESPACE_NOT_FOUND)
 }
 
-/// The id at the end makes sorting by the fields and then by id a walk along the index. A unique index leaves out
+/// The id at the end makes sorting by the fields and then by id an index scan. A unique index leaves out
 /// documents that lack one of its fields, so that they never collide.
 fn definition(index: &Index) -> IndexModel {
     let mut keys: Document =
@@ -96,11 +96,11 @@ fn definition(index: &Index) -> IndexModel {
     IndexModel::builder().keys(keys).options(options.build()).build()
 }
 
-/// What two indexes that are the same have in common.
+/// The properties that two equal indexes share.
 #[derive(PartialEq)]
 struct Traits {
     name: String,
-    /// Which fields, and whether upwards.
+    /// The fields, and whether each is ascending.
     keys: Vec<(String, bool)>,
     unique: bool,
     partial: Option<Document>,

@@ -1,4 +1,4 @@
-//! One process at a time changes collections, indexes and versions.
+//! The lock under which one process at a time changes collections, indexes and versions.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::connection::bounded;
 use super::heartbeat::SILENCE;
 use crate::kernel::{Ids, RandomIds};
 
-/// How long one that starts waits for those before it. A migration may take longer: then it is started again later.
+/// How long a start waits for the processes before it. If a migration takes longer, the operator starts again later.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often it looks whether it is its turn.
+/// How often it checks whether the lock is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// How often the holder says that it lives.
+/// How often the holder writes a heartbeat.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// Held while this process prepares the database.
@@ -30,7 +30,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits for its turn. One that died with the lock is noticed after some seconds.
+    /// Waits for the lock. A holder that died is noticed after some seconds.
     pub async fn take(db: &Database) -> Result<Self> {
         let locks = db.collection("_locks");
         let this = doc! { "_id": "prepare", "holder": RandomIds.next() };
@@ -53,7 +53,7 @@ impl Lock {
         Ok(Self { locks, this, beating })
     }
 
-    /// Lets the next one in.
+    /// Releases the lock.
     pub async fn release(self) -> Result<()> {
         bounded(self.locks.delete_one(self.this.clone())).await.map(drop)
     }
@@ -65,7 +65,7 @@ impl Drop for Lock {
     }
 }
 
-/// Whether this process got it.
+/// Whether this process got the lock.
 async fn is_taken(locks: &Collection<Document>, this: &Document) -> Result<bool> {
     match bounded(locks.insert_one(this)).await {
         Ok(_) => Ok(true),
@@ -78,7 +78,7 @@ async fn beat(locks: Collection<Document>, this: Document) {
     loop {
         sleep(BEAT).await;
         if let Err(error) = bounded(locks.update_one(this.clone(), doc! { "$inc": { "beats": 1 } })).await {
-            tracing::debug!(%error, "a sign of life was not written");
+            tracing::debug!(%error, "a heartbeat could not be written");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Documents brought from version to version.
+//! Migrates documents from version to version.
 //!
-//! First in memory: what can't be migrated is found before anything is changed. Then a page at a time, each page and
-//! how far it goes in one transaction, so that a migration that was cut off goes on where it stopped.
+//! First in memory: a document that can't be migrated is found before anything is changed. Then page by page, each page
+//! and the progress in one transaction, so that an interrupted migration continues where it stopped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,11 +16,11 @@ use super::bytes::{inward, outward};
 use super::connection::{bounded, durable};
 use super::prepare::{Version, versions};
 
-/// Documents that are read at a time, and replaced one by one in one transaction: within its lifetime (ten seconds as
-/// docs/operating.md has it) even where each takes 100 ms.
+/// Documents read at a time and replaced one by one in one transaction: within the transaction lifetime (ten seconds
+/// in docs/operating.md) even if each takes 100 ms.
 const PAGE: i64 = 50;
 
-/// Takes every document through the steps, and keeps nothing.
+/// Migrates every document without writing anything.
 pub(super) async fn rehearse(db: &Database, schema: &Schema, version: &Version) -> Result<()> {
     let mut last = stopped_at(db, schema).await?;
     loop {
@@ -33,7 +33,7 @@ pub(super) async fn rehearse(db: &Database, schema: &Schema, version: &Version) 
     }
 }
 
-/// Takes every document through the steps.
+/// Migrates every document.
 pub(super) async fn migrate(
     client: &Client,
     db: &Database,
@@ -51,7 +51,7 @@ pub(super) async fn migrate(
     bounded(versions(db).update_one(doc! { "_id": schema.collection }, done)).await.map(drop)
 }
 
-/// The id of the last document that an earlier start has migrated; empty if none has.
+/// The id of the last document that an earlier start migrated; empty if there is none.
 async fn stopped_at(db: &Database, schema: &Schema) -> Result<String> {
     let stored = bounded(versions(db).find_one(doc! { "_id": schema.collection })).await?.unwrap_or_default();
     let after = stored.get_document("migration").ok().and_then(|begun| begun.get_str("after").ok());
@@ -66,7 +66,7 @@ async fn page_after(db: &Database, schema: &Schema, id: &str) -> Result<Vec<(Str
     page.into_iter().map(|document| with_id(document).ok_or_else(|| unreadable(schema))).collect()
 }
 
-/// The document in the version of this program.
+/// The document in this program's version.
 fn migrated(document: &RawDocumentBuf, schema: &Schema, stored: u32) -> Result<RawDocumentBuf> {
     let old = json::value(&outward(document)?, Format::Bson)?;
     let steps = schema.steps_from(stored)?;
@@ -77,13 +77,10 @@ fn migrated(document: &RawDocumentBuf, schema: &Schema, stored: u32) -> Result<R
 }
 
 fn unreadable(schema: &Schema) -> StoreError {
-    StoreError::Unusable(format!(
-        "a document of `{}` is not of the kind that this program writes",
-        schema.collection
-    ))
+    StoreError::Unusable(format!("a document of `{}` is not in this program's format", schema.collection))
 }
 
-/// Writes a page and how far it goes, unless another process has done so.
+/// Writes a page and the progress, unless another process has done so.
 async fn write_page(
     client: &Client,
     db: &Database,
@@ -106,13 +103,13 @@ async fn write_page(
         bounded(versions(db).update_one(still_at(schema, after), progress).session(&mut session)).await?;
     if marked.matched_count == 0 {
         return Err(StoreError::Unusable(
-            "another process migrates the database: start this one again".into(),
+            "another process is migrating the database: start this one again later".into(),
         ));
     }
     bounded(session.commit_transaction()).await
 }
 
-/// The collection's version, as long as its migration stands behind the document `after`.
+/// The collection's version, while its migration has got as far as the document `after`.
 fn still_at(schema: &Schema, after: &str) -> Document {
     match after {
         "" => doc! { "_id": schema.collection, "migration": { "$exists": false } },

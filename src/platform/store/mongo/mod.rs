@@ -1,14 +1,15 @@
 //! MongoDB as the store: a replica set or a sharded cluster that any number of processes share.
 //!
-//! A collection is a collection; the document's `id` is its `_id`, and times are dates, so that it reads well in
+//! A document's `id` is stored as `_id` and times as dates, so that the data reads well in
 //! MongoDB's own tools. Writes are multi-document transactions on a snapshot, or a single insert, acknowledged by a majority
-//! and journalled. Two that write the same document collide, and [`Store::transact`](super::Store::transact) runs the
-//! one that lost again.
+//! and journalled. Two transactions that write the same document collide, and
+//! [`Store::transact`](super::Store::transact) runs the loser again.
 //!
-//! Every call has an end: when the server is away it fails within seconds, and when it is back it works again.
+//! Every call has a time limit: while the server is unreachable calls fail within seconds; afterwards they work again.
 //!
-//! Beside the documents stand `_versions` (see [`prepare`]), `_locks` (who prepares now), `_processes` (who serves now;
-//! see [`presence`] and [`abandoned`]) and `_copies` (whether a copy into the database is under way).
+//! Besides the documents there are `_versions` (see [`prepare`]), `_locks` (which process prepares now), `_processes`
+//! (which processes serve now; see [`presence`] and [`abandoned`]) and `_copies` (whether a copy into the database is
+//! under way).
 
 mod abandoned;
 mod bytes;
@@ -45,7 +46,7 @@ pub(super) struct Mongo {
     client: Client,
     db: Database,
     access: Access,
-    /// There once this process serves.
+    /// Present while this process serves.
     presence: OnceLock<Heartbeat>,
     counters: Arc<Counters>,
 }
@@ -58,7 +59,7 @@ struct Counters {
 }
 
 impl Counters {
-    /// Counts what was begun at `start` and ended so.
+    /// Counts a commit that was begun at `start`, and returns its outcome.
     fn committed(&self, start: Instant, done: Result<()>) -> Result<()> {
         self.commit_micros.add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
         match &done {
@@ -83,7 +84,7 @@ impl Mongo {
     }
 }
 
-/// There while a copy into the database is under way.
+/// The document that exists while a copy into the database is under way.
 fn unfinished() -> Document {
     doc! { "_id": "unfinished" }
 }
@@ -133,8 +134,8 @@ impl Backend for Mongo {
         read::sum(&self.db, collection, field, &filter).await
     }
 
-    /// One call instead of a transaction's two, as durable by the client's write concern. Where its answer is lost the
-    /// driver sends it once more, and MongoDB knows it again.
+    /// One call instead of a transaction's two, and equally durable by the client's write concern. If its answer is lost
+    /// the driver repeats it, and MongoDB recognises the repetition.
     async fn insert(&self, collection: &'static str, _id: &str, document: Vec<u8>) -> Result<()> {
         let (document, start) = (bytes::inward(&document)?, Instant::now());
         let done = bounded(self.db.collection::<RawDocumentBuf>(collection).insert_one(document)).await;

@@ -1,8 +1,8 @@
-//! Collections, indexes and versions, brought to what the documents declare.
+//! Creates collections and indexes and migrates documents, as the documents declare.
 //!
-//! Any number of processes may start at once: one at a time prepares, and whoever comes next finds it done. The
-//! version of each collection stands in `_versions`. Indexes that are missing are made beside others that serve; what
-//! these may rely on is neither dropped nor redefined.
+//! Any number of processes may start at once: one at a time prepares, and later ones find it done. The
+//! version of each collection is in `_versions`. Missing indexes are created while other processes serve; indexes that
+//! these may rely on are neither dropped nor redefined.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -20,10 +20,10 @@ use super::indexes::Other;
 use super::lock::Lock;
 use super::{indexes, migrate, presence};
 
-/// There is such a collection already.
+/// The server's error code for an existing collection.
 const NAMESPACE_EXISTS: i32 = 48;
 
-/// Prepares the database, and says that this process serves if it does, before the next one may look.
+/// Prepares the database. A process that serves registers before the next one may check.
 pub(super) async fn prepare(
     client: &Client,
     db: &Database,
@@ -34,14 +34,14 @@ pub(super) async fn prepare(
     let lock = Lock::take(db).await?;
     let prepared = prepare_alone(client, db, schemas, access, presence.get()).await;
     if prepared.is_ok() && access == Access::Serving && presence.get().is_none() {
-        // Set by another task meanwhile: then the second goes again by itself.
+        // Another task may have set it meanwhile: then the second heartbeat is dropped.
         let _ = presence.set(presence::arrive(db).await?);
     }
     lock.release().await?;
     prepared
 }
 
-/// Looks at every collection before it changes the first.
+/// Checks every collection before it changes the first.
 async fn prepare_alone(
     client: &Client,
     db: &Database,
@@ -62,7 +62,7 @@ async fn prepare_alone(
     for schema in schemas {
         let migrates = outdated.iter().any(|(outdated, _)| outdated.collection == schema.collection);
         let mut others = indexes::others(db, schema).await?;
-        // Whoever does one thing beside the service may be of another version than it.
+        // A process with a single task may be of another version than the service.
         others.retain(|other| access == Access::Serving || migrates || other.is_redefined);
         unwanted.append(&mut others);
     }
@@ -73,7 +73,7 @@ async fn prepare_alone(
         if let Some(index) = unwanted.iter().find(|index| index.is_redefined) {
             return Err(others_rely_on(index));
         }
-        // They may be of a version that wants these: the next start that is alone drops them.
+        // Their version may need these: the next start that is alone drops them.
         unwanted.clear();
     }
     for (schema, version) in &outdated {
@@ -99,7 +99,7 @@ async fn prepare_alone(
 
 fn older_ones_serve(schema: &Schema, stored: u32) -> StoreError {
     StoreError::Unusable(format!(
-        "processes serve from this database with `{}` in version {stored}, and this program would bring it to \
+        "processes serve from this database with `{}` in version {stored}, and this program would migrate it to \
          version {}: stop them first",
         schema.collection, schema.version
     ))
@@ -127,11 +127,11 @@ fn exists(error: &Error) -> bool {
     matches!(error.kind.as_ref(), ErrorKind::Command(it) if it.code == NAMESPACE_EXISTS)
 }
 
-/// How far the documents of a collection have come.
+/// The version of a collection's documents.
 #[derive(Clone, Copy)]
 pub(super) struct Version {
     pub number: u32,
-    /// A migration to this version was begun and not ended.
+    /// The target of a migration that was begun and not ended.
     pub begun: Option<u32>,
 }
 
@@ -140,13 +140,13 @@ impl Version {
         Self { number, begun: None }
     }
 
-    /// Whether this program can go on from there.
+    /// Whether this program can continue from there.
     fn is_readable(self, schema: &Schema) -> Result<()> {
         schema.steps_from(self.number)?;
         match self.begun {
             Some(begun) if begun != schema.version => Err(StoreError::Unusable(format!(
-                "a migration of `{}` to version {begun} was begun and not ended, and this program knows version {}: \
-                 start the program again that began it",
+                "a migration of `{}` to version {begun} was not finished, and this program has version {}: \
+                 start the program that began it",
                 schema.collection, schema.version
             ))),
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Who serves from the database now.
+//! Which processes serve from the database.
 
 use bson::{Document, doc};
 use mongodb::{Collection, Database};
@@ -12,7 +12,7 @@ fn processes(db: &Database) -> Collection<Document> {
     db.collection("_processes")
 }
 
-/// Says that this process serves, until what is returned is dropped.
+/// Registers this process as serving until the heartbeat is dropped.
 pub(super) async fn arrive(db: &Database) -> Result<Heartbeat> {
     let id = RandomIds.next();
     let since = bson::DateTime::from_millis(SystemClock.now().as_millis());

@@ -1,4 +1,4 @@
-//! Reads, outside of transactions on a snapshot of their own: none sees half of a transaction.
+//! Reads. Outside transactions each has its own snapshot: none sees half of a transaction.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt;
@@ -12,7 +12,7 @@ use super::bytes::outward;
 use super::connection::{Failure, asked, bounded};
 use super::filter::{condition, name, order};
 
-/// Documents of a batch: all of a page in one answer.
+/// Documents per batch: a whole page in one answer.
 const BATCH: u32 = 10_000;
 
 fn question<'a>(collection: &'a Collection<RawDocumentBuf>, query: &Query) -> Find<'a, RawDocumentBuf> {
@@ -28,7 +28,7 @@ pub(super) fn all_outward(found: &[RawDocumentBuf]) -> Result<Vec<Vec<u8>>> {
 }
 
 pub(super) async fn find(db: &Database, collection: &str, query: &Query) -> Result<Vec<Vec<u8>>> {
-    // To MongoDB no limit, to us nothing.
+    // To MongoDB 0 means no limit, here it means no documents.
     if query.limit == 0 {
         return Ok(Vec::new());
     }
@@ -124,7 +124,7 @@ async fn aggregate<const N: usize>(
     bounded(rows).await
 }
 
-/// MongoDB takes the smallest type that holds a number.
+/// MongoDB returns the smallest type that holds a number.
 fn whole(number: &Bson) -> Option<i64> {
     match number {
         Bson::Int32(number) => Some((*number).into()),
@@ -134,5 +134,5 @@ fn whole(number: &Bson) -> Option<i64> {
 }
 
 fn odd(field: &str) -> StoreError {
-    StoreError::Failed(format!("`{field}` holds something else than it is asked for"))
+    StoreError::Failed(format!("`{field}` doesn't contain the expected type"))
 }

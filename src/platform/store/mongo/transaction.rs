@@ -20,20 +20,20 @@ use super::heartbeat::Heartbeat;
 use super::{Counters, abandoned, read};
 use crate::kernel::faults;
 
-/// How long a commit whose outcome isn't known is sent again.
+/// How long a commit with an unknown outcome is retried.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running transaction. Dropped without an end, the driver undoes it behind our back.
+/// A running transaction. If it is dropped without an end, the driver aborts it in the background.
 pub(super) struct MongoTx {
-    /// There until the transaction is ended behind the caller's back.
+    /// Present until the transaction is ended in the background.
     session: Option<ClientSession>,
     db: Database,
     counters: Arc<Counters>,
-    /// A collection that was read or written: a refusal is told only when what it is based on is durable.
+    /// A collection that was read or written: a refusal is returned only when what it is based on is durable.
     touched: Option<&'static str>,
-    /// The server has undone it already, or can't be asked to.
+    /// The server has already aborted it, or can't be asked to.
     lost: bool,
-    /// The server may not have undone it.
+    /// The server may not have aborted it.
     unsure: bool,
     ended: bool,
 }
@@ -68,7 +68,7 @@ impl MongoTx {
         self.db.collection(name)
     }
 
-    /// Passes a result on, and remembers whether there is still something to undo here and now.
+    /// Returns the result, and records whether there is still something to abort.
     fn noticed<T>(&mut self, result: Result<T, Failure>) -> Result<T> {
         result.map_err(|failure| {
             self.lost |= matches!(failure.error, StoreError::Conflict | StoreError::Failed(_));
@@ -77,8 +77,8 @@ impl MongoTx {
         })
     }
 
-    /// What became of a put. Where another put the first document of this id in the same moment, next time it is there to
-    /// be replaced.
+    /// The result of a put. If another transaction put the first document of this id at the same moment, the next run
+    /// replaces that one.
     fn put_or_collided(&mut self, done: Result<(), Failure>) -> Result<()> {
         match self.noticed(done) {
             Err(StoreError::Duplicate { index }) if index == "id" => {
@@ -89,8 +89,8 @@ impl MongoTx {
         }
     }
 
-    /// What is locked is free as soon as the server can be reached. The session goes: the driver must not give it to
-    /// another transaction before.
+    /// Its locks are released as soon as the server is reachable. The session is given up: the driver must not reuse it
+    /// before that.
     fn end_soon(&mut self) {
         if let Some(session) = self.session.take() {
             abandoned::end_soon(self.db.client().clone(), session);
@@ -145,7 +145,7 @@ impl BackendTx for MongoTx {
         self.put_or_collided(done)
     }
 
-    /// By the server's own command: what the driver has for several needs MongoDB 8.
+    /// Uses the server's own command: the driver's bulk write needs MongoDB 8.
     async fn put_all(&mut self, collection: &'static str, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
         if documents.is_empty() {
             return Ok(());
@@ -188,7 +188,7 @@ impl BackendTx for MongoTx {
         self.ended = true;
         self.counters.rollbacks.add(1);
         if self.unsure {
-            // Nobody waits for a server that is away.
+            // Nobody waits for an unreachable server.
             self.end_soon();
         }
         if self.lost {
@@ -209,23 +209,23 @@ impl Drop for MongoTx {
     fn drop(&mut self) {
         if !self.ended {
             self.counters.rollbacks.add(1);
-            // The driver tells the server once; it may be away.
+            // The driver tries to abort once; the server may be unreachable.
             self.end_soon();
         }
     }
 }
 
 fn open(session: &mut Option<ClientSession>) -> &mut ClientSession {
-    session.as_mut().expect("it goes with the transaction's last call")
+    session.as_mut().expect("the session is kept until the transaction's last call")
 }
 
-/// Commits, and sends it again while nobody knows whether it is in: that is safe, running the work again is not.
+/// Commits, and retries while the outcome is unknown. Repeating the commit is safe, running the work again is not.
 async fn commit(session: &mut ClientSession) -> Result<()> {
     let mut longest = Duration::from_millis(20);
     loop {
         match session.commit_transaction().await {
             Ok(()) => return Ok(()),
-            Err(error) if is_unknown(&error) => tracing::warn!("a commit is sent again: its answer was lost"),
+            Err(error) if is_unknown(&error) => tracing::warn!("retrying a commit whose answer was lost"),
             Err(error) => return Err(failed(error)),
         }
         tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
@@ -238,11 +238,11 @@ fn is_unknown(error: &Error) -> bool {
 }
 
 fn not_known() -> StoreError {
-    StoreError::Failed("MongoDB: whether the transaction was kept is not known".into())
+    StoreError::Failed("MongoDB: it is unknown whether the transaction was committed".into())
 }
 
-/// Waits until most servers have all that the transaction read. It was undone, and without a commit MongoDB doesn't
-/// say whether what it read will last; a read of the same session that asks for the majority's state waits for it.
+/// Waits until a majority of servers has everything that the aborted transaction read. Without a commit MongoDB doesn't
+/// report that; a read in the same session with read concern *majority* waits for it.
 async fn seen_by_most(session: &mut ClientSession, db: &Database, collection: &str) -> Result<()> {
     let collection = db.collection::<RawDocumentBuf>(collection);
     bounded(collection.find_one(doc! { "_id": "" }).read_concern(ReadConcern::majority()).session(session))

@@ -1,4 +1,4 @@
-//! What a copy of the whole database asks beside the documents.
+//! What copying a whole database needs beyond documents.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Result};
 
 use super::sql::quoted;
 
-/// A table that is there while a copy into the database is under way.
+/// A table that exists while a copy into the database is under way.
 const UNFINISHED: &str = "_copy_unfinished";
 
 pub(super) fn versions(conn: &Connection) -> Result<BTreeMap<String, u32>> {
@@ -36,7 +36,7 @@ pub(super) fn is_unfinished(conn: &Connection) -> Result<bool> {
     is_table(conn, UNFINISHED)
 }
 
-/// The statement that makes it so.
+/// The statement that sets or clears the mark.
 pub(super) fn marking(unfinished: bool) -> String {
     match unfinished {
         true => format!("CREATE TABLE IF NOT EXISTS {UNFINISHED} (id TEXT) STRICT"),

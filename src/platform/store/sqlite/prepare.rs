@@ -1,4 +1,4 @@
-//! Tables, indexes and versions, brought to what the documents declare.
+//! Creates tables and indexes and migrates documents, as the documents declare.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,7 +11,7 @@ use super::sql::{column, put, quoted};
 const PAGE: u32 = 500;
 
 /// Prepares the collections in the transaction that is open on the connection. Unless it `may_change` them, it
-/// only adds what is not there.
+/// only adds what is missing.
 pub(super) fn prepare(conn: &Connection, schemas: &[Schema], may_change: bool) -> Result<()> {
     conn.execute_batch(
         "CREATE TABLE IF NOT EXISTS _versions (collection TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL) STRICT",
@@ -20,7 +20,7 @@ pub(super) fn prepare(conn: &Connection, schemas: &[Schema], may_change: bool) -
     schemas.iter().try_for_each(|schema| prepare_collection(conn, schema, may_change))
 }
 
-/// An index may be about fields that a migration adds, so the old ones go before it and the new ones come after.
+/// An index may use fields that a migration adds, so old indexes are dropped before it and new ones created after it.
 fn prepare_collection(conn: &Connection, schema: &Schema, may_change: bool) -> Result<()> {
     let stored = stored_version(conn, schema.collection).map_err(failed)?.unwrap_or(schema.version);
     let steps = schema.steps_from(stored)?;
@@ -41,7 +41,7 @@ fn prepare_collection(conn: &Connection, schema: &Schema, may_change: bool) -> R
 
 fn older_one_serves(schema: &Schema, stored: u32) -> StoreError {
     StoreError::Unusable(format!(
-        "a process serves from this database with `{}` in version {stored}, and this program would bring it to \
+        "a process serves from this database with `{}` in version {stored}, and this program would migrate it to \
          version {}: stop that process first",
         schema.collection, schema.version
     ))
@@ -66,7 +66,7 @@ fn make_table(conn: &Connection, collection: &str) -> rusqlite::Result<()> {
     ))
 }
 
-/// Drops the indexes that are declared differently now, or not any longer.
+/// Drops the indexes that are now declared differently or no longer declared.
 fn drop_other_indexes(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
     let declared: Vec<_> = schema.indexes.iter().map(|index| definition(schema.collection, index)).collect();
     let made: Vec<(String, String)> = conn
@@ -81,8 +81,8 @@ fn drop_other_indexes(conn: &Connection, schema: &Schema) -> rusqlite::Result<()
     Ok(())
 }
 
-/// The statement that makes an index, as SQLite keeps it too. The id at the end makes sorting by it and then by
-/// id a walk along the index. SQLite takes missing values for different ones, so they never collide.
+/// The statement that creates an index, as SQLite stores it, too. The id at the end makes sorting by the fields and
+/// then by id an index scan. SQLite treats missing values as distinct, so they never collide.
 fn definition(collection: &str, index: &Index) -> String {
     let (kind, tail) = if index.unique { ("UNIQUE INDEX", "") } else { ("INDEX", ", id") };
     let fields: Vec<_> = index.fields.iter().map(|field| column(field)).collect();
@@ -96,7 +96,7 @@ fn unmakeable(index: &Index, error: StoreError) -> StoreError {
     }
 }
 
-/// Takes every document of the collection through the steps, a page at a time.
+/// Migrates every document of the collection, page by page.
 fn migrate(conn: &Connection, collection: &str, steps: &[Migration]) -> Result<()> {
     if steps.is_empty() {
         return Ok(());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_at_which_nothing_has_changed_changes_nothing() {
+    fn a_start_without_changes_writes_nothing() {
         let conn = Connection::open_in_memory().unwrap();
         prepare(&conn, &[THINGS], true).unwrap();
         let made = schema_changes(&conn);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_by_an_indexed_field_and_then_by_id_walks_along_the_index() {
+    fn sorting_by_an_indexed_field_and_id_uses_the_index() {
         let conn = Connection::open_in_memory().unwrap();
         prepare(&conn, &[THINGS], true).unwrap();
         let rank = column("rank");

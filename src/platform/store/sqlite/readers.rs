@@ -10,20 +10,20 @@ use super::super::StoreError;
 use super::super::error::Result;
 use super::connection::{READING, connect, failed};
 
-/// Connections of a kind: reading is a matter of the processor, so more than a few bring nothing.
+/// Connections per kind of read. Reading is bound by the processor, so more than a few don't help.
 const CONNECTIONS: usize = 4;
 
 fn connections(path: &Path) -> Result<Vec<Mutex<Connection>>> {
     (0..CONNECTIONS).map(|_| connect(path, READING).map(Mutex::new)).collect()
 }
 
-/// One that nobody uses now, or the first, when its user is done.
+/// An idle connection, or the first one once it is free.
 fn idle(connections: &[Mutex<Connection>]) -> Option<MutexGuard<'_, Connection>> {
     let free = connections.iter().find_map(|one| one.try_lock().ok());
     free.or_else(|| connections.first().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// Reads that take microseconds, done where they are asked for: moving one to another thread costs more.
+/// Reads that take microseconds, done on the calling thread: moving them to another thread costs more.
 pub(super) struct Points(Vec<Mutex<Connection>>);
 
 impl Points {
@@ -37,8 +37,8 @@ impl Points {
     }
 }
 
-/// Reads that may go through a whole collection, done away from the threads that serve. They have connections of
-/// their own, so that a report holds up no sign-in, and stand in line for them.
+/// Reads that may scan a whole collection, done on blocking threads. They have their own connections, so that a report
+/// doesn't delay sign-ins, and queue for them.
 pub(super) struct Scans {
     connections: Arc<Vec<Mutex<Connection>>>,
     line: Semaphore,
@@ -49,7 +49,7 @@ impl Scans {
         Ok(Self { connections: Arc::new(connections(path)?), line: Semaphore::new(CONNECTIONS) })
     }
 
-    /// Reads on a thread for such work. One whose caller hangs up still ends its read there.
+    /// Reads on a blocking thread. If the caller hangs up, the read still finishes there.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -66,7 +66,6 @@ fn run<T>(
     connections: &[Mutex<Connection>],
     read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T> {
-    let conn =
-        idle(connections).ok_or_else(|| StoreError::Failed("there is no connection to read with".into()))?;
+    let conn = idle(connections).ok_or_else(|| StoreError::Failed("no connection to read with".into()))?;
     read(&conn).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! The verbs and filters as SQL.
+//! Verbs and filters as SQL.
 
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params, params_from_iter};
@@ -71,7 +71,7 @@ pub(super) fn delete(conn: &Connection, collection: &str, id: &str) -> Result<bo
     conn.prepare_cached(&sql)?.execute([id]).map(|rows| rows > 0)
 }
 
-/// The text of a document, bound as it is.
+/// The text of a document, bound without conversion.
 struct Json<'a>(&'a [u8]);
 
 impl ToSql for Json<'_> {
@@ -96,12 +96,12 @@ fn direction(dir: Dir) -> &'static str {
     }
 }
 
-/// A name as SQL: names are code, and quoted so that they may be words of SQL (`order`, `group`).
+/// A name as SQL. Names are code, and quoted so that they may be SQL keywords (`order`, `group`).
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A field as SQL, the very expression that the indexes are made over.
+/// A field as SQL: exactly the expression that the indexes use.
 pub(super) fn column(field: &str) -> String {
     match field {
         "id" => "id".into(),
@@ -115,7 +115,7 @@ fn path(field: &str) -> String {
     format!("'{}'", path.replace('\'', "''"))
 }
 
-/// A filter as a condition, and the values it is asked with.
+/// A filter as a condition, with its arguments.
 fn condition(filter: &Filter) -> (String, Vec<Sql>) {
     let mut condition = Condition::default();
     condition.push(filter);
@@ -152,7 +152,7 @@ impl Condition {
             Filter::Exists(field) => self.sql += &format!("{} IS NOT NULL", column(field)),
             Filter::And(all) => self.join(all, " AND ", "1"),
             Filter::Or(any) => self.join(any, " OR ", "0"),
-            // SQL's `NOT` of an unknown is unknown. Here a comparison with a field that is not there is false.
+            // SQL's `NOT` of an unknown is unknown. Here a comparison with a missing field is false.
             Filter::Not(one) => {
                 self.sql += "NOT ifnull((";
                 self.push(one);
@@ -208,7 +208,7 @@ impl Condition {
     }
 }
 
-/// A value as `json_extract` gives it.
+/// A value as `json_extract` returns it.
 fn plain(value: &Value) -> Sql {
     match value {
         Value::Text(text) => Sql::Text(text.clone()),

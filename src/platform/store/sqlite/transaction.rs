@@ -1,4 +1,4 @@
-//! A transaction of SQLite: a savepoint in the batch that is open.
+//! A transaction of SQLite: a savepoint in the open batch.
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -12,7 +12,7 @@ use super::sql;
 use super::writer::{Writer, committer_gone};
 use crate::kernel::faults::guarded;
 
-/// A running transaction. It has its turn until it ends.
+/// A running transaction. It holds the writer until it ends.
 pub(super) struct SqliteTx {
     /// Taken when the turn ends.
     writer: Option<OwnedMutexGuard<Writer>>,
@@ -49,7 +49,7 @@ impl SqliteTx {
         writer.checked(done)
     }
 
-    /// Ends the turn, and waits until all that this transaction wrote *or read* is on the disk.
+    /// Ends the turn, and waits until everything that this transaction wrote *or read* is on the disk.
     async fn durable(&mut self) -> Result<()> {
         let Some(mut writer) = self.writer.take() else { return Err(StoreError::TxAborted) };
         let told = writer.join_batch()?;
@@ -57,7 +57,7 @@ impl SqliteTx {
             writer.conn.execute_batch("ROLLBACK").map_err(failed)?;
         }
         if !guarded("store-group-commit") {
-            writer.commit_batch().tell();
+            writer.commit_batch().notify();
         }
         drop(writer);
         if !guarded("store-acknowledge-late") {
@@ -67,7 +67,7 @@ impl SqliteTx {
     }
 }
 
-/// The disk is as full as `pages` says (SQLite never goes below what is used already): the test build's switch.
+/// Limits the database to `pages` pages, to simulate a full disk in test builds. SQLite never goes below what is used.
 fn limit_pages(conn: &Connection, pages: u32) -> Result<()> {
     conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(failed)
 }
@@ -106,7 +106,7 @@ impl BackendTx for SqliteTx {
     async fn rollback(mut self: Box<Self>) -> Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         if !writer.open {
-            // SQLite has undone the batch by itself, and everybody else in it has been told.
+            // SQLite has undone the whole batch, and its other members were notified.
             writer.counters.rollbacks.add(1);
             self.writer = None;
             return Ok(());
@@ -120,15 +120,15 @@ impl BackendTx for SqliteTx {
 }
 
 impl Drop for SqliteTx {
-    /// Its caller hung up, panicked or was too slow: undo it, and leave the batch to the others.
+    /// The caller hung up, panicked or was too slow: undo this transaction and leave the batch to the others.
     fn drop(&mut self) {
         if let Some(writer) = &mut self.writer
             && writer.open
             && let Err(error) = writer.undo()
         {
-            tracing::error!(%error, "a transaction that was left could not be undone");
+            tracing::error!(%error, "an abandoned transaction could not be undone");
             writer.abandon_batch();
-            writer.ended(Err(error)).tell();
+            writer.ended(Err(error)).notify();
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The one connection that writes, the line before it, and the commit that many share.
+//! The one connection that writes, the queue for it, and group commit.
 //!
 //! A commit waits for the disk, which takes a thousand times as long as the writes in it. So a transaction ends
-//! with its savepoint released, and its caller waits; the *committer*, a thread, stands in the same fair line as
-//! everybody else. Whoever was before it is in this commit, whoever comes after it is in the next. Under load a
-//! commit carries as many transactions as came in while the last one waited for the disk; an idle store commits
-//! each at once.
+//! by releasing its savepoint, and its caller waits. The *committer*, a thread, waits in the same fair queue as
+//! the writers. Transactions before it are in this commit, those after it in the next. Under load a
+//! commit contains all transactions that arrived while the last one waited for the disk; on an idle store each
+//! transaction is committed at once.
 //!
-//! What a transaction read may be in the same batch, not yet on the disk. So a refusal that is based on it waits
+//! What a transaction read may be in the same batch and not yet on the disk. So a refusal that is based on it waits
 //! for the commit as well.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,15 +26,15 @@ use super::prepare;
 use super::transaction::SqliteTx;
 use crate::kernel::faults;
 
-/// How long a writer waits while another process writes, before its caller is told that the store is busy.
+/// How long a writer waits while another process writes, before [`StoreError::Busy`] is returned.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it looks whether the other process is done.
+/// How often it checks whether the other process is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Everybody who writes.
+/// The shared writer and its queue.
 pub(super) struct Writers {
-    line: Arc<Mutex<Writer>>,
+    writer: Arc<Mutex<Writer>>,
     counters: Arc<Counters>,
     path: PathBuf,
 }
@@ -49,13 +49,13 @@ pub(super) struct Counters {
 }
 
 impl Writers {
-    /// Takes over the connection and starts the committer, which ends when the last writer is gone.
+    /// Takes over the connection and starts the committer, which ends with the last writer.
     pub fn start(conn: Connection, lock: Option<ServingLock>, path: &Path) -> Result<Self> {
-        // Waiting for another process happens between looks, never inside SQLite, where it would hold a thread.
+        // Waiting for another process happens between tries, never inside SQLite, where it would block a thread.
         conn.busy_timeout(Duration::ZERO).map_err(failed)?;
         let (wake, woken) = mpsc::channel();
         let counters = Arc::<Counters>::default();
-        let line = Arc::new(Mutex::new(Writer {
+        let writer = Arc::new(Mutex::new(Writer {
             conn,
             open: false,
             waiting: Vec::new(),
@@ -63,12 +63,12 @@ impl Writers {
             counters: Arc::clone(&counters),
             lock,
         }));
-        let committer = Arc::downgrade(&line);
+        let committer = Arc::downgrade(&writer);
         std::thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || commit_batches(&committer, &woken))
             .map_err(|error| StoreError::Unusable(format!("the committer could not be started: {error}")))?;
-        Ok(Self { line, counters, path: path.to_owned() })
+        Ok(Self { writer, counters, path: path.to_owned() })
     }
 
     /// Waits for its turn and begins a transaction.
@@ -78,10 +78,10 @@ impl Writers {
         SqliteTx::begin(writer)
     }
 
-    /// Makes and migrates the collections, in a batch of its own and away from the threads that serve.
+    /// Creates and migrates the collections, in a batch of its own and on a blocking thread.
     pub async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
         let mut writer = self.turn().await;
-        writer.commit_batch().tell();
+        writer.commit_batch().notify();
         writer.open_batch().await?;
         let (schemas, path) = (schemas.to_vec(), self.path.clone());
         tokio::task::spawn_blocking(move || writer.prepare(&schemas, &path))
@@ -92,7 +92,7 @@ impl Writers {
     /// Runs a statement in a batch of its own.
     pub async fn run_alone(&self, statement: String) -> Result<()> {
         let mut writer = self.turn().await;
-        writer.commit_batch().tell();
+        writer.commit_batch().notify();
         writer.open_batch().await?;
         if let Err(error) = writer.run(&statement) {
             writer.abandon_batch();
@@ -102,8 +102,8 @@ impl Writers {
     }
 
     async fn turn(&self) -> OwnedMutexGuard<Writer> {
-        let _in_line = self.counters.queue.hold();
-        Arc::clone(&self.line).lock_owned().await
+        let _waiting = self.counters.queue.hold();
+        Arc::clone(&self.writer).lock_owned().await
     }
 
     pub fn stats(&self) -> Stats {
@@ -119,28 +119,28 @@ impl Writers {
 }
 
 /// The committer: the only thread that waits for the disk.
-fn commit_batches(line: &Weak<Mutex<Writer>>, woken: &mpsc::Receiver<()>) {
+fn commit_batches(writers: &Weak<Mutex<Writer>>, woken: &mpsc::Receiver<()>) {
     while woken.recv().is_ok() {
-        let Some(line) = line.upgrade() else { return };
-        let mut writer = line.blocking_lock();
+        let Some(writers) = writers.upgrade() else { return };
+        let mut writer = writers.blocking_lock();
         let ended = writer.commit_batch();
         drop(writer);
-        // Before anybody is told: whoever then closes the store finds the file free.
-        drop(line);
-        ended.tell();
+        // Before members are notified: one that then closes the store must find the file free.
+        drop(writers);
+        ended.notify();
     }
 }
 
-/// The connection and the batch that is open on it. Whoever holds the lock around it has their turn.
+/// The connection and its open batch. The holder of the lock around it has the turn.
 pub(super) struct Writer {
     pub conn: Connection,
     /// Whether a batch has been begun and not ended.
     pub open: bool,
-    /// Those in the batch who wait for it to be on the disk.
+    /// Members of the batch that wait until it is on the disk.
     waiting: Vec<oneshot::Sender<Result<()>>>,
     wake: mpsc::Sender<()>,
     pub counters: Arc<Counters>,
-    /// Last, so that the connection is closed before another process may take its place.
+    /// Last, so that the connection is closed before another process can take the lock.
     lock: Option<ServingLock>,
 }
 
@@ -159,14 +159,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs a statement that takes and returns nothing.
+    /// Runs a statement without parameters or results.
     pub fn run(&mut self, statement: &str) -> Result<()> {
         let done = self.conn.prepare_cached(statement).and_then(|mut s| s.execute([])).map(drop);
         self.checked(done)
     }
 
-    /// Passes a result on. Some errors (disk full, I/O) make SQLite roll back the whole batch: then everybody in
-    /// it is told.
+    /// Returns the result. Some errors (disk full, I/O) make SQLite roll back the whole batch: then all its members
+    /// are notified.
     pub fn checked<T>(&mut self, result: rusqlite::Result<T>) -> Result<T> {
         let result = result.map_err(failed);
         if let Err(error) = &result
@@ -174,12 +174,12 @@ impl Writer {
             && self.conn.is_autocommit()
         {
             self.open = false;
-            self.ended(Err(error.clone())).tell();
+            self.ended(Err(error.clone())).notify();
         }
         result
     }
 
-    /// Puts the batch on the disk; all of it is undone if that fails.
+    /// Commits the batch to the disk. If that fails, all of it is undone.
     pub fn commit_batch(&mut self) -> Ended {
         if !self.open {
             return self.ended(Ok(()));
@@ -197,7 +197,7 @@ impl Writer {
         self.ended(done)
     }
 
-    /// Undoes the whole batch. Nobody who has been told anything is in it.
+    /// Undoes the whole batch. No outcome of its members has been returned yet.
     pub fn abandon_batch(&mut self) {
         if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
             tracing::error!("a batch could not be rolled back");
@@ -205,7 +205,7 @@ impl Writer {
         self.open = false;
     }
 
-    /// Those who are to be told that the batch has ended, and how.
+    /// The members to be notified of the batch's end, with its outcome.
     pub fn ended(&mut self, outcome: Result<()>) -> Ended {
         let waiting = std::mem::take(&mut self.waiting);
         let members = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
@@ -216,7 +216,7 @@ impl Writer {
         Ended { waiting, outcome }
     }
 
-    /// Undoes one transaction and leaves the batch to the others; whether others are in it.
+    /// Undoes one transaction and leaves the batch to the others; returns whether it has others.
     pub fn undo(&mut self) -> Result<bool> {
         self.counters.rollbacks.add(1);
         if self.waiting.is_empty() {
@@ -228,7 +228,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Joins those who wait for the batch; the first of them wakes the committer.
+    /// Waits for the batch with its other members; the first one wakes the committer.
     pub fn join_batch(&mut self) -> Result<oneshot::Receiver<Result<()>>> {
         let (tell, told) = oneshot::channel();
         self.waiting.push(tell);
@@ -238,17 +238,17 @@ impl Writer {
         Ok(told)
     }
 
-    /// Prepares the collections in the open batch, which nobody else is in.
+    /// Prepares the collections in the open batch, which has no other members.
     ///
-    /// One that does not serve changes what is there only while nobody else serves: a running program must not
-    /// find documents of a version that it does not know.
+    /// A process that doesn't serve changes existing collections only while no other process serves: a running program
+    /// must not find documents of a version that it doesn't know.
     fn prepare(&mut self, schemas: &[Schema], path: &Path) -> Result<()> {
         let alone = match self.lock {
             Some(_) => None,
             None => ServingLock::take(path, Duration::ZERO).ok(),
         };
         let may_change = self.lock.is_some() || alone.is_some();
-        // A migration that panics must not leave half of its work for the next transaction to commit.
+        // The next transaction must not commit half the work of a migration that panicked.
         let prepared = catch_unwind(AssertUnwindSafe(|| prepare::prepare(&self.conn, schemas, may_change)))
             .unwrap_or_else(|_| Err(StoreError::Unusable("a migration panicked".into())));
         if prepared.is_err() {
@@ -259,7 +259,7 @@ impl Writer {
     }
 }
 
-/// A batch that has ended. Its members are told when the writer is free again.
+/// A batch that has ended. Its members are notified after the writer is released.
 #[must_use]
 pub(super) struct Ended {
     waiting: Vec<oneshot::Sender<Result<()>>>,
@@ -267,9 +267,9 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    pub fn tell(self) {
+    pub fn notify(self) {
         for member in self.waiting {
-            // One that has hung up meanwhile needs no answer.
+            // A caller that has hung up needs no answer.
             let _ = member.send(self.outcome.clone());
         }
     }

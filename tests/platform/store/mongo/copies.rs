@@ -131,9 +131,9 @@ async fn a_copy_that_was_cut_off_leaves_a_target_that_says_so() {
             () = begun.notified() => {}
         }
         let refused = target.prepare(&schemas).await.unwrap_err().to_string();
-        assert!(refused.contains("begun and not ended"), "{refused}");
+        assert!(refused.contains("was not finished"), "{refused}");
         let again = refusal(&source, &target, &schemas).await;
-        assert!(again.contains("begun and not ended"), "{again}");
+        assert!(again.contains("was not finished"), "{again}");
     }
 }
 

@@ -34,7 +34,7 @@ async fn a_server_that_never_answers_is_told_soon() {
     assert!(took < Duration::from_secs(12), "{took:?}");
 }
 
-/// A server that stands alone; ends with the test.
+/// A standalone server; ends with the test.
 struct Alone {
     server: Child,
     address: String,
@@ -103,7 +103,7 @@ fn program() -> (PathBuf, bool) {
 async fn a_server_that_stands_alone_is_refused_with_a_sentence_that_says_what_to_do() {
     let alone = Alone::start().await;
     let (refused, _) = refused(&alone.address).await;
-    assert!(refused.contains("stands alone") && refused.contains("--replSet"), "{refused}");
+    assert!(refused.contains("standalone") && refused.contains("--replSet"), "{refused}");
 }
 
 /// A store behind a network that can be made bad; prepared.

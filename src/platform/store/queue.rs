@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Mutex as Line, OwnedMutexGuard};
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::StoreError;
@@ -12,12 +12,12 @@ use super::stats::Counter;
 
 /// A fair queue for each guard that somebody waits for.
 #[derive(Default)]
-pub(super) struct Lines {
-    by_guard: Mutex<HashMap<String, Weak<Line<()>>>>,
+pub(super) struct KeyedQueue {
+    by_guard: Mutex<HashMap<String, Weak<Queue<()>>>>,
     pub waiting: Counter,
 }
 
-impl Lines {
+impl KeyedQueue {
     /// Waits for the turn at each guard, one after the other in the order of their names. The turns last until what is
     /// returned is dropped. [`StoreError::Busy`] if they haven't all come by `give_up`.
     pub async fn turns(&self, guards: &[&str], give_up: Instant) -> Result<Vec<OwnedMutexGuard<()>>> {
@@ -25,7 +25,7 @@ impl Lines {
         let _waiting = self.waiting.hold();
         let mut turns = Vec::with_capacity(guards.len());
         for guard in guards {
-            let turn = timeout_at(give_up, self.line(guard).lock_owned()).await;
+            let turn = timeout_at(give_up, self.queue(guard).lock_owned()).await;
             turns.push(turn.map_err(|_elapsed| StoreError::Busy)?);
         }
         Ok(turns)
@@ -33,15 +33,15 @@ impl Lines {
 
     /// The queue of the guard. Queues that nobody uses are removed meanwhile, so that the number of requests limits
     /// theirs.
-    fn line(&self, guard: &str) -> Arc<Line<()>> {
+    fn queue(&self, guard: &str) -> Arc<Queue<()>> {
         let mut by_guard = self.by_guard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = by_guard.get(guard).and_then(Weak::upgrade) {
-            return line;
+        if let Some(queue) = by_guard.get(guard).and_then(Weak::upgrade) {
+            return queue;
         }
-        by_guard.retain(|_, line| line.strong_count() > 0);
-        let line = Arc::new(Line::new(()));
-        by_guard.insert(guard.to_owned(), Arc::downgrade(&line));
-        line
+        by_guard.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::new(Queue::new(()));
+        by_guard.insert(guard.to_owned(), Arc::downgrade(&queue));
+        queue
     }
 }
 
@@ -57,48 +57,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_does_not_come_in_time_is_busy_and_other_guards_are_free() {
-        let lines = Lines::default();
-        let first = lines.turns(&["places"], after(0)).await.unwrap();
-        assert_eq!(lines.turns(&["places"], after(20)).await.unwrap_err(), StoreError::Busy);
-        lines.turns(&["other places"], after(20)).await.unwrap();
+        let queues = KeyedQueue::default();
+        let first = queues.turns(&["places"], after(0)).await.unwrap();
+        assert_eq!(queues.turns(&["places"], after(20)).await.unwrap_err(), StoreError::Busy);
+        queues.turns(&["other places"], after(20)).await.unwrap();
         drop(first);
-        lines.turns(&["places"], after(20)).await.unwrap();
-        assert_eq!(lines.waiting.get(), 0);
+        queues.turns(&["places"], after(20)).await.unwrap();
+        assert_eq!(queues.waiting.get(), 0);
     }
 
     #[tokio::test]
     async fn a_guard_that_is_named_twice_is_taken_once() {
-        let lines = Lines::default();
-        assert_eq!(lines.turns(&["a", "b", "a"], after(20)).await.unwrap().len(), 2);
+        let queues = KeyedQueue::default();
+        assert_eq!(queues.turns(&["a", "b", "a"], after(20)).await.unwrap().len(), 2);
     }
 
     #[tokio::test]
     async fn two_that_name_their_guards_in_opposite_order_do_not_wait_for_each_other() {
-        let lines = Arc::new(Lines::default());
+        let queues = Arc::new(KeyedQueue::default());
         // By hand, in the order in which they are named: each holds what the other waits for.
-        let (a, b) = (lines.turns(&["a"], after(0)).await, lines.turns(&["b"], after(0)).await);
+        let (a, b) = (queues.turns(&["a"], after(0)).await, queues.turns(&["b"], after(0)).await);
         assert!(
-            lines.turns(&["b"], after(20)).await.is_err() && lines.turns(&["a"], after(20)).await.is_err()
+            queues.turns(&["b"], after(20)).await.is_err() && queues.turns(&["a"], after(20)).await.is_err()
         );
         drop(b);
 
         // While one waits for `a` it does not hold `b`, although it names `b` first.
-        let queue = lines.clone();
+        let queue = queues.clone();
         let both = tokio::spawn(async move { queue.turns(&["b", "a"], after(5_000)).await });
-        while lines.waiting.get() == 0 {
+        while queues.waiting.get() == 0 {
             tokio::task::yield_now().await;
         }
-        drop(lines.turns(&["b"], after(20)).await.unwrap());
+        drop(queues.turns(&["b"], after(20)).await.unwrap());
         drop(a);
         assert_eq!(both.await.unwrap().unwrap().len(), 2);
     }
 
     #[tokio::test]
     async fn queues_that_nobody_uses_are_removed() {
-        let lines = Lines::default();
+        let queues = KeyedQueue::default();
         for guard in 0..100 {
-            lines.turns(&[&guard.to_string()], after(20)).await.unwrap();
+            queues.turns(&[&guard.to_string()], after(20)).await.unwrap();
         }
-        assert_eq!(lines.by_guard.lock().unwrap().len(), 1);
+        assert_eq!(queues.by_guard.lock().unwrap().len(), 1);
     }
 }
