@@ -13,7 +13,7 @@ use crate::platform::signals::SignalsState;
 
 #[derive(Tags)]
 enum Tag {
-    /// For those who watch over the service.
+    /// Liveness and readiness, for monitoring.
     Health,
 }
 
@@ -43,20 +43,20 @@ impl poem_openapi::types::Example for Liveness {
 struct Readiness {
     /// Always `ready`; a service that is not ready answers 503.
     status: Ready,
-    /// Whether somebody works on jobs; a service whose jobs are `stuck` is ready all the same.
+    /// Whether jobs are done; a service whose jobs are `stuck` is ready all the same.
     jobs: JobsProgress,
-    /// For how many seconds the oldest due job has been due, whatever its kind; 0 if none is.
+    /// Time for which the oldest due job has been due, in seconds; 0 if no job is due.
     oldest_due_job_seconds: u64,
-    /// How processes reach each other; a service whose signals are `away` is ready all the same.
+    /// Whether processes reach each other; a service whose signals are `unreachable` is ready all the same.
     signals: SignalsReach,
 }
 
 #[derive(Debug, Enum)]
 #[oai(rename_all = "camelCase")]
 enum JobsProgress {
-    /// Somebody works, or nothing is to be done.
+    /// Jobs are being done, or none is due.
     Running,
-    /// Jobs are due, and for a quarter of an hour none was done.
+    /// Jobs have been due for 15 minutes, and none was done in that time.
     Stuck,
 }
 
@@ -72,12 +72,12 @@ impl From<Work> for JobsProgress {
 #[derive(Debug, Enum)]
 #[oai(rename_all = "camelCase")]
 enum SignalsReach {
-    /// There is one process, or each is for itself.
+    /// There is one process, or each works alone.
     WithinProcess,
     /// Processes wake each other at once and share rate limits.
     Connected,
-    /// Redis can't be reached: jobs start within a second or two, and each process limits requests by itself.
-    Away,
+    /// Redis is unreachable: jobs start within a second or two, and each process applies the rate limits separately.
+    Unreachable,
 }
 
 impl From<SignalsState> for SignalsReach {
@@ -85,7 +85,7 @@ impl From<SignalsState> for SignalsReach {
         match state {
             SignalsState::WithinProcess => Self::WithinProcess,
             SignalsState::Connected => Self::Connected,
-            SignalsState::Away { .. } => Self::Away,
+            SignalsState::Unreachable { .. } => Self::Unreachable,
         }
     }
 }

@@ -195,7 +195,7 @@ mod tests {
         let mut tower = Tower::build().await;
         tower.health.signals = Arc::new(signals);
         let ready = tower.readiness().await.unwrap();
-        assert!(matches!(ready.signals, SignalsState::Away { .. }), "{ready:?}");
+        assert!(matches!(ready.signals, SignalsState::Unreachable { .. }), "{ready:?}");
         assert_eq!((ready.oldest_due, ready.work), (Duration::ZERO, Work::Running));
     }
 

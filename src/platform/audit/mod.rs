@@ -4,10 +4,9 @@
 //! [`Tx::audit`]: the entry is kept if and only if the change is. Entries hold ids, never personal data.
 //!
 //! An entry's id is made inside the transaction, so ids ascend in the order of the commits as far as the store allows. On
-//! SQLite, where one transaction writes at a time, the two orders are the same while the clock does not go back. On
-//! MongoDB two transactions that overlap may commit in the other order, and an entry may appear up to
-//! [`SETTLED_AFTER`] after its id was made. Whatever numbers or chains entries in their order must leave those alone that
-//! are younger.
+//! SQLite, where one transaction writes at a time, the two orders are the same unless the clock is set back. On
+//! MongoDB two overlapping transactions may commit in the other order, so an entry may appear up to
+//! [`SETTLED_AFTER`] after its id was made. Code that numbers or chains entries in their order must skip younger ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +18,8 @@ use crate::platform::store::{
     Class, Document, Index, Keep, Owner, Personal, PersonalField, Schema, StoreError, Tx, schema,
 };
 
-/// The age at which no entry with an earlier id can appear any more: the longest transaction of 5 seconds, its commit, and
-/// clocks of several machines that differ.
+/// The age after which no entry with an earlier id can appear: the longest transaction of 5 seconds, its commit, and
+/// clock differences between machines.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// What was done.
@@ -92,7 +91,7 @@ pub struct AuditEntry {
     pub action: Action,
     /// To what.
     pub subject: Subject,
-    /// Ids and numbers that tell more, by name. Never personal data.
+    /// Further ids and numbers, by name. Never personal data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub detail: BTreeMap<String, String>,
 }
@@ -117,11 +116,11 @@ impl Document for AuditEntry {
 }
 
 impl Tx {
-    /// Records who makes the change of this transaction, at `now`. `detail` are ids and numbers that tell more, by name;
+    /// Records at `now` which actor makes the change of this transaction. `detail` has further ids and numbers, by name;
     /// never personal data.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Store errors.
     pub async fn audit(
         &self,
         actor: &Actor,
@@ -137,7 +136,7 @@ impl Tx {
     }
 }
 
-/// The documents kept here.
+/// The documents of this module.
 pub fn schemas() -> Vec<Schema> {
     vec![schema::<AuditEntry>()]
 }
@@ -147,7 +146,7 @@ pub mod testing {
     use super::*;
     use crate::platform::store::{Dir, Filter, Query, Store};
 
-    /// Who did what to which id, in the order of the entries' ids.
+    /// Actor, action and subject id of each entry, in the order of the entries' ids.
     pub async fn trail(store: &Store) -> Vec<(Actor, Action, Option<String>)> {
         let query = Query::new(Filter::All).sort("id", Dir::Asc).limit(1000);
         let entries = store.find::<AuditEntry>(query).await.unwrap();

@@ -1,4 +1,4 @@
-//! Jobs that repeat.
+//! Cron jobs.
 
 use std::str::FromStr;
 
@@ -9,27 +9,27 @@ use super::model::{Job, Payload};
 use super::sweep::Sweep;
 use crate::kernel::Timestamp;
 
-/// A job that repeats.
+/// A job that the clock enqueues.
 ///
-/// A tick is a job with the id `cron:<kind>:<tick>`, so there is one, however many processes make it. A tick that was
-/// missed while no process ran is made up for once, as long as its day isn't over; of several only the last.
+/// A tick is a job with the id `cron:<kind>:<tick>`, so it is unique however many processes enqueue it. Of the ticks
+/// missed while no process ran, only the last is made up for, once, and only until its day is over.
 pub struct Cron {
     kind: &'static str,
     pattern: Pattern,
     job: Box<dyn Fn(String, Timestamp, Timestamp) -> Job + Send + Sync>,
-    /// Not to be looked at before.
+    /// Not checked before this time.
     next: Option<Timestamp>,
 }
 
-/// All jobs that repeat, by the wall clock of one time zone.
+/// All cron jobs, in the local time of one time zone.
 pub struct Crons {
     time_zone: Tz,
     list: Vec<Cron>,
 }
 
 impl Cron {
-    /// At each tick of `pattern` (five fields, such as `0 9 * * *`) a job with the payload that `payload` makes from the
-    /// time of the tick.
+    /// Enqueues a job at each tick of `pattern` (five fields, such as `0 9 * * *`), with the payload that `payload` makes
+    /// from the time of the tick.
     ///
     /// # Panics
     /// If `pattern` is not valid: the mistake shows at the first start.
@@ -37,11 +37,11 @@ impl Cron {
         pattern: &'static str,
         payload: impl Fn(Timestamp) -> P + Send + Sync + 'static,
     ) -> Self {
-        // Due since it is made and not since its tick: nobody could know of a tick that was missed.
+        // Due when it is created, not at its tick: nobody could know of a missed tick earlier.
         Self::of_kind(P::KIND, pattern, move |id, tick, now| Job::new(id, &payload(tick), now))
     }
 
-    /// At each tick of `pattern` a job of this sweep.
+    /// Enqueues a job of this sweep at each tick of `pattern`.
     ///
     /// # Panics
     /// If `pattern` is not valid: the mistake shows at the first start.
@@ -61,42 +61,42 @@ impl Cron {
 }
 
 impl Crons {
-    /// These crons; their patterns are in `time_zone`.
+    /// These cron jobs; their patterns are in `time_zone`.
     ///
     /// # Panics
-    /// If two crons are of one kind: the mistake shows at the first start.
+    /// If two of them have the same kind: the mistake shows at the first start.
     pub fn new(time_zone: Tz, crons: impl IntoIterator<Item = Cron>) -> Self {
         let mut list: Vec<Cron> = vec![];
         for cron in crons {
             let kind = cron.kind;
-            assert!(list.iter().all(|other| other.kind != kind), "two crons make jobs of the kind {kind}");
+            assert!(list.iter().all(|other| other.kind != kind), "two crons have the kind {kind}");
             list.push(cron);
         }
         Self { time_zone, list }
     }
 
-    /// Adds another.
+    /// Adds a cron job.
     ///
     /// # Panics
-    /// If there is one of the kind already.
+    /// If there is already one of its kind.
     pub(super) fn with(self, cron: Cron) -> Self {
         Self::new(self.time_zone, self.list.into_iter().chain([cron]))
     }
 
-    /// The jobs of the ticks that are due: to be recorded, and then noted by [`Crons::recorded`].
+    /// The jobs of the ticks that are due. The caller records them and then calls [`Crons::recorded`].
     pub(super) fn due(&self, now: Timestamp) -> Vec<Job> {
         let due = self.list.iter().filter(|cron| cron.next.is_none_or(|next| next <= now));
         due.filter_map(|cron| cron.last_tick(self.time_zone, now).map(|tick| cron.job(tick, now))).collect()
     }
 
-    /// What was due at `now` is in the store.
+    /// Notes that everything that was due at `now` is in the store.
     pub(super) fn recorded(&mut self, now: Timestamp) {
         for cron in self.list.iter_mut().filter(|cron| cron.next.is_none_or(|next| next <= now)) {
             cron.next = Some(cron.next_tick(self.time_zone, now));
         }
     }
 
-    /// When the next tick is due; the end of time if there is none.
+    /// The time of the next tick; the end of time if there is none.
     pub(super) fn next(&self) -> Timestamp {
         let end = Timestamp::from_millis(i64::MAX);
         self.list.iter().map(|cron| cron.next.unwrap_or(Timestamp::from_millis(0))).min().unwrap_or(end)
@@ -108,7 +108,7 @@ impl Cron {
         (self.job)(format!("cron:{}:{tick}", self.kind), tick, now)
     }
 
-    /// The last tick up to `now`, if it was on the same day.
+    /// The last tick up to `now`, if it is of the same day.
     fn last_tick(&self, zone: Tz, now: Timestamp) -> Option<Timestamp> {
         let now = second(now).to_utc().with_timezone(&zone);
         let last = self.pattern.find_previous_occurrence(&now, true).ok()?;
@@ -118,7 +118,7 @@ impl Cron {
     fn next_tick(&self, zone: Tz, now: Timestamp) -> Timestamp {
         let now = second(now).to_utc().with_timezone(&zone);
         let next = self.pattern.find_next_occurrence(&now, false);
-        // A pattern that never comes again (the 30th of February) is looked at no more.
+        // A pattern that never matches (30 February) is not checked again.
         next.map_or(Timestamp::from_millis(i64::MAX), |next| next.to_utc().into())
     }
 }
@@ -157,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn nine_o_clock_is_nine_on_the_wall_in_summer_and_in_winter() {
+    fn ticks_follow_local_time_in_summer_and_in_winter() {
         let crons = daily("0 9 * * *");
         assert_eq!(ids(&crons, "2026-07-01T13:00:00Z"), ["cron:report:2026-07-01T13:00:00.000Z"]);
         assert_eq!(ids(&crons, "2026-12-01T14:00:00.999Z"), ["cron:report:2026-12-01T14:00:00.000Z"]);
     }
 
     #[test]
-    fn a_missed_tick_is_made_up_for_until_its_day_is_over_on_the_wall() {
+    fn a_missed_tick_is_made_up_for_until_its_local_day_is_over() {
         let crons = daily("0 9 * * *");
         assert_eq!(ids(&crons, "2026-07-02T03:59:59Z"), ["cron:report:2026-07-01T13:00:00.000Z"]);
         assert!(ids(&crons, "2026-07-02T04:00:00Z").is_empty());
@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_tick_has_not_been_waiting_for_a_worker() {
+    fn a_missed_tick_does_not_count_as_waiting_for_a_worker() {
         let now = time("2026-07-01T15:30:00Z");
         assert_eq!(daily("0 9 * * *").due(now)[0].run_at, now);
     }
 
     #[test]
-    fn of_several_missed_ticks_only_the_last_is_made_up_for() {
+    fn only_the_last_of_several_missed_ticks_is_made_up_for() {
         assert_eq!(
             ids(&daily("0 * * * *"), "2026-07-01T15:30:00Z"),
             ["cron:report:2026-07-01T15:00:00.000Z"]
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_the_clock_skips_or_repeats_gives_one_tick() {
+    fn an_hour_that_the_clock_skips_or_repeats_has_one_tick() {
         let mut crons = daily("30 2 * * *");
         crons.recorded(time("2026-03-07T12:00:00Z"));
         let spring = crons.next();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "two crons make jobs of the kind report")]
+    #[should_panic(expected = "two crons have the kind report")]
     fn a_kind_has_one_cron() {
         let _ = daily("0 9 * * *").with(Cron::new("0 8 * * *", |day| Report { day }));
     }

@@ -1,13 +1,13 @@
 //! Durable jobs: recorded in the transaction that causes them, carried out at least once by subscribers.
 //!
 //! A service calls [`Tx::enqueue`](crate::platform::store::Tx::enqueue) in its transaction; after the commit
-//! [`Workers`] are woken, in every process. They *claim* what is due (a lease of [`LEASE`] under a token of their
-//! own, renewed while the subscriber works) and *settle* it when the subscriber has ended: done, waiting again after
-//! a while, or dead for an administrator to look at. All of it happens in transactions that compare the token, so any number
-//! of processes may work on one store, and a lease that runs out is all that is ever seen of a crash.
+//! [`Workers`] are woken, in every process. They *claim* jobs that are due (a lease of [`LEASE`] under a unique
+//! token, renewed while the subscriber works) and *settle* them when the subscriber has ended: done, waiting for a
+//! retry, or dead until an operator looks at it. Every step is a transaction that compares the token, so any number
+//! of processes may work on one store, and a crash shows only as a lease that expires.
 //!
-//! To add a job: a [`Payload`] (ids only), a [`Subscriber`] for it, and a line in the feature's `mod.rs`. A job that
-//! repeats is a [`Cron`] there. [`Jobs`] is for operators.
+//! To add a job: a [`Payload`] (ids only), a [`Subscriber`] for it, and a line in the feature's `mod.rs`. Jobs that
+//! repeat are a [`Cron`] there. [`Jobs`] is for operators.
 
 mod cron;
 mod model;
@@ -28,10 +28,10 @@ pub use workers::{Running, Workers};
 
 use crate::platform::store::{Schema, schema};
 
-/// The topic that wakes workers.
+/// The signal topic that wakes workers.
 pub const TOPIC: &str = "jobs";
 
-/// The documents kept here.
+/// The documents of this module.
 pub fn schemas() -> Vec<Schema> {
     vec![schema::<Job>()]
 }

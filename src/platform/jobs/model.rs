@@ -8,46 +8,46 @@ use crate::kernel::Timestamp;
 use crate::kernel::faults;
 use crate::platform::store::{Document, Index, Keep, Personal};
 
-/// For how long a worker has a job without a word. A crash is noticed when it is over.
+/// Lease duration without renewal. A crash is noticed when the lease expires.
 pub const LEASE: Duration = Duration::from_secs(6);
-/// How often a worker gives word: one renewal may get lost.
+/// How often a worker renews its leases: one renewal may get lost.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// Leases that may run out before a job is taken for what kills its workers.
+/// Leases that may expire before a job is assumed to crash its workers.
 const CRASHES: u32 = 20;
 /// The longest wait after the first failure; it doubles with each …
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// … up to this. Twelve attempts then take 1.2 hours on average, 2.4 at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// Code points of an error that are kept.
+/// Maximum length of a stored error, in code points.
 const ERROR_LENGTH: usize = 500;
 
-/// What a job carries: ids only, never personal data.
+/// The data of a job: ids only, never personal data.
 pub trait Payload: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind's name, such as `mail.send`.
     const KIND: &'static str;
 
-    /// Jobs of one kind and key: at most one waits, at most one runs.
+    /// Of the jobs with the same kind and key at most one waits and at most one runs.
     fn key(&self) -> Option<String> {
         None
     }
 }
 
-/// How far a job has come.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum JobState {
-    /// Until it is due and a worker is free.
+    /// Not due yet, or no worker is free.
     Waiting,
-    /// A worker has it, or had it when it died.
+    /// A worker holds it, or held it when it died.
     Running,
-    /// Over; swept away after a day.
+    /// Done; deleted after a day.
     Done,
-    /// Given up; stays for an administrator.
+    /// Given up; kept for an operator.
     Dead,
 }
 
 impl JobState {
-    /// As it is stored.
+    /// The state as it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -58,7 +58,7 @@ impl JobState {
     }
 }
 
-/// Something to be done, once or more often, by the subscriber of its kind.
+/// A unit of work, to be done once or more often by the subscriber of its kind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
@@ -74,29 +74,29 @@ pub struct Job {
     pub running_key: Option<String>,
     pub payload: serde_json::Value,
     pub state: JobState,
-    /// Tries that were begun; what a crash or a shutdown cut short doesn't count.
+    /// Attempts that were begun, without those cut short by a crash or shutdown.
     pub attempts: u32,
-    /// Leases that ran out.
+    /// Leases that expired.
     pub crashes: u32,
-    /// How often it was asked for again while it waited.
+    /// How often it was enqueued again while it waited.
     pub repeats: u32,
-    /// Not before this time.
+    /// Not run before this time.
     pub run_at: Timestamp,
-    /// Known to the worker that has it, and to nobody else.
+    /// Known only to the worker that holds the lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
-    /// What it follows from, see [`traced`](super::traced).
+    /// Its origin, see [`traced`](super::traced).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     pub created_at: Timestamp,
-    /// When it was claimed last.
+    /// Time of the last claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// Why it was not done, or not done the last time: no personal data, at most 500 characters.
+    /// Why the last attempt failed: no personal data, at most 500 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -120,7 +120,7 @@ impl Document for Job {
     }
 }
 
-/// Another worker has the job by now, or nobody.
+/// The worker doesn't hold the job any more: another one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseLost;
 
@@ -128,17 +128,17 @@ pub struct LeaseLost;
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Done,
-    /// To be tried again at `retry_at`, unless that was the last of `limit` attempts.
+    /// Failed; retried at `retry_at`, unless that was the last of `limit` attempts.
     Failed {
         error: String,
         limit: u32,
         retry_at: Timestamp,
     },
-    /// Not to be tried again.
+    /// Not to be retried.
     Dead {
         error: String,
     },
-    /// Cut short by a shutdown: as if it had not been begun.
+    /// Cut short by a shutdown; doesn't count as an attempt.
     HandedBack,
 }
 
@@ -181,29 +181,29 @@ impl Job {
         job
     }
 
-    /// Due at `run_at` instead.
+    /// Makes it due at `run_at`.
     pub fn at(self, run_at: Timestamp) -> Self {
         Self { run_at, ..self }
     }
 
-    /// What at most one waiting and one running job have: `kind:key`.
+    /// `kind:key`, which at most one waiting and one running job have.
     pub(super) fn unique_key(&self) -> Option<String> {
         self.key.as_ref().map(|key| format!("{}:{key}", self.kind))
     }
 
-    /// It was asked for again while it waits: due at the earlier of the two times.
+    /// Merges a repeated request while it waits: due at the earlier of the two times.
     pub(super) fn repeat(&mut self, run_at: Timestamp) {
         self.run_at = self.run_at.min(run_at);
         self.repeats += 1;
     }
 
-    /// A worker takes the waiting job.
+    /// A worker claims the waiting job.
     pub(super) fn claim(&mut self, token: &str, now: Timestamp) {
         self.attempts += 1;
         self.lease(token, now);
     }
 
-    /// A worker takes the job from one that has died, or buries it if too many have.
+    /// A worker takes the job over from a dead one, or marks it dead if too many workers have died.
     pub(super) fn take_over(&mut self, token: &str, now: Timestamp) {
         self.crashes += 1;
         if self.crashes < CRASHES {
@@ -222,20 +222,20 @@ impl Job {
         self.started_at = Some(now);
     }
 
-    /// The worker with `token` gives word.
+    /// Renews the lease of the worker with `token`.
     ///
     /// # Errors
-    /// [`LeaseLost`] if the job isn't its own any more.
+    /// [`LeaseLost`] if the worker doesn't hold the job any more.
     pub(super) fn renew(&mut self, token: &str, now: Timestamp) -> Result<(), LeaseLost> {
         self.held_by(token)?;
         self.lease_until = Some(now.plus(LEASE));
         Ok(())
     }
 
-    /// The run of the worker with `token` has ended.
+    /// Ends the run of the worker with `token`.
     ///
     /// # Errors
-    /// [`LeaseLost`] if the job isn't its own any more.
+    /// [`LeaseLost`] if the worker doesn't hold the job any more.
     pub(super) fn settle(&mut self, token: &str, outcome: &Outcome, now: Timestamp) -> Result<(), LeaseLost> {
         self.held_by(token)?;
         match outcome {
@@ -281,21 +281,21 @@ impl Job {
         (self.lease_token, self.lease_until) = (None, None);
     }
 
-    /// Another of its kind and key waits already and does what this one was for. The other one goes on counting
-    /// where this one stopped, so that what never succeeds dies even if it is asked for again and again.
+    /// Ends this job because another of its kind and key already waits and covers it. The other one inherits the
+    /// attempts, so that a job that never succeeds dies even if it is enqueued again and again.
     pub(super) fn make_way_for(&mut self, other: &mut Self, now: Timestamp) {
         other.repeat(other.run_at);
         other.attempts = other.attempts.max(self.attempts);
         self.end(JobState::Done, Some("another job of the same kind and key does it"), now);
     }
 
-    /// An administrator wants it tried again, from the start.
+    /// An operator retries it, with all its attempts.
     pub(super) fn revive(&mut self, now: Timestamp) {
         (self.attempts, self.crashes) = (0, 0);
         self.wait(now);
     }
 
-    /// An administrator wants it gone. It is kept like one that is done, so that a cron tick isn't made anew.
+    /// An operator drops it. It is kept like a done job, so that a cron tick isn't enqueued again.
     pub(super) fn discard(&mut self, now: Timestamp) {
         self.end(JobState::Done, Some("dropped by an administrator"), now);
     }
@@ -305,20 +305,20 @@ fn clip(error: &str) -> String {
     error.chars().take(ERROR_LENGTH).collect()
 }
 
-/// How long to wait after failure number `attempts`: anything from nothing to a limit that doubles each time (full
-/// jitter: those who failed together don't come back together). `chance` is drawn evenly from all numbers.
+/// Backoff after failure number `attempts`: between zero and a limit that doubles each time (full
+/// jitter: jobs that failed together aren't retried together). `chance` is drawn evenly from all numbers.
 pub(super) fn backoff(attempts: u32, chance: u64) -> Duration {
     let limit = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(LONGEST_WAIT);
     let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(chance % (millis + 1))
 }
 
-/// Spreads the starts of a kind evenly: at most so many a second, catching up on a tenth of a second at most.
+/// Spaces the starts of a kind evenly: a maximum per second, and at most a tenth of a second of catching up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// Microseconds from one start to the next.
+    /// Microseconds between two starts.
     step: i64,
-    /// When the next one is due, in microseconds.
+    /// When the next start is due, in microseconds.
     next: i64,
 }
 
@@ -329,21 +329,21 @@ impl Pace {
         Self { step: 1_000_000 / i64::from(per_second.max(1)), next: i64::MIN }
     }
 
-    /// How many may start now.
+    /// The number of jobs that may start now.
     pub(super) fn room(&self, now: Timestamp) -> usize {
         let now = now.as_millis().saturating_mul(1000);
         let behind = now.saturating_sub(self.next).min(Self::CATCH_UP);
         if behind < 0 { 0 } else { usize::try_from(behind / self.step.max(1)).unwrap_or(0) + 1 }
     }
 
-    /// So many start now.
+    /// Records this number of starts.
     pub(super) fn take(&mut self, count: usize, now: Timestamp) {
         let now = now.as_millis().saturating_mul(1000);
         let steps = self.step.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX));
         self.next = self.next.max(now.saturating_sub(Self::CATCH_UP)).saturating_add(steps);
     }
 
-    /// When the next one may start.
+    /// When the next start may happen.
     pub(super) fn next(&self) -> Timestamp {
         Timestamp::from_millis(self.next.saturating_add(999).div_euclid(1000))
     }
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_counts_an_attempt_and_only_its_token_opens_it() {
+    fn a_claim_counts_an_attempt_and_only_its_token_settles_it() {
         let mut job = job();
         job.claim("mine", time(1));
         assert_eq!((job.attempts, job.crashes, job.state), (1, 0, JobState::Running));
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn it_dies_with_its_last_attempt_and_not_before() {
+    fn a_job_dies_with_its_last_attempt() {
         let mut job = job();
         for attempt in 1..=3 {
             job.claim("t", time(0));
@@ -402,11 +402,11 @@ mod tests {
             assert_eq!(job.state, expected);
         }
         assert_eq!(job.error.as_deref(), Some("no bell"));
-        assert_eq!(job.waiting_key, None, "a dead job doesn't stand in the way of the next");
+        assert_eq!(job.waiting_key, None, "a dead job doesn't block the next one");
     }
 
     #[test]
-    fn a_crash_counts_apart_and_the_twentieth_is_the_last() {
+    fn crashes_are_counted_separately_and_the_twentieth_is_the_last() {
         let mut job = job();
         job.claim("0", time(0));
         for crash in 1..20 {
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_back_has_not_been_tried() {
+    fn a_job_that_is_handed_back_has_not_used_an_attempt() {
         let mut job = job();
         job.claim("t", time(0));
         job.settle("t", &Outcome::HandedBack, time(1)).unwrap();
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_the_place_of_a_failing_job_goes_on_counting() {
+    fn a_job_that_replaces_a_failing_one_inherits_its_attempts() {
         let (mut failing, mut next) = (job(), job());
         failing.attempts = 4;
         failing.make_way_for(&mut next, time(1));
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_kept_over_time_and_does_not_burst_after_a_rest() {
+    fn a_pace_is_kept_over_time_without_bursts_after_a_pause() {
         let mut pace = Pace::new(20);
         let mut started = 0;
         for millis in 0..10_000 {
@@ -451,13 +451,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_wait_is_within_its_limit_and_grows_to_an_hour(attempts in 0..u32::MAX, chance: u64) {
+        fn the_backoff_is_within_its_limit_and_grows_to_an_hour(attempts in 0..u32::MAX, chance: u64) {
             let limit = if attempts < 11 { 5 << attempts.saturating_sub(1) } else { 3600 };
             prop_assert!(backoff(attempts, chance) <= Duration::from_secs(limit));
         }
 
         #[test]
-        fn every_wait_within_the_limit_can_be_drawn(millis in 0_u64..=5000) {
+        fn every_backoff_within_the_limit_can_be_drawn(millis in 0_u64..=5000) {
             prop_assert_eq!(backoff(1, millis), Duration::from_millis(millis));
         }
     }

@@ -1,5 +1,5 @@
-//! What is done with jobs in the store. Workers of several processes meet here and nowhere else: every change is a
-//! transaction, and whoever changes a running job shows the token of its lease.
+//! Operations on jobs in the store. Workers of several processes coordinate only here: every change is a
+//! transaction, and changes to a running job require the token of its lease.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx, Value};
 pub use super::model::Outcome;
 
 impl Tx {
-    /// Records the job in this transaction; the workers are woken after its commit. If one of the same kind and key
-    /// waits already, that one stays and is due at the earlier of the two times: the two must ask for the same.
+    /// Records the job in this transaction; the workers are woken after its commit. If a job of the same kind and key
+    /// already waits, it is kept and due at the earlier of the two times: the two must ask for the same work.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] if there is another job of this id, and whatever the store says.
+    /// [`StoreError::Duplicate`] if there is another job with this id, and other store errors.
     pub async fn enqueue(&self, job: &Job) -> Result<(), StoreError> {
-        // What is due later is found by then without a wake-up.
+        // A job that is due later is found in time by polling.
         if job.run_at <= job.created_at {
             self.note(TOPIC).await;
         }
@@ -38,7 +38,7 @@ impl Tx {
     /// jobs of the same kind and key: the caller knows that there are none.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn enqueue_all(&self, mut jobs: Vec<Job>) -> Result<(), StoreError> {
         if jobs.iter().any(|job| job.run_at <= job.created_at) {
             self.note(TOPIC).await;
@@ -49,10 +49,10 @@ impl Tx {
         self.put_all(&jobs.iter().collect::<Vec<_>>()).await
     }
 
-    /// Removes the waiting job of this kind and key, if there is one: what it was for has been done.
+    /// Removes the waiting job of this kind and key, if there is one, because its work has been done.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn withdraw<P: Payload>(&self, key: &str) -> Result<(), StoreError> {
         if let Some(waiting) = find_waiting(self, &format!("{}:{key}", P::KIND)).await? {
             self.delete::<Job>(&waiting.id).await?;
@@ -65,7 +65,7 @@ async fn find_waiting(tx: &Tx, unique_key: &str) -> Result<Option<Job>, StoreErr
     Ok(tx.find::<Job>(Query::new(Filter::eq("waitingKey", unique_key)).limit(1)).await?.pop())
 }
 
-/// Another job of the same kind and key that waits.
+/// Another waiting job of the same kind and key.
 async fn waiting_like(tx: &Tx, job: &Job) -> Result<Option<Job>, StoreError> {
     match job.unique_key() {
         Some(key) => Ok(find_waiting(tx, &key).await?.filter(|waiting| waiting.id != job.id)),
@@ -73,7 +73,7 @@ async fn waiting_like(tx: &Tx, job: &Job) -> Result<Option<Job>, StoreError> {
     }
 }
 
-/// Stores a job that may have begun to wait. If another one like it waits, that one takes its place.
+/// Stores a job that may have begun to wait. If another one of its kind and key waits, that one replaces it.
 pub(super) async fn put_back(tx: &Tx, mut job: Job, now: Timestamp) -> Result<Job, StoreError> {
     if job.state == JobState::Waiting
         && let Some(mut waiting) = waiting_like(tx, &job).await?
@@ -85,38 +85,38 @@ pub(super) async fn put_back(tx: &Tx, mut job: Job, now: Timestamp) -> Result<Jo
     Ok(job)
 }
 
-/// Room that a worker has for jobs of one kind.
+/// The number of jobs of one kind that a worker can take.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     pub kind: &'static str,
     pub jobs: usize,
 }
 
-/// What a worker asks for.
+/// A worker's request for jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
-    /// As many jobs as there is room for, the oldest first.
+    /// At most this many jobs per kind, the oldest first.
     pub room: Vec<Room>,
-    /// Also those whose lease has run out …
+    /// Also jobs whose lease has expired …
     pub crashed: bool,
-    /// … but for these, which the worker has itself: it knows that it is alive.
+    /// … except for these, which the worker itself holds.
     pub mine: HashSet<String>,
-    /// What the jobs are leased under: a new one for each claim.
+    /// The token of the leases: a new one for each claim.
     pub token: String,
 }
 
-/// What a claim got.
+/// The result of a claim.
 #[derive(Debug, Default)]
 pub struct Claimed {
     /// To be run.
     pub jobs: Vec<Job>,
     /// Not to be run again: their workers died too often.
-    pub buried: Vec<Job>,
-    /// When more of a kind is due; not there if none waits.
+    pub dead: Vec<Job>,
+    /// When the next job of a kind is due; no entry if none waits.
     pub next: BTreeMap<&'static str, Timestamp>,
 }
 
-/// How a run that was claimed under `token` has ended.
+/// How a run that was claimed under `token` ended.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     pub job_id: String,
@@ -135,25 +135,25 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The jobs in `store`. A lease counts from when the transaction that takes it is run, again each time that it is
-    /// run again: by the time of its first run it could be over before anybody has it.
+    /// The jobs in `store`. A lease is counted from the last run of its claiming transaction: counted from the first run it
+    /// could have expired before a worker has it.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock }
     }
 
-    /// Leases what is claimed and due; of one kind and key never two at a time.
+    /// Leases the claimed jobs that are due; never two of the same kind and key at a time.
     ///
     /// # Errors
-    /// Whatever the store says; then nothing is leased.
+    /// Store errors; then nothing is leased.
     pub async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         Ok(self.turn(&[], claim).await?.1)
     }
 
-    /// Writes down how runs have ended. Returns the jobs as they are now, or [`LeaseLost`] where another worker has
-    /// the job by now and its word counts.
+    /// Records how runs ended. Returns the jobs as they are now, or [`LeaseLost`] where another worker holds
+    /// the job and its outcome counts.
     ///
     /// # Errors
-    /// Whatever the store says; then nothing is written.
+    /// Store errors; then nothing is written.
     pub async fn settle(&self, ended: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
         Ok(self.turn(ended, &Claim::default()).await?.0)
     }
@@ -161,7 +161,7 @@ impl Queue {
     /// [`settle`](Self::settle) and then [`claim`](Self::claim) in one commit.
     ///
     /// # Errors
-    /// Whatever the store says; then neither has happened.
+    /// Store errors; then neither has happened.
     pub async fn turn(
         &self,
         ended: &[Settlement],
@@ -176,10 +176,10 @@ impl Queue {
             .await
     }
 
-    /// Prolongs the leases of these jobs (id and token), and returns those that are lost.
+    /// Renews the leases of these jobs (id and token), and returns the jobs whose lease was lost.
     ///
     /// # Errors
-    /// Whatever the store says; then nothing is prolonged.
+    /// Store errors; then nothing is renewed.
     pub async fn renew(&self, leases: &[(String, String)]) -> Result<Vec<(String, String)>, StoreError> {
         self.store
             .transact(async |tx| {
@@ -198,10 +198,10 @@ impl Queue {
             .await
     }
 
-    /// Records the tick of a cron, unless it is there. If another job like it waits, that one does for both.
+    /// Records the tick of a cron job, unless it exists. If another job of its kind and key waits, that one covers both.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn record_tick(&self, tick: &Job, now: Timestamp) -> Result<bool, StoreError> {
         let recorded = self
             .store
@@ -231,7 +231,8 @@ async fn by_id(tx: &Tx, ids: impl IntoIterator<Item = &str>) -> Result<HashMap<S
     Ok(jobs.into_iter().map(|job| (job.id.clone(), job)).collect())
 }
 
-/// In the order of `ended`. However many those are, it takes a few calls: each may take as long as a network is wide.
+/// Settles in the order of `ended`. The number of calls doesn't grow with the number of jobs, as each may be a network
+/// round trip.
 async fn settle_all(tx: &Tx, ended: &[Settlement], now: Timestamp) -> Result<Vec<Settled>, StoreError> {
     let mut jobs = by_id(tx, ended.iter().map(|one| &*one.job_id)).await?;
     let mut settled: Vec<_> = ended.iter().map(|one| settle(jobs.remove(&one.job_id), one, now)).collect();
@@ -257,7 +258,7 @@ fn settle(job: Option<Job>, one: &Settlement, now: Timestamp) -> Settled {
     Ok(job)
 }
 
-/// Those that wait in the store under the keys under which these are to wait.
+/// The waiting jobs in the store with the keys under which these jobs will wait.
 async fn waiting_by_key(
     tx: &Tx,
     jobs: impl Iterator<Item = &Job>,
@@ -290,7 +291,7 @@ async fn take_over_crashed(
     now: Timestamp,
     claimed: &mut Claimed,
 ) -> Result<(), StoreError> {
-    // As many as may be in front of those that are wanted.
+    // As many as may precede those that are wanted.
     let limit = claim.mine.len() + room.iter().map(|room| room.jobs).sum::<usize>();
     let kinds = room.iter().map(|room| room.kind.into()).collect();
     let expired = Filter::eq("state", JobState::Running.as_str())
@@ -308,11 +309,11 @@ async fn take_over_crashed(
             room.jobs -= 1;
             claimed.jobs.push(job);
         } else {
-            claimed.buried.push(job);
+            claimed.dead.push(job);
         }
     }
-    // At once: what waits under the key of one of these may be claimed now.
-    tx.put_all(&Vec::from_iter(&claimed.buried)).await
+    // At once: a job that waits under the key of one of these may be claimed now.
+    tx.put_all(&Vec::from_iter(&claimed.dead)).await
 }
 
 async fn claim_due(
@@ -322,7 +323,7 @@ async fn claim_due(
     now: Timestamp,
     claimed: &mut Claimed,
 ) -> Result<(), StoreError> {
-    // One more than there is room for tells when to look again.
+    // One more than there is room for shows when to check again.
     let limit = small(room.jobs + 1);
     let waiting = Filter::eq("state", JobState::Waiting.as_str()).and(Filter::eq("kind", room.kind));
     let first = Query::new(waiting).sort("runAt", Dir::Asc).limit(limit);
@@ -344,7 +345,7 @@ async fn claim_due(
             claimed.jobs.push(job);
             left -= 1;
         }
-        // A page of jobs whose like are running must not hide those behind it.
+        // A page of jobs whose keys are busy must not hide the jobs behind it.
         match last {
             Some(last) if full => query = first.clone().after(last),
             _ => return Ok(()),
@@ -352,7 +353,7 @@ async fn claim_due(
     }
 }
 
-/// The keys of these jobs under which another is running.
+/// The keys of these jobs under which another job is running.
 async fn busy_keys(tx: &Tx, jobs: &[Job]) -> Result<HashSet<String>, StoreError> {
     let keys: Vec<Value> = jobs.iter().filter_map(Job::unique_key).map(Value::Text).collect();
     if keys.is_empty() || !faults::guarded("jobs-one-run-a-key") {

@@ -1,4 +1,4 @@
-//! Looking after jobs: for administrators, metrics and tests.
+//! Inspecting and repairing jobs: for operators, metrics and tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::kernel::{Actor, Clock, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
-/// The most that [`Jobs::dead`] lists at once.
+/// Maximum length of the list of [`Jobs::dead`].
 const PAGE: u32 = 200;
 
-/// How many jobs of one kind are in one state.
+/// The number of jobs of one kind in one state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     pub kind: String,
@@ -27,14 +27,14 @@ pub struct Count {
 pub enum TendError {
     #[error("there is no such job")]
     Unknown,
-    /// Only what nobody works on can be tended to; it is in this state.
+    /// Running and done jobs can't be changed; this one is in this state.
     #[error("the job is {}", .0.as_str())]
     State(JobState),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The jobs in the store, seen from outside.
+/// The jobs in the store, for operators.
 pub struct Jobs {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -46,18 +46,18 @@ impl Jobs {
         Self { store, clock }
     }
 
-    /// How many jobs of each kind are in each state, where there are any.
+    /// The number of jobs by kind and state, without zeros.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn counts(&self) -> Result<Vec<Count>, StoreError> {
         self.counts_in(&[JobState::Waiting, JobState::Running, JobState::Done, JobState::Dead]).await
     }
 
-    /// The same of these states only.
+    /// [`counts`](Self::counts) of these states only.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn counts_in(&self, states: &[JobState]) -> Result<Vec<Count>, StoreError> {
         let mut counts = vec![];
         for &state in states {
@@ -68,19 +68,19 @@ impl Jobs {
         Ok(counts)
     }
 
-    /// For how long the oldest job that is due has been: waiting for a worker, or left by one that died. Zero if none is.
+    /// How long the oldest due job has been due: waiting for a worker, or left by one that died. Zero if there is none.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn oldest_due(&self) -> Result<Duration, StoreError> {
         let oldest = self.oldest_due_by_kind().await?.into_iter().map(|(_, age)| age).max();
         Ok(oldest.unwrap_or_default())
     }
 
-    /// The same for each kind that waits or was left.
+    /// [`oldest_due`](Self::oldest_due) for each kind with due jobs.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn oldest_due_by_kind(&self) -> Result<Vec<(String, Duration)>, StoreError> {
         let now = self.clock.now();
         let waiting = Filter::eq("state", JobState::Waiting.as_str());
@@ -108,20 +108,20 @@ impl Jobs {
         Ok(self.store.find::<Job>(query.limit(1)).await?.first().and_then(time))
     }
 
-    /// How long ago a job was done last; `None` if of none that is still kept (a day).
+    /// How long ago the last job was done; `None` if no done job is still kept (a day).
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn idle(&self) -> Result<Option<Duration>, StoreError> {
         let done = Query::new(Filter::eq("state", JobState::Done.as_str())).sort("finishedAt", Dir::Desc);
         let last = self.first(done, |job| job.finished_at).await?;
         Ok(last.map(|last| self.clock.now().since(last)))
     }
 
-    /// Dead jobs, those that died first before the others; at most 200.
+    /// Dead jobs, earliest death first; at most 200.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn dead(&self) -> Result<Vec<Job>, StoreError> {
         self.oldest(dead()).await
     }
@@ -130,16 +130,16 @@ impl Jobs {
         self.store.find(Query::new(ended).sort("finishedAt", Dir::Asc).limit(PAGE)).await
     }
 
-    /// The job of this id.
+    /// The job with this id.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Store errors.
     pub async fn get(&self, id: &str) -> Result<Option<Job>, StoreError> {
         self.store.get(id).await
     }
 
-    /// Has a dead job tried again at once, with all its attempts before it. If another of its kind and key waits,
-    /// that one does it.
+    /// Retries a dead job at once, with all its attempts. If another job of its kind and key waits, that one covers
+    /// it.
     ///
     /// # Errors
     /// [`TendError`] if there is no such job or it isn't dead.
@@ -159,12 +159,12 @@ impl Jobs {
             .await
     }
 
-    /// The same with all jobs that are dead now. Returns how many.
+    /// Retries all jobs that are dead now. Returns their number.
     ///
     /// # Errors
-    /// Whatever the store says; those before it are tried again all the same.
+    /// Store errors; the jobs before the error are retried all the same.
     pub async fn retry_all(&self, actor: &Actor) -> Result<u64, StoreError> {
-        // One that dies again meanwhile has had its chance.
+        // A job that dies again meanwhile is not retried twice.
         let dead_now = dead().and(Filter::Le("finishedAt", self.clock.now().into()));
         let mut retried = 0;
         loop {
@@ -175,7 +175,7 @@ impl Jobs {
             for job in dead {
                 match self.retry(actor, &job.id).await {
                     Ok(_) => retried += 1,
-                    // Somebody else tended to it first.
+                    // Another operator was faster.
                     Err(TendError::Unknown | TendError::State(_)) => {}
                     Err(TendError::Store(error)) => return Err(error),
                 }
@@ -183,10 +183,10 @@ impl Jobs {
         }
     }
 
-    /// Drops a dead or a waiting job: it will not be run, and goes with those that are done.
+    /// Drops a dead or waiting job: it will not run, and is deleted with the done jobs.
     ///
     /// # Errors
-    /// [`TendError`] if there is no such job, or it runs or is done.
+    /// [`TendError`] if there is no such job, or it is running or done.
     pub async fn drop(&self, actor: &Actor, id: &str) -> Result<Job, TendError> {
         let now = self.clock.now();
         self.store

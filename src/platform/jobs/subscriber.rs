@@ -1,4 +1,4 @@
-//! Those who carry out jobs, and the one list of them.
+//! Subscribers, which carry out jobs, and the list of all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::sweep::Sweep;
 use crate::kernel::Clock;
 use crate::platform::store::{Store, StoreError};
 
-/// Why a job was not done. The texts are logged and shown to administrators: no personal data.
+/// Why a job was not done. The texts are logged and shown to operators: no personal data.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// It may go better later: tried again with backoff, dead after the kind's limit.
+    /// A retry may succeed: retried with backoff, dead after the kind's limit.
     #[error("{0}")]
     Retry(String),
-    /// It will never go: dead at once, for an administrator to look at.
+    /// A retry can't succeed: dead at once, until an operator looks at it.
     #[error("{0}")]
     Dead(String),
 }
@@ -27,66 +27,66 @@ impl From<StoreError> for JobError {
     }
 }
 
-/// This run of a job.
+/// One run of a job.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub job_id: String,
-    /// 1 at the first try.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// How often a run of it ended without a word (its lease ran out).
+    /// How often a run was cut off (its lease expired).
     pub crashes: u32,
 }
 
-/// Carries out the jobs of one kind. A job may run twice: its effect must come once.
+/// Carries out the jobs of one kind. A job may run twice, so it must be idempotent.
 ///
-/// A run ends at any `await` when its process loses the job (its lease ran out) or shuts down. A panic is a failure.
+/// A run may end at any `await`, when its process loses the lease or shuts down. A panic is a failure.
 #[async_trait]
 pub trait Subscriber: Send + Sync + 'static {
-    /// What it is told.
+    /// The data of its jobs.
     type Payload: Payload;
-    /// How many at once in one process.
+    /// Maximum number of concurrent runs in one process.
     const CONCURRENCY: usize = 4;
-    /// Failures until it is dead.
+    /// Failures after which a job is dead.
     const ATTEMPTS: u32 = 12;
-    /// How many may start in a second in one process, where that is limited.
+    /// Maximum number of starts per second in one process, if limited.
     const PER_SECOND: Option<u32> = None;
 
-    /// Does it.
+    /// Carries out a job.
     ///
     /// # Errors
-    /// [`JobError`], if it was not done.
+    /// [`JobError`] if it was not done.
     async fn handle(&self, payload: Self::Payload, run: Run) -> Result<(), JobError>;
 }
 
-/// All subscribers, one a kind.
+/// All subscribers, one per kind.
 #[derive(Default)]
 pub struct Subscribers(pub(super) BTreeMap<&'static str, Arc<dyn Served>>);
 
 impl Subscribers {
-    /// None yet.
+    /// An empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// These and `subscriber`.
+    /// Adds `subscriber`.
     ///
     /// # Panics
-    /// If its kind has one: that is a mistake of the list, which shows at the first start.
+    /// If its kind already has one: that is a mistake of the list, which shows at the first start.
     pub fn with<S: Subscriber>(mut self, subscriber: Arc<S>) -> Self {
         self.add(S::Payload::KIND, Arc::new(Typed(subscriber)));
         self
     }
 
-    /// These and the handler of this sweep.
+    /// Adds the handler of this sweep.
     ///
     /// # Panics
-    /// If its kind has one.
+    /// If its kind already has one.
     pub fn with_sweep(mut self, sweep: Sweep, store: Store, clock: Arc<dyn Clock>) -> Self {
         self.add(sweep.kind, Arc::new(sweep.served(store, clock)));
         self
     }
 
-    /// These and all of `others`.
+    /// Adds all of `others`.
     ///
     /// # Panics
     /// If both have one for a kind.
@@ -101,7 +101,7 @@ impl Subscribers {
     }
 }
 
-/// A subscriber, whatever its payload.
+/// A subscriber with its payload type erased.
 #[async_trait]
 pub(super) trait Served: Send + Sync {
     fn concurrency(&self) -> usize;
@@ -127,9 +127,9 @@ impl<S: Subscriber> Served for Typed<S> {
     }
 
     async fn run(&self, payload: serde_json::Value, run: Run) -> Result<(), JobError> {
-        // What the parser says may quote the payload.
+        // The parser's message may quote the payload.
         let payload = serde_json::from_value(payload)
-            .map_err(|_| JobError::Dead("its payload is not one of its kind".into()))?;
+            .map_err(|_| JobError::Dead("its payload does not match its kind".into()))?;
         self.0.handle(payload, run).await
     }
 }

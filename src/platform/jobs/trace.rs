@@ -1,20 +1,20 @@
-//! What something follows from, carried into the jobs that it causes: the id of the request, by which the log
-//! knows it, and the place in its trace, where traces are on.
+//! The origin of a job: the id of the request that caused it, which the log shows, and its position in the trace, if
+//! traces are on.
 
 use crate::platform::traces;
 
 tokio::task_local! { static REQUEST: String; }
 
-/// Between the two in [`Job::trace`](super::Job::trace). No id of a request holds it.
+/// Separates the two in [`Job::trace`](super::Job::trace). Request ids don't contain it.
 const AND: char = ';';
 
-/// Runs `work` so that the jobs it enqueues carry `request`, the id of the request. The jobs that follow from
-/// those carry it too.
+/// Runs `work` so that the jobs it enqueues carry `request`, the id of the request. Jobs that those jobs enqueue
+/// carry it, too.
 pub async fn traced<F: Future>(request: String, work: F) -> F::Output {
     REQUEST.scope(request, work).await
 }
 
-/// What jobs carry that are enqueued here.
+/// The trace text of jobs that are enqueued here.
 pub(super) fn current() -> Option<String> {
     let request = REQUEST.try_with(String::clone).ok();
     match traces::current() {
@@ -23,16 +23,16 @@ pub(super) fn current() -> Option<String> {
     }
 }
 
-/// What a job follows from.
+/// The origin of a job.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Origin<'a> {
     /// The id of the request.
     pub request: Option<&'a str>,
-    /// The place in its trace, as a `traceparent`.
+    /// The position in its trace, as a `traceparent`.
     pub parent: Option<&'a str>,
 }
 
-/// Reads what a job carries.
+/// Parses the trace text of a job.
 pub(super) fn origin(trace: Option<&str>) -> Origin<'_> {
     let Some(trace) = trace else { return Origin::default() };
     match trace.split_once(AND) {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_carried_is_read_back() {
+    fn the_origin_is_parsed_back() {
         assert_eq!(origin(None), Origin::default());
         assert_eq!(origin(Some("7")), Origin { request: Some("7"), parent: None });
         assert_eq!(origin(Some("7;00-a-b-01")), Origin { request: Some("7"), parent: Some("00-a-b-01") });

@@ -1,7 +1,7 @@
 //! The workers of one process.
 //!
-//! One task claims and settles for all kinds; each run is a task of its own; a third renews the leases, so that a
-//! store that is slow to claim from costs no lease. Nothing here knows of other processes: the queue does.
+//! One task claims and settles jobs of all kinds; each run has its own task; a third task renews the leases, so that a
+//! slow claim costs no lease. Processes coordinate only through the queue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
@@ -26,19 +26,19 @@ use crate::platform::signals::{Listener, Signals, wake_after_commit};
 use crate::platform::store::{Filter, Store, StoreError};
 use crate::platform::traces;
 
-/// How often the store is looked at though nobody woke us.
+/// How often the store is checked without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
-/// Pause between two looks at a store that does not answer.
+/// Pause before a store that doesn't answer is checked again.
 const STORE_PAUSE: Duration = Duration::from_millis(250);
-/// Wake-ups within this time are answered by one look.
+/// Wake-ups within this time are handled together.
 const GATHER: Duration = Duration::from_millis(5);
 /// Jobs of one kind that are claimed at once.
 const BATCH: usize = 64;
-/// How often kinds that nobody serves are looked for.
-const STRANGERS_EVERY: Duration = Duration::from_secs(60);
-/// How long a run that was told to stop has for it.
+/// How often the queue is checked for unknown kinds.
+const UNKNOWN_KINDS_EVERY: Duration = Duration::from_secs(60);
+/// How long a run may take to stop when it is cancelled.
 const STOPPING: Duration = Duration::from_secs(2);
-/// How long the store has at the end to take what is handed back.
+/// How long the store may take at the end to accept the jobs that are handed back.
 const PARTING: Duration = Duration::from_secs(5);
 
 /// Workers, ready to start.
@@ -53,7 +53,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Workers for all kinds of `subscribers`, who also see to the ticks of `crons` and sweep away what was done a
+    /// Workers for all kinds of `subscribers`, which also record the ticks of `crons` and delete jobs that were done a
     /// day ago.
     pub fn new(
         store: Store,
@@ -69,12 +69,12 @@ impl Workers {
         Self { store, signals, clock, ids, subscribers, crons, runs: JobRuns::default() }
     }
 
-    /// The same, whose runs are counted.
+    /// Counts the runs in `runs`.
     pub fn counted_by(self, runs: JobRuns) -> Self {
         Self { runs, ..self }
     }
 
-    /// Starts them, within a tokio runtime. They are woken by the commits of this store too.
+    /// Starts them, within a tokio runtime. Commits to this store wake them, too.
     pub fn start(self) -> Running {
         wake_after_commit(&self.store, self.signals.clone());
         let (stop, stopped) = oneshot::channel();
@@ -98,37 +98,37 @@ impl Workers {
             crashed: true,
             poll_at: Instant::now(),
             looked_at: None,
-            strangers_at: Instant::now(),
-            strangers: BTreeSet::new(),
+            unknown_kinds_at: Instant::now(),
+            unknown_kinds: BTreeSet::new(),
             store_is_down: false,
         };
         Running { stop, worker: AbortOnDropHandle::new(tokio::spawn(worker.work(listener, stopped))) }
     }
 }
 
-/// Workers at work. Dropped, they end at once, as if the process had died.
+/// Running workers. Dropping this ends them at once, as if the process had died.
 pub struct Running {
     stop: oneshot::Sender<Duration>,
     worker: AbortOnDropHandle<()>,
 }
 
 impl Running {
-    /// From this call on claims nothing more; the future waits at most this long for what runs, and hands the rest
+    /// Claims nothing more from this call on. The future waits up to this long for running jobs and hands the rest
     /// back.
     pub fn drain(self, patience: Duration) -> impl Future<Output = ()> + Send {
-        // An error would mean that the worker is gone, which waiting for it finds out.
+        // An error means that the worker has ended, which waiting for it finds out.
         let _ = self.stop.send(patience);
         async move {
             match timeout(patience + STOPPING + PARTING, self.worker).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "the workers ended by themselves"),
-                Err(_) => tracing::warn!("the store doesn't answer: what runs is left to its leases"),
+                Ok(Err(error)) => tracing::error!(%error, "the workers ended unexpectedly"),
+                Err(_) => tracing::warn!("the store doesn't answer: running jobs are left to their leases"),
             }
         }
     }
 }
 
-/// The jobs that this process has, by id.
+/// The jobs that this process holds, by id.
 #[derive(Clone, Default)]
 struct Held(Arc<Mutex<HashMap<String, Lease>>>);
 
@@ -147,13 +147,13 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Id and token of each, but for those that are lost.
+    /// Id and token of each, except for lost ones.
     fn leases(&self) -> Vec<(String, String)> {
         let held = self.lock();
         held.iter().filter(|(_, job)| !job.lost).map(|(id, job)| (id.clone(), job.token.clone())).collect()
     }
 
-    /// Another worker has these by now, or may have: their runs are ended.
+    /// Ends the runs of these jobs: another worker has them, or may have them.
     fn lose(&self, lost: impl Fn(&str, &Lease) -> bool) {
         for (id, job) in self.lock().iter_mut().filter(|(id, job)| !job.lost && lost(id, job)) {
             tracing::warn!(kind = job.kind, id, "the lease of a job was lost while it ran");
@@ -163,7 +163,7 @@ impl Held {
     }
 }
 
-/// Renews the leases of all jobs held, every two seconds.
+/// Renews the leases of all held jobs, every two seconds.
 async fn heartbeat(queue: Queue, clock: Arc<dyn Clock>, held: Held) {
     let mut beat = tokio::time::interval(RENEW_EVERY);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -178,7 +178,7 @@ async fn heartbeat(queue: Queue, clock: Arc<dyn Clock>, held: Held) {
                 held.lose(|id, job| lost.iter().any(|(of, token)| of == id && *token == job.token));
                 prolong(&held, &leases, now);
             }
-            // Whoever can't renew a lease must be gone when it runs out.
+            // A run whose lease can't be renewed must end before the lease expires.
             Ok(Err(_)) | Err(_) => held.lose(|_, job| job.until <= clock.now()),
         }
     }
@@ -193,14 +193,14 @@ fn prolong(held: &Held, leases: &[(String, String)], now: Timestamp) {
     }
 }
 
-/// What one kind is served by.
+/// The state of one kind.
 struct Lane {
     served: Arc<dyn Served>,
     running: usize,
     pace: Option<Pace>,
     /// Something may be due.
     look: bool,
-    /// When the next is due, as far as is known.
+    /// The earliest due time known.
     next: Option<Timestamp>,
 }
 
@@ -215,7 +215,7 @@ impl Lane {
         self.pace.map_or(free, |pace| free.min(pace.room(now)))
     }
 
-    /// When to look again; `None` while there is no room.
+    /// When to check again; `None` while there is no room.
     fn look_at(&self, now: Timestamp) -> Option<Timestamp> {
         if self.running >= self.served.concurrency() {
             return None;
@@ -238,16 +238,16 @@ struct Worker {
     held: Held,
     heart: AbortOnDropHandle<()>,
     tasks: JoinSet<Result<(), JobError>>,
-    /// Which job a task runs.
+    /// The job of each task.
     names: HashMap<task::Id, String>,
-    /// Not yet written down.
+    /// Ended runs that are not recorded yet.
     ended: Vec<Settlement>,
-    /// Look for what dead workers have left.
+    /// Check for jobs that dead workers left behind.
     crashed: bool,
     poll_at: Instant,
     looked_at: Option<Instant>,
-    strangers_at: Instant,
-    strangers: BTreeSet<String>,
+    unknown_kinds_at: Instant,
+    unknown_kinds: BTreeSet<String>,
     store_is_down: bool,
 }
 
@@ -278,17 +278,17 @@ impl Worker {
         }
     }
 
-    /// One look at everything: what has ended, the ticks of crons, what can be claimed.
+    /// One pass: ended runs, ticks of cron jobs, jobs to claim.
     async fn turn(&mut self) -> Result<(), StoreError> {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.note_ended(ended);
         }
         self.record_ticks().await?;
         self.settle_and_claim().await?;
-        self.look_for_strangers().await
+        self.look_for_unknown_kinds().await
     }
 
-    /// A crowd of wake-ups is answered at once.
+    /// Handles many wake-ups at once.
     async fn gather(&mut self) {
         if let Some(looked_at) = self.looked_at {
             sleep_until(looked_at + GATHER).await;
@@ -311,7 +311,7 @@ impl Worker {
         }
     }
 
-    /// Until the next look that is already known to be needed.
+    /// Waits until the next pass that is known to be needed.
     fn pause(&self) -> Duration {
         let now = self.clock.now();
         let lanes = self.lanes.values().filter_map(|lane| lane.look_at(now)).min();
@@ -321,7 +321,7 @@ impl Worker {
 
     fn complain(&mut self, error: &StoreError) {
         if !self.store_is_down {
-            tracing::warn!(%error, "jobs can't be reached in the store");
+            tracing::warn!(%error, "the jobs in the store are unreachable");
         }
         self.store_is_down = true;
         self.looked_at = Some(Instant::now());
@@ -334,7 +334,7 @@ impl Worker {
         }
         for tick in self.crons.due(now) {
             if self.queue.record_tick(&tick, now).await? {
-                tracing::info!(kind = tick.kind, id = tick.id, "a repeated job is due");
+                tracing::info!(kind = tick.kind, id = tick.id, "a cron job is due");
             }
         }
         self.crons.recorded(now);
@@ -351,7 +351,7 @@ impl Worker {
         let (settled, claimed) = self.queue.turn(&self.ended, &claim).await?;
         self.note_settled(settled);
         self.looked(&claim, &claimed);
-        for job in &claimed.buried {
+        for job in &claimed.dead {
             tracing::error!(
                 kind = job.kind,
                 id = job.id,
@@ -365,7 +365,7 @@ impl Worker {
         Ok(())
     }
 
-    /// As much as there is room for, where something may be due.
+    /// As many jobs as there is room for, of kinds that may be due.
     fn wanted(&self, now: Timestamp) -> Claim {
         let looked = self.lanes.iter().filter(|(_, lane)| lane.look);
         let room = looked.map(|(kind, lane)| Room { kind, jobs: lane.room(now) });
@@ -377,7 +377,7 @@ impl Worker {
         }
     }
 
-    /// Remembers when to look again.
+    /// Records when to check again.
     fn looked(&mut self, claim: &Claim, claimed: &Claimed) {
         self.looked_at = Some(Instant::now());
         self.crashed = false;
@@ -424,7 +424,7 @@ impl Worker {
         }
     }
 
-    /// A run is over: its place is free, and its outcome is to be written down unless its lease was lost.
+    /// Frees the slot of an ended run, and keeps its outcome to be recorded unless the lease was lost.
     fn note_ended(&mut self, ended: Ended) {
         let id = match &ended {
             Ok((task, _)) => *task,
@@ -450,7 +450,7 @@ impl Worker {
         self.ended.push(Settlement { job_id, token, outcome });
     }
 
-    /// What is written down is held no more.
+    /// Releases the jobs whose outcomes are recorded.
     fn note_settled(&mut self, settled: Vec<Settled>) {
         let mut held = self.held.lock();
         for (ended, settled) in self.ended.drain(..).zip(settled) {
@@ -459,7 +459,7 @@ impl Worker {
         }
     }
 
-    /// Writes down what has ended and claims nothing; what can't be written stays to be, and held.
+    /// Records ended runs without claiming anything; outcomes that can't be recorded are kept, with their jobs.
     async fn settle(&mut self) -> Result<(), StoreError> {
         if !self.ended.is_empty() {
             let settled = self.queue.settle(&self.ended).await?;
@@ -468,16 +468,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Kinds that wait and that nobody here serves: a line in the log for each, once.
-    async fn look_for_strangers(&mut self) -> Result<(), StoreError> {
-        if Instant::now() < self.strangers_at {
+    /// Warns once about each waiting kind that no subscriber here handles.
+    async fn look_for_unknown_kinds(&mut self) -> Result<(), StoreError> {
+        if Instant::now() < self.unknown_kinds_at {
             return Ok(());
         }
-        self.strangers_at = Instant::now() + STRANGERS_EVERY;
+        self.unknown_kinds_at = Instant::now() + UNKNOWN_KINDS_EVERY;
         let waiting = Filter::eq("state", JobState::Waiting.as_str());
         for (kind, jobs) in self.store.tally::<Job>("kind", waiting).await? {
-            if !self.lanes.contains_key(kind.as_str()) && self.strangers.insert(kind.clone()) {
-                tracing::warn!(kind, jobs, "jobs of a kind that nobody here serves are waiting");
+            if !self.lanes.contains_key(kind.as_str()) && self.unknown_kinds.insert(kind.clone()) {
+                tracing::warn!(kind, jobs, "jobs of an unknown kind are waiting");
             }
         }
         Ok(())
@@ -489,7 +489,7 @@ impl Worker {
         self.tasks.abort_all();
         self.join_until(Instant::now() + STOPPING).await;
         if !self.tasks.is_empty() {
-            tracing::warn!(runs = self.tasks.len(), "runs that don't stop are left to their leases");
+            tracing::warn!(runs = self.tasks.len(), "runs that did not stop are left to their leases");
         }
         for _ in 0..3 {
             match self.settle().await {
@@ -501,7 +501,7 @@ impl Worker {
         self.heart.abort();
     }
 
-    /// Writes down what ends until `deadline`.
+    /// Records runs that end before `deadline`.
     async fn join_until(&mut self, deadline: Instant) {
         while let Ok(Some(ended)) = timeout_at(deadline, self.tasks.join_next_with_id()).await {
             self.note_ended(ended);
@@ -518,13 +518,13 @@ fn outcome(ended: Ended, attempt: u32, limit: u32, now: Timestamp, ids: &dyn Ids
         Ok((_, Err(JobError::Dead(error)))) => return Outcome::Dead { error },
         Err(error) if error.is_cancelled() => return Outcome::HandedBack,
         Ok((_, Err(JobError::Retry(error)))) => error,
-        // What a panic says may hold anything.
+        // The panic message may contain personal data.
         Err(_) => "its subscriber panicked".to_owned(),
     };
     Outcome::Failed { error, limit, retry_at: now.plus(backoff(attempt, chance(ids))) }
 }
 
-/// What metrics call it.
+/// The outcome's label in metrics.
 fn word(outcome: &Outcome, attempt: u32) -> &'static str {
     match outcome {
         Outcome::Done => "done",
@@ -542,14 +542,14 @@ fn chance(ids: &dyn Ids) -> u64 {
 fn log(ended: &Settlement, settled: Settled) {
     let id = ended.job_id.as_str();
     let Ok(job) = settled else {
-        return tracing::warn!(id, "a job ended after its lease: the word of another worker counts");
+        return tracing::warn!(id, "a job ended after its lease was lost: its outcome is ignored");
     };
     let (kind, attempt, error) = (job.kind.as_str(), job.attempts, job.error.as_deref());
     match (&ended.outcome, job.state) {
         (Outcome::Done, _) => tracing::debug!(kind, id, attempt, "a job is done"),
-        (Outcome::HandedBack, _) => tracing::info!(kind, id, "a job is handed back"),
+        (Outcome::HandedBack, _) => tracing::info!(kind, id, "a job was handed back"),
         (_, JobState::Dead) => tracing::error!(kind, id, attempt, error, "a job is dead"),
-        _ => tracing::warn!(kind, id, attempt, error, "a job failed and will be tried again"),
+        _ => tracing::warn!(kind, id, attempt, error, "a job failed and will be retried"),
     }
 }
 
@@ -558,7 +558,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_tell_a_failure_from_the_last_one() {
+    fn metrics_distinguish_a_failure_from_the_last_one() {
         let failed =
             |limit| Outcome::Failed { error: "no".into(), limit, retry_at: Timestamp::from_millis(0) };
         assert_eq!(word(&failed(3), 2), "failed");

@@ -1,10 +1,10 @@
-//! Keys that sign tickets and seal letters' links.
+//! Keys that sign tickets and seal links in emails.
 //!
-//! Each purpose has a ring: the first key signs, all verify, so that a key can be replaced while what it signed is
-//! still about. A ring comes from `ORIENTATION_KEYS`, or else is made once in the store by whichever process comes
-//! first. Rings in the store hold the keys themselves: **whoever reads the database file can sign tickets**, so it
-//! is kept as secret as the keys would be. Once a purpose has a configured ring its ring in the store is no longer
-//! asked; an operator who wants what it signed to stay good lists its keys too.
+//! Each purpose has a ring: the first key signs, all verify, so that a key can be replaced while its signatures are
+//! still in use. A ring comes from `ORIENTATION_KEYS`, or is created once in the store by the first process that needs
+//! it. Rings in the store contain the keys themselves: **anybody who can read the database file can sign tickets**, so
+//! keep the file as secret as the keys. Once a purpose has a configured ring, its ring in the store is no longer
+//! used; to keep its signatures valid, the operator lists its keys, too.
 
 mod ring;
 mod seal;
@@ -19,7 +19,7 @@ use crate::kernel::{Ids, Timestamp};
 use crate::platform::store::{Schema, Store, schema};
 use seal::Seals;
 
-/// The purpose of links that end a subscription: sealed by a ring of its own, which outlives those of other letters.
+/// The purpose of unsubscribe links: sealed by a ring of its own, which outlives those of other emails.
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 
 /// Every ring of the service.
@@ -31,10 +31,10 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads the rings; makes those that are neither configured nor in the store.
+    /// Reads the rings; creates those that are neither configured nor in the store.
     ///
     /// # Errors
-    /// [`KeysError`] if a configured key's id is malformed or there twice, or the store can't be read.
+    /// [`KeysError`] if a configured key's id is malformed or a duplicate, or the store can't be read.
     pub async fn load(
         store: &Store,
         ids: &dyn Ids,
@@ -69,7 +69,7 @@ impl Sealer for Keys {
     }
 }
 
-/// What this part keeps in the store.
+/// The documents of this module.
 pub fn schemas() -> Vec<Schema> {
     vec![schema::<KeyRing>()]
 }

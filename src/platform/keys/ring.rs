@@ -1,4 +1,4 @@
-//! A ring of keys: from the configuration, or made once in the store.
+//! A ring of keys: from the configuration, or created once in the store.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use crate::config::{ConfiguredKey, KeyPurpose};
 use crate::kernel::{Ids, Secret, Timestamp};
 use crate::platform::store::{Document, Keep, Personal, Store, StoreError};
 
-/// Characters of a key's id at most: the QR code of a ticket holds it.
+/// Maximum length of a key's id: it is part of a ticket's QR code.
 const KEY_ID_MAX: usize = 16;
 
-/// Why there are no keys to work with.
+/// Why the keys can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// A configured key's id is not 1 to 16 of `a`–`z`, `0`–`9` and `-`.
@@ -35,7 +35,7 @@ pub(super) struct Key {
     pub secret: Secret<[u8; 32]>,
 }
 
-/// A ring that the service made for itself; its id is the purpose.
+/// A ring that the service created; its id is the purpose.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRing {
@@ -99,7 +99,7 @@ pub(super) async fn load(
     Ok(keys)
 }
 
-/// The ring in the store; `fresh` if there is none yet and no other process is quicker.
+/// The ring in the store; `fresh` if there is none yet and no other process is faster.
 async fn kept(store: &Store, fresh: KeyRing) -> Result<KeyRing, StoreError> {
     if let Some(ring) = store.get::<KeyRing>(&fresh.id).await? {
         return Ok(ring);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn of_many_who_come_first_at_once_all_get_the_same_ring() {
+    async fn processes_that_create_a_ring_at_once_get_the_same_one() {
         let store = store().await;
         let load = |store: Store| async move { Keys::load(&store, &RandomIds, now(), &[]).await.unwrap() };
         let loads: Vec<_> = (0..16).map(|_| tokio::spawn(load(store.clone()))).collect();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_was_replaced_still_verifies() {
+    async fn a_replaced_key_still_verifies() {
         let store = store().await;
         let old = [configured("old", KeyPurpose::Email, 1), configured("t1", KeyPurpose::Ticket, 1)];
         let new = [
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn malformed_and_double_ids_are_refused() {
+    async fn malformed_and_duplicate_ids_are_refused() {
         let store = store().await;
         for bad in ["", "Upper", "a.b", "a b", "ключ", "seventeen-letters"] {
             let keys = [configured(bad, KeyPurpose::Ticket, 1)];
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_secret_is_shown_when_keys_are_printed() {
+    async fn printed_keys_show_no_secret() {
         let keys = [configured("a", KeyPurpose::Ticket, 0xab), configured("b", KeyPurpose::Email, 0xab)];
         let store = store().await;
         let keys = Keys::load(&store, &RandomIds, now(), &keys).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tokens for letters' links: a record's id, sealed for one purpose.
+//! Tokens for links in emails: a record's id, sealed for one purpose.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
@@ -6,15 +6,15 @@ use sha2::Sha256;
 
 use super::ring::Key;
 
-/// Bytes of the HMAC that a token carries: 128 bits can't be guessed over a network, and links stay short.
+/// Length of a token's HMAC in bytes: 128 bits can't be guessed over a network, and links stay short.
 const SEAL_BYTES: usize = 16;
 
-/// Characters of a token at most; ours have about 80.
+/// Maximum length of a token in characters; ours have about 80.
 const TOKEN_MAX: usize = 512;
 
-/// Seals ids into the tokens of letters' links.
+/// Seals ids into the tokens of links in emails.
 pub trait Sealer: Send + Sync + 'static {
-    /// The token for the record `id`, good for `purpose` only: nothing usable is stored.
+    /// The token for the record `id`, valid for `purpose` only. Nothing usable is stored.
     fn seal(&self, purpose: &str, id: &str) -> String;
     /// The id in a token that was sealed for `purpose`; `None` if it was not.
     fn open(&self, purpose: &str, token: &str) -> Option<String>;
@@ -52,7 +52,7 @@ impl Seals {
     }
 }
 
-/// Over key id, purpose and record id; the first two hold no NUL, so that no two triples read the same.
+/// Over key id, purpose and record id. The first two contain no NUL, so that different triples give different input.
 fn mac(key: &Key, purpose: &str, id: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.expose()).expect("HMAC takes keys of any length");
     for part in [key.id.as_bytes(), b"\0", purpose.as_bytes(), b"\0", id] {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_short_and_stands_in_a_link_as_it_is() {
+    fn a_token_is_short_and_needs_no_escaping_in_a_link() {
         let token = seals().seal("confirm", "01997c00-0000-7000-8000-000000000001");
         assert_eq!(token.len(), 73, "{token}");
         let encoded: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
@@ -82,14 +82,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens_for_its_purpose_only(id in ".{0,60}") {
+        fn a_token_opens_for_its_purpose_only(id in ".{0,60}") {
             let token = seals().seal("confirm", &id);
             prop_assert_eq!(seals().open("confirm", &token), Some(id));
             prop_assert_eq!(seals().open("reset", &token), None);
         }
 
         #[test]
-        fn a_token_that_was_changed_does_not_open(place in 0usize..73, new in any::<char>()) {
+        fn a_changed_token_does_not_open(place in 0usize..73, new in any::<char>()) {
             let token = seals().seal("confirm", "01997c00-0000-7000-8000-000000000001");
             let mut letters: Vec<char> = token.chars().collect();
             prop_assume!(letters[place] != new);
@@ -98,14 +98,14 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(token in ".{0,100}") {
+        fn no_text_causes_a_panic(token in ".{0,100}") {
             prop_assert_eq!(seals().open("confirm", &token), None);
             prop_assert_eq!(seals().open("confirm", &format!("k1.{token}")), None);
         }
     }
 
     #[test]
-    fn a_token_cut_short_does_not_open() {
+    fn a_truncated_token_does_not_open() {
         let token = seals().seal("confirm", "a");
         for end in 0..token.len() {
             assert_eq!(seals().open("confirm", &token[..end]), None, "{end}");

@@ -1,4 +1,4 @@
-//! Keys that sign tickets: Ed25519, so that whoever has the public half can check one offline.
+//! Keys that sign tickets: Ed25519, so that a ticket can be verified offline with the public key.
 
 use std::fmt;
 
@@ -28,12 +28,12 @@ pub struct PublicKey {
     pub current: bool,
 }
 
-/// Why a signature does not hold.
+/// Why a signature is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignature {
-    #[error("signed with a key that we do not have")]
+    #[error("signed with an unknown key")]
     UnknownKey,
-    #[error("the signature is not by that key over that text")]
+    #[error("the signature doesn't match the key and the text")]
     Wrong,
 }
 
@@ -44,7 +44,7 @@ impl TicketKeys {
         Self { keys }
     }
 
-    /// A ring of one key, made from a seed that everybody can read.
+    /// A ring of one key, made from a public seed.
     #[cfg(test)]
     pub fn for_tests(id: &str, seed: u8) -> Self {
         Self::new(vec![Key { id: id.into(), secret: crate::kernel::Secret::new([seed; 32]) }])
@@ -55,10 +55,10 @@ impl TicketKeys {
         &self.keys[0]
     }
 
-    /// Checks a signature by the key `key_id`.
+    /// Verifies a signature by the key `key_id`.
     ///
     /// # Errors
-    /// [`BadSignature`] if it does not hold.
+    /// [`BadSignature`] if it is not valid.
     pub fn verify(&self, key_id: &str, message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
         let key = self.keys.iter().find(|key| key.id == key_id).ok_or(BadSignature::UnknownKey)?;
         let signature = Signature::from_bytes(signature);
@@ -86,7 +86,7 @@ impl TicketKey {
         &self.id
     }
 
-    /// The signature over `message`; the same each time.
+    /// The signature over `message`; deterministic.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_holds_for_its_key_and_its_text() {
+    fn a_signature_is_valid_for_its_key_and_text_only() {
         let ring = keys(&[("new", 2), ("old", 1)]);
         let signature = ring.current().sign(b"text");
         assert_eq!(ring.verify("new", b"text", &signature), Ok(()));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_halves_say_which_one_is_current() {
+    fn the_public_keys_show_which_one_is_current() {
         let public = keys(&[("new", 2), ("old", 1)]).public();
         let told: Vec<_> = public.iter().map(|key| (key.id.as_str(), key.current)).collect();
         assert_eq!(told, [("new", true), ("old", false)]);

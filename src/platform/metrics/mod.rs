@@ -1,9 +1,10 @@
-//! What is measured, in Prometheus' text format.
+//! Metrics in Prometheus' text format.
 //!
-//! Each part of the system holds the counters that it moves ([`Requests`], [`Connections`], [`JobRuns`], …); what
-//! lies in the store is counted when somebody asks, in bounded time and at most every few seconds. `http::MetricsPage`
-//! serves [`Metrics::text`] on a listener of its own. Labels are words of the program (operations of the interface,
-//! kinds of jobs, outcomes), never a part of a request, so that strangers make no series and nothing personal is told.
+//! Each part of the system holds the counters that it increments ([`Requests`], [`Connections`], [`JobRuns`], …).
+//! Stored documents are counted when metrics are read, in bounded time and at most every few seconds.
+//! `http::MetricsPage` serves [`Metrics::text`] on a listener of its own. Label values are words of the program
+//! (operations, kinds of jobs, outcomes), never a part of a request, so that anonymous clients can't create series and
+//! metrics contain no personal data.
 //!
 //! To add a metric: an entry in `described`, a line in `docs/metrics.md`, and a handle where it is counted.
 
@@ -28,17 +29,17 @@ pub use work::{GatewayCalls, JobRuns, MailSends};
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All that is measured in one service.
+/// All metrics of one service.
 pub struct Metrics {
-    /// For the interface.
+    /// For requests.
     pub requests: Requests,
-    /// For the server.
+    /// For connections.
     pub connections: Connections,
     /// For the workers.
     pub job_runs: JobRuns,
-    /// For what takes letters away.
+    /// For the transport of emails.
     pub mail_sends: MailSends,
-    /// For who takes the money.
+    /// For the payment gateway.
     pub gateway_calls: GatewayCalls,
     registry: Registry,
     signals: Arc<dyn Signals>,
@@ -47,7 +48,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of a service that starts now and stands on `store` and `signals`.
+    /// Metrics of a service that starts now and uses `store` and `signals`.
     pub fn new(store: Store, signals: Arc<dyn Signals>, clock: Arc<dyn Clock>) -> Self {
         let registry = Registry::new();
         let started = clock.now().as_millis() as f64 / 1000.0;
@@ -66,13 +67,13 @@ impl Metrics {
         }
     }
 
-    /// Everything as it is now.
+    /// The current values.
     pub async fn text(&self) -> String {
-        // Held to the end: nobody sees the store's numbers while they change.
+        // Held to the end, so that the store's numbers don't change while they are written.
         let mut stored = self.stored.lock().await;
         stored.refresh().await;
-        let away = matches!(self.signals.state(), SignalsState::Away { .. });
-        self.signals_up.set(i64::from(!away));
+        let unreachable = matches!(self.signals.state(), SignalsState::Unreachable { .. });
+        self.signals_up.set(i64::from(!unreachable));
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_metric_of_the_table_is_registered_and_no_other() {
+    async fn exactly_the_metrics_of_the_table_are_registered() {
         let (_store, metrics) = metrics().await;
         for Described { name, help, .. } in ALL {
             let again = prometheus::IntCounter::new(*name, *help).unwrap();
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_start_is_told_in_seconds() {
+    async fn the_start_time_is_in_seconds() {
         let (_store, metrics) = metrics().await;
         let text = metrics.text().await;
         assert!(text.contains("process_start_time_seconds 1788246000.5\n"), "{text}");
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_says_of_each_what_to_do_with_it() {
+    fn the_page_says_how_to_use_each_metric() {
         for row in rows() {
             assert!(row.len() == 5 && !row[4].is_empty(), "{row:?}");
         }

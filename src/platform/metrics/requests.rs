@@ -1,5 +1,5 @@
-//! What is counted for each request and each connection. All handles are looked up at the start or with the first
-//! of their kind; after that a request costs a look into a map that never changes and a few atomic additions.
+//! Counters for requests and connections. All handles are looked up at the start or at their first
+//! use; after that a request costs a lookup in an immutable map and a few atomic additions.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -9,10 +9,10 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, R
 
 use super::described;
 
-/// The operation of whatever is none.
+/// The label of requests without an operation.
 const NONE: &str = "none";
 
-/// Statuses that are told apart, in order; all others are `other`.
+/// Statuses with a label of their own, in ascending order; all others are `other`.
 const STATUSES: &[u16] = &[
     200, 201, 202, 204, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 411, 412, 413, 415,
     421, 422, 428, 429, 431, 500, 501, 502, 503, 504,
@@ -35,7 +35,7 @@ impl Requests {
         }
     }
 
-    /// For these operations; every other request counts as `none`.
+    /// Counters for these operations; all other requests count as `none`.
     pub fn of<'a>(&self, operations: impl IntoIterator<Item = &'a str>) -> Operations {
         Operations {
             handles: operations.into_iter().map(|id| (id.to_owned(), Handles::new(id))).collect(),
@@ -46,7 +46,7 @@ impl Requests {
 }
 
 impl Default for Requests {
-    /// Counts for nobody.
+    /// Counters that are not exported.
     fn default() -> Self {
         Self::registered(&Registry::new())
     }
@@ -59,7 +59,7 @@ pub struct Operations {
     families: Requests,
 }
 
-/// What is counted for one operation. A series is there from its first request on.
+/// The counters of one operation. A series exists from its first request on.
 struct Handles {
     operation: String,
     answered: Vec<OnceLock<IntCounter>>,
@@ -83,7 +83,7 @@ impl Handles {
 }
 
 impl Operations {
-    /// A request has begun. Until the guard is dropped it is in flight.
+    /// Counts the start of a request, which is in flight until the guard is dropped.
     pub fn begin(&self) -> InFlight<'_> {
         self.families.in_flight.inc();
         InFlight { operations: self, begun: Instant::now() }
@@ -97,7 +97,7 @@ pub struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// It was answered; how long that took.
+    /// Counts the answer and its duration.
     pub fn answered(self, operation: Option<&str>, status: u16) -> Duration {
         let took = self.begun.elapsed();
         let handles =
@@ -124,14 +124,14 @@ pub struct Connections {
     room: IntCounter,
 }
 
-/// Why a connection is closed on its peer.
+/// Why the service closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutOff {
-    /// It never said anything.
+    /// The client sent nothing.
     Silent,
-    /// It was too slow with a request or with taking an answer up, or idle.
+    /// The client was too slow with sending a request or reading a response, or idle.
     Slow,
-    /// Others needed its place.
+    /// Its slot was needed for another connection.
     Room,
 }
 
@@ -148,23 +148,23 @@ impl Connections {
         }
     }
 
-    /// One got a place.
+    /// A connection got a slot.
     pub fn opened(&self) {
         self.accepted.inc();
         self.open.inc();
     }
 
-    /// One has given its place back.
+    /// A connection released its slot.
     pub fn closed(&self) {
         self.open.dec();
     }
 
-    /// One got no place.
+    /// A connection got no slot.
     pub fn refused(&self) {
         self.refused.inc();
     }
 
-    /// One is being closed on its peer.
+    /// The service closes a connection.
     pub fn cut_off(&self, reason: CutOff) {
         match reason {
             CutOff::Silent => self.silent.inc(),
@@ -175,7 +175,7 @@ impl Connections {
 }
 
 impl Default for Connections {
-    /// Counts for nobody.
+    /// Counters that are not exported.
     fn default() -> Self {
         Self::registered(&Registry::new())
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart_by_operation_and_status() {
+    fn requests_are_counted_by_operation_and_status() {
         let registry = Registry::new();
         let operations = Requests::registered(&registry).of(["signIn", "getMe"]);
         operations.begin().answered(Some("signIn"), 200);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_makes_no_labels() {
+    fn anonymous_clients_create_no_labels() {
         let registry = Registry::new();
         let operations = Requests::registered(&registry).of(["getMe"]);
         for status in 100..1000 {
@@ -230,12 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_in_order_so_that_they_are_found() {
+    fn statuses_are_sorted_for_binary_search() {
         assert!(STATUSES.is_sorted());
     }
 
     #[test]
-    fn a_request_that_is_given_up_is_in_flight_no_more() {
+    fn an_abandoned_request_is_no_longer_in_flight() {
         let requests = Requests::default();
         let operations = requests.of([]);
         let (kept, dropped) = (operations.begin(), operations.begin());

@@ -1,4 +1,4 @@
-//! What is counted in the store when somebody asks, at most every few seconds.
+//! Counts of stored documents, taken when metrics are read, at most every few seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::platform::jobs::{Count, JobState, Jobs};
 use crate::platform::mail::Mail;
 use crate::platform::store::{Filter, Stats, Store, StoreError};
 
-/// For so long what was counted is told again, so that whoever asks often costs the store nothing.
+/// How long counts are reused, so that frequent reading costs the store nothing.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A store that takes longer than this to count is told as away.
+/// If counting takes longer, the store is reported as unreachable.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is done is swept away after a day and says nothing: it would only be dear to count.
+/// Done jobs are deleted after a day: counting them would be expensive and say nothing.
 const COUNTED: [JobState; 3] = [JobState::Waiting, JobState::Running, JobState::Dead];
 
-/// Counts what lies in the store.
+/// Counts stored documents.
 pub(super) struct Stored {
     store: Store,
     jobs: Jobs,
@@ -33,7 +33,7 @@ pub(super) struct Stored {
     counters: Counters,
 }
 
-/// What one look found.
+/// The result of one count.
 struct Seen {
     jobs: Vec<Count>,
     oldest_due: Vec<(String, Duration)>,
@@ -54,7 +54,7 @@ impl Stored {
         }
     }
 
-    /// Brings everything up to date.
+    /// Updates all counts.
     pub async fn refresh(&mut self) {
         self.counters.catch_up(self.store.stats());
         if self.looked_at.is_some_and(|at| at.elapsed() < FRESH) {
@@ -87,7 +87,7 @@ impl Stored {
         self.up.set(1);
         for Count { kind, state, jobs } in &seen.jobs {
             self.by_kind.with_label_values(&[kind, state.as_str()]).set(whole(*jobs));
-            // So that an alert on it sees a kind come back to zero.
+            // So that an alert sees a kind return to zero.
             self.oldest_due.with_label_values(&[kind]).set(0.0);
         }
         for (kind, age) in &seen.oldest_due {
@@ -99,7 +99,7 @@ impl Stored {
     }
 }
 
-/// What the store counts itself.
+/// The store's own counters.
 struct Counters {
     transactions: IntCounter,
     commits: IntCounter,
@@ -131,7 +131,7 @@ impl Counters {
     }
 }
 
-/// A counter that somebody else counts.
+/// Advances a counter to a total that is counted elsewhere.
 fn advance(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn jobs_and_letters_are_counted_and_the_oldest_tells_its_age() {
+    async fn jobs_and_emails_are_counted_and_the_age_of_the_oldest_is_reported() {
         let (store, clock, registry, mut stored) = tower().await;
         let now = clock.now();
         let late = Job::new("1".into(), &Ring {}, now.plus(Duration::from_secs(60)));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_store_is_asked_again_only_after_a_while() {
+    async fn counts_are_reused_for_a_while() {
         let (store, clock, registry, mut stored) = tower().await;
         stored.refresh().await;
         let job = Job::new("1".into(), &Ring {}, clock.now());
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_can_not_be_read_is_told_and_nothing_old_beside_it() {
+    async fn an_unreadable_store_is_reported_without_old_counts() {
         let (store, clock, registry, mut stored) = tower().await;
         let job = Job::new("1".into(), &Ring {}, clock.now());
         let written: Result<(), StoreError> = store.transact(async |tx| tx.enqueue(&job).await).await;

@@ -1,4 +1,4 @@
-//! What is counted behind the requests: runs of jobs, emails sent, calls to the gateway.
+//! Counters for background work: runs of jobs, emails sent, calls to the gateway.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl JobRuns {
         Self { runs: runs.counters(registry), seconds: seconds.histograms(registry) }
     }
 
-    /// A job of this kind has run for so long and ended so.
+    /// Counts a run of this kind with its duration and outcome.
     pub fn note(&self, kind: &'static str, outcome: &'static str, took: Duration) {
         self.runs.with_label_values(&[kind, outcome]).inc();
         self.seconds.with_label_values(&[kind]).observe(took.as_secs_f64());
@@ -27,7 +27,7 @@ impl JobRuns {
 }
 
 impl Default for JobRuns {
-    /// Counts for nobody.
+    /// Counters that are not exported.
     fn default() -> Self {
         Self::registered(&Registry::new())
     }
@@ -66,7 +66,7 @@ impl GatewayCalls {
         Self { calls: calls.counters(registry), seconds: seconds.histograms(registry) }
     }
 
-    /// A call of this method has ended so, after so long.
+    /// Counts a call of this method with its outcome and duration.
     pub fn note(&self, method: &'static str, outcome: &'static str, took: Duration) {
         self.calls.with_label_values(&[method, outcome]).inc();
         self.seconds.with_label_values(&[method]).observe(took.as_secs_f64());

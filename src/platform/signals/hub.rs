@@ -1,4 +1,4 @@
-//! Who listens within this process.
+//! The listeners and subscribers within this process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use tokio::sync::{broadcast, watch};
 
 use super::{Feed, Listener, NEWS_BYTES, News};
 
-/// News that wait for a subscriber who is slow; what comes beyond is a gap to them. With [`NEWS_BYTES`] each: 2 MiB.
+/// News queued per slow subscriber; beyond this the subscriber gets a gap. With [`NEWS_BYTES`] each: 2 MiB.
 const WAITING_NEWS: usize = 256;
 
-/// Listeners and feeds of one process, by topic. A topic that nobody has asked for is not kept, so what comes from
-/// outside makes nothing grow.
+/// Listeners and feeds of one process, by topic. Only requested topics are kept, so that messages from other processes
+/// can't make it grow.
 #[derive(Default)]
 pub(super) struct Hub {
     wakes: Mutex<HashMap<&'static str, watch::Sender<u64>>>,
@@ -38,12 +38,12 @@ impl Hub {
     pub fn publish(&self, topic: &str, payload: &str) {
         if let Some(feed) = lock(&self.feeds).get(topic) {
             let news = if payload.len() > NEWS_BYTES { News::Gap } else { News::Payload(Arc::from(payload)) };
-            // An error means that nobody subscribes any more.
+            // An error means that there are no subscribers any more.
             let _ = feed.send(news);
         }
     }
 
-    /// Anything may have been missed: everybody is woken, and every feed has a gap.
+    /// Anything may have been missed: all listeners are woken, and every feed has a gap.
     pub fn gap(&self) {
         lock(&self.wakes).values().for_each(count);
         lock(&self.feeds).values().for_each(|feed| {

@@ -17,13 +17,13 @@ use super::hub::Hub;
 use super::{Feed, Limit, Listener, Remaining, Signals, SignalsState, TooMany};
 use crate::kernel::Clock;
 
-/// Keys that one limit remembers at once: about 5 MB. What comes beyond shares [`SHARED`] of them.
+/// Keys that one limit remembers at once: about 5 MB. Further keys share [`SHARED`] buckets.
 const KEYS: usize = 100_000;
-/// Among how many keys those share that found no room.
+/// Buckets shared by keys that don't fit in the table.
 const SHARED: u64 = 4096;
-/// How often keys that have their full quota again are forgotten; …
+/// How often keys with a full quota are forgotten; …
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// … and how often at most while there is no room for new ones.
+/// … and how often at most while the table is full.
 const SWEEP_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// Signals for a service that runs as one process.
@@ -41,7 +41,7 @@ impl InProcess {
         Self::over(factor, Time(Arc::new(move || start.elapsed())))
     }
 
-    /// The same with a clock of the caller's, for tests that move it.
+    /// [`new`](Self::new) with the caller's clock, for tests.
     pub fn with_clock(factor: f64, clock: Arc<dyn Clock>) -> Self {
         let millis = move || u64::try_from(clock.now().as_millis()).unwrap_or(0);
         Self::over(factor, Time(Arc::new(move || Duration::from_millis(millis()))))
@@ -51,7 +51,7 @@ impl InProcess {
         Self { factor, time, hub: Arc::default(), limiters: Mutex::default() }
     }
 
-    /// Who listens within this process.
+    /// The listeners within this process.
     pub(super) fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
@@ -91,7 +91,7 @@ impl Signals for InProcess {
     }
 
     fn in_force(&self, limit: Limit) -> Option<Limit> {
-        // A float turned into an integer stops at the integer's ends, and a factor that is not a number is off.
+        // Converting a float saturates at the integer's bounds, and a factor that is not a number turns limits off.
         let quota = (f64::from(limit.quota) * self.factor).round() as u32;
         (self.factor > 0.0).then_some(Limit { quota: quota.max(1), ..limit })
     }
@@ -101,7 +101,7 @@ impl Signals for InProcess {
     }
 }
 
-/// A clock for the limiter: time since some fixed point.
+/// The limiter's clock: time since a fixed point.
 #[derive(Clone)]
 struct Time(Arc<dyn Fn() -> Duration + Send + Sync>);
 
@@ -115,7 +115,7 @@ impl governor::clock::Clock for Time {
 
 type Keyed = RateLimiter<u64, DashMapStateStore<u64>, Time, StateInformationMiddleware>;
 
-/// One limit with what it remembers. Keys are kept as salted hashes: small, and no address lies in memory.
+/// One limit with its state. Keys are kept as salted hashes: small, and no addresses in memory.
 struct Limiter {
     keys: Keyed,
     time: Time,
@@ -127,7 +127,7 @@ impl Limiter {
     fn new(limit: Limit, time: Time) -> Self {
         let burst = NonZeroU32::new(limit.quota).unwrap_or(NonZeroU32::MIN);
         let one_per = (limit.window / burst.get()).max(Duration::from_nanos(1));
-        // None only for a period of zero, which the line above rules out.
+        // None only for a period of zero, which the line above excludes.
         let quota = Quota::with_period(one_per).unwrap_or(Quota::per_second(burst)).allow_burst(burst);
         let keys = Keyed::new(quota, DashMapStateStore::default(), time.clone());
         let swept = Mutex::new(time.now());
@@ -144,7 +144,7 @@ impl Limiter {
         }
     }
 
-    /// Forgets the keys that have their full quota again.
+    /// Forgets the keys with a full quota.
     fn sweep(&self) {
         let now = self.time.now();
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,9 +174,9 @@ mod tests {
             refused += usize::from(limiter.take(&n.to_string()).is_err());
         }
         assert!(limiter.keys.len() <= KEYS + SHARED as usize, "{}", limiter.keys.len());
-        assert!(refused > 30_000, "those who found no room share what there is: {refused}");
+        assert!(refused > 30_000, "keys beyond the table share the buckets: {refused}");
         clock.advance(Duration::from_secs(120));
         limiter.take("later").unwrap();
-        assert_eq!(limiter.keys.len(), 1, "who has the full quota again is forgotten");
+        assert_eq!(limiter.keys.len(), 1, "keys with a full quota are forgotten");
     }
 }

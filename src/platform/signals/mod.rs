@@ -1,12 +1,11 @@
-//! What may be lost: wake-ups between processes, live fan-out, rate limits of requests.
+//! Signals for data that may be lost: wake-ups between processes, live fan-out, rate limits of requests.
 //!
-//! [`Signals`] is the port. Its adapter [`InProcess`] serves one process, [`Redis`] any number of them. Everything
-//! sent is a hint that may get lost with the connection, so whoever listens also looks into the store from time to
-//! time; an adapter that can't reach its server goes on with what this process knows by itself, because a limit
-//! protects and never decides.
+//! [`Signals`] is the port. Its adapter [`InProcess`] serves one process, [`Redis`] any number of them. A message is
+//! only a hint and may get lost with the connection, so listeners also poll the store. An adapter that can't reach its
+//! server falls back to what this process knows, because a limit protects and never decides.
 //!
-//! A cache is dropped by a wake-up: it listens to a topic of its own, which is woken by whoever changes what it
-//! holds, and by the adapter itself whenever a wake-up may have been missed.
+//! To invalidate a cache, let it listen to a topic of its own. The topic is woken by the code that changes the cached
+//! data, and by the adapter whenever a wake-up may have been missed.
 
 mod hub;
 mod in_process;
@@ -23,21 +22,21 @@ use crate::platform::store::Store;
 pub use self::redis::{Redis, RedisError};
 pub use in_process::InProcess;
 
-/// Bytes of a payload at most; a longer one is a gap to those who subscribe.
+/// Maximum length of a payload in bytes; a longer one is a gap to subscribers.
 pub const NEWS_BYTES: usize = 8 * 1024;
 
-/// How often something may be done under one key.
+/// A rate limit for one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     /// Names it in keys and in `RateLimit-Policy`, such as `sign-in-address`.
     pub name: &'static str,
-    /// So many …
+    /// This many times …
     pub quota: u32,
-    /// … in this time.
+    /// … in this period.
     pub window: Duration,
 }
 
-/// How often a limit still allows it at once.
+/// How many more times the limit allows now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remaining(pub u32);
 
@@ -49,17 +48,17 @@ pub struct TooMany {
     pub retry_after: Duration,
 }
 
-/// Port of what may be lost.
+/// The port for signals.
 #[async_trait]
 pub trait Signals: Send + Sync + 'static {
-    /// Wakes everybody who listens to `topic`, in every process.
+    /// Wakes the listeners of `topic`, in every process.
     fn wake(&self, topic: &'static str);
 
     /// Listens to `topic` from now on.
     fn listen(&self, topic: &'static str) -> Listener;
 
-    /// Tells everybody who subscribes to `topic`, in every process, this one too. The payload has at most
-    /// [`NEWS_BYTES`] and holds ids, never personal data: it passes through a server and its logs.
+    /// Sends `payload` to the subscribers of `topic`, in every process including this one. It has at most
+    /// [`NEWS_BYTES`] and contains ids, never personal data: it passes through a server and its logs.
     fn publish(&self, topic: &'static str, payload: &str);
 
     /// Subscribes to `topic` from now on.
@@ -78,46 +77,46 @@ pub trait Signals: Send + Sync + 'static {
     fn state(&self) -> SignalsState;
 }
 
-/// How far signals reach.
+/// Whether signals reach other processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalsState {
-    /// There is no other process to reach.
+    /// There are no other processes.
     WithinProcess,
-    /// Other processes are reached.
+    /// Other processes are reachable.
     Connected,
-    /// Other processes have not been reached for so long; it is tried again and again.
-    Away { lasting: Duration },
+    /// Other processes have been unreachable for this long; the connection is retried.
+    Unreachable { lasting: Duration },
 }
 
-/// What a [`Feed`] hears.
+/// A message of a [`Feed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// What somebody published.
+    /// A published payload.
     Payload(Arc<str>),
-    /// Something may have been published that will never come: the store knows.
+    /// Messages may have been lost: read the store.
     Gap,
 }
 
-/// Hears what is published on one topic since it was made.
+/// The messages published on one topic since the feed was created.
 pub struct Feed(broadcast::Receiver<News>);
 
 impl Feed {
-    /// Waits for what comes next. Who is slow hears of a gap, and then what is still there.
+    /// Waits for the next message. A slow subscriber gets a gap, and then the messages still queued.
     pub async fn next(&mut self) -> News {
         match self.0.recv().await {
             Ok(news) => news,
             Err(broadcast::error::RecvError::Lagged(_)) => News::Gap,
-            // Nobody is left who could publish.
+            // There is no publisher any more.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-/// Hears the wake-ups of one topic since it was made.
+/// The wake-ups of one topic since the listener was created.
 pub struct Listener(watch::Receiver<u64>);
 
 impl Listener {
-    /// For adapters: hears each change of the counter behind `receiver`.
+    /// For adapters: is woken by each change of the counter behind `receiver`.
     pub fn new(receiver: watch::Receiver<u64>) -> Self {
         Self(receiver)
     }
@@ -126,7 +125,7 @@ impl Listener {
     /// Several of them count as one.
     pub async fn woken(&mut self) {
         if self.0.changed().await.is_err() {
-            // Nobody is left who could wake: what waits here also has another reason to go on.
+            // Nothing can wake it any more; the waiting task also has another reason to continue.
             std::future::pending().await
         }
     }
@@ -139,8 +138,8 @@ impl Listener {
     }
 }
 
-/// From now on the words that transactions note ([`Tx::note`](crate::platform::store::Tx::note)) wake the topics of
-/// the same names after their commit.
+/// Lets the words that transactions note ([`Tx::note`](crate::platform::store::Tx::note)) wake the topics of
+/// the same names after the commit.
 pub fn wake_after_commit(store: &Store, signals: Arc<dyn Signals>) {
     store.after_commit(move |words| words.iter().for_each(|word| signals.wake(word)));
 }

@@ -64,7 +64,7 @@ impl Store {
         T: Send,
         E: From<StoreError> + Send,
     {
-        if !self.backend.collides() || !guarded("store-line") {
+        if !self.backend.collides() || !guarded("store-queue") {
             return self.transact(work).await;
         }
         refuse_nested()?;

@@ -1,4 +1,4 @@
-//! Sends spans to a collector, in batches and on the side: what can't be sent is dropped, and nobody waits for it.
+//! Sends spans to a collector, in batches and in the background: spans that can't be sent are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,10 +19,10 @@ use url::Url;
 
 use super::SPANS;
 
-/// A collector that has not taken a batch within this time doesn't get it.
+/// A collector that doesn't accept a batch within this time doesn't get it.
 const EXPORT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the last batches may take when the process ends.
+/// How long sending the last batches may take when the process ends.
 const PARTING: Duration = Duration::from_secs(3);
 
 /// Traces can't be sent.
@@ -30,20 +30,20 @@ const PARTING: Duration = Duration::from_secs(3);
 #[error("OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
 pub struct TracesError(String);
 
-/// Traces that are being sent.
+/// A running export of traces.
 pub struct Traces {
     provider: SdkTracerProvider,
 }
 
 impl Traces {
-    /// Sends to the collector at `address` (OTLP over HTTP) from now on. The SDK's own variables, such as
-    /// `OTEL_TRACES_SAMPLER` and `OTEL_EXPORTER_OTLP_HEADERS`, hold.
+    /// Starts sending to the collector at `address` (OTLP over HTTP). The SDK's own variables, such as
+    /// `OTEL_TRACES_SAMPLER` and `OTEL_EXPORTER_OTLP_HEADERS`, apply.
     ///
     /// # Errors
-    /// If there is no collector of such an address; one that is away is no error.
+    /// If the address is not valid; an unreachable collector is not an error.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// Outside a tokio runtime.
     pub fn start(address: &Url) -> Result<Self, TracesError> {
         let failed = |error: &dyn std::fmt::Display| TracesError(error.to_string());
         let endpoint = address.join("v1/traces").map_err(|error| failed(&error))?;
@@ -69,7 +69,7 @@ impl Traces {
         Ok(Self { provider })
     }
 
-    /// What feeds the traces: to be put beside the log.
+    /// The layer that records the spans, to be added beside the log.
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + 'static
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -77,7 +77,7 @@ impl Traces {
         layer(self.provider.tracer("orientation"))
     }
 
-    /// Sends what is left, within three seconds.
+    /// Sends the remaining spans, within three seconds.
     pub async fn finish(self) {
         let sending = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(PARTING));
         if !matches!(tokio::time::timeout(PARTING, sending).await, Ok(Ok(Ok(())))) {
@@ -86,8 +86,8 @@ impl Traces {
     }
 }
 
-/// The layer over a tracer. Only spans of the target [`SPANS`] reach it, and no events: what others log may hold
-/// more than is to leave the machine.
+/// The layer over a tracer. It gets only spans of the target [`SPANS`] and no events: other crates may log data that
+/// must not leave the machine.
 pub(super) fn layer<S>(tracer: SdkTracer) -> impl Layer<S> + Send + Sync + 'static
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -103,7 +103,7 @@ where
         .with_filter(ours.with_max_level_hint(LevelFilter::DEBUG))
 }
 
-/// The SDK calls from a thread of its own, and the HTTP client wants the runtime.
+/// The SDK calls from a thread of its own, and the HTTP client needs the runtime.
 #[derive(Debug)]
 struct OnTheSide {
     collector: Arc<opentelemetry_otlp::SpanExporter>,
@@ -122,7 +122,7 @@ impl SpanExporter for OnTheSide {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        // The provider sets it before anything is sent, while nobody shares the exporter.
+        // The provider sets it before anything is sent, while the exporter is not shared.
         if let Some(collector) = Arc::get_mut(&mut self.collector) {
             collector.set_resource(resource);
         }
@@ -130,7 +130,7 @@ impl SpanExporter for OnTheSide {
 }
 
 impl OnTheSide {
-    /// Once when it begins to fail, and once when it is well again.
+    /// Logs once when sending begins to fail, and once when it works again.
     fn tell(&self, sent: &OTelSdkResult, spans: usize) {
         let failed_before = self.failing.swap(sent.is_err(), Ordering::Relaxed);
         match sent {

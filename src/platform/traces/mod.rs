@@ -1,12 +1,12 @@
-//! Traces: where the time of a request goes, through the jobs that follow from it, to the gateway and the letters.
+//! Traces: where the time of a request is spent, through the jobs that it causes, to the gateway and the emails.
 //!
-//! Where a collector is configured ([`Traces::start`]) each request and each run of a job is a span, and so is each
-//! call to the gateway and each email sent. A job carries the place in the trace that it was enqueued in (W3C's
-//! `traceparent`, in `Job::trace`) and goes on from there, in whichever process. Without a collector these spans are
-//! switched off where they stand, and cost nothing.
+//! If a collector is configured ([`Traces::start`]), each request and each run of a job is a span, and so is each
+//! call to the gateway and each email sent. A job carries its position in the trace (W3C's
+//! `traceparent`, in `Job::trace`) and continues from there, in whichever process. Without a collector these spans are
+//! disabled at their call sites and cost nothing.
 //!
-//! Only spans of the target [`SPANS`] are sent, and all of them are made here: what is in a trace can be read off
-//! this page. Operations, statuses, kinds and outcomes are; paths, queries, bodies and people are not.
+//! Only spans of the target [`SPANS`] are sent, and all of them are made in this module, so it shows everything that a
+//! trace contains. Operations, statuses, kinds and outcomes are; paths, queries, bodies and people are not.
 
 mod export;
 
@@ -25,8 +25,8 @@ pub use export::{Traces, TracesError};
 /// The target of the spans that are sent.
 pub const SPANS: &str = "orientation::spans";
 
-/// A request; it goes on from `parent` (a `traceparent` that is trusted) if there is one. Nobody looks for that where
-/// traces are off.
+/// A request. It continues from `parent` (a trusted `traceparent`) if there is one, which is evaluated only if traces are
+/// on.
 pub fn request<'a>(method: &'static str, parent: impl FnOnce() -> Option<&'a str>) -> Span {
     let span = debug_span!(
         target: SPANS,
@@ -48,7 +48,7 @@ pub fn answered(request: &Span, route: &str, status: u16) {
     if request.is_disabled() {
         return;
     }
-    // The layer takes a new name only until the span has begun.
+    // The layer accepts a new name only until the span has begun.
     request.context().span().update_name(route.to_owned());
     request.record("http.response.status_code", status);
     if status >= 500 {
@@ -56,7 +56,7 @@ pub fn answered(request: &Span, route: &str, status: u16) {
     }
 }
 
-/// A run of a job, which goes on from the place in a trace that it was enqueued in.
+/// A run of a job, which continues from the position in the trace where it was enqueued.
 pub fn job(kind: &'static str, attempt: u32, parent: Option<&str>) -> Span {
     let span = debug_span!(
         target: SPANS,
@@ -72,7 +72,7 @@ pub fn job(kind: &'static str, attempt: u32, parent: Option<&str>) -> Span {
     span
 }
 
-/// A call to somebody else, such as `gateway.open`.
+/// A call to another system, such as `gateway.open`.
 pub fn call(name: &'static str) -> Span {
     debug_span!(
         target: SPANS,
@@ -84,7 +84,7 @@ pub fn call(name: &'static str) -> Span {
     )
 }
 
-/// A job or a call has ended so.
+/// Records the outcome of a job or call.
 pub fn ended(span: &Span, outcome: &str, well: bool) {
     span.record("outcome", outcome);
     if !well {
@@ -92,7 +92,7 @@ pub fn ended(span: &Span, outcome: &str, well: bool) {
     }
 }
 
-/// The id of the trace that this span belongs to, for the log; `None` where traces are off.
+/// The trace id of this span, for the log; `None` if traces are off.
 pub fn id(span: &Span) -> Option<String> {
     if span.is_disabled() {
         return None;
@@ -102,7 +102,7 @@ pub fn id(span: &Span) -> Option<String> {
     place.is_valid().then(|| place.trace_id().to_string())
 }
 
-/// Where in a trace this runs, as a `traceparent`; `None` where traces are off.
+/// The current position in the trace, as a `traceparent`; `None` if traces are off.
 pub fn current() -> Option<String> {
     let context = Context::current();
     let place = context.span().span_context().clone();
@@ -118,7 +118,7 @@ fn follow(span: &Span, parent: Option<&str>) {
     let carrier = HashMap::from([("traceparent".to_owned(), parent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
     if context.span().span_context().is_valid() {
-        // An error would mean that traces are off.
+        // An error means that traces are off.
         let _ = span.set_parent(context);
     }
 }
@@ -137,7 +137,7 @@ mod tests {
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    /// Keeps the spans.
+    /// Collects the spans.
     #[derive(Clone, Debug, Default)]
     struct Kept(Arc<Mutex<Vec<SpanData>>>);
 
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Runs `work` where traces are on; the spans that ended in it.
+    /// Runs `work` with traces on; returns the spans that ended in it.
     fn collect(work: impl FnOnce()) -> Vec<SpanData> {
         let exporter = Kept::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_goes_on_from_where_it_was_enqueued() {
+    fn a_job_continues_the_trace_in_which_it_was_enqueued() {
         let mut trace = None;
         let spans = collect(|| {
             let request = request("POST", || None);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_log_is_not_sent() {
+    fn spans_and_events_of_other_crates_are_not_sent() {
         let spans = collect(|| {
             let _other = tracing::info_span!("somebody", name = "Ana").entered();
             let span = request("GET", || None);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_collector_there_is_nothing() {
+    fn without_a_collector_there_are_no_spans() {
         let log = tracing_subscriber::registry().with(EnvFilter::new("info"));
         tracing::subscriber::with_default(log, || {
             let span = request("GET", || Some(PARENT));

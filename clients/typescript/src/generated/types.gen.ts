@@ -328,15 +328,15 @@ export type Readiness = {
      */
     status: Ready;
     /**
-     * Whether somebody works on jobs; a service whose jobs are `stuck` is ready all the same.
+     * Whether jobs are done; a service whose jobs are `stuck` is ready all the same.
      */
     jobs: JobsProgress;
     /**
-     * For how many seconds the oldest due job has been due, whatever its kind; 0 if none is.
+     * Time for which the oldest due job has been due, in seconds; 0 if no job is due.
      */
     oldestDueJobSeconds: number;
     /**
-     * How processes reach each other; a service whose signals are `away` is ready all the same.
+     * Whether processes reach each other; a service whose signals are `unreachable` is ready all the same.
      */
     signals: SignalsReach;
 };
@@ -799,7 +799,7 @@ export type SignUpBody = {
     role?: Role;
 };
 
-export type SignalsReach = 'withinProcess' | 'connected' | 'away';
+export type SignalsReach = 'withinProcess' | 'connected' | 'unreachable';
 
 /**
  * Suppression

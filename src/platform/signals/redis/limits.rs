@@ -1,4 +1,4 @@
-//! Limits that all processes share: one script, so that reading and writing is one step.
+//! Rate limits shared by all processes: one script, so that reading and writing is one step.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use sha2::Sha256;
 use crate::kernel::Secret;
 use crate::platform::signals::{Limit, Remaining, TooMany};
 
-/// Bytes of the hash of a key that are kept.
+/// Length of a hashed key in bytes.
 const HASH_BYTES: usize = 16;
 
-/// Taken from when a connection is tried out: by all processes, so its quota is one that nobody exhausts.
+/// The limit used to try out a connection. All processes share it, so its quota is large enough never to be exhausted.
 const TRIAL: Limit = Limit { name: "trial", quota: 1_000_000, window: Duration::from_secs(1) };
 
-/// Takes from limits at the server.
+/// Limits on the server.
 pub(super) struct Takes {
     script: Script,
     prefix: String,
@@ -46,12 +46,12 @@ impl Takes {
         })
     }
 
-    /// Does at the server what will be done for requests: whoever can't write there is of no use.
+    /// Tries on the server what requests will need: a server that refuses writes is useless.
     pub async fn try_out(&self, wire: &mut MultiplexedConnection) -> RedisResult<()> {
         self.take(wire, TRIAL, "").await.map(|_| ())
     }
 
-    /// Under which name the server keeps it: hashed with a pepper, because all addresses there are can be tried.
+    /// The key's name on the server: hashed with a pepper, because all possible addresses could be tried.
     fn name(&self, limit: Limit, key: &str) -> String {
         let pepper = self.pepper.expose().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(pepper).expect("HMAC takes keys of any length");
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_address_lies_at_the_server_and_none_can_be_tried_without_the_pepper() {
+    fn the_server_holds_no_addresses_and_none_can_be_guessed_without_the_pepper() {
         let takes = |pepper: &str| Takes::new("orientation:test:", Secret::new(pepper.to_owned()));
         let name = takes("one").name(TRIAL, "192.0.2.7");
         assert!(name.starts_with("orientation:test:limit:trial:") && !name.contains("192.0.2.7"), "{name}");

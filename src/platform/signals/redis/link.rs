@@ -1,8 +1,8 @@
-//! The connection to the server, and whether it may be used.
+//! The connection to the server and its state.
 //!
-//! The driver's own `ConnectionManager` finds out that a connection was closed, but not that the server hangs, and
-//! its callers wait while it connects again. Here one task connects, listens, sends, and asks once a second; callers
-//! get the connection while it is known to be good, and nothing the moment anybody finds that it isn't.
+//! The driver's own `ConnectionManager` notices a closed connection, but not a server that hangs, and
+//! its callers wait while it reconnects. Here one task connects, listens, sends, and pings once a second. Callers
+//! get the connection while it is known to be good, and none as soon as any user finds that it isn't.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -18,15 +18,15 @@ use super::words::{Message, Outbox, Word};
 use crate::platform::signals::SignalsState;
 use crate::platform::signals::hub::Hub;
 
-/// To connect, listen and try everything once may take so long.
+/// Time limit for connecting, subscribing and trying everything once.
 const CONNECTING: Duration = Duration::from_secs(2);
-/// Between two tries to connect: from this to twice as long, so that not all processes come at once.
+/// Pause between two tries to connect: between this and twice as long, so that processes don't reconnect all at once.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often a connection that is not used is tried.
+/// How often an unused connection is checked.
 const BEAT: Duration = Duration::from_secs(1);
-/// A server that doesn't answer within this time is away.
+/// A server that doesn't answer within this time is unreachable.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// Requests of this process that may wait for the connection to take them up.
+/// Requests of this process that may wait to be sent.
 const QUEUE: usize = 1024;
 
 /// Keeps one connection to the server.
@@ -35,26 +35,26 @@ pub(super) struct Link {
     channel: String,
     takes: Arc<Takes>,
     hub: Arc<Hub>,
-    /// Tells this process from the others.
+    /// Identifies this process among the others.
     me: u64,
-    /// What this process has to tell the others.
+    /// The messages to be sent to the other processes.
     pub outbox: Outbox,
     current: RwLock<Current>,
 }
 
 enum Current {
-    Away(Instant),
+    Unreachable(Instant),
     Open(Connection),
 }
 
-/// A connection, good until its end is known.
+/// A connection, good until its end is declared.
 #[derive(Clone)]
 pub(super) struct Connection {
     pub wire: MultiplexedConnection,
     end: Arc<End>,
 }
 
-/// The end of a connection: known to everybody who uses it, and why.
+/// The end of a connection and its reason, known to all its users.
 #[derive(Default)]
 struct End {
     why: OnceLock<(Instant, String)>,
@@ -62,7 +62,7 @@ struct End {
 }
 
 impl End {
-    /// The first word on it counts.
+    /// The first reason is kept.
     fn declare(&self, why: impl ToString) {
         let _ = self.why.set((Instant::now(), why.to_string()));
         self.come.cancel();
@@ -70,7 +70,7 @@ impl End {
 }
 
 impl Connection {
-    /// Nobody uses it from now on.
+    /// Declares the connection lost.
     pub fn lose(&self, why: impl ToString) {
         self.end.declare(why);
     }
@@ -78,7 +78,7 @@ impl Connection {
 
 impl Link {
     pub fn new(client: Client, channel: String, takes: Arc<Takes>, hub: Arc<Hub>) -> Self {
-        let current = RwLock::new(Current::Away(Instant::now()));
+        let current = RwLock::new(Current::Unreachable(Instant::now()));
         Self { client, channel, takes, hub, me: fastrand::u64(..), outbox: Outbox::default(), current }
     }
 
@@ -92,11 +92,12 @@ impl Link {
 
     pub fn state(&self) -> SignalsState {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let away_since = match &*current {
-            Current::Away(since) => Some(*since),
+        let unreachable_since = match &*current {
+            Current::Unreachable(since) => Some(*since),
             Current::Open(connection) => connection.end.why.get().map(|(since, _)| *since),
         };
-        away_since.map_or(SignalsState::Connected, |since| SignalsState::Away { lasting: since.elapsed() })
+        unreachable_since
+            .map_or(SignalsState::Connected, |since| SignalsState::Unreachable { lasting: since.elapsed() })
     }
 
     /// Connects and tries everything that will be needed.
@@ -108,10 +109,10 @@ impl Link {
         connecting.map_err(|_| "it did not answer in time".to_owned())?.map_err(sentence)
     }
 
-    /// The same, and from then on the connection is used.
+    /// [`try_once`](Self::try_once), and then uses the connection.
     pub async fn open(&self) -> Result<Connection, String> {
         let connection = self.try_once().await?;
-        // While there was no connection anything may have been missed, here and by the others.
+        // While there was no connection, messages may have been missed here and by the others.
         self.outbox.take_now();
         self.set(Current::Open(connection.clone()));
         self.hub.gap();
@@ -141,14 +142,14 @@ impl Link {
         published.map(drop).map_err(|why| format!("it refuses to publish wake-ups (PUBLISH): {why}"))
     }
 
-    /// Hears what the others tell, and that the connection has ended.
+    /// Receives the messages of other processes and the end of the connection.
     fn ear(&self, end: Arc<End>) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + use<> {
         let (hub, me) = (self.hub.clone(), self.me);
         move |push| {
             if push.kind == PushKind::Disconnection {
                 end.declare("the connection was closed");
             } else if let Some(said) = Msg::from_push_info(push) {
-                // What isn't ours is left alone.
+                // Messages that aren't ours are ignored.
                 if let Ok(message) = serde_json::from_slice::<Message>(said.get_payload_bytes())
                     && message.from != me
                 {
@@ -159,31 +160,31 @@ impl Link {
         }
     }
 
-    /// Keeps the connection for ever. `first`: how the first try went.
+    /// Keeps the connection, and reconnects whenever it is lost. `first` is the result of the first try.
     pub async fn keep(self: Arc<Self>, first: Result<Connection, String>) {
         let (mut attempt, mut away) = (first, false);
         loop {
             match attempt {
                 Ok(connection) => {
                     if std::mem::take(&mut away) {
-                        tracing::info!("Redis is back: processes wake each other and share limits again");
+                        tracing::info!("Redis is reachable again: wake-ups and rate limits are shared");
                     }
                     let why = self.attend(connection).await;
-                    lament(&why);
+                    warn_unreachable(&why);
                     away = true;
                 }
                 Err(why) if !away => {
-                    lament(&why);
+                    warn_unreachable(&why);
                     away = true;
                 }
-                Err(why) => tracing::debug!(why, "Redis is still away"),
+                Err(why) => tracing::debug!(why, "Redis is still unreachable"),
             }
             tokio::time::sleep(PAUSE.mul_f64(1.0 + fastrand::f64())).await;
             attempt = self.open().await;
         }
     }
 
-    /// Serves one connection until it is lost; why it was.
+    /// Serves one connection until it is lost; returns why.
     async fn attend(&self, connection: Connection) -> String {
         tokio::select! {
             Err(why) = self.work(connection.wire.clone()) => connection.lose(why),
@@ -191,11 +192,11 @@ impl Link {
         }
         let (since, why) =
             connection.end.why.get().cloned().unwrap_or_else(|| (Instant::now(), String::new()));
-        self.set(Current::Away(since));
+        self.set(Current::Unreachable(since));
         why
     }
 
-    /// Sends what there is to tell, and tries out a server that nobody has asked for a while.
+    /// Sends the waiting messages, and checks a connection that has been idle for a while.
     async fn work(&self, mut wire: MultiplexedConnection) -> Result<Infallible, String> {
         self.send(&mut wire, &[Word::Gap]).await?;
         loop {
@@ -221,25 +222,22 @@ impl Link {
     }
 }
 
-/// Waits for an answer, but not long.
+/// Waits a short time for an answer.
 pub(super) async fn in_time<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> Result<T, String> {
     let answer = timeout(PATIENCE, answer).await.map_err(|_| "it did not answer in time".to_owned())?;
     answer.map_err(sentence)
 }
 
-/// Why, in one line. Of what is no Redis the driver tells the bytes that it stumbled over.
+/// The reason in one line. For a server that isn't Redis the driver would quote the bytes that it received.
 fn sentence(error: RedisError) -> String {
     match error.kind() {
         ErrorKind::Parse | ErrorKind::RESP3NotSupported => {
-            "what answers there does not speak RESP3, as Redis 6 and later do".into()
+            "the server does not speak RESP3, which Redis 6 and later do".into()
         }
         _ => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
 
-fn lament(why: &str) {
-    tracing::warn!(
-        why,
-        "Redis is away: wake-ups come with the poll, and each process limits requests by itself"
-    );
+fn warn_unreachable(why: &str) {
+    tracing::warn!(why, "Redis is unreachable: falling back to polling and per-process rate limits");
 }

@@ -1,9 +1,9 @@
-//! Signals between any number of processes, by Redis 6 or newer.
+//! Signals between any number of processes, through Redis 6 or newer.
 //!
-//! One channel carries what processes tell each other; everybody in this process hears it at once, without waiting
-//! for the server. A limit is taken from by one script at the server. The server may be lost at any moment: then
-//! this process limits by itself, wake-ups of others come with their poll of the store, and when the server is back
-//! everybody is woken once, for what may have been missed.
+//! One channel carries the messages between processes; listeners in this process get them at once, without waiting
+//! for the server. A limit is applied by one script on the server. The server may be lost at any moment: then
+//! this process applies the limits alone and wake-ups from others are replaced by polling the store. When the server is
+//! reachable again all listeners are woken once, because wake-ups may have been missed.
 
 mod limits;
 mod link;
@@ -21,37 +21,37 @@ use crate::platform::tls;
 use limits::Takes;
 use link::{Link, in_time};
 
-/// Signals that reach other processes while the server is there.
+/// Signals that reach other processes while the server is reachable.
 pub struct Redis {
-    /// What this process knows by itself.
+    /// The fallback within this process.
     own: InProcess,
     takes: Arc<Takes>,
     link: Arc<Link>,
     _keeper: AbortOnDropHandle<()>,
 }
 
-/// Why Redis can't be used. Holds no password.
+/// Why Redis can't be used. Contains no password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisError {
     #[error(
-        "can't be read as the address of a Redis such as redis://:password@host:6379/0 (in a password /, ?, # and % \
+        "is not a valid Redis address such as redis://:password@host:6379/0 (in a password /, ?, # and % \
          are written %2F, %3F, %23 and %25)"
     )]
     BadUrl,
-    #[error("ends in #insecure, but a server whose certificate isn't checked could be anybody")]
+    #[error("ends in #insecure, which would turn off the check of the server's certificate")]
     Insecure,
     #[error("Redis can't be used: {0}")]
-    Away(String),
+    Unusable(String),
 }
 
 impl Redis {
-    /// Signals by the server at `url`, within a tokio runtime. Returns when the first try to connect is over, two
-    /// seconds at most; a server that is away is looked for again and again. All names there begin with `prefix`.
+    /// Signals through the server at `url`, within a tokio runtime. Returns after the first try to connect, which takes two
+    /// seconds at most; an unreachable server is retried in the background. All names on the server begin with `prefix`.
     /// `factor` multiplies the quota of every limit; 0 turns limits off. `pepper` is a secret that all processes
-    /// share: what limits are taken under is hashed with it.
+    /// share: the keys of limits are hashed with it.
     ///
     /// # Errors
-    /// If the address is no good.
+    /// If the address is not valid.
     pub async fn connect(
         url: &Secret<String>,
         prefix: &str,
@@ -74,12 +74,12 @@ impl Redis {
     pub async fn check(url: &Secret<String>, prefix: &str) -> Result<(), RedisError> {
         let takes = Arc::new(Takes::new(prefix, Secret::new(String::new())));
         let link = Link::new(client(url)?, format!("{prefix}signals"), takes, Arc::default());
-        let mut connection = link.try_once().await.map_err(RedisError::Away)?;
-        link.try_publishing(&mut connection.wire).await.map_err(RedisError::Away)
+        let mut connection = link.try_once().await.map_err(RedisError::Unusable)?;
+        link.try_publishing(&mut connection.wire).await.map_err(RedisError::Unusable)
     }
 }
 
-/// Speaks RESP3, which carries answers and what others tell over one connection.
+/// Uses RESP3, which carries answers and messages over one connection.
 fn client(url: &Secret<String>) -> Result<Client, RedisError> {
     let server = url.expose().as_str().into_connection_info().map_err(|_| RedisError::BadUrl)?;
     match server.addr() {

@@ -1,4 +1,4 @@
-//! What processes tell each other.
+//! The messages between processes.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,31 +9,31 @@ use tokio::sync::Notify;
 use crate::platform::signals::NEWS_BYTES;
 use crate::platform::signals::hub::Hub;
 
-/// News that wait to be sent; more than that is a gap to the others.
+/// News that wait to be sent; beyond this the other processes get a gap.
 const WAITING_NEWS: usize = 256;
 
-/// One thing told, as JSON on the channel.
+/// The content of a message, as JSON on the channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Word {
-    /// Wakes those who listen to the topic.
+    /// Wakes the listeners of the topic.
     Wake(String),
-    /// Somebody published.
+    /// A published payload.
     News { topic: String, payload: String },
-    /// Anything may have been missed from the teller.
+    /// Messages of the sender may have been lost.
     Gap,
 }
 
-/// A word and who tells it.
+/// A message with its sender.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Message {
-    /// The process that tells; it has heard itself already.
+    /// The sending process, which ignores its own messages.
     pub from: u64,
     pub says: Word,
 }
 
 impl Word {
-    /// Lets those know who listen in this process.
+    /// Delivers it to the listeners in this process.
     pub fn tell(&self, hub: &Hub) {
         match self {
             Self::Wake(topic) => hub.wake(topic),
@@ -43,7 +43,7 @@ impl Word {
     }
 }
 
-/// What waits to be sent: bounded, and never waited for.
+/// The messages that wait to be sent: bounded, and callers never wait.
 #[derive(Default)]
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
@@ -52,7 +52,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Waiting {
-    /// Several wake-ups of one topic are one.
+    /// Several wake-ups of one topic count as one.
     wakes: BTreeSet<&'static str>,
     news: Vec<(&'static str, String)>,
     gap: bool,
@@ -76,7 +76,7 @@ impl Outbox {
         self.more.notify_one();
     }
 
-    /// Waits until there is something, and takes all of it.
+    /// Waits until there are messages, and takes all of them.
     pub async fn take(&self) -> Vec<Word> {
         loop {
             let words = self.take_now();
@@ -87,7 +87,7 @@ impl Outbox {
         }
     }
 
-    /// Takes what is there.
+    /// Takes the messages that are waiting now.
     pub fn take_now(&self) -> Vec<Word> {
         let Waiting { wakes, news, gap } = std::mem::take(&mut *self.lock());
         let wakes = wakes.into_iter().map(|topic| Word::Wake(topic.to_owned()));
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_for_a_server_that_is_away_is_bounded_and_ends_in_a_gap() {
+    fn the_queue_for_an_unreachable_server_is_bounded_and_ends_in_a_gap() {
         let outbox = Outbox::default();
         for n in 0..100_000 {
             outbox.wake(if n % 2 == 0 { "jobs" } else { "board" });
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_reads_well_and_comes_back() {
+    fn messages_are_readable_json_and_parse_back() {
         let message =
             Message { from: 7, says: Word::News { topic: "board".into(), payload: "{\"team\":3}".into() } };
         let text = serde_json::to_string(&message).unwrap();

@@ -105,7 +105,7 @@ async fn whoever_is_alive_does_not_take_a_job_from_itself() {
 }
 
 #[tokio::test]
-async fn what_kills_twenty_workers_is_buried() {
+async fn a_job_that_kills_twenty_workers_is_dead() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
     for crash in 0..20 {
@@ -114,7 +114,7 @@ async fn what_kills_twenty_workers_is_buried() {
     }
     tower.enqueue(&[ring_bell("2", "tenor", Does::Ring, tower.now())]).await;
     let last = claim(&tower, 1, "last").await;
-    assert_eq!((ids(&last), last.buried.len()), (vec!["2"], 1));
+    assert_eq!((ids(&last), last.dead.len()), (vec!["2"], 1));
     assert_eq!(tower.job("1").await.state, JobState::Dead);
     assert_eq!(tower.job("2").await.state, JobState::Running);
 }

@@ -72,5 +72,5 @@ async fn what_is_no_redis_is_told_in_one_sentence() {
 async fn an_encrypted_address_at_a_server_without_a_certificate_is_away_and_no_panic() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url().replace("redis://", "rediss://"), &prefix(), 1.0).await;
-    assert!(matches!(signals.state(), SignalsState::Away { .. }));
+    assert!(matches!(signals.state(), SignalsState::Unreachable { .. }));
 }

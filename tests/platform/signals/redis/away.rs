@@ -18,7 +18,7 @@ const MANY: Limit = Limit { name: "many", quota: 1_000_000, window: Duration::fr
 const ONE_TAKE: Duration = Duration::from_millis(250 + 250);
 
 fn is_away(signals: &Redis) -> bool {
-    matches!(signals.state(), SignalsState::Away { .. })
+    matches!(signals.state(), SignalsState::Unreachable { .. })
 }
 
 /// Takes as fast as it can until told to stop, and tells how long the slowest took and how many there were.
@@ -109,7 +109,7 @@ async fn a_server_that_hangs_is_noticed_though_nobody_asks_it() {
     let signals = process(&server.url(), &prefix(), 1.0).await;
     server.hang();
     until("it should be noticed", || is_away(&signals)).await;
-    let SignalsState::Away { lasting } = signals.state() else { panic!() };
+    let SignalsState::Unreachable { lasting } = signals.state() else { panic!() };
     assert!(lasting < Duration::from_secs(1));
     server.go_on();
     connected(&signals).await;
@@ -231,7 +231,7 @@ async fn the_log_says_once_that_it_is_lost_and_once_that_it_is_back() {
         connected(&signals).await;
     }
     let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("Redis is away").count(), 2, "{log}");
-    assert_eq!(log.matches("Redis is back").count(), 2, "{log}");
+    assert_eq!(log.matches("Redis is unreachable").count(), 2, "{log}");
+    assert_eq!(log.matches("Redis is reachable again").count(), 2, "{log}");
     assert!(!log.contains("hunter2") && !log.contains("ana@"), "{log}");
 }

@@ -90,7 +90,7 @@ async fn those_who_stand_in_line_do_not_collide() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_line_they_do() {
     use orientation::kernel::faults::without;
-    let collided = collisions(|store| without("store-line", take_a_place(store))).await;
+    let collided = collisions(|store| without("store-queue", take_a_place(store))).await;
     assert!(collided > 0, "nobody collided: the test above shows nothing");
 }
 
