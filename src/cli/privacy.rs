@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Failed;
 use crate::app;
-use crate::platform::store::{Class, Owner, Personal, PersonalField, Schema, Since, Until};
+use crate::platform::store::{Class, Owner, Personal, PersonalField, Retention, Schema, Since, Until};
 
 /// The head of the page: what a declaration means, and what nothing does yet.
 const HEAD: &str = "\
@@ -45,6 +45,11 @@ fn page(schemas: &[Schema]) -> String {
             let _ = writeln!(page, "- Whose: {}", whose(owner));
             for (class, names) in by_class(fields) {
                 let _ = writeln!(page, "- {}: `{}`", capitalised(class.as_str()), names.join("`, `"));
+            }
+            let counted: Vec<_> = counted(fields).collect();
+            if !counted.is_empty() {
+                let _ =
+                    writeln!(page, "- Stays for statistics after the disposal: `{}`", counted.join("`, `"));
             }
         } else {
             page.push_str("- No personal data\n");
@@ -89,6 +94,11 @@ fn by_class(fields: &[PersonalField]) -> Vec<(Class, Vec<&'static str>)> {
     classes.dedup();
     let names = |class| fields.iter().filter(move |field| field.class == class).map(|field| field.path);
     classes.into_iter().map(|class| (class, names(class).collect())).collect()
+}
+
+/// The fields that the disposal keeps.
+fn counted(fields: &[PersonalField]) -> impl Iterator<Item = &'static str> {
+    fields.iter().filter(|field| field.retention == Retention::Counted).map(|field| field.path)
 }
 
 fn until(until: Until) -> String {

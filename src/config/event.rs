@@ -15,14 +15,14 @@ use crate::kernel::{EmailAddress, Money, Timestamp, text};
 /// The pronouns that stand for a text of one's own; always offered.
 pub const OTHER_PRONOUNS: &str = "Other";
 
-/// The longest name of a choice, in code points.
-const NAME_LENGTH: usize = 100;
+/// The longest name of a group, a product or an option, in code points.
+pub const NAME_LENGTH: usize = 100;
 /// The longest text of several lines, in code points: it has to fit on a ticket.
 const LINES_LENGTH: usize = 500;
 /// The longest symbol of a group, in code points.
 const SYMBOL_LENGTH: usize = 8;
 /// The most entries of one list.
-const LIST_LENGTH: usize = 200;
+pub const LIST_LENGTH: usize = 200;
 
 /// What belongs to a faculty: `event.toml`.
 #[derive(Clone, Debug)]

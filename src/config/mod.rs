@@ -19,7 +19,10 @@ use url::Url;
 
 use crate::kernel::Secret;
 
-pub use event::{BadEvent, EarlyBird, Event, EventError, GroupConfig, OTHER_PRONOUNS, Product, Window};
+pub use event::{
+    BadEvent, EarlyBird, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, Product,
+    Window,
+};
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
 use reader::Reader;

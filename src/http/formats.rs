@@ -7,6 +7,12 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{EmailAddress, text};
 
+/// A phone number; see [`super::PhoneText`].
+pub(super) const PHONE: &str = "phone";
+
+/// A date, `YYYY-MM-DD`; see [`super::DateText`].
+pub(super) const DATE: &str = "date";
+
 /// Text in which line breaks and tabs are allowed; see [`super::Remark`].
 pub(super) const MULTILINE: &str = "multiline";
 
@@ -18,9 +24,9 @@ const REMARK_LENGTH: u64 = 1000;
 
 /// One format: how such a text is cleaned, and what it must be afterwards.
 pub(super) struct Format {
-    /// As in the schema; the first one is for texts without a format.
+    /// As in the schema. The first format is for texts without one.
     name: &'static str,
-    /// The name under which the check of schemas knows it: formats of its own have checks already.
+    /// The name under which the schema validator knows it. It must differ from those that the validator has.
     pub check: &'static str,
     pub clean: fn(&str) -> String,
     pub allows: fn(&str) -> bool,
@@ -53,10 +59,10 @@ pub(super) const FORMATS: [Format; 7] = [
     // White space at the ends belongs to a password.
     Format { name: "password", check: "text-password", clean: text::nfc, ..ONE_LINE },
     Format { name: "identifier", check: "text-identifier", clean: text::identifier, ..ONE_LINE },
-    Format { name: "phone", check: "text-phone", clean: text::identifier, ..ONE_LINE },
+    Format { name: PHONE, check: "text-phone", clean: text::identifier, ..ONE_LINE },
     Format { name: EMAIL, check: "text-email", clean: EmailAddress::clean, ..ONE_LINE },
     Format {
-        name: "date",
+        name: DATE,
         check: "text-date",
         clean: text::identifier,
         allows: is_date,

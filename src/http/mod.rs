@@ -50,7 +50,7 @@ pub use problem::{Examples, Failure, Kind, Problem, Refusal};
 pub use security::{By, Callers, Client, Right, principal};
 pub use server::Server;
 pub use spec::{Document, Operation};
-pub use text::{EmailText, Remark, Text, TextFormat};
+pub use text::{DateText, EmailText, PhoneText, Remark, Text, TextFormat};
 
 #[cfg(test)]
 mod tests;

@@ -33,8 +33,11 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// What a feature's rules say about a body that breaks its schema, judged by what is left of it: properties with errors
-/// are removed. Under the name of the body's schema.
+/// The code of a text that doesn't match the pattern of its schema.
+const BREAKS_PATTERN: &str = "wrong-form";
+
+/// What a feature's rules say about a body that breaks its schema, with the name of the schema. They get what is left
+/// of the body: properties with errors are removed, except for texts that only break a pattern.
 ///
 /// Anonymous clients can run it as often as they like: nothing costly, nothing that needs the store.
 pub type Rule = (&'static str, Judge);
@@ -128,15 +131,10 @@ impl Checks {
         let mut errors: Vec<_> = check.iter_errors(body).flat_map(|error| errors_of(&error)).collect();
         errors.dedup();
         errors.truncate(MOST_ERRORS);
-        if let Some(rule) = self.rules.get(name) {
-            let also = rule(&without(body.clone(), &errors));
-            // By a plain prefix: what is below a property, and `/pronounsOther`, which depends on `/pronouns`.
-            let known =
-                |error: &FieldError| errors.iter().any(|told| error.pointer.starts_with(&told.pointer));
-            let also: Vec<_> = also.into_iter().filter(|error| !known(error)).collect();
-            errors.extend(also);
+        match self.rules.get(name) {
+            Some(rule) => with_rule(errors, rule, body),
+            None => errors,
         }
-        errors
     }
 
     /// Cleans every text in `value`, and takes out optional ones that are empty then.
@@ -166,6 +164,21 @@ impl Checks {
             None => schema,
         }
     }
+}
+
+/// The errors of the schema and those of the rule.
+fn with_rule(errors: Vec<FieldError>, rule: &Judge, body: &Value) -> Vec<FieldError> {
+    let (patterns, mut errors): (Vec<_>, Vec<_>) =
+        errors.into_iter().partition(|error| error.code == BREAKS_PATTERN);
+    let found = rule(&without(body.clone(), &errors));
+    // By a plain prefix: what is below a property, and `/pronounsOther`, which depends on `/pronouns`.
+    let known = |error: &FieldError| errors.iter().any(|other| error.pointer.starts_with(&other.pointer));
+    let found: Vec<_> = found.into_iter().filter(|error| !known(error)).collect();
+    // The rule's sentence says more than a pattern does.
+    let explained = |error: &FieldError| found.iter().any(|other| other.pointer == error.pointer);
+    errors.extend(patterns.into_iter().filter(|error| !explained(error)));
+    errors.extend(found);
+    errors
 }
 
 /// An empty text where none is needed is none: absent, or null where null clears what is kept.
@@ -283,7 +296,7 @@ fn explain(kind: &Kind) -> (&'static str, String) {
         Kind::ExclusiveMaximum { limit } => ("too-large", format!("This must be less than {limit}.")),
         Kind::ExclusiveMinimum { limit } => ("too-small", format!("This must be more than {limit}.")),
         Kind::Enum { options } => ("not-an-option", format!("Choose one of: {}.", list(options))),
-        _ => ("wrong-form", "This is not in the documented format.".into()),
+        _ => (BREAKS_PATTERN, "This is not in the documented format.".into()),
     }
 }
 

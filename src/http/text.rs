@@ -1,4 +1,4 @@
-//! Texts whose format stands in the document. See `formats` for how they are read.
+//! Texts whose format is in the document. See `formats` for how they are read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,18 +9,30 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
 
 use super::formats;
+use crate::kernel::{ADDRESS_MAX, PHONE_MAX};
 
-/// A format of texts, by a type.
+/// A format of texts, as a type. The check of JSON bodies applies what it says; see [`super::JsonBody`].
 pub trait TextFormat: Send + Sync + 'static {
-    /// The `format` of its schema.
+    /// The `format` of the schema, which says how such a text is cleaned.
     const NAME: &'static str;
+    /// The `pattern` of the schema. A feature's rules explain what is wrong with a text that doesn't match it.
+    const PATTERN: Option<&'static str> = None;
+    /// The `maxLength` of the schema, in code points.
+    const MAX_LENGTH: Option<usize> = None;
 }
 
-/// Text of several lines: of all control characters, line breaks and tabs are allowed. Every other text is one line.
+/// Text of several lines: line breaks and tabs are allowed, but no other control characters. Every other text is one
+/// line.
 pub type Remark = Text<Multiline>;
 
 /// An email address in a body.
 pub type EmailText = Text<IdnEmail>;
+
+/// A phone number in a body.
+pub type PhoneText = Text<Phone>;
+
+/// A date in a body, `YYYY-MM-DD`.
+pub type DateText = Text<Date>;
 
 /// The format of [`Remark`].
 pub struct Multiline;
@@ -34,6 +46,22 @@ pub struct IdnEmail;
 
 impl TextFormat for IdnEmail {
     const NAME: &'static str = formats::EMAIL;
+    const MAX_LENGTH: Option<usize> = Some(ADDRESS_MAX);
+}
+
+/// The format of [`PhoneText`].
+pub struct Phone;
+
+impl TextFormat for Phone {
+    const NAME: &'static str = formats::PHONE;
+    const MAX_LENGTH: Option<usize> = Some(PHONE_MAX);
+}
+
+/// The format of [`DateText`].
+pub struct Date;
+
+impl TextFormat for Date {
+    const NAME: &'static str = formats::DATE;
 }
 
 /// A text of the format `F`.
@@ -80,7 +108,9 @@ impl<F: TextFormat> Type for Text<F> {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", F::NAME)))
+        let schema = MetaSchema::new_with_format("string", F::NAME);
+        let (pattern, max_length) = (F::PATTERN.map(str::to_owned), F::MAX_LENGTH);
+        MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, max_length, ..schema }))
     }
 
     fn as_raw_value(&self) -> Option<&Self> {

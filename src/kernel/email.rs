@@ -13,8 +13,8 @@ use super::text;
 /// Octets before the `@` (RFC 5321, 4.5.3.1.1).
 const LOCAL_MAX: usize = 64;
 
-/// Octets in all (RFC 5321, 4.5.3.1.3, less the angle brackets).
-const ADDRESS_MAX: usize = 254;
+/// The longest address, in octets (RFC 5321, 4.5.3.1.3, less the angle brackets).
+pub const ADDRESS_MAX: usize = 254;
 
 /// An address that an email can be sent to, as its owner wrote it.
 ///

@@ -9,15 +9,17 @@ mod money;
 mod phone;
 mod rights;
 mod secret;
+mod student_field;
 pub mod text;
 mod time;
 
 pub use country::is_country;
-pub use email::{BadEmailAddress, EmailAddress};
+pub use email::{ADDRESS_MAX, BadEmailAddress, EmailAddress};
 pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
 pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
 pub use phone::{PHONE_MAX, e164};
 pub use rights::{Actor, Caller, Principal, Rights, Role, Scope, UnknownScope};
 pub use secret::Secret;
+pub use student_field::StudentField;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, TestApp, Visitor, form};
+use crate::support::{Answer, TestApp, Visitor, form, new_student_id};
 use crate::v1_accounts::sign_up_of;
 
 async fn send(visitor: &Visitor, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
@@ -144,6 +144,32 @@ async fn a_name_of_nothing_but_invisible_characters_is_empty() {
         assert_eq!(errors, [("/firstName".to_owned(), "empty".to_owned())], "{blank:?}");
     }
     student.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_of_the_form_is_at_most_as_long_as_the_document_says() {
+    let app = TestApp::start().await;
+    let document = app.anonymous().get("/openapi.json").await.ok(200);
+    let limits = document["components"]["schemas"]["RegistrationForm"]["properties"].as_object();
+    let limits = limits.expect("properties").iter().filter_map(|(name, schema)| {
+        Some((name, usize::try_from(schema["maxLength"].as_u64()?).expect("a length")))
+    });
+    let mut count = 0;
+    for (name, limit) in limits {
+        let student = app.student().await;
+        let mut body = form(&new_student_id());
+        // In NFC half as long as it is sent.
+        body[name] = "e\u{301}".repeat(limit + 1).into();
+        let too_long = (format!("/{name}"), "too-long".to_owned());
+        let errors = student.post("/v1/registration", &body).await.errors();
+        assert_eq!(errors, std::slice::from_ref(&too_long), "{name}");
+        body[name] = "e\u{301}".repeat(limit).into();
+        let answer = student.post("/v1/registration", &body).await;
+        assert!(answer.status == 201 || !answer.errors().contains(&too_long), "{name}: {answer:?}");
+        count += 1;
+    }
+    assert_eq!(count, 12);
     app.finish().await;
 }
 

@@ -84,6 +84,43 @@ async fn all_errors_are_reported_together_and_nothing_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_rules_explain_what_breaks_a_pattern_or_is_changed() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let expected = |errors: &[(&str, &str)]| -> Vec<_> {
+        errors.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
+    };
+    let mut written = form("abc-12");
+    written["summerCountry"] = "Portugal".into();
+    written["legalName"] = "".into();
+    let errors =
+        [("/legalName", "empty"), ("/studentId", "not-a-student-id"), ("/summerCountry", "not-a-country")];
+    assert_eq!(ana.post("/v1/registration", &written).await.errors(), expected(&errors));
+
+    ana.post("/v1/registration", &form(&new_student_id())).await.ok(201);
+    let before = ana.get("/v1/registration").await.ok(200);
+    let changes = json!({
+        "summerCity": "x".repeat(101),
+        "summerCountry": "pt",
+        "legalName": "Eve",
+        "phone": "1",
+        "joinsHunt": null,
+        "movingMonth": "Never",
+    });
+    let errors = [
+        ("/joinsHunt", "missing"),
+        ("/legalName", "fixed-after-submitting"),
+        ("/movingMonth", "not-an-option"),
+        ("/phone", "not-a-phone-number"),
+        ("/summerCity", "too-long"),
+        ("/summerCountry", "not-a-country"),
+    ];
+    assert_eq!(ana.patch("/v1/registration", &changes).await.errors(), expected(&errors));
+    assert_eq!(ana.get("/v1/registration").await.ok(200), before);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_that_follow_from_another_are_not_reported() {
     let app = TestApp::start().await;
     let ana = app.student().await;

@@ -183,8 +183,6 @@ def give_values(body):
             give_values(value)
         elif value is not None and name in VALUES:
             body[name] = VALUES[name](body)
-        elif isinstance(value, str) and name in LIMITS:
-            body[name] = value[: LIMITS[name]].strip() or "x"
     # Belongs to the pronouns "Other" alone.
     body.pop("pronounsOther", None)
 
@@ -243,9 +241,6 @@ VALUES = {
     "summerCountry": one_of("CA", "IN", "NZ"),
     "movingMonth": one_of("July", "Already there"),
 }
-
-# Texts whose limits are not in the schema: the form's rules check them and report all errors at once.
-LIMITS = {"legalName": 120, "dietaryOther": 100, "summerCity": 100, "name": 100, "relationship": 100}
 
 FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
 NEEDED = {"firstName", *FORM}

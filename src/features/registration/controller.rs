@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use poem_openapi::payload::Json;
-use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::types::{Example, MaybeUndefined, ParseFromJSON, ToJSON};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use serde_json::{Value, json};
 
+use super::fields::{self, COUNTRY_CODE, STUDENT_ID};
 use super::form::{Changes, EmergencyContact, Form};
 use super::model::{Registration, RegistrationState};
 use super::service::{GetRegistrationError, RegisterError, Registrations, UpdateRegistrationError};
@@ -15,27 +16,48 @@ use crate::config::{Event, Window};
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
 use crate::http::rights::Student;
-use crate::http::{By, Examples, Failure, JsonBody, Kind, Problem, Refusal, Remark, Rule, not_signed_in};
+use crate::http::{
+    By, DateText, EmailText, Examples, Failure, JsonBody, Kind, PhoneText, Problem, Refusal, Remark, Rule,
+    Text, TextFormat, not_signed_in,
+};
 use crate::kernel::{Invalid, Timestamp};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
 #[derive(Tags)]
 enum Tag {
-    /// The form, the group, and the place in it.
+    /// The registration form, and the group that a student gets.
     Registration,
 }
 
-/// Whom to call.
+/// The format of a student id.
+pub struct StudentIdFormat;
+
+impl TextFormat for StudentIdFormat {
+    const NAME: &'static str = "identifier";
+    const PATTERN: Option<&'static str> = Some(STUDENT_ID);
+}
+
+/// The format of a country code.
+pub struct CountryFormat;
+
+impl TextFormat for CountryFormat {
+    const NAME: &'static str = "identifier";
+    const PATTERN: Option<&'static str> = Some(COUNTRY_CODE);
+}
+
+/// Whom to call in an emergency.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "EmergencyContact", deny_unknown_fields, example)]
 pub struct EmergencyContactBody {
-    /// Whom: at most 100 characters.
+    /// Name: 1 to 100 characters.
+    #[oai(validator(min_length = 1, max_length = 100))]
     name: String,
-    /// Who that is to you: at most 100 characters.
+    /// Relationship to the student: 1 to 100 characters.
+    #[oai(validator(min_length = 1, max_length = 100))]
     relationship: String,
-    /// With its country code; kept in E.164.
-    phone: String,
+    /// Phone number with + and its country code. Stored in E.164.
+    phone: PhoneText,
 }
 
 impl Example for EmergencyContactBody {
@@ -46,67 +68,78 @@ impl Example for EmergencyContactBody {
 
 impl From<EmergencyContactBody> for EmergencyContact {
     fn from(body: EmergencyContactBody) -> Self {
-        Self { name: body.name, relationship: body.relationship, phone: body.phone }
+        Self { name: body.name, relationship: body.relationship, phone: body.phone.into_inner() }
     }
 }
 
 impl From<EmergencyContact> for EmergencyContactBody {
     fn from(contact: EmergencyContact) -> Self {
-        Self { name: contact.name, relationship: contact.relationship, phone: contact.phone }
+        Self { name: contact.name, relationship: contact.relationship, phone: contact.phone.as_str().into() }
     }
 }
 
-/// The registration form. Texts are kept in Unicode NFC without white space at their ends, and lengths are counted so.
-/// What `getEvent` lists is to be taken from there.
+/// The registration form. Text is trimmed and normalised to NFC, and length limits apply to the result. Choose options
+/// from those that `getEvent` returns.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct RegistrationForm {
-    /// Full name as in the passport: at most 120 characters.
+    /// Full name as in the passport: 1 to 120 characters.
+    #[oai(validator(min_length = 1, max_length = 120))]
     legal_name: String,
-    /// One of `pronouns` of `getEvent`.
+    /// One of the event's `pronouns`, or `Other`.
+    #[oai(validator(max_length = 100))]
     pronouns: String,
-    /// Your own words, with the pronouns `Other` and only then: at most 100 characters.
+    /// Pronouns in your own words: at most 100 characters. Required with the pronouns `Other`, otherwise not allowed.
+    #[oai(validator(max_length = 100))]
     pronouns_other: Option<String>,
-    /// `YYYY-MM-DD`, from 1920 to 2020.
-    birth_date: String,
-    /// 5 to 9 letters and digits; case doesn't count.
-    student_id: String,
-    /// One of `disciplines` of `getEvent`.
+    /// Birth date, `YYYY-MM-DD`, from 1920 to 2020.
+    birth_date: DateText,
+    /// Student id: 5 to 9 letters and digits. Letter case does not matter.
+    student_id: Text<StudentIdFormat>,
+    /// One of the event's `disciplines`.
+    #[oai(validator(max_length = 100))]
     discipline: String,
-    /// One of `shirtSizes` of `getEvent`.
+    /// One of the event's `shirtSizes`.
+    #[oai(validator(max_length = 100))]
     shirt_size: String,
-    /// With + and its country code, 6 to 15 digits; kept in E.164.
-    phone: String,
-    /// Whom to call.
+    /// Phone number with + and its country code. Stored in E.164.
+    phone: PhoneText,
+    /// Person to call in an emergency.
     emergency_contact: EmergencyContactBody,
     /// What first aid should know: at most 4,000 characters, line breaks allowed.
+    #[oai(validator(max_length = 4000))]
     medical_information: Option<Remark>,
-    /// What you take: at most 4,000 characters, line breaks allowed.
+    /// Medication that you take: at most 4,000 characters, line breaks allowed.
+    #[oai(validator(max_length = 4000))]
     medication: Option<Remark>,
-    /// Some of `dietary` of `getEvent`.
-    #[oai(default, validator(unique_items))]
+    /// Diets and allergies, from the event's `dietary`.
+    #[oai(default, validator(max_items = 200, unique_items))]
     dietary: Vec<String>,
-    /// What the list lacks: at most 100 characters.
+    /// Other diets and allergies: at most 100 characters.
+    #[oai(validator(max_length = 100))]
     dietary_other: Option<String>,
     /// What you need to take part: at most 4,000 characters, line breaks allowed.
+    #[oai(validator(max_length = 4000))]
     accessibility: Option<Remark>,
-    /// Whether we may contact you about it.
+    /// Whether the committee may contact you about your accessibility needs.
     #[oai(default)]
     accessibility_contact: bool,
     /// Whether you take part in the scavenger hunt.
     joins_hunt: bool,
-    /// E-mail addresses of friends whom you want in your hunt team.
+    /// Email addresses of friends whom you want in your hunt team: at most 20.
     #[oai(default, validator(max_items = 20))]
-    hunt_teammates: Vec<String>,
-    /// Where you live in summer: at most 100 characters.
+    hunt_teammates: Vec<EmailText>,
+    /// City where you live in summer: 1 to 100 characters.
+    #[oai(validator(min_length = 1, max_length = 100))]
     summer_city: String,
-    /// ISO 3166 alpha-2.
-    summer_country: String,
-    /// One of `movingMonths` of `getEvent`.
+    /// Country where you live in summer: its ISO 3166 alpha-2 code, or `XK`, `AC` or `TA`.
+    summer_country: Text<CountryFormat>,
+    /// Month in which you move to town: one of the event's `movingMonths`.
+    #[oai(validator(max_length = 100))]
     moving_month: Option<String>,
     /// Whether you may be photographed.
     photo_consent: bool,
-    /// Whether you ask for a bursary. The committee decides later; you can pay meanwhile.
+    /// Whether you ask for a bursary. The committee decides later, and you can pay meanwhile.
     bursary_requested: bool,
 }
 
@@ -145,11 +178,11 @@ impl From<RegistrationForm> for Form {
             legal_name: body.legal_name,
             pronouns: body.pronouns,
             pronouns_other: body.pronouns_other,
-            birth_date: body.birth_date,
-            student_id: body.student_id,
+            birth_date: body.birth_date.into_inner(),
+            student_id: body.student_id.into_inner(),
             discipline: body.discipline,
             shirt_size: body.shirt_size,
-            phone: body.phone,
+            phone: body.phone.into_inner(),
             emergency_contact: body.emergency_contact.into(),
             medical_information: body.medical_information.map(Remark::into_inner),
             medication: body.medication.map(Remark::into_inner),
@@ -158,9 +191,9 @@ impl From<RegistrationForm> for Form {
             accessibility: body.accessibility.map(Remark::into_inner),
             accessibility_contact: body.accessibility_contact,
             joins_hunt: body.joins_hunt,
-            hunt_teammates: body.hunt_teammates,
+            hunt_teammates: body.hunt_teammates.into_iter().map(EmailText::into_inner).collect(),
             summer_city: body.summer_city,
-            summer_country: body.summer_country,
+            summer_country: body.summer_country.into_inner(),
             moving_month: body.moving_month,
             photo_consent: body.photo_consent,
             bursary_requested: body.bursary_requested,
@@ -168,75 +201,75 @@ impl From<RegistrationForm> for Form {
     }
 }
 
-/// What is to be changed; what isn't sent stays, and null takes away what may be missing. Some properties are fixed after
-/// submitting: each of them that is sent is refused by name.
+/// Changes of the registration form. Omitted properties keep their value, and `null` clears an optional one. Properties
+/// that are fixed after submission are rejected individually.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct RegistrationChanges {
-    /// With + and its country code, 6 to 15 digits.
+    /// Phone number with + and its country code. Stored in E.164.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
-    phone: MaybeUndefined<String>,
-    /// Whom to call.
+    phone: MaybeUndefined<PhoneText>,
+    /// Person to call in an emergency.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     emergency_contact: MaybeUndefined<EmergencyContactBody>,
     /// What first aid should know: at most 4,000 characters, line breaks allowed.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_length = 4000))]
     medical_information: MaybeUndefined<Remark>,
-    /// What you take: at most 4,000 characters, line breaks allowed.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    /// Medication that you take: at most 4,000 characters, line breaks allowed.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_length = 4000))]
     medication: MaybeUndefined<Remark>,
-    /// Some of `dietary` of `getEvent`.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(unique_items))]
+    /// Diets and allergies, from the event's `dietary`.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_items = 200, unique_items))]
     dietary: MaybeUndefined<Vec<String>>,
-    /// What the list lacks: at most 100 characters.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    /// Other diets and allergies: at most 100 characters.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_length = 100))]
     dietary_other: MaybeUndefined<String>,
-    /// Whether we may contact you about your accessibility needs.
+    /// Whether the committee may contact you about your accessibility needs.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     accessibility_contact: MaybeUndefined<bool>,
     /// Whether you take part in the scavenger hunt.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     joins_hunt: MaybeUndefined<bool>,
-    /// E-mail addresses of friends whom you want in your hunt team.
+    /// Email addresses of friends whom you want in your hunt team: at most 20.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_items = 20))]
-    hunt_teammates: MaybeUndefined<Vec<String>>,
-    /// Where you live in summer: at most 100 characters.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    hunt_teammates: MaybeUndefined<Vec<EmailText>>,
+    /// City where you live in summer: 1 to 100 characters.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(min_length = 1, max_length = 100))]
     summer_city: MaybeUndefined<String>,
-    /// ISO 3166 alpha-2.
+    /// Country where you live in summer: its ISO 3166 alpha-2 code, or `XK`, `AC` or `TA`.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
-    summer_country: MaybeUndefined<String>,
-    /// One of `movingMonths` of `getEvent`.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    summer_country: MaybeUndefined<Text<CountryFormat>>,
+    /// Month in which you move to town: one of the event's `movingMonths`.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_length = 100))]
     moving_month: MaybeUndefined<String>,
     /// Whether you ask for a bursary.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     bursary_requested: MaybeUndefined<bool>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     legal_name: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pronouns: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pronouns_other: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     birth_date: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     student_id: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     discipline: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     shirt_size: MaybeUndefined<String>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     accessibility: MaybeUndefined<Remark>,
-    /// Fixed after submitting.
+    /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     photo_consent: MaybeUndefined<bool>,
 }
@@ -271,64 +304,45 @@ impl Example for RegistrationChanges {
     }
 }
 
-/// What is sent for a property that the form needs; `null` is noted by name.
-fn needed<T>(name: &'static str, sent: MaybeUndefined<T>, removed: &mut Vec<&'static str>) -> Option<T> {
-    if sent.is_null() {
-        removed.push(name);
+/// `None` leaves a value as it is, `Some(None)` removes it.
+fn change<T>(sent: MaybeUndefined<T>) -> Option<Option<T>> {
+    match sent {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
     }
-    sent.take()
-}
-
-/// What is sent for a property that may be missing; `null` takes it away.
-fn optional<T: Default>(sent: MaybeUndefined<T>) -> Option<T> {
-    if sent.is_null() { Some(T::default()) } else { sent.take() }
-}
-
-fn optional_remark(sent: MaybeUndefined<Remark>) -> Option<String> {
-    if sent.is_null() { Some(String::new()) } else { sent.take().map(Remark::into_inner) }
 }
 
 impl From<RegistrationChanges> for Changes {
     fn from(body: RegistrationChanges) -> Self {
-        let fixed = [
-            ("legalName", body.legal_name.is_undefined()),
-            ("pronouns", body.pronouns.is_undefined()),
-            ("pronounsOther", body.pronouns_other.is_undefined()),
-            ("birthDate", body.birth_date.is_undefined()),
-            ("studentId", body.student_id.is_undefined()),
-            ("discipline", body.discipline.is_undefined()),
-            ("shirtSize", body.shirt_size.is_undefined()),
-            ("accessibility", body.accessibility.is_undefined()),
-            ("photoConsent", body.photo_consent.is_undefined()),
-        ];
-        let fixed = fixed.into_iter().filter(|(_, absent)| !absent).map(|(name, _)| name).collect();
-        let mut removed = vec![];
-        let contact = needed("emergencyContact", body.emergency_contact, &mut removed);
+        let sent = body.to_json().unwrap_or_default();
+        let remark = |sent| change(sent).map(|remark| remark.map(Remark::into_inner));
+        let addresses = |list: Vec<EmailText>| list.into_iter().map(EmailText::into_inner).collect();
         Self {
-            phone: needed("phone", body.phone, &mut removed),
-            emergency_contact: contact.map(EmergencyContact::from),
-            medical_information: optional_remark(body.medical_information),
-            medication: optional_remark(body.medication),
-            dietary: optional(body.dietary),
-            dietary_other: optional(body.dietary_other),
-            accessibility_contact: optional(body.accessibility_contact),
-            joins_hunt: needed("joinsHunt", body.joins_hunt, &mut removed),
-            hunt_teammates: optional(body.hunt_teammates),
-            summer_city: needed("summerCity", body.summer_city, &mut removed),
-            summer_country: needed("summerCountry", body.summer_country, &mut removed),
-            moving_month: optional(body.moving_month),
-            bursary_requested: needed("bursaryRequested", body.bursary_requested, &mut removed),
-            fixed,
-            removed,
+            phone: body.phone.take().map(PhoneText::into_inner),
+            emergency_contact: body.emergency_contact.take().map(EmergencyContact::from),
+            medical_information: remark(body.medical_information),
+            medication: remark(body.medication),
+            dietary: change(body.dietary).map(Option::unwrap_or_default),
+            dietary_other: change(body.dietary_other),
+            accessibility_contact: change(body.accessibility_contact).map(Option::unwrap_or_default),
+            joins_hunt: body.joins_hunt.take(),
+            hunt_teammates: change(body.hunt_teammates).map(Option::unwrap_or_default).map(addresses),
+            summer_city: body.summer_city.take(),
+            summer_country: body.summer_country.take().map(Text::into_inner),
+            moving_month: change(body.moving_month),
+            bursary_requested: body.bursary_requested.take(),
+            fixed: fields::fixed(&sent),
+            cleared: fields::cleared(&sent),
         }
     }
 }
 
-/// How far a registration has come.
+/// State of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "RegistrationState", rename_all = "camelCase")]
 pub enum RegistrationStateBody {
-    /// The form is in, and the place in the group is kept; the ticket isn't paid.
+    /// The form is submitted and the student has a group. The ticket is not paid.
     Submitted,
     /// The ticket is paid.
     Registered,
@@ -343,57 +357,57 @@ impl From<RegistrationState> for RegistrationStateBody {
     }
 }
 
-/// A student's registration: where it stands, and the form as it is kept.
+/// A student's registration: its state, and the form as it is stored.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Registration", rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct RegistrationBody {
-    /// How far it has come.
+    /// State of the registration.
     pub state: RegistrationStateBody,
-    /// The orientation group.
+    /// Orientation group of the student.
     pub group: GroupBody,
-    /// When the form was submitted: RFC 3339, UTC.
+    /// Time of submission (RFC 3339, UTC).
     pub submitted_at: String,
-    /// When the ticket was paid: RFC 3339, UTC.
+    /// Time of payment (RFC 3339, UTC).
     pub registered_at: Option<String>,
-    /// As it stands in the passport.
+    /// Full name as in the passport.
     legal_name: String,
-    /// As chosen.
+    /// Chosen pronouns.
     pronouns: String,
-    /// With the pronouns `Other`.
+    /// Pronouns in the student's own words, with the pronouns `Other`.
     pronouns_other: Option<String>,
-    /// `YYYY-MM-DD`.
+    /// Birth date, `YYYY-MM-DD`.
     birth_date: String,
-    /// As it was written.
+    /// Student id, in the student's letter case.
     student_id: String,
-    /// As chosen.
+    /// Chosen discipline.
     discipline: String,
-    /// As chosen.
+    /// Chosen shirt size.
     shirt_size: String,
-    /// E.164.
+    /// Phone number in E.164.
     phone: String,
-    /// Whom to call; the phone in E.164.
+    /// Person to call in an emergency.
     emergency_contact: EmergencyContactBody,
     /// What first aid should know.
     medical_information: Option<Remark>,
-    /// What the student takes.
+    /// Medication that the student takes.
     medication: Option<Remark>,
-    /// As chosen.
+    /// Chosen diets and allergies.
     dietary: Vec<String>,
-    /// What the list lacks.
+    /// Other diets and allergies.
     dietary_other: Option<String>,
     /// What the student needs to take part.
     accessibility: Option<Remark>,
-    /// Whether we may contact the student about it.
+    /// Whether the committee may contact the student about accessibility needs.
     accessibility_contact: bool,
     /// Whether the student takes part in the scavenger hunt.
     joins_hunt: bool,
-    /// E-mail addresses of friends.
+    /// Email addresses of friends whom the student wants in the hunt team.
     hunt_teammates: Vec<String>,
-    /// Where the student lives in summer.
+    /// City where the student lives in summer.
     summer_city: String,
-    /// ISO 3166 alpha-2.
+    /// Code of the country where the student lives in summer.
     summer_country: String,
-    /// As chosen.
+    /// Month in which the student moves to town.
     moving_month: Option<String>,
     /// Whether the student may be photographed.
     photo_consent: bool,
@@ -402,7 +416,7 @@ pub struct RegistrationBody {
 }
 
 impl RegistrationBody {
-    /// `event` has the symbol of the group.
+    /// The body of `registration`; `event` knows the symbol of the group.
     pub fn new(registration: Registration, event: &Event) -> Self {
         let symbol = event.group(&registration.group).map(|group| group.symbol.clone());
         let form = registration.form;
@@ -437,19 +451,19 @@ impl RegistrationBody {
     }
 }
 
-/// A form that was taken, and the order that came of it.
+/// A new registration and its order.
 #[derive(Clone, Debug, Object)]
 pub struct Registered {
-    /// The registration with its group.
+    /// The new registration.
     registration: RegistrationBody,
-    /// The order of the orientation ticket, with `checkoutUrl` to pay it; where that is absent `openCheckout` gets it.
+    /// Order of the orientation ticket. Its `checkoutUrl` is where to pay; if it is absent, call `openCheckout`.
     order: OrderBody,
 }
 
-/// What `register` answers.
+/// The answer of `register`.
 #[derive(ApiResponse)]
 pub enum RegisterAnswer {
-    /// The form was taken.
+    /// The form is accepted.
     #[oai(status = 201)]
     Created(Json<Registered>),
 }
@@ -550,9 +564,9 @@ impl RegistrationController {
 
 #[OpenApi(tag = "Tag::Registration")]
 impl RegistrationController {
-    /// Submits the registration form
+    /// Submit the registration form
     ///
-    /// Puts the student into a group and orders the orientation ticket; follow `checkoutUrl` of the order to pay it. The
+    /// Puts the student into a group and orders the orientation ticket. The order's `checkoutUrl` is where to pay it; the
     /// student is registered once it is paid.
     #[oai(path = "/v1/registration", method = "post", operation_id = "register")]
     async fn register(
@@ -565,9 +579,9 @@ impl RegistrationController {
         Ok(RegisterAnswer::Created(Json(Registered { registration: self.body(registration), order })))
     }
 
-    /// Shows your registration
+    /// Get your registration
     ///
-    /// Its state, your group, and the form as it is kept.
+    /// Its state, your group, and the form as it is stored.
     #[oai(path = "/v1/registration", method = "get", operation_id = "getRegistration")]
     async fn get_registration(
         &self,
@@ -576,10 +590,11 @@ impl RegistrationController {
         Ok(Json(self.body(self.registrations.registration(&student.0.account_id).await?)))
     }
 
-    /// Changes your registration
+    /// Change your registration
     ///
-    /// What isn't sent stays. Fixed after submitting are `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
-    /// `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent`: each that is sent is refused by name.
+    /// Omitted properties keep their value. After submission `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
+    /// `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed: each one that is sent is
+    /// rejected.
     #[oai(path = "/v1/registration", method = "patch", operation_id = "updateRegistration")]
     async fn update_registration(
         &self,
@@ -590,19 +605,24 @@ impl RegistrationController {
     }
 }
 
-/// What the rules say of forms that break their schema.
-pub fn rule(event: &Event) -> Rule {
-    let event = event.clone();
-    let judge = move |body: &Value| {
+/// Checks of forms and of changes that break their schema, by the rules that the schema can't express.
+pub fn rules(event: &Arc<Event>) -> [Rule; 2] {
+    let (of_form, of_changes) = (event.clone(), event.clone());
+    let form = move |body: &Value| {
         let mut form = json!(Form::default());
         fill_in(&mut form, body);
         let form: Option<Form> = serde_json::from_value(form).ok();
-        form.and_then(|form| form.checked(&event).err()).unwrap_or_default()
+        form.and_then(|form| form.checked(&of_form).err()).unwrap_or_default()
     };
-    ("RegistrationForm", Box::new(judge))
+    let changes = move |body: &Value| {
+        let changes = RegistrationChanges::parse_from_json(Some(body.clone())).ok();
+        let errors = changes.and_then(|body| Form::default().changed(body.into(), &of_changes).err());
+        errors.unwrap_or_default()
+    };
+    [("RegistrationForm", Box::new(form)), ("RegistrationChanges", Box::new(changes))]
 }
 
-/// Puts what was written over an empty form.
+/// Copies the properties of `written` into an empty form.
 fn fill_in(form: &mut Value, written: &Value) {
     match (form, written) {
         (Value::Object(form), Value::Object(written)) => {

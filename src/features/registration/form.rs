@@ -1,31 +1,26 @@
-//! The registration form: what is checked, and how it is kept.
+//! The registration form: what it holds, and the rules that its schema can't express.
 
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Event, OTHER_PRONOUNS};
-use crate::kernel::{EmailAddress, FieldError, e164, is_country, text};
+use crate::kernel::{EmailAddress, FieldError, e164, is_country};
 
-/// The longest legal name, in code points.
-pub const LEGAL_NAME_MAX: usize = 120;
-/// The longest other name, place, or word of one's own, in code points.
-pub const NAME_MAX: usize = 100;
-/// The longest remark, in code points.
-pub const REMARK_MAX: usize = 4000;
-/// The most team-mates that can be wished for.
-pub const TEAMMATES_MAX: usize = 20;
-/// Years of birth that are no slip of the pen.
+/// Plausible years of birth.
 const BIRTH_YEARS: std::ops::RangeInclusive<i32> = 1920..=2020;
-/// Letters and digits of a student id.
+/// Number of letters and digits in a student id.
 const STUDENT_ID_LENGTH: std::ops::RangeInclusive<usize> = 5..=9;
 
-/// The form, as it is written or, once [`checked`](Form::checked), as it is kept.
+/// The form. [`super::FIELDS`] describes each property.
+///
+/// Its texts are clean and as long as the schema allows. [`checked`](Self::checked) makes it the form that is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Form {
     pub legal_name: String,
     /// One of the event's, or [`OTHER_PRONOUNS`].
     pub pronouns: String,
+    /// With [`OTHER_PRONOUNS`] only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pronouns_other: Option<String>,
     /// `YYYY-MM-DD`.
@@ -33,7 +28,7 @@ pub struct Form {
     pub student_id: String,
     pub discipline: String,
     pub shirt_size: String,
-    /// E.164.
+    /// Stored in E.164.
     pub phone: String,
     pub emergency_contact: EmergencyContact,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,15 +41,15 @@ pub struct Form {
     pub dietary_other: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessibility: Option<String>,
-    /// May be contacted about `accessibility`.
+    /// Whether the committee may contact the student about `accessibility`.
     #[serde(default)]
     pub accessibility_contact: bool,
     pub joins_hunt: bool,
-    /// E-mail addresses, as they were written.
+    /// Email addresses.
     #[serde(default)]
     pub hunt_teammates: Vec<String>,
     pub summer_city: String,
-    /// ISO 3166 alpha-2.
+    /// ISO 3166 alpha-2, or one of the codes beside it that [`is_country`] accepts.
     pub summer_country: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving_month: Option<String>,
@@ -62,313 +57,232 @@ pub struct Form {
     pub bursary_requested: bool,
 }
 
-/// Whom to call.
+/// Whom to call in an emergency.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EmergencyContact {
     pub name: String,
     pub relationship: String,
-    /// E.164.
+    /// Stored in E.164.
     pub phone: String,
 }
 
-/// What a student changes afterwards; `None` stays. An empty text takes an optional one away.
+/// Changes of a submitted form. `None` leaves a property as it is, and `Some(None)` removes it.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub phone: Option<String>,
     pub emergency_contact: Option<EmergencyContact>,
-    pub medical_information: Option<String>,
-    pub medication: Option<String>,
+    pub medical_information: Option<Option<String>>,
+    pub medication: Option<Option<String>>,
     pub dietary: Option<Vec<String>>,
-    pub dietary_other: Option<String>,
+    pub dietary_other: Option<Option<String>>,
     pub accessibility_contact: Option<bool>,
     pub joins_hunt: Option<bool>,
     pub hunt_teammates: Option<Vec<String>>,
     pub summer_city: Option<String>,
     pub summer_country: Option<String>,
-    pub moving_month: Option<String>,
+    pub moving_month: Option<Option<String>>,
     pub bursary_requested: Option<bool>,
-    /// Properties that were sent although they are fixed after submitting.
+    /// Properties that were sent although they are fixed after submission.
     pub fixed: Vec<&'static str>,
-    /// Properties that were to be taken away although the form needs them.
-    pub removed: Vec<&'static str>,
+    /// Properties that were cleared although the form needs them.
+    pub cleared: Vec<&'static str>,
 }
 
 impl Form {
-    /// The form as it is kept: texts without white space at their ends and in NFC, phones in E.164, empty texts
-    /// left out.
+    /// The form as it is stored, with phone numbers in E.164.
     ///
     /// # Errors
-    /// Every fault at once.
-    pub fn checked(self, event: &Event) -> Result<Self, Vec<FieldError>> {
+    /// Every validation error at once.
+    pub fn checked(mut self, event: &Event) -> Result<Self, Vec<FieldError>> {
         let mut check = Check::default();
-        let form = Self {
-            legal_name: check.line("/legalName", &self.legal_name, LEGAL_NAME_MAX),
-            pronouns_other: check.pronouns_other(&self),
-            pronouns: check.pronouns(&self.pronouns, event),
-            birth_date: check.birth_date(&self.birth_date),
-            student_id: check.student_id(&self.student_id),
-            discipline: check.choice("/discipline", &self.discipline, &event.disciplines),
-            shirt_size: check.choice("/shirtSize", &self.shirt_size, &event.shirt_sizes),
-            phone: check.phone("/phone", &self.phone),
-            emergency_contact: check.emergency_contact(&self.emergency_contact),
-            medical_information: check.remark("/medicalInformation", self.medical_information),
-            medication: check.remark("/medication", self.medication),
-            dietary: check.dietary(&self.dietary, event),
-            dietary_other: check.optional_line("/dietaryOther", self.dietary_other),
-            accessibility: check.remark("/accessibility", self.accessibility),
-            accessibility_contact: self.accessibility_contact,
-            joins_hunt: self.joins_hunt,
-            hunt_teammates: check.teammates(&self.hunt_teammates),
-            summer_city: check.line("/summerCity", &self.summer_city, NAME_MAX),
-            summer_country: check.country(&self.summer_country),
-            moving_month: check.optional_choice("/movingMonth", self.moving_month, &event.moving_months),
-            photo_consent: self.photo_consent,
-            bursary_requested: self.bursary_requested,
-        };
-        if check.0.is_empty() { Ok(form) } else { Err(check.0) }
+        check.pronouns(&self.pronouns, self.pronouns_other.as_deref(), event);
+        check.birth_date(&self.birth_date);
+        check.student_id(&self.student_id);
+        check.choice("/discipline", &self.discipline, &event.disciplines);
+        check.choice("/shirtSize", &self.shirt_size, &event.shirt_sizes);
+        check.phone("/phone", &mut self.phone);
+        check.phone("/emergencyContact/phone", &mut self.emergency_contact.phone);
+        check.dietary(&self.dietary, event);
+        check.teammates(&mut self.hunt_teammates);
+        check.country(&self.summer_country);
+        check.moving_month(self.moving_month.as_deref(), event);
+        check.result(self)
     }
 
     /// The form after `changes`.
     ///
     /// # Errors
-    /// Every fault of the changes at once; what stays is not looked at again.
+    /// Every validation error of the changes at once. What stays is not checked again: the event may have changed.
     pub fn changed(&self, changes: Changes, event: &Event) -> Result<Self, Vec<FieldError>> {
-        let mut check = Check::default();
-        for name in &changes.fixed {
-            let detail = "This is fixed once the form has been submitted. Ask the committee to change it.";
-            check.fault(&format!("/{name}"), "fixed-after-submitting", detail);
-        }
-        for name in &changes.removed {
-            check.fault(&format!("/{name}"), "missing", "This is needed: it can be changed, not taken away.");
-        }
         let mut form = self.clone();
+        let mut check = Check::default();
+        check.may_change(&changes);
         if let Some(phone) = changes.phone {
-            form.phone = check.phone("/phone", &phone);
+            form.phone = phone;
+            check.phone("/phone", &mut form.phone);
         }
         if let Some(contact) = changes.emergency_contact {
-            form.emergency_contact = check.emergency_contact(&contact);
-        }
-        if let Some(remark) = changes.medical_information {
-            form.medical_information = check.remark("/medicalInformation", Some(remark));
-        }
-        if let Some(remark) = changes.medication {
-            form.medication = check.remark("/medication", Some(remark));
+            form.emergency_contact = contact;
+            check.phone("/emergencyContact/phone", &mut form.emergency_contact.phone);
         }
         if let Some(dietary) = changes.dietary {
-            form.dietary = check.dietary(&dietary, event);
-        }
-        if let Some(other) = changes.dietary_other {
-            form.dietary_other = check.optional_line("/dietaryOther", Some(other));
+            check.dietary(&dietary, event);
+            form.dietary = dietary;
         }
         if let Some(teammates) = changes.hunt_teammates {
-            form.hunt_teammates = check.teammates(&teammates);
-        }
-        if let Some(city) = changes.summer_city {
-            form.summer_city = check.line("/summerCity", &city, NAME_MAX);
+            form.hunt_teammates = teammates;
+            check.teammates(&mut form.hunt_teammates);
         }
         if let Some(country) = changes.summer_country {
-            form.summer_country = check.country(&country);
+            check.country(&country);
+            form.summer_country = country;
         }
         if let Some(month) = changes.moving_month {
-            form.moving_month = check.optional_choice("/movingMonth", Some(month), &event.moving_months);
+            check.moving_month(month.as_deref(), event);
+            form.moving_month = month;
         }
+        form.medical_information = changes.medical_information.unwrap_or(form.medical_information);
+        form.medication = changes.medication.unwrap_or(form.medication);
+        form.dietary_other = changes.dietary_other.unwrap_or(form.dietary_other);
+        form.summer_city = changes.summer_city.unwrap_or(form.summer_city);
         form.accessibility_contact = changes.accessibility_contact.unwrap_or(form.accessibility_contact);
         form.joins_hunt = changes.joins_hunt.unwrap_or(form.joins_hunt);
         form.bursary_requested = changes.bursary_requested.unwrap_or(form.bursary_requested);
-        if check.0.is_empty() { Ok(form) } else { Err(check.0) }
+        check.result(form)
     }
 
-    /// What student ids are compared by: case doesn't count.
+    /// What student ids are compared by: letter case does not matter.
     pub fn student_key(&self) -> String {
         self.student_id.to_ascii_lowercase()
     }
 }
 
-/// The faults found so far.
+/// The validation errors found so far.
 #[derive(Default)]
 struct Check(Vec<FieldError>);
 
 impl Check {
-    fn fault(&mut self, pointer: &str, code: &'static str, detail: impl Into<String>) {
+    fn result(self, form: Form) -> Result<Form, Vec<FieldError>> {
+        if self.0.is_empty() { Ok(form) } else { Err(self.0) }
+    }
+
+    fn error(&mut self, pointer: &str, code: &'static str, detail: impl Into<String>) {
         self.0.push(FieldError::new(pointer, code, detail));
     }
 
-    /// One line that must be there.
-    fn line(&mut self, pointer: &str, written: &str, longest: usize) -> String {
-        let clean = text::clean(written);
-        if clean.is_empty() {
-            self.fault(pointer, "empty", "This must not be empty.");
+    fn may_change(&mut self, changes: &Changes) {
+        for name in &changes.fixed {
+            let detail = "This is fixed after submission. Ask the committee to change it.";
+            self.error(&format!("/{name}"), "fixed-after-submitting", detail);
         }
-        self.short(pointer, &clean, longest);
-        clean
-    }
-
-    /// One line that may be left out.
-    fn optional_line(&mut self, pointer: &str, written: Option<String>) -> Option<String> {
-        let clean = text::clean(&written?);
-        self.short(pointer, &clean, NAME_MAX);
-        Some(clean).filter(|clean| !clean.is_empty())
-    }
-
-    fn short(&mut self, pointer: &str, clean: &str, longest: usize) {
-        if text::length(clean) > longest {
-            self.fault(pointer, "too-long", format!("This may have at most {longest} characters."));
-        }
-        if text::has_control(clean) {
-            let detail = "This must not hold line breaks or other control characters.";
-            self.fault(pointer, "control-character", detail);
+        for name in &changes.cleared {
+            self.error(
+                &format!("/{name}"),
+                "missing",
+                "This is required. You can change it but not remove it.",
+            );
         }
     }
 
-    fn remark(&mut self, pointer: &str, written: Option<String>) -> Option<String> {
-        let clean = text::clean(&written?);
-        if text::length(&clean) > REMARK_MAX {
-            self.fault(pointer, "too-long", format!("This may have at most {REMARK_MAX} characters."));
+    fn choice(&mut self, pointer: &str, choice: &str, options: &[String]) {
+        if !options.iter().any(|option| option == choice) {
+            self.error(pointer, "not-an-option", format!("Choose one of: {}.", options.join(", ")));
         }
-        if text::has_control_but_breaks(&clean) {
-            let detail = "This must not hold control characters other than line breaks and tabs.";
-            self.fault(pointer, "control-character", detail);
-        }
-        Some(clean).filter(|clean| !clean.is_empty())
     }
 
-    fn choice(&mut self, pointer: &str, written: &str, offered: &[String]) -> String {
-        let clean = text::clean(written);
-        if !offered.contains(&clean) {
-            let detail = format!("This must be one of: {}.", offered.join(", "));
-            self.fault(pointer, "not-an-option", detail);
+    fn moving_month(&mut self, month: Option<&str>, event: &Event) {
+        if let Some(month) = month {
+            self.choice("/movingMonth", month, &event.moving_months);
         }
-        clean
     }
 
-    fn optional_choice(
-        &mut self,
-        pointer: &str,
-        written: Option<String>,
-        offered: &[String],
-    ) -> Option<String> {
-        let written = written.filter(|written| !written.trim().is_empty())?;
-        Some(self.choice(pointer, &written, offered))
-    }
-
-    fn pronouns(&mut self, written: &str, event: &Event) -> String {
-        match text::clean(written) {
-            other if other == OTHER_PRONOUNS => other,
-            clean if event.pronouns.contains(&clean) => clean,
-            clean => {
-                let offered = event.pronouns.join(", ");
-                let detail = format!("This must be one of: {offered}, {OTHER_PRONOUNS}.");
-                self.fault("/pronouns", "not-an-option", detail);
-                clean
+    fn pronouns(&mut self, pronouns: &str, other: Option<&str>, event: &Event) {
+        let mut options = event.pronouns.clone();
+        options.push(OTHER_PRONOUNS.into());
+        self.choice("/pronouns", pronouns, &options);
+        match (pronouns == OTHER_PRONOUNS, other) {
+            (true, None) => {
+                let detail = "Write your pronouns here, or choose another option.";
+                self.error("/pronounsOther", "missing", detail);
             }
+            (false, Some(_)) => {
+                let detail = format!("Leave this empty unless you choose the pronouns {OTHER_PRONOUNS}.");
+                self.error("/pronounsOther", "not-asked", detail);
+            }
+            _ => {}
         }
     }
 
-    fn pronouns_other(&mut self, form: &Form) -> Option<String> {
-        let other = self.optional_line("/pronounsOther", form.pronouns_other.clone());
-        let wanted = text::clean(&form.pronouns) == OTHER_PRONOUNS;
-        if wanted && other.is_none() {
-            self.fault("/pronounsOther", "missing", "Say which pronouns, or choose another option.");
-        }
-        if !wanted && other.is_some() {
-            let detail = format!("This is only for the pronouns {OTHER_PRONOUNS}.");
-            self.fault("/pronounsOther", "not-asked", detail);
-        }
-        other
-    }
-
-    fn birth_date(&mut self, written: &str) -> String {
-        let clean = text::clean(written);
-        let date = NaiveDate::parse_from_str(&clean, "%Y-%m-%d").ok();
-        match date.filter(|date| date.to_string() == clean) {
-            Some(date) if BIRTH_YEARS.contains(&date.year()) => {}
-            Some(_) => {
+    fn birth_date(&mut self, written: &str) {
+        match NaiveDate::parse_from_str(written, "%Y-%m-%d") {
+            Ok(date) if BIRTH_YEARS.contains(&date.year()) => {}
+            Ok(_) => {
                 let (from, to) = (BIRTH_YEARS.start(), BIRTH_YEARS.end());
-                self.fault("/birthDate", "out-of-range", format!("The year must be from {from} to {to}."));
+                self.error("/birthDate", "out-of-range", format!("The year must be from {from} to {to}."));
             }
-            None => {
-                self.fault("/birthDate", "not-a-date", "This must be a date that exists, such as 2008-02-29.")
+            Err(_) => {
+                self.error("/birthDate", "not-a-date", "Write a date that exists, such as 2008-02-29.");
             }
         }
-        clean
     }
 
-    fn student_id(&mut self, written: &str) -> String {
-        let clean = text::identifier(written);
-        let right = STUDENT_ID_LENGTH.contains(&clean.len())
-            && clean.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !right {
+    fn student_id(&mut self, id: &str) {
+        let valid =
+            STUDENT_ID_LENGTH.contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !valid {
             let detail = "A student id has 5 to 9 letters a to z and digits.";
-            self.fault("/studentId", "not-a-student-id", detail);
-        }
-        clean
-    }
-
-    fn phone(&mut self, pointer: &str, written: &str) -> String {
-        let number = e164(written);
-        number.unwrap_or_else(|| {
-            let detail =
-                "Write a phone number that exists, with + and its country code, such as +1 416 978 2011.";
-            self.fault(pointer, "not-a-phone-number", detail);
-            String::new()
-        })
-    }
-
-    fn emergency_contact(&mut self, written: &EmergencyContact) -> EmergencyContact {
-        EmergencyContact {
-            name: self.line("/emergencyContact/name", &written.name, NAME_MAX),
-            relationship: self.line("/emergencyContact/relationship", &written.relationship, NAME_MAX),
-            phone: self.phone("/emergencyContact/phone", &written.phone),
+            self.error("/studentId", "not-a-student-id", detail);
         }
     }
 
-    fn dietary(&mut self, written: &[String], event: &Event) -> Vec<String> {
-        let choose = |(i, one): (usize, &String)| {
-            let pointer = format!("/dietary/{i}");
-            if written[..i].contains(one) {
-                self.fault(&pointer, "repeated", "This stands here already.");
+    /// Brings a phone number into E.164.
+    fn phone(&mut self, pointer: &str, phone: &mut String) {
+        match e164(phone) {
+            Some(number) => *phone = number,
+            None => {
+                let detail = "Write a phone number that exists, with + and its country code, such as \
+                              +1 416 978 2011.";
+                self.error(pointer, "not-a-phone-number", detail);
             }
-            self.choice(&pointer, one, &event.dietary)
-        };
-        // More than are offered can't all be right: no need to say so for each.
-        written.iter().take(event.dietary.len() + 1).enumerate().map(choose).collect()
+        }
     }
 
-    fn teammates(&mut self, written: &[String]) -> Vec<String> {
-        if written.len() > TEAMMATES_MAX {
-            let detail = format!("There may be at most {TEAMMATES_MAX} of these.");
-            self.fault("/huntTeammates", "too-many", detail);
+    fn dietary(&mut self, dietary: &[String], event: &Event) {
+        // A longer list has an error among these: its entries differ, and there are not that many options.
+        for (i, one) in dietary.iter().enumerate().take(event.dietary.len() + 1) {
+            self.choice(&format!("/dietary/{i}"), one, &event.dietary);
         }
+    }
+
+    /// Leaves out empty entries. Two addresses that reach one mailbox are a duplicate.
+    fn teammates(&mut self, teammates: &mut Vec<String>) {
         let mut seen: Vec<String> = Vec::new();
-        let mut addresses = Vec::new();
-        for (i, one) in written.iter().enumerate().take(TEAMMATES_MAX).filter(|(_, one)| !one.is_empty()) {
+        for (i, one) in teammates.iter_mut().enumerate().filter(|(_, one)| !one.is_empty()) {
             let pointer = format!("/huntTeammates/{i}");
             match EmailAddress::parse(one) {
-                Err(_) => self.fault(
-                    &pointer,
-                    "not-an-email-address",
-                    "Write an email address, such as name@example.org.",
-                ),
+                Err(_) => {
+                    let detail = "Write an email address, such as name@example.org.";
+                    self.error(&pointer, "not-an-email-address", detail);
+                }
                 Ok(address) if seen.contains(&address.key()) => {
-                    self.fault(&pointer, "repeated", "This stands here already.");
+                    self.error(&pointer, "repeated", "Duplicate entry.");
                 }
                 Ok(address) => {
                     seen.push(address.key());
-                    addresses.push(address.into());
+                    *one = address.into();
                 }
             }
         }
-        addresses
+        teammates.retain(|one| !one.is_empty());
     }
 
-    fn country(&mut self, written: &str) -> String {
-        let clean = text::clean(written);
-        if !is_country(&clean) {
-            let detail = "Write the country's two-letter code in capitals (ISO 3166, and XK), such as CA.";
-            self.fault("/summerCountry", "not-a-country", detail);
+    fn country(&mut self, code: &str) {
+        if !is_country(code) {
+            let detail =
+                "Write the country's two-letter code in capitals, such as CA (ISO 3166, and XK for Kosovo).";
+            self.error("/summerCountry", "not-a-country", detail);
         }
-        clean
     }
 }
 

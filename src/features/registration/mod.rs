@@ -10,12 +10,14 @@
 //! Later a student can change the parts of the form that are not fixed.
 
 mod controller;
+mod fields;
 mod form;
 mod mails;
 mod model;
 mod service;
 
 pub use controller::{RegistrationBody, RegistrationController};
+pub use fields::{FIELDS, Field, Kind};
 pub use form::{Changes, EmergencyContact, Form};
 pub use model::{Registration, RegistrationState};
 pub use service::{
@@ -33,7 +35,7 @@ pub fn feature(base: &Base, registrations: &Arc<Registrations>) -> Feature<Regis
     Feature::new()
         .serves(RegistrationController::new(registrations.clone()))
         .writes(mails::templates(base))
-        .checks([controller::rule(&base.event)])
+        .checks(controller::rules(&base.event))
 }
 
 /// The documents of this feature.

@@ -2,27 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fields::PERSONAL_FIELDS;
 use super::form::Form;
 use crate::kernel::Timestamp;
-use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
+use crate::platform::store::{Document, Index, Keep, Owner, Personal};
 
-/// How far a registration has come.
+/// State of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RegistrationState {
-    /// The form is in, and the place in the group is kept; it isn't paid.
+    /// The form is submitted and the student has a group. The ticket is not paid.
     Submitted,
-    /// Paid.
+    /// The ticket is paid.
     Registered,
 }
 
-/// A student's registration; its id is the account's: one each.
+/// A student's registration. Its id is that of the account: each has one at most.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
     /// The account's id.
     pub id: String,
-    /// [`Form::student_key`]; unique.
+    /// [`Form::student_key`]. Unique.
     pub student_key: String,
     pub form: Form,
     /// The group's name.
@@ -41,37 +42,7 @@ pub const BY_STUDENT_ID: &str = "registrations_by_student_id";
 impl Document for Registration {
     const COLLECTION: &'static str = "registrations";
     const INDEXES: &'static [Index] = &[Index::unique(BY_STUDENT_ID, &["studentKey"])];
-    const PERSONAL: Personal = Personal::Of(
-        Owner::Account("id"),
-        &[
-            PersonalField::new("studentKey", Class::Identity),
-            PersonalField::new("form.legalName", Class::Identity),
-            PersonalField::new("form.pronouns", Class::Identity),
-            PersonalField::new("form.pronounsOther", Class::Identity),
-            PersonalField::new("form.birthDate", Class::Identity),
-            PersonalField::new("form.studentId", Class::Identity),
-            PersonalField::new("form.phone", Class::Contact),
-            PersonalField::new("form.emergencyContact", Class::Contact),
-            PersonalField::new("form.medicalInformation", Class::Health),
-            PersonalField::new("form.medication", Class::Health),
-            PersonalField::new("form.dietary", Class::Health),
-            PersonalField::new("form.dietaryOther", Class::Health),
-            PersonalField::new("form.accessibility", Class::Health),
-            PersonalField::new("form.accessibilityContact", Class::Health),
-            PersonalField::new("form.discipline", Class::Logistics),
-            PersonalField::new("form.shirtSize", Class::Logistics),
-            PersonalField::new("form.joinsHunt", Class::Logistics),
-            PersonalField::new("form.huntTeammates", Class::Logistics),
-            PersonalField::new("form.summerCity", Class::Logistics),
-            PersonalField::new("form.summerCountry", Class::Logistics),
-            PersonalField::new("form.movingMonth", Class::Logistics),
-            PersonalField::new("form.photoConsent", Class::Logistics),
-            PersonalField::new("form.bursaryRequested", Class::Logistics),
-            PersonalField::new("group", Class::Logistics),
-            PersonalField::new("submittedAt", Class::Activity),
-            PersonalField::new("registeredAt", Class::Activity),
-        ],
-    );
+    const PERSONAL: Personal = Personal::Of(Owner::Account("id"), &PERSONAL_FIELDS);
     const KEEP: Keep = Keep::until_disposal("the week is planned and run with it");
 
     fn id(&self) -> &str {
@@ -80,7 +51,7 @@ impl Document for Registration {
 }
 
 impl Registration {
-    /// A form that has been submitted; `form` as checked.
+    /// The registration of a student who submits `form`, which has been checked.
     pub fn submit(account: &str, form: Form, group: String, order_id: &str, now: Timestamp) -> Self {
         Self {
             id: account.to_owned(),
@@ -94,17 +65,17 @@ impl Registration {
         }
     }
 
-    /// The ticket is paid. Returns whether that is news.
+    /// Registers the student, whose ticket is paid. Returns whether anything changed.
     pub fn register(&mut self, now: Timestamp) -> bool {
-        let news = self.state == RegistrationState::Submitted;
-        if news {
+        let changed = self.state == RegistrationState::Submitted;
+        if changed {
             self.state = RegistrationState::Registered;
             self.registered_at = Some(now);
         }
-        news
+        changed
     }
 
-    /// The ticket is no longer paid. Returns whether the student was registered.
+    /// Takes back that the student is registered. Returns whether anything changed.
     pub fn withdraw(&mut self) -> bool {
         let registered = self.state == RegistrationState::Registered;
         self.state = RegistrationState::Submitted;

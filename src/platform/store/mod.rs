@@ -54,7 +54,7 @@ pub use document::{Document, Format, Index, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
 pub use page::{Cursor, Page, PageError};
-pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Since, Until};
+pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Retention, Since, Until};
 pub use query::{Dir, Filter, Query, Value};
 use queue::KeyedQueue;
 pub use stats::Stats;

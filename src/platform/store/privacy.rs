@@ -39,13 +39,25 @@ pub struct PersonalField {
     pub path: &'static str,
     /// What kind of data it holds.
     pub class: Class,
+    /// What the disposal at the end of the school year does with it.
+    pub retention: Retention,
 }
 
 impl PersonalField {
-    /// A field of this class.
+    /// A field of this class, which the disposal erases.
     pub const fn new(path: &'static str, class: Class) -> Self {
-        Self { path, class }
+        Self { path, class, retention: Retention::Erased }
     }
+}
+
+/// What the disposal at the end of the school year does with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Retention {
+    /// Erases it.
+    Erased,
+    /// Keeps it for statistics, in a document that no longer says whose it was.
+    Counted,
 }
 
 /// The kind of personal data in a field.
@@ -102,7 +114,8 @@ pub enum Until {
     StoreEnds,
     /// With the account that they belong to.
     AccountEnds,
-    /// Their personal fields are erased by the disposal at the end of the school year; the rest stays for statistics.
+    /// The disposal at the end of the school year erases the personal fields that are [`Retention::Erased`]. The rest
+    /// stays for statistics.
     Disposal,
     /// By a person who may do so.
     Removal,

@@ -221,9 +221,9 @@ export const confirmEmail = <ThrowOnError extends boolean = false>(options: Opti
 });
 
 /**
- * Shows your registration
+ * Get your registration
  *
- * Its state, your group, and the form as it is kept.
+ * Its state, your group, and the form as it is stored.
  */
 export const getRegistration = <ThrowOnError extends boolean = false>(options?: Options<GetRegistrationData, ThrowOnError>) => (options?.client ?? client).get<GetRegistrationResponses, GetRegistrationErrors, ThrowOnError>({
     security: [{
@@ -236,10 +236,11 @@ export const getRegistration = <ThrowOnError extends boolean = false>(options?: 
 });
 
 /**
- * Changes your registration
+ * Change your registration
  *
- * What isn't sent stays. Fixed after submitting are `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
- * `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent`: each that is sent is refused by name.
+ * Omitted properties keep their value. After submission `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
+ * `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed: each one that is sent is
+ * rejected.
  */
 export const updateRegistration = <ThrowOnError extends boolean = false>(options: Options<UpdateRegistrationData, ThrowOnError>) => (options.client ?? client).patch<UpdateRegistrationResponses, UpdateRegistrationErrors, ThrowOnError>({
     security: [{
@@ -256,9 +257,9 @@ export const updateRegistration = <ThrowOnError extends boolean = false>(options
 });
 
 /**
- * Submits the registration form
+ * Submit the registration form
  *
- * Puts the student into a group and orders the orientation ticket; follow `checkoutUrl` of the order to pay it. The
+ * Puts the student into a group and orders the orientation ticket. The order's `checkoutUrl` is where to pay it; the
  * student is registered once it is paid.
  */
 export const register = <ThrowOnError extends boolean = false>(options: Options<RegisterData, ThrowOnError>) => (options.client ?? client).post<RegisterResponses, RegisterErrors, ThrowOnError>({

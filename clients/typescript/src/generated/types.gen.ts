@@ -119,19 +119,19 @@ export type Downloads = {
 /**
  * EmergencyContact
  *
- * Whom to call.
+ * Whom to call in an emergency.
  */
 export type EmergencyContact = {
     /**
-     * Whom: at most 100 characters.
+     * Name: 1 to 100 characters.
      */
     name: string;
     /**
-     * Who that is to you: at most 100 characters.
+     * Relationship to the student: 1 to 100 characters.
      */
     relationship: string;
     /**
-     * With its country code; kept in E.164.
+     * Phone number with + and its country code. Stored in E.164.
      */
     phone: string;
 };
@@ -382,15 +382,15 @@ export type ReceiptLine = {
 /**
  * Registered
  *
- * A form that was taken, and the order that came of it.
+ * A new registration and its order.
  */
 export type Registered = {
     /**
-     * The registration with its group.
+     * The new registration.
      */
     registration: Registration;
     /**
-     * The order of the orientation ticket, with `checkoutUrl` to pay it; where that is absent `openCheckout` gets it.
+     * Order of the orientation ticket. Its `checkoutUrl` is where to pay; if it is absent, call `openCheckout`.
      */
     order: Order;
 };
@@ -398,59 +398,59 @@ export type Registered = {
 /**
  * Registration
  *
- * A student's registration: where it stands, and the form as it is kept.
+ * A student's registration: its state, and the form as it is stored.
  */
 export type Registration = {
     /**
-     * How far it has come.
+     * State of the registration.
      */
     state: RegistrationState;
     /**
-     * The orientation group.
+     * Orientation group of the student.
      */
     group: Group;
     /**
-     * When the form was submitted: RFC 3339, UTC.
+     * Time of submission (RFC 3339, UTC).
      */
     submittedAt: string;
     /**
-     * When the ticket was paid: RFC 3339, UTC.
+     * Time of payment (RFC 3339, UTC).
      */
     registeredAt?: string;
     /**
-     * As it stands in the passport.
+     * Full name as in the passport.
      */
     legalName: string;
     /**
-     * As chosen.
+     * Chosen pronouns.
      */
     pronouns: string;
     /**
-     * With the pronouns `Other`.
+     * Pronouns in the student's own words, with the pronouns `Other`.
      */
     pronounsOther?: string;
     /**
-     * `YYYY-MM-DD`.
+     * Birth date, `YYYY-MM-DD`.
      */
     birthDate: string;
     /**
-     * As it was written.
+     * Student id, in the student's letter case.
      */
     studentId: string;
     /**
-     * As chosen.
+     * Chosen discipline.
      */
     discipline: string;
     /**
-     * As chosen.
+     * Chosen shirt size.
      */
     shirtSize: string;
     /**
-     * E.164.
+     * Phone number in E.164.
      */
     phone: string;
     /**
-     * Whom to call; the phone in E.164.
+     * Person to call in an emergency.
      */
     emergencyContact: EmergencyContact;
     /**
@@ -458,15 +458,15 @@ export type Registration = {
      */
     medicalInformation?: string;
     /**
-     * What the student takes.
+     * Medication that the student takes.
      */
     medication?: string;
     /**
-     * As chosen.
+     * Chosen diets and allergies.
      */
     dietary: Array<string>;
     /**
-     * What the list lacks.
+     * Other diets and allergies.
      */
     dietaryOther?: string;
     /**
@@ -474,7 +474,7 @@ export type Registration = {
      */
     accessibility?: string;
     /**
-     * Whether we may contact the student about it.
+     * Whether the committee may contact the student about accessibility needs.
      */
     accessibilityContact: boolean;
     /**
@@ -482,19 +482,19 @@ export type Registration = {
      */
     joinsHunt: boolean;
     /**
-     * E-mail addresses of friends.
+     * Email addresses of friends whom the student wants in the hunt team.
      */
     huntTeammates: Array<string>;
     /**
-     * Where the student lives in summer.
+     * City where the student lives in summer.
      */
     summerCity: string;
     /**
-     * ISO 3166 alpha-2.
+     * Code of the country where the student lives in summer.
      */
     summerCountry: string;
     /**
-     * As chosen.
+     * Month in which the student moves to town.
      */
     movingMonth?: string;
     /**
@@ -510,16 +510,16 @@ export type Registration = {
 /**
  * RegistrationChanges
  *
- * What is to be changed; what isn't sent stays, and null takes away what may be missing. Some properties are fixed after
- * submitting: each of them that is sent is refused by name.
+ * Changes of the registration form. Omitted properties keep their value, and `null` clears an optional one. Properties
+ * that are fixed after submission are rejected individually.
  */
 export type RegistrationChanges = {
     /**
-     * With + and its country code, 6 to 15 digits.
+     * Phone number with + and its country code. Stored in E.164.
      */
     phone?: string | null;
     /**
-     * Whom to call.
+     * Person to call in an emergency.
      */
     emergencyContact?: EmergencyContact | null;
     /**
@@ -527,19 +527,19 @@ export type RegistrationChanges = {
      */
     medicalInformation?: string | null;
     /**
-     * What you take: at most 4,000 characters, line breaks allowed.
+     * Medication that you take: at most 4,000 characters, line breaks allowed.
      */
     medication?: string | null;
     /**
-     * Some of `dietary` of `getEvent`.
+     * Diets and allergies, from the event's `dietary`.
      */
     dietary?: Array<string> | null;
     /**
-     * What the list lacks: at most 100 characters.
+     * Other diets and allergies: at most 100 characters.
      */
     dietaryOther?: string | null;
     /**
-     * Whether we may contact you about your accessibility needs.
+     * Whether the committee may contact you about your accessibility needs.
      */
     accessibilityContact?: boolean | null;
     /**
@@ -547,19 +547,19 @@ export type RegistrationChanges = {
      */
     joinsHunt?: boolean | null;
     /**
-     * E-mail addresses of friends whom you want in your hunt team.
+     * Email addresses of friends whom you want in your hunt team: at most 20.
      */
     huntTeammates?: Array<string> | null;
     /**
-     * Where you live in summer: at most 100 characters.
+     * City where you live in summer: 1 to 100 characters.
      */
     summerCity?: string | null;
     /**
-     * ISO 3166 alpha-2.
+     * Country where you live in summer: its ISO 3166 alpha-2 code, or `XK`, `AC` or `TA`.
      */
     summerCountry?: string | null;
     /**
-     * One of `movingMonths` of `getEvent`.
+     * Month in which you move to town: one of the event's `movingMonths`.
      */
     movingMonth?: string | null;
     /**
@@ -567,39 +567,39 @@ export type RegistrationChanges = {
      */
     bursaryRequested?: boolean | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     legalName?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     pronouns?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     pronounsOther?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     birthDate?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     studentId?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     discipline?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     shirtSize?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     accessibility?: string | null;
     /**
-     * Fixed after submitting.
+     * Fixed after submission.
      */
     photoConsent?: boolean | null;
 };
@@ -607,44 +607,44 @@ export type RegistrationChanges = {
 /**
  * RegistrationForm
  *
- * The registration form. Texts are kept in Unicode NFC without white space at their ends, and lengths are counted so.
- * What `getEvent` lists is to be taken from there.
+ * The registration form. Text is trimmed and normalised to NFC, and length limits apply to the result. Choose options
+ * from those that `getEvent` returns.
  */
 export type RegistrationForm = {
     /**
-     * Full name as in the passport: at most 120 characters.
+     * Full name as in the passport: 1 to 120 characters.
      */
     legalName: string;
     /**
-     * One of `pronouns` of `getEvent`.
+     * One of the event's `pronouns`, or `Other`.
      */
     pronouns: string;
     /**
-     * Your own words, with the pronouns `Other` and only then: at most 100 characters.
+     * Pronouns in your own words: at most 100 characters. Required with the pronouns `Other`, otherwise not allowed.
      */
     pronounsOther?: string;
     /**
-     * `YYYY-MM-DD`, from 1920 to 2020.
+     * Birth date, `YYYY-MM-DD`, from 1920 to 2020.
      */
     birthDate: string;
     /**
-     * 5 to 9 letters and digits; case doesn't count.
+     * Student id: 5 to 9 letters and digits. Letter case does not matter.
      */
     studentId: string;
     /**
-     * One of `disciplines` of `getEvent`.
+     * One of the event's `disciplines`.
      */
     discipline: string;
     /**
-     * One of `shirtSizes` of `getEvent`.
+     * One of the event's `shirtSizes`.
      */
     shirtSize: string;
     /**
-     * With + and its country code, 6 to 15 digits; kept in E.164.
+     * Phone number with + and its country code. Stored in E.164.
      */
     phone: string;
     /**
-     * Whom to call.
+     * Person to call in an emergency.
      */
     emergencyContact: EmergencyContact;
     /**
@@ -652,15 +652,15 @@ export type RegistrationForm = {
      */
     medicalInformation?: string;
     /**
-     * What you take: at most 4,000 characters, line breaks allowed.
+     * Medication that you take: at most 4,000 characters, line breaks allowed.
      */
     medication?: string;
     /**
-     * Some of `dietary` of `getEvent`.
+     * Diets and allergies, from the event's `dietary`.
      */
     dietary?: Array<string>;
     /**
-     * What the list lacks: at most 100 characters.
+     * Other diets and allergies: at most 100 characters.
      */
     dietaryOther?: string;
     /**
@@ -668,7 +668,7 @@ export type RegistrationForm = {
      */
     accessibility?: string;
     /**
-     * Whether we may contact you about it.
+     * Whether the committee may contact you about your accessibility needs.
      */
     accessibilityContact?: boolean;
     /**
@@ -676,19 +676,19 @@ export type RegistrationForm = {
      */
     joinsHunt: boolean;
     /**
-     * E-mail addresses of friends whom you want in your hunt team.
+     * Email addresses of friends whom you want in your hunt team: at most 20.
      */
     huntTeammates?: Array<string>;
     /**
-     * Where you live in summer: at most 100 characters.
+     * City where you live in summer: 1 to 100 characters.
      */
     summerCity: string;
     /**
-     * ISO 3166 alpha-2.
+     * Country where you live in summer: its ISO 3166 alpha-2 code, or `XK`, `AC` or `TA`.
      */
     summerCountry: string;
     /**
-     * One of `movingMonths` of `getEvent`.
+     * Month in which you move to town: one of the event's `movingMonths`.
      */
     movingMonth?: string;
     /**
@@ -696,13 +696,13 @@ export type RegistrationForm = {
      */
     photoConsent: boolean;
     /**
-     * Whether you ask for a bursary. The committee decides later; you can pay meanwhile.
+     * Whether you ask for a bursary. The committee decides later, and you can pay meanwhile.
      */
     bursaryRequested: boolean;
 };
 
 /**
- * How far a registration has come.
+ * State of a registration.
  */
 export type RegistrationState = 'submitted' | 'registered';
 
@@ -2281,7 +2281,7 @@ export type RegisterError = RegisterErrors[keyof RegisterErrors];
 
 export type RegisterResponses = {
     /**
-     * The form was taken.
+     * The form is accepted.
      */
     201: Registered;
 };
