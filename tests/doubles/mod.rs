@@ -1,4 +1,4 @@
-//! What stands in for others in tests: each a server of its own, with the faults that the real one has.
+//! Doubles of other services for tests: servers with the faults of the real ones.
 
 #![allow(dead_code, reason = "each test binary asks for some")]
 

@@ -10,20 +10,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the network does with what it is given.
+/// What the network does with data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weather {
     Fair,
-    /// Every piece, in both directions, comes this much later.
+    /// All data, in both directions, arrives this much later.
     Slow(Duration),
-    /// Nothing comes through, and nobody is told; what was sent meanwhile comes when it is over, as after a cable was
-    /// put back.
+    /// Nothing arrives, and connections stay open. The data arrives later, as when a cable is plugged in again.
     Silent,
     /// All connections are reset, and new ones at once.
     Cut,
 }
 
-/// Takes connections on an address of its own and passes them on to one server. Ends when it is dropped.
+/// Accepts connections at its own address and forwards them to one server. Ends when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
@@ -32,7 +31,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A network in fair weather before this server (`host:port`).
+    /// A network without faults in front of this server (`host:port`).
     pub async fn before(server: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -42,8 +41,7 @@ impl Proxy {
         Self { address, weather, resets, taking }
     }
 
-    /// The server's address as it is reached through here: `mongodb://127.0.0.1:27017/x` and the like with the host and
-    /// port of the proxy.
+    /// The same for a URL such as `mongodb://127.0.0.1:27017/x`; returns the URL with the proxy's host and port.
     pub async fn before_url(url: &str) -> (Self, String) {
         let mut through = url::Url::parse(url).expect("a URL");
         let server = format!("{}:{}", through.host_str().expect("a host"), through.port().expect("a port"));
@@ -53,7 +51,7 @@ impl Proxy {
         (proxy, through.into())
     }
 
-    /// From now on the network does this.
+    /// Changes the network, from now on.
     pub fn turns(&self, weather: Weather) {
         self.weather.send_replace(weather);
         if weather == Weather::Cut {
@@ -61,7 +59,7 @@ impl Proxy {
         }
     }
 
-    /// Resets all connections that there are; new ones are taken as before.
+    /// Resets all open connections; new ones are accepted as before.
     pub fn reset(&self) {
         self.resets.send_modify(|resets| *resets += 1);
     }
@@ -117,7 +115,7 @@ async fn connect(
     }
 }
 
-/// Passes on what comes, until one side ends.
+/// Forwards data until one side closes.
 async fn pass(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
@@ -126,7 +124,7 @@ async fn pass(
     let mut buffer = [0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        // It fails only once the proxy is gone, and then all is reset.
+        // It fails only after the proxy was dropped, and then all connections are reset.
         let now = weather.wait_for(|weather| *weather != Weather::Silent).await.map(|now| *now);
         if let Ok(Weather::Slow(by)) = now {
             tokio::time::sleep(by).await;
@@ -138,8 +136,8 @@ async fn pass(
     }
 }
 
-/// What follows is a reset instead of an orderly end.
+/// Makes the connection end with a reset.
 fn end_hard(stream: &TcpStream) {
-    // If it can't be set the other side is gone already.
+    // It fails only if the other side has closed already.
     let _ = stream.set_zero_linger();
 }

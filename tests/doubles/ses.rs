@@ -1,7 +1,7 @@
-//! SES's double: takes emails as SES v2 does and can do what aws-ses-v2-local can't: refuse, throttle, be silent, and
-//! tell when each email came.
+//! SES's double. It accepts emails as SES v2 does, and unlike aws-ses-v2-local it can refuse, throttle or not answer,
+//! and it records when each email arrived.
 //!
-//! It runs on a thread of its own, so that the times it measures are not those of a test that is busy.
+//! It runs on its own thread, so that a busy test doesn't distort the times.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
@@ -19,23 +19,23 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// What can befall an email.
+/// A fault for one email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// SES refuses it: status, code, message.
     Refuse(u16, &'static str, &'static str),
-    /// It is taken, and no answer comes.
+    /// It is accepted, and the request is never answered.
     HangAfter,
-    /// It is taken, and the connection is closed.
+    /// It is accepted, and the connection is closed.
     DropAfter,
-    /// The connection is closed before it is taken.
+    /// The connection is closed before it is accepted.
     DropBefore,
 }
 
-/// An email that was taken.
+/// An accepted email.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// When its request came.
+    /// When its request arrived.
     pub at: Instant,
     pub to: String,
     /// The header `X-Mail-Id`.
@@ -47,7 +47,7 @@ pub struct Taken {
 #[derive(Default)]
 struct State {
     taken: Vec<Taken>,
-    /// When requests came, taken or not.
+    /// When requests arrived, accepted or not.
     came: Vec<Instant>,
     faults: VecDeque<Fault>,
     latency: Duration,
@@ -64,7 +64,7 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Starts it; each email is answered after this time.
+    /// Starts it; each request is answered after this time.
     pub fn start(latency: Duration) -> Self {
         let state = Shared::new(Mutex::new(State { latency, max_send_rate: 50.0, ..State::default() }));
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
@@ -81,32 +81,32 @@ impl Ses {
         Self { url, state, _running: running }
     }
 
-    /// Where it is: `AWS_ENDPOINT_URL_SESV2`.
+    /// Its address: `AWS_ENDPOINT_URL_SESV2`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The next emails meet these faults.
+    /// Injects these faults into the next emails, one each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.state).faults.extend(faults);
     }
 
-    /// What `GetAccount` tells.
+    /// Sets the rate that `GetAccount` returns.
     pub fn allow(&self, max_send_rate: f64) {
         lock(&self.state).max_send_rate = max_send_rate;
     }
 
-    /// All emails that were taken, in the order in which they came.
+    /// All accepted emails, in the order of their arrival.
     pub fn taken(&self) -> Vec<Taken> {
         lock(&self.state).taken.clone()
     }
 
-    /// How many emails to this address were taken.
+    /// Number of accepted emails to this address.
     pub fn taken_to(&self, email: &str) -> usize {
         lock(&self.state).taken.iter().filter(|taken| taken.to.eq_ignore_ascii_case(email)).count()
     }
 
-    /// How often each mail was taken.
+    /// How often each email was accepted.
     pub fn times(&self) -> BTreeMap<String, usize> {
         let mut times = BTreeMap::new();
         for taken in &lock(&self.state).taken {
@@ -115,7 +115,7 @@ impl Ses {
         times
     }
 
-    /// The most requests that came in any second.
+    /// The largest number of requests within a second.
     pub fn most_in_a_second(&self) -> usize {
         let came = lock(&self.state).came.clone();
         let second = |first: Instant| first..first + Duration::from_secs(1);
@@ -138,7 +138,7 @@ async fn serve(listener: std::net::TcpListener, state: Shared) {
 
 async fn converse(stream: TcpStream, state: Shared) {
     let answer = service_fn(|request| answer(request, &state));
-    // A client that hangs up is no fault of ours.
+    // An error is a client that hung up.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
@@ -161,7 +161,7 @@ async fn answer(request: Request<Incoming>, state: &Shared) -> Result<Response<S
         tokio::time::sleep(latency).await;
         return Ok(json_answer(status, Some(code), &json!({ "message": message })));
     }
-    // Before it is answered: who dies meanwhile has sent it.
+    // Before the answer: the email is sent even if the client dies before it.
     lock(state).taken.push(taken(at, &body));
     tokio::time::sleep(latency).await;
     match fault {

@@ -1,4 +1,4 @@
-//! A server that speaks SMTP and keeps the emails that it is given, with the faults that such servers have.
+//! An SMTP server that keeps the emails it accepts, with the faults of such servers.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// What can happen to an email. A reply is written as it is, with a line break after it.
+/// A fault for one email. A reply is sent unchanged, with a line break after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This reply to the recipient.
@@ -25,7 +25,7 @@ pub enum Fault {
     AcceptAndDrop(&'static [u8]),
     /// The same, and nothing on the connection is answered any more.
     AcceptAndHang(&'static [u8]),
-    /// The connection is closed before the message is given.
+    /// The connection is closed before the message is sent.
     DropBefore,
     /// The message is kept, and the connection is closed.
     DropAfter,
@@ -36,11 +36,11 @@ pub enum Fault {
 pub struct Taken {
     pub from: String,
     pub to: Vec<String>,
-    /// Header and body as they came.
+    /// Header and body as received.
     pub message: String,
 }
 
-/// What the server says to everybody, as bytes.
+/// The server's replies to all clients, as bytes.
 #[derive(Clone, Copy)]
 pub struct Manners {
     pub greeting: &'static [u8],
@@ -62,7 +62,7 @@ struct State {
     taken: Vec<Taken>,
     faults: VecDeque<Fault>,
     connections: usize,
-    /// How many of them, the first ones, are no longer answered.
+    /// Number of connections, from the first on, that get no more replies.
     silent: usize,
 }
 
@@ -89,18 +89,17 @@ impl Smtp {
         Self { port, state, serving }
     }
 
-    /// Where it is: `ORIENTATION_SMTP_URL`.
+    /// Its address: `ORIENTATION_SMTP_URL`.
     pub fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// The next emails meet these faults.
+    /// Injects these faults into the next emails, one each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.state).faults.extend(faults);
     }
 
-    /// From now on nothing is answered on the connections that there are, as if a firewall had forgotten them. New ones
-    /// are accepted as before.
+    /// Stops replying on all open connections, as if a firewall had dropped them. New ones are accepted as before.
     pub fn falls_silent(&self) {
         let mut state = lock(&self.state);
         state.silent = state.connections;
@@ -110,7 +109,7 @@ impl Smtp {
         lock(&self.state).taken.clone()
     }
 
-    /// How many connections there have been.
+    /// Number of connections so far.
     pub fn connections(&self) -> usize {
         lock(&self.state).connections
     }
@@ -208,7 +207,7 @@ async fn line(stream: &mut BufReader<TcpStream>) -> Option<String> {
     (read > 0).then(|| line.trim_end().to_owned())
 }
 
-/// What is in angle brackets.
+/// The text in angle brackets.
 fn address(line: &str) -> String {
     line.split(['<', '>']).nth(1).unwrap_or_default().to_owned()
 }

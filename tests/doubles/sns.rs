@@ -1,4 +1,4 @@
-//! SNS's double: its hosts with the certificate that it signs with, and messages as it signs them.
+//! SNS's double: the hosts of its certificates, and signed messages.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -17,22 +17,22 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// The topic that it tells of letters by.
+/// The topic of its notifications about emails.
 pub const TOPIC: &str = "arn:aws:sns:ca-central-1:123456789012:bounces";
 
-/// Where its certificate is.
+/// The URL of its certificate.
 pub const CERTIFICATE: &str = "https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-0123.pem";
 
-/// Where a certificate of SNS's is that has expired.
+/// The URL of an expired certificate of SNS.
 pub const EXPIRED_CERTIFICATE: &str =
     "https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-4567.pem";
 
-/// What PKCS#1 puts before a hash, by the version of the signature.
+/// The PKCS#1 prefix of the hash, by the version of the signature.
 const BEFORE_SHA1: &[u8] = &[0x30, 0x21, 0x30, 0x09, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0, 4, 0x14];
 const BEFORE_SHA256: &[u8] =
     &[0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
 
-/// A key with what a certificate says of it. Making one takes a while: tests share them.
+/// A key and what its certificates need. Generating one is slow, so tests share them.
 pub struct Signer {
     key: RsaPrivateKey,
     pair: KeyPair,
@@ -40,8 +40,8 @@ pub struct Signer {
 
 /// The key that SNS signs with.
 pub static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::new);
-/// The key of somebody else.
-pub static STRANGER: LazyLock<Signer> = LazyLock::new(Signer::new);
+/// A key that is not SNS's.
+pub static FORGER: LazyLock<Signer> = LazyLock::new(Signer::new);
 
 impl Signer {
     fn new() -> Self {
@@ -50,7 +50,7 @@ impl Signer {
         Self { key, pair }
     }
 
-    /// A certificate for this name that is valid from some days before now to some days after.
+    /// A certificate for this name, valid for these days relative to today.
     pub fn certificate(&self, name: &str, days: (i64, i64)) -> Vec<u8> {
         let day = |days: i64| {
             let day = SystemClock.now().to_utc() + chrono::Duration::days(days);
@@ -76,7 +76,7 @@ impl Signer {
     }
 }
 
-/// As AWS describes it: names and values, a line each.
+/// The text to sign, as AWS documents it: names and values, one per line.
 fn canonical(message: &Value) -> Vec<u8> {
     let names: &[&str] = match message["Type"].as_str() {
         Some("Notification") => &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
@@ -86,7 +86,7 @@ fn canonical(message: &Value) -> Vec<u8> {
     pairs.map(|(name, value)| format!("{name}\n{value}\n")).collect::<String>().into_bytes()
 }
 
-/// A notification of this id, not signed yet.
+/// An unsigned notification with this id.
 pub fn notification(id: &str, told: &Value, at: Timestamp) -> Value {
     json!({
         "Type": "Notification", "MessageId": id, "TopicArn": TOPIC, "Message": told.to_string(),
@@ -96,7 +96,7 @@ pub fn notification(id: &str, told: &Value, at: Timestamp) -> Value {
     })
 }
 
-/// The question whether we want what is published, not signed yet.
+/// An unsigned request to confirm a subscription.
 pub fn subscription(id: &str, at: Timestamp) -> Value {
     let url = format!(
         "https://sns.ca-central-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=t1"
@@ -108,7 +108,7 @@ pub fn subscription(id: &str, at: Timestamp) -> Value {
     })
 }
 
-/// What SES tells of a bounce of this type.
+/// SES's event for a bounce of this type.
 pub fn bounce(kind: &str, address: &str) -> Value {
     json!({
         "notificationType": "Bounce",
@@ -120,7 +120,7 @@ pub fn bounce(kind: &str, address: &str) -> Value {
     })
 }
 
-/// What SES tells of a complaint.
+/// SES's event for a complaint.
 pub fn complaint(address: &str) -> Value {
     json!({
         "notificationType": "Complaint",
@@ -141,7 +141,7 @@ struct State {
     away: bool,
 }
 
-/// Whoever asks for this waits for ever.
+/// A request for this URL is never answered.
 pub const SLOW: &str = "slow";
 
 /// SNS's hosts.
@@ -165,12 +165,12 @@ impl Sns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is a certificate at this address too.
+    /// Adds a certificate at this URL.
     pub fn has(&self, address: &str, certificate: Vec<u8>) {
         self.state().answers.insert(address.to_owned(), certificate);
     }
 
-    /// They answer, or don't.
+    /// Makes the hosts unreachable, or reachable again.
     pub fn goes_away(&self, away: bool) {
         self.state().away = away;
     }
@@ -189,7 +189,7 @@ impl Sns {
         }
     }
 
-    /// What they were asked for.
+    /// The requested URLs.
     pub fn asked(&self) -> Vec<String> {
         self.state().asked.iter().map(Url::to_string).collect()
     }

@@ -1,8 +1,8 @@
 //! A stateful double of the parts of Stripe that the service uses, over HTTP, with faults to inject.
 //!
-//! It stores checkouts, payments, refunds and idempotency keys as Stripe does, sends signed events to the endpoints that it
-//! is given, and rejects what Stripe rejects. A checkout's `url` is a page with the sandbox's form (`press` is `pay`,
-//! `later-succeeds`, `later-fails` or `back`), so that one test covers both.
+//! It stores checkouts, payments, refunds and idempotency keys as Stripe does, sends signed events to the endpoints
+//! that it is given, and rejects what Stripe rejects. A checkout's `url` is a page with the sandbox's form (`press` is
+//! `pay`, `later-succeeds`, `later-fails` or `back`), so that one test covers both.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -82,7 +82,7 @@ struct Inner {
     state: Mutex<State>,
     /// Held while a request under an idempotency key is processed.
     keys: Mutex<()>,
-    /// Events that no endpoint has accepted yet.
+    /// Number of events that no endpoint has accepted yet.
     untold: AtomicUsize,
 }
 
@@ -411,7 +411,7 @@ impl Inner {
         session["expires_at"].as_i64().is_some_and(|at| at <= self.clock.now().as_secs())
     }
 
-    /// Carries out what is due by the clock: checkouts expire, banks answer.
+    /// Does what is due by the clock: checkouts expire, banks answer.
     fn pass_time(self: &Arc<Self>) {
         let now = self.clock.now();
         let (over, banks) = {
@@ -582,8 +582,8 @@ impl Inner {
         Some(fault)
     }
 
-    /// The same key with the same parameters gets the same answer, with other parameters an error. An invalid request leaves
-    /// the key unused.
+    /// The same key with the same parameters gets the same answer, with other parameters an error. An invalid request
+    /// leaves the key unused.
     fn under_key(
         self: &Arc<Self>,
         operation: &str,

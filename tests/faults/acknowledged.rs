@@ -1,4 +1,4 @@
-//! What was answered is there after `kill -9`.
+//! Acknowledged requests survive `kill -9`.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::endings::email_to;
 use crate::program::{Program, client};
 use crate::students::{Student, seed};
 
-/// Who signs up at once in each life of the program.
+/// Concurrent sign-ups in each run of the program.
 const AT_ONCE: usize = 6;
 
 #[tokio::test]
-async fn answered_sign_ups_survive_kill_9_and_their_emails_come() {
+async fn acknowledged_sign_ups_survive_kill_9_and_their_emails_are_sent() {
     let mut program = Program::new();
     let mut answered = BTreeSet::new();
     for life in 0..4 {
@@ -37,7 +37,7 @@ async fn answered_sign_ups_survive_kill_9_and_their_emails_come() {
     program.stop().await;
 }
 
-/// Kills the program as soon as so many have been answered; who was answered by then.
+/// Kills the program after this number of responses; returns the addresses that were acknowledged by then.
 async fn answered_before_the_kill(program: &mut Program, answers: usize) -> Vec<String> {
     let mut asking = JoinSet::new();
     for _ in 0..AT_ONCE {
@@ -54,7 +54,7 @@ async fn answered_before_the_kill(program: &mut Program, answers: usize) -> Vec<
     answered
 }
 
-/// The address, if it was answered with 202.
+/// The address, if the response was 202.
 async fn sign_up(url: String, email: String) -> Option<String> {
     let body = json!({
         "email": email, "password": "nine slow barges upstream", "firstName": "Ana", "lastName": "García",
@@ -64,32 +64,32 @@ async fn sign_up(url: String, email: String) -> Option<String> {
     Some(email)
 }
 
-/// So slow that whoever is told too early is told long before.
+/// Commits slow enough that a response before the commit would be noticed.
 const SLOW_DISK: &str = "slow:store.before-commit:100";
 
-/// Who registers at once in each life of the program.
+/// Concurrent registrations in each run of the program.
 const CROWD: usize = 24;
 
 #[tokio::test]
-async fn answered_registrations_survive_kill_9() {
+async fn acknowledged_registrations_survive_kill_9() {
     let (answered, lost) = registrations_lost(4, SLOW_DISK).await;
     assert!(answered >= 4 * 2, "only {answered} were answered");
     assert_eq!(lost, 0, "of {answered}");
 }
 
 #[tokio::test]
-async fn answered_before_the_commit_they_do_not() {
+async fn registrations_acknowledged_before_the_commit_are_lost() {
     let (answered, lost) = registrations_lost(4, &format!("{SLOW_DISK},off:store-acknowledge-late")).await;
     assert!(lost > 0, "the guard was off and none of {answered} was lost: the test above shows nothing");
 }
 
-/// How many were answered in so many lives, and how many of these are not kept as they were told. Stops at the first
-/// loss.
+/// Number of acknowledged registrations in this number of runs, and number of those that are not stored as
+/// acknowledged. Stops at the first loss.
 async fn registrations_lost(lives: usize, faults: &str) -> (usize, usize) {
     let mut program = Program::new();
     let students = seed(&program.store(), lives * CROWD).await;
     let mut all_answered = 0;
-    // The first start makes keys and reads them back, which a store that tells too early does not survive.
+    // The first start generates keys and reads them back, which fails on a store that acknowledges before the commit.
     program.start("").await;
     program.stop().await;
     for (life, crowd) in students.chunks(CROWD).enumerate() {
@@ -113,7 +113,7 @@ async fn registrations_lost(lives: usize, faults: &str) -> (usize, usize) {
     (all_answered, 0)
 }
 
-/// The order, if it was answered with 201.
+/// The order, if the response was 201.
 async fn register(url: String, student: Student) -> Option<Value> {
     let request = client().post(format!("{url}/v1/registration")).header("cookie", student.cookie);
     let answer = request.json(&student.form).send().await.ok()?;
@@ -122,7 +122,7 @@ async fn register(url: String, student: Student) -> Option<Value> {
     Some(answer["order"].take())
 }
 
-/// How many of these orders are gone, or don't know the checkout that was told.
+/// Number of these orders that are lost, or lack the checkout of the response.
 async fn not_kept(program: &Program, answered: &[Value]) -> usize {
     let store = program.store();
     let mut lost = 0;
@@ -135,8 +135,8 @@ async fn not_kept(program: &Program, answered: &[Value]) -> usize {
 }
 
 #[test]
-fn this_build_holds_the_crash_points() {
-    // What `scripts/test` looks for in the shipped program, where it must not be.
+fn this_build_has_the_crash_points() {
+    // `scripts/test` fails if the shipped program contains it.
     let program = std::fs::read(env!("CARGO_BIN_EXE_orientation")).expect("it is built");
     let word = b"ORIENTATION_FAULTS";
     assert!(program.windows(word.len()).any(|bytes| bytes == word));

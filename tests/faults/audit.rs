@@ -1,4 +1,4 @@
-//! What must hold of the store once everybody has gone their way.
+//! What must be true of the store at the end of a test.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::program::neglected;
 use crate::students::Student;
 use crate::way::Told;
 
-/// Everybody is registered as they were told and has paid once; the group book counts its members; no job is left.
+/// Everybody is registered as acknowledged and has paid once; the group book's counts are exact; no job is left.
 pub async fn all_is_well(store: &Store, students: &[Student], told: &BTreeMap<String, Told>) {
     let registrations: Vec<Registration> = all(store).await;
     assert_eq!(registrations.len(), students.len(), "registrations");
@@ -29,7 +29,7 @@ pub async fn all_is_well(store: &Store, students: &[Student], told: &BTreeMap<St
     assert_eq!(neglected(store).await, Vec::<String>::new(), "jobs that are late or dead");
 }
 
-/// Everybody has one email with their ticket in the outbox, and nobody another.
+/// Everybody has exactly one email with their ticket in the outbox.
 pub async fn one_ticket_each(store: &Store, students: &[Student]) {
     let registrations: Vec<Registration> = all(store).await;
     let mails: Vec<Mail> = all(store).await;

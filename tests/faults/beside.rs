@@ -1,4 +1,4 @@
-//! Other processes beside the one that serves.
+//! Commands and other processes while the program serves.
 
 use std::process::Output;
 
@@ -10,7 +10,7 @@ use crate::program::{Program, client, run};
 const PASSWORD: &str = "nine slow barges upstream";
 
 #[tokio::test]
-async fn a_second_process_that_serves_is_refused_with_a_sentence() {
+async fn a_second_serving_process_is_refused_with_a_reason() {
     let mut program = Program::new();
     program.start("").await;
     let refused = run(program.command(&[]).env("ORIENTATION_LISTEN", "127.0.0.1:0"), "").await;
@@ -23,7 +23,7 @@ async fn a_second_process_that_serves_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn serving_and_working_apart_is_refused_with_the_plain_command() {
+async fn separate_serve_and_work_are_refused_and_the_plain_command_is_named() {
     for command in ["serve", "work"] {
         let program = Program::new();
         let said = refusal(&run(&mut program.command(&[command]), "").await);
@@ -32,7 +32,7 @@ async fn serving_and_working_apart_is_refused_with_the_plain_command() {
 }
 
 #[tokio::test]
-async fn check_and_admin_work_beside_and_the_new_administrator_signs_in() {
+async fn check_and_admin_create_run_while_the_program_serves() {
     let mut program = Program::new();
     program.start("").await;
 
@@ -70,7 +70,7 @@ async fn check_changes_nothing_in_the_store_of_a_stopped_service() {
 }
 
 #[tokio::test]
-async fn check_makes_nothing_of_a_store_that_was_never_prepared() {
+async fn check_does_not_create_a_store() {
     let program = Program::new();
     drop(program.store());
     let before = program.stored();
@@ -80,7 +80,7 @@ async fn check_makes_nothing_of_a_store_that_was_never_prepared() {
 }
 
 #[tokio::test]
-async fn a_weak_password_and_a_bad_address_make_no_administrator() {
+async fn a_weak_password_or_an_invalid_address_creates_no_administrator() {
     let program = Program::new();
     let weak = run(&mut program.command(&["admin", "create", "--email", &address()]), "12345678\n").await;
     let said = refusal(&weak);
@@ -107,7 +107,7 @@ fn address() -> String {
     format!("{}@example.org", RandomIds.next())
 }
 
-/// What a command that failed said; it must not be the text of a panic.
+/// The output of a failed command, which must not be a panic.
 fn refusal(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -1,4 +1,4 @@
-//! Two thousand emails by two processes that work, which are killed on the way.
+//! Two thousand emails, sent by two workers that are killed meanwhile.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,11 +17,11 @@ use crate::program::{command, new_folder};
 
 const EMAILS: usize = 2000;
 const RATE: usize = 50;
-/// As far as SES is away.
+/// SES's response time.
 const LATENCY: Duration = Duration::from_millis(100);
-/// Seconds after the start at which one of the two is killed.
+/// Seconds after the start at which one of the two workers is killed.
 const KILLS: [u64; 3] = [8, 17, 26];
-/// How long it takes at most: the rate, and a lease for each kill.
+/// The longest allowed duration: by the rate, plus a lease for each kill.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 mod mongo {
@@ -31,7 +31,7 @@ mod mongo {
     use crate::servers;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn two_thousand_emails_by_two_processes_that_are_killed_three_times() {
+    async fn two_thousand_emails_are_sent_by_two_workers_that_are_killed_three_times() {
         let address = servers::mongodb_database(&format!("emails_{}", RandomIds.next().replace('-', "")));
         let store = Store::mongo(&address, Access::Beside).await.expect("it answers");
         go(&store, &address).await;
@@ -63,7 +63,7 @@ async fn report_and_judge(store: &Store, ses: &Ses, in_flight: &BTreeSet<String>
         times.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id.clone()).collect();
     let marked = in_state(store, "sentPossiblyTwice").await;
     let most = ses.most_in_a_second();
-    // Not by a macro: the report is to be read when the test passes, too.
+    // Not by a macro, which shows nothing when the test passes.
     let report = format!(
         "\n{EMAILS} emails at {RATE} a second, {} kills: {:.1} s, at most {most} in a second; {} were in flight at a \
          kill, {} are marked, {} went twice\n",
@@ -80,7 +80,7 @@ async fn report_and_judge(store: &Store, ses: &Ses, in_flight: &BTreeSet<String>
     assert!(most <= RATE, "{most} in a second");
 }
 
-/// A process that works, killed when it is dropped.
+/// A worker process, killed when it is dropped.
 fn worker(folder: &TempDir, mongodb: &str, ses: &str, number: usize) -> Child {
     let log = std::fs::File::create(folder.path().join(format!("{number}.log"))).expect("the folder is ours");
     let mut command: Command = command(&folder.path().join(number.to_string()));
@@ -98,7 +98,7 @@ fn worker(folder: &TempDir, mongodb: &str, ses: &str, number: usize) -> Child {
     command.stdout(Stdio::null()).stderr(log).spawn().expect("the program is built")
 }
 
-/// The processes make the collections.
+/// Waits until the processes have created the collections.
 async fn until_prepared(store: &Store) {
     let begun = Instant::now();
     while store.count::<orientation::platform::keys::KeyRing>(Filter::All).await.unwrap_or(0) == 0 {
@@ -107,7 +107,7 @@ async fn until_prepared(store: &Store) {
     }
 }
 
-/// An email to each of so many new accounts.
+/// Posts an email to each of this number of new accounts.
 async fn post(store: &Store, count: usize) {
     let people: Vec<_> = (0..count).map(somebody).collect();
     for some in people.chunks(50) {
@@ -143,7 +143,7 @@ fn somebody(n: usize) -> (Account, Mail) {
     (account, mail)
 }
 
-/// Ids of the emails that have come so far.
+/// Ids of the emails in this state.
 pub async fn in_state(store: &Store, state: &'static str) -> BTreeSet<String> {
     let query = Query::new(Filter::eq("state", state)).limit(10_000);
     let emails = store.find::<Mail>(query).await.expect("readable");

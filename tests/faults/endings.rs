@@ -1,4 +1,4 @@
-//! Told to stop, the program finishes what runs.
+//! When it is asked to stop, the program finishes requests and jobs.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::program::{PATIENCE, Program, client, jobs};
 use crate::way::outbox;
 
 #[tokio::test]
-async fn told_to_stop_it_answers_who_has_begun_to_ask_and_takes_nobody_new() {
+async fn a_stopping_program_answers_open_requests_and_accepts_no_connections() {
     let mut program = Program::new();
     program.start("").await;
     let body = json!({
@@ -56,7 +56,7 @@ async fn told_to_stop_it_answers_who_has_begun_to_ask_and_takes_nobody_new() {
 }
 
 #[tokio::test]
-async fn told_to_stop_as_soon_as_it_says_where_it_listens_it_ends_in_order() {
+async fn a_program_that_is_stopped_right_after_its_start_ends_in_order() {
     let mut program = Program::new();
     for _ in 0..10 {
         program.start("").await;
@@ -64,7 +64,7 @@ async fn told_to_stop_as_soon_as_it_says_where_it_listens_it_ends_in_order() {
     }
 }
 
-/// Returns once nobody listens any more.
+/// Waits until nothing listens on this port.
 async fn takes_nobody(port: u16) {
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
         sleep(Duration::from_millis(10)).await;

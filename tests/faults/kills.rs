@@ -1,4 +1,5 @@
-//! Killed a hundred times, at any moment, while two hundred students register, pay and get their tickets.
+//! The program is killed a hundred times, at any moment, while two hundred students register, pay and get their
+//! tickets.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -24,17 +25,17 @@ use crate::way::{Patience, Step, Way};
 
 const STUDENTS: usize = 200;
 const KILLS: usize = 100;
-/// Between the form and the payment; who waits for the email is counted apart.
+/// Concurrent students between form and payment; those who wait for the email are not counted.
 const AT_ONCE: usize = 4;
-/// Picks the moments: another run of the same seed kills after the same steps.
+/// Picks the moments: the same seed kills after the same steps.
 const SEED: u64 = 2026;
-/// A kill comes after so many steps that students have done in this life …
+/// Number of students' steps in this run before a kill …
 const STEPS: RangeInclusive<u32> = 0..=6;
-/// … and so many milliseconds.
+/// … and milliseconds after them.
 const MILLIS: RangeInclusive<u64> = 0..=40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_a_hundred_times_nobody_loses_anything() {
+async fn a_hundred_kills_lose_nothing() {
     let mut program = Program::new();
     let students = seed(&program.store(), STUDENTS).await;
     let (way, mut steps) = Way::through(&program, Patience::Asks);
@@ -46,21 +47,21 @@ async fn killed_a_hundred_times_nobody_loses_anything() {
     for kill in 0..KILLS {
         let born = SystemClock.now();
         for _ in 0..chance.u32(STEPS) {
-            timeout(PATIENCE, steps.recv()).await.expect("somebody goes on");
+            timeout(PATIENCE, steps.recv()).await.expect("a step");
         }
         tokio::time::sleep(Duration::from_millis(chance.u64(MILLIS))).await;
         let doing = way.doing();
-        assert!(!doing.is_empty(), "everybody was through after {kill} kills");
+        assert!(!doing.is_empty(), "all students had finished after {kill} kills");
         program.kill().await;
         while steps.try_recv().is_ok() {}
         table.note(steps_hit(&program.store(), &doing, born).await);
         program.start("").await;
     }
     timeout(PATIENCE * 2, walking).await.expect("nobody is stuck").expect("nobody is refused");
-    // Not by a macro: the report is to be read when the test passes, too.
+    // Not by a macro, which shows nothing when the test passes.
     let report = format!("\nseed {SEED}: {KILLS} kills, {STUDENTS} students\n{table}");
-    std::io::stderr().write_all(report.as_bytes()).expect("somebody reads it");
-    assert!(table.rows.len() >= 6, "the kills fell in too few of the steps");
+    std::io::stderr().write_all(report.as_bytes()).expect("written");
+    assert!(table.rows.len() >= 6, "the kills hit too few of the steps");
     program.stop().await;
     let store = program.store();
     all_is_well(&store, &students, &way.told()).await;
@@ -84,13 +85,13 @@ async fn everybody(way: Arc<Way>, students: Vec<Student>) {
     waiting.join_all().await;
 }
 
-/// The steps that a kill fell in, as the store tells afterwards.
+/// The steps that a kill interrupted, derived from the store.
 async fn steps_hit(store: &Store, doing: &BTreeMap<String, Step>, born: Timestamp) -> Vec<&'static str> {
     let mut hit = vec![];
     for (student, step) in doing {
         match step {
             Step::Registering => hit.push(while_registering(store, student).await),
-            Step::AtTheCheckout => hit.push("3 at the checkout's page"),
+            Step::AtTheCheckout => hit.push("3 at the checkout page"),
             Step::Paying => hit.push(while_paying(store, student).await),
             Step::AwaitingTheTicket => {}
         }
@@ -101,9 +102,9 @@ async fn steps_hit(store: &Store, doing: &BTreeMap<String, Step>, born: Timestam
 
 async fn while_registering(store: &Store, student: &str) -> &'static str {
     match order_of(store, student).await {
-        None => "0 registering: nothing was kept yet",
-        Some(order) if order.attempts[0].session.is_none() => "1 registering: kept, no checkout yet",
-        Some(_) => "2 registering: the checkout was open, no answer yet",
+        None => "0 registering: nothing stored yet",
+        Some(order) if order.attempts[0].session.is_none() => "1 registering: stored, no checkout yet",
+        Some(_) => "2 registering: checkout open, no response yet",
     }
 }
 
@@ -116,12 +117,12 @@ async fn while_paying(store: &Store, student: &str) -> &'static str {
     match (order.state == OrderState::Paid, telling) {
         (false, false) => "4 paying: not pressed yet",
         (false, true) => "5 paying: pressed, not settled yet",
-        (true, true) => "6 paying: settled, the delivery not noted yet",
-        (true, false) => "7 paying: all done, no answer yet",
+        (true, true) => "6 paying: settled, delivery not recorded yet",
+        (true, false) => "7 paying: all done, no response yet",
     }
 }
 
-/// Emails whose job was under way in the life that has just ended.
+/// Emails whose job was running when the program was killed.
 async fn emails_cut_short(store: &Store, born: Timestamp) -> Vec<&'static str> {
     let running = Filter::eq("kind", "mail.send").and(Filter::eq("state", "running"));
     let mut hit = vec![];
@@ -144,7 +145,7 @@ async fn order_of(store: &Store, student: &str) -> Option<Order> {
     store.get(&registration.order_id).await.expect("readable")
 }
 
-/// How many kills fell in each step, and how many students were in it.
+/// Number of kills in each step, and number of students in it.
 #[derive(Default)]
 struct Table {
     rows: BTreeMap<&'static str, (u32, u32)>,

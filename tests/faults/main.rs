@@ -1,8 +1,7 @@
-//! What happens when the program dies: at each step between two others, at any moment, and when it is told to stop.
+//! What happens when the program crashes: between any two steps, at any moment, and when it is asked to stop.
 //!
-//! Each test runs the real program, built with the crash points of `kernel::faults`, on a folder and a port of its
-//! own, and asks it over HTTP as students do. Between two lives of the program, and at the end, the store itself is
-//! looked into.
+//! Each test runs the real program, built with the crash points of `kernel::faults`, with its own folder and port, and
+//! calls it over HTTP as students do. Between two runs of the program, and at the end, the test reads the store.
 
 mod acknowledged;
 mod audit;

@@ -1,4 +1,4 @@
-//! Each step between two others is where the program dies, three times over.
+//! The program crashes at each step, three times.
 
 use std::sync::Arc;
 
@@ -9,12 +9,11 @@ use crate::program::{PATIENCE, Program};
 use crate::students::seed;
 use crate::way::{Patience, Way};
 
-/// One who dies at its first, one who dies at its second and one who dies at its third coming by, and whoever comes
-/// by between them.
+/// One for each of the three crashes, and some more for the times between.
 const STUDENTS: usize = 6;
 
 #[tokio::test]
-async fn dead_at_each_step_of_registering_everybody_comes_through() {
+async fn crashes_at_each_step_of_a_registration_lose_nothing() {
     for point in [
         "register.while-submitting",
         "register.after-first-tx",
@@ -23,12 +22,12 @@ async fn dead_at_each_step_of_registering_everybody_comes_through() {
         "pay.after-keep",
         "register.after-checkout",
     ] {
-        dies_three_times(point).await;
+        crashes_three_times(point).await;
     }
 }
 
 #[tokio::test]
-async fn dead_at_each_step_of_being_paid_everybody_comes_through() {
+async fn crashes_at_each_step_of_a_payment_lose_nothing() {
     for point in [
         "sandbox.after-press",
         "pay.before-settle",
@@ -37,20 +36,20 @@ async fn dead_at_each_step_of_being_paid_everybody_comes_through() {
         "sandbox.after-delivery",
         "sandbox.after-withdrawal",
     ] {
-        dies_three_times(point).await;
+        crashes_three_times(point).await;
     }
 }
 
 #[tokio::test]
-async fn dead_at_each_step_of_an_email_everybody_comes_through() {
+async fn crashes_at_each_step_of_an_email_lose_nothing() {
     for point in ["mail.before-start", "mail.before-send", "mail.after-send", "mail.after-finish"] {
-        dies_three_times(point).await;
+        crashes_three_times(point).await;
     }
 }
 
-/// Students go one after the other; the program dies when it comes by `point` for the first time, in its next life
-/// for the second, then for the third.
-async fn dies_three_times(point: &str) {
+/// Students register and pay one after the other. The program crashes when it first reaches `point`, in its next run at
+/// the second time, then at the third.
+async fn crashes_three_times(point: &str) {
     let mut program = Program::new();
     let students = seed(&program.store(), STUDENTS).await;
     let (way, _) = Way::through(&program, Patience::Waits);
@@ -67,16 +66,16 @@ async fn dies_three_times(point: &str) {
     });
     for death in 1..=3 {
         let ended = program.died().await;
-        assert!(!ended.success(), "{point}: it was to die");
+        assert!(!ended.success(), "{point}: a crash");
         let deaths = program.log().matches(&format!("faults: the process ends at {point}")).count();
         assert_eq!(deaths, death, "{point}: {}", program.log());
         program.a_minute_passes().await;
         let next = if death < 3 { format!("crash:{point}:{}", death + 1) } else { String::new() };
         program.start(&next).await;
     }
-    timeout(PATIENCE, walking).await.unwrap_or_else(|_| panic!("{point}: somebody is stuck")).expect(point);
+    timeout(PATIENCE, walking).await.unwrap_or_else(|_| panic!("{point}: a student is stuck")).expect(point);
     program.stop().await;
-    println!("{point}: died 3 times");
+    println!("{point}: crashed 3 times");
     let store = program.store();
     all_is_well(&store, &students, &way.told()).await;
     one_ticket_each(&store, &students).await;

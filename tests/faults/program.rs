@@ -1,4 +1,4 @@
-//! The program, run on a folder and a port of its own, and what can befall it.
+//! The program with its own folder and port, and its faults.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -15,13 +15,13 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Within this time whatever is waited for has happened, on the slowest machine.
+/// How long tests wait for an event, even on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file of the store in the program's folder.
 pub const STORE: &str = "orientation.db";
 
-/// The program, which lives and dies on one folder and one port.
+/// The program, which is started and killed repeatedly with one folder and one port.
 pub struct Program {
     folder: TempDir,
     port: u16,
@@ -35,7 +35,7 @@ impl Program {
         Self { folder: new_folder(), port: free_port(), child: None, lives: watch::Sender::new(0) }
     }
 
-    /// Where it listens in each of its lives.
+    /// Its address, the same in every run.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -44,12 +44,12 @@ impl Program {
         self.port
     }
 
-    /// Counts its lives: goes up once it listens again.
+    /// Number of runs; increases once it listens again.
     pub fn lives(&self) -> watch::Receiver<u32> {
         self.lives.subscribe()
     }
 
-    /// The store, beside the program or after its death.
+    /// The store, while the program runs or after its end.
     pub fn store(&self) -> Store {
         Store::sqlite(&self.folder.path().join(STORE), Access::Beside).expect("the file can be opened")
     }
@@ -59,7 +59,7 @@ impl Program {
         std::fs::read(self.folder.path().join(STORE)).expect("it has run, or was opened")
     }
 
-    /// What all its lives wrote to standard error.
+    /// The standard error of all runs.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("each life appends to it")
     }
@@ -71,7 +71,7 @@ impl Program {
         command
     }
 
-    /// Starts it with these faults thrown, and waits until it listens.
+    /// Starts it with these faults, and waits until it listens.
     pub async fn start(&mut self, faults: &str) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log"));
         let mut child = self
@@ -89,7 +89,7 @@ impl Program {
         self.lives.send_modify(|lives| *lives += 1);
     }
 
-    /// Waits for a death that is on its way.
+    /// Waits until it has crashed.
     pub async fn died(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it lives");
         timeout(PATIENCE, child.wait()).await.expect("it dies").expect("it is our child")
@@ -101,21 +101,21 @@ impl Program {
         self.died().await;
     }
 
-    /// `kill -TERM`: asks it to stop.
+    /// `kill -TERM`.
     pub fn ask_to_stop(&self) {
         let id = self.child.as_ref().and_then(Child::id).expect("it lives").to_string();
         let sent = std::process::Command::new("kill").args(["-TERM", &id]).status();
         assert!(sent.expect("every system has kill").success());
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Asks it to stop and waits for its end.
     pub async fn stop(&mut self) {
         self.ask_to_stop();
         let ended = self.died().await;
         assert!(ended.success(), "{ended}: {}", self.log());
     }
 
-    /// A minute passes while it is dead: what waits for its time is due, and leases have run out.
+    /// Changes the store as if a minute had passed: waiting jobs are due, and leases have expired.
     pub async fn a_minute_passes(&self) {
         const MINUTE: Duration = Duration::from_secs(60);
         let store = self.store();
@@ -136,18 +136,18 @@ impl Program {
     }
 }
 
-/// Jobs that are due or run.
+/// Jobs that are due or running.
 pub async fn due(store: &Store) -> Vec<Job> {
     let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", SystemClock.now().into()));
     jobs(store, Filter::Or(vec![due, Filter::eq("state", "running")])).await
 }
 
-/// A new, empty folder, removed with all that is in it when the test ends.
+/// A new, empty folder that is deleted when the test ends.
 pub fn new_folder() -> TempDir {
     tempfile::tempdir().expect("there is room for it")
 }
 
-/// The program in this folder, with nothing configured but the folder and a port that nobody asks for.
+/// The program in this folder, with no configuration except the folder and an unused port.
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orientation"));
     command
@@ -162,19 +162,19 @@ pub fn command(folder: &Path) -> Command {
     command
 }
 
-/// Asks a program that may have died since it was last asked.
+/// An HTTP client for a program that may have crashed since the last request.
 pub fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        // A connection of an earlier life must not be taken up again.
+        // A connection of an earlier run must not be reused.
         .pool_max_idle_per_host(0)
         .timeout(Duration::from_secs(30))
         .build()
         .expect("it needs nothing that could be missing")
 }
 
-/// Runs a command to its end; `input` goes to its standard input.
+/// Runs a command to its end with `input` as its standard input.
 pub async fn run(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
@@ -194,12 +194,12 @@ pub async fn jobs(store: &Store, filter: Filter) -> Vec<Job> {
     store.find(Query::new(filter).limit(10_000)).await.expect("the store can be read")
 }
 
-/// Jobs that wait or run.
+/// Jobs that are waiting or running.
 pub fn unfinished() -> Filter {
     Filter::Or(vec![Filter::eq("state", "waiting"), Filter::eq("state", "running")])
 }
 
-/// Jobs that have been due for longer than ten seconds, told in words; dead ones too.
+/// Descriptions of jobs that have been due for more than ten seconds, and of dead ones.
 pub async fn neglected(store: &Store) -> Vec<String> {
     let long_ago = SystemClock.now().minus(Duration::from_secs(10));
     let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", long_ago.into()));
@@ -209,7 +209,7 @@ pub async fn neglected(store: &Store) -> Vec<String> {
     jobs(store, filter).await.iter().map(told).collect()
 }
 
-/// A port that stays free while the program is dead: below those from which the system serves clients.
+/// A port that stays unused between two runs: below the range of ports for clients.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 11_000).expect("below 11,000");

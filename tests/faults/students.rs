@@ -1,22 +1,22 @@
-//! Students who are signed in before the program starts: sign-up and its hashes have tests of their own.
+//! Students who are signed in before the program starts. Sign-up is tested elsewhere.
 
 use orientation::features::accounts::{self, Account, Names, Session, SessionSecret, SignUp};
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, SystemClock};
 use orientation::platform::store::{Store, StoreError};
 use serde_json::Value;
 
-/// Somebody who is signed in, with the form that they will send.
+/// A signed-in student, with the form to submit.
 #[derive(Clone, Debug)]
 pub struct Student {
     /// The id of account and registration.
     pub id: String,
     pub email: String,
-    /// The session's cookie, as it is sent.
+    /// The session's cookie.
     pub cookie: String,
     pub form: Value,
 }
 
-/// Makes accounts and sessions for the first `count` students of the data, in a store that nobody serves from.
+/// Creates accounts and sessions for the first `count` students of the data, in a store that no process uses.
 pub async fn seed(store: &Store, count: usize) -> Vec<Student> {
     store.prepare(&accounts::schemas()).await.expect("the store is new");
     let data = include_str!("../data/students.jsonl");
@@ -63,7 +63,7 @@ fn sign_up(row: &Value) -> SignUp {
             preferred: None,
         },
         role: Role::Student,
-        // Nobody signs in with it.
+        // No test signs in with it.
         password_hash: String::new(),
         created_at: now,
         expires_at: now,

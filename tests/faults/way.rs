@@ -1,4 +1,4 @@
-//! A student's way to the ticket, as a person goes it who tries again when no answer comes.
+//! A student's way to the ticket. Students repeat requests that get no response.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::program::{Program, client};
 use crate::students::Student;
 
-/// Between two looks at what happens by itself.
+/// Interval for polling.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a student is doing.
@@ -25,54 +25,54 @@ pub enum Step {
     AwaitingTheTicket,
 }
 
-/// What to do about a checkout whose address never came.
+/// What a student does when the checkout's URL is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Asks for it, as the frontend does.
+    /// Requests it, as the frontend does.
     Asks,
-    /// Waits until the service has opened it by itself.
+    /// Waits until a job of the service has opened it.
     Waits,
 }
 
-/// What a student was told with 201.
+/// The content of a 201 response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     pub order: String,
     pub group: String,
 }
 
-/// How what a student asks gets to the service, and what comes back.
+/// How requests reach the service.
 #[async_trait]
 pub trait Road: Send + Sync {
     /// The address of the service.
     fn url(&self) -> String;
 
-    /// The answer; none if it did not come whole. Then it is time to ask again.
+    /// The response; `None` if it was incomplete, and the request can be repeated now.
     async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)>;
 
-    /// Whether an email with a ticket has come to this address; none if there was no answer.
+    /// Whether an email with a ticket was sent to this address; `None` if there was no response.
     async fn has_ticket(&self, email: &str) -> Option<bool>;
 }
 
-/// Everybody's way.
+/// The way of all students.
 pub struct Way {
     http: reqwest::Client,
     road: Arc<dyn Road>,
     patience: Patience,
-    /// By the students' ids.
+    /// By student id.
     doing: Mutex<BTreeMap<String, Step>>,
     told: Mutex<BTreeMap<String, Told>>,
     done: mpsc::UnboundedSender<Step>,
 }
 
 impl Way {
-    /// The way through this program, and the steps as somebody has done them.
+    /// The way through one program, and the steps as students complete them.
     pub fn through(program: &Program, patience: Patience) -> (Self, mpsc::UnboundedReceiver<Step>) {
         let road = OneProgram { http: client(), url: program.url(), lives: program.lives() };
         Self::along(Arc::new(road), patience)
     }
 
-    /// The way along this road, and the steps as somebody has done them.
+    /// The way over this road, and the steps as students complete them.
     pub fn along(road: Arc<dyn Road>, patience: Patience) -> (Self, mpsc::UnboundedReceiver<Step>) {
         let (done, steps) = mpsc::unbounded_channel();
         let way =
@@ -80,12 +80,12 @@ impl Way {
         (way, steps)
     }
 
-    /// Who is doing what just now.
+    /// The current step of each student.
     pub fn doing(&self) -> BTreeMap<String, Step> {
         self.doing.lock().expect("nobody panics inside").clone()
     }
 
-    /// Who was told what with 201.
+    /// The 201 response of each student.
     pub fn told(&self) -> BTreeMap<String, Told> {
         self.told.lock().expect("nobody panics inside").clone()
     }
@@ -107,7 +107,7 @@ impl Way {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let (_, kept) = self.surely(self.get("/v1/registration", &student.cookie)).await;
-        assert_eq!(kept["state"], "registered", "who has a ticket");
+        assert_eq!(kept["state"], "registered", "students with a ticket are registered");
         let done = self.doing.lock().expect("nobody panics inside").remove(&student.id);
         self.note_done(done);
     }
@@ -139,7 +139,7 @@ impl Way {
         order
     }
 
-    /// The address of the order's checkout, once its page has been seen.
+    /// The URL of the order's checkout, once its page has been loaded.
     async fn checkout(&self, student: &Student, order: &str) -> String {
         let address = loop {
             if let Some(address) = self.checkout_address(student, order).await {
@@ -170,7 +170,7 @@ impl Way {
         loop {
             let pressed = self.http.post(page).form(&[("press", "pay")]);
             match self.road.once(pressed).await {
-                // It was pressed before an answer got lost.
+                // An earlier press succeeded, but its response was lost.
                 Some((StatusCode::SEE_OTHER | StatusCode::CONFLICT, _)) => return,
                 Some((status, said)) => panic!("paying: {status} {said}"),
                 None => {}
@@ -188,7 +188,7 @@ impl Way {
     }
 
     fn note_done(&self, done: Option<Step>) {
-        // Nobody need listen.
+        // It fails if the test doesn't listen.
         let _ = done.map(|step| self.done.send(step));
     }
 
@@ -200,7 +200,7 @@ impl Way {
         self.http.request(method, format!("{}{path}", self.road.url())).header(COOKIE, cookie)
     }
 
-    /// Asks until there is an answer, which must be a success.
+    /// Repeats a request until there is a response, which must be a success.
     async fn surely(&self, request: RequestBuilder) -> (StatusCode, Value) {
         loop {
             let again = request.try_clone().expect("no stream");
@@ -212,7 +212,7 @@ impl Way {
     }
 }
 
-/// To a program that is alone, and asks its outbox for the emails.
+/// The road to a single program, whose outbox has the emails.
 struct OneProgram {
     http: reqwest::Client,
     url: String,
@@ -225,14 +225,14 @@ impl Road for OneProgram {
         self.url.clone()
     }
 
-    /// None if the program died before the answer had come whole. Then the next life has begun.
+    /// `None` if the program crashed before the response was complete. Then the next run has begun.
     async fn once(&self, request: RequestBuilder) -> Option<(StatusCode, Value)> {
         let mut lives = self.lives.clone();
         let life = *lives.borrow_and_update();
         match answer(request).await {
             Ok((status, _, value)) => Some((status, value)),
             Err(_) => {
-                lives.wait_for(|now| *now > life).await.expect("the program is there till the end");
+                lives.wait_for(|now| *now > life).await.expect("the program outlives its clients");
                 None
             }
         }
@@ -246,7 +246,7 @@ impl Road for OneProgram {
     }
 }
 
-/// Status, headers and body of a whole answer.
+/// Status, headers and body of a complete response.
 pub async fn answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, HeaderMap, Value)> {
     let answer = request.send().await?;
     let (status, headers) = (answer.status(), answer.headers().clone());
@@ -254,7 +254,7 @@ pub async fn answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, Hea
     Ok((status, headers, serde_json::from_str(&body).unwrap_or(Value::String(body))))
 }
 
-/// Where the emails to this address are listed.
+/// The URL of the outbox with the emails to this address.
 pub fn outbox(url: &str, email: &str) -> url::Url {
     url::Url::parse_with_params(&format!("{url}/outbox.json"), [("to", email)]).expect("an address")
 }

@@ -1,4 +1,4 @@
-//! What stands before the processes that serve: a connection goes to the next of them in turn that takes it.
+//! A load balancer: it forwards each connection to the next process that accepts it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Before the processes that listen, or will listen, on these ports.
+    /// A balancer for the processes that listen, or will listen, on these ports.
     pub async fn before(ports: Vec<u16>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -41,12 +41,12 @@ async fn take(listener: TcpListener, ports: Arc<[u16]>) {
     }
 }
 
-/// Nothing has been sent yet when a process doesn't take a connection, so that another may have it.
+/// When a process doesn't accept a connection, nothing has been sent yet, so another process can get it.
 async fn pass(mut client: TcpStream, ports: &[u16], turn: usize) {
     for n in 0..ports.len() {
         let port = ports[(turn + n) % ports.len()];
         if let Ok(mut process) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-            // An error is a process that died, or a client that has gone: the other side sees it, too.
+            // An error is a process that crashed or a client that hung up, and the other side notices.
             let _ = copy_bidirectional(&mut client, &mut process).await;
             return;
         }

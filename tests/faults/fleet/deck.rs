@@ -1,4 +1,4 @@
-//! Which faults befall the fleet, and when.
+//! The faults of the fleet, and their times.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,29 +7,29 @@ use std::time::Duration;
 use super::PROCESSES;
 use crate::doubles::proxy::Weather;
 
-/// Later than a statement needs, sooner than anybody gives up.
+/// Longer than a statement needs, shorter than any deadline.
 const SLOW: Weather = Weather::Slow(Duration::from_millis(150));
 
 /// How often each process is killed.
 const KILLS: usize = 3;
-/// How long a process or Redis stays dead, in milliseconds, and how long the network stays as it has turned.
+/// How long a process or Redis is down, and how long a network fault lasts, in milliseconds.
 const DEAD: Range<u64> = 0..1500;
 const TURNED: Range<u64> = 1000..3000;
 
-/// Something that befalls the fleet.
+/// A fault of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The process of this number is killed and started again.
     Kill(usize),
     /// Redis is killed and started again, empty.
     KillRedis,
-    /// The network before MongoDB turns so, for one process or all of them.
+    /// The network in front of MongoDB changes, for one process or for all.
     Network(Option<usize>, Weather),
     /// All connections to MongoDB are reset, once.
     Reset(Option<usize>),
 }
 
-/// All faults, in an order that is chance's.
+/// All faults, in random order.
 pub fn shuffled(chance: &mut fastrand::Rng) -> Vec<Fault> {
     let mut deck = vec![Fault::KillRedis; 3];
     for process in 0..PROCESSES {
@@ -45,7 +45,7 @@ pub fn shuffled(chance: &mut fastrand::Rng) -> Vec<Fault> {
 }
 
 impl Fault {
-    /// From its beginning until it is put right.
+    /// Duration of the fault.
     pub fn lasts(self, chance: &mut fastrand::Rng) -> Duration {
         Duration::from_millis(match self {
             Self::Kill(_) | Self::KillRedis => chance.u64(DEAD),
@@ -54,7 +54,7 @@ impl Fault {
         })
     }
 
-    /// Whether a process that sends emails may not learn, or not tell, what became of those that it is sending.
+    /// Whether a process may not learn, or not record, the outcome of the emails that it is sending.
     pub fn cuts_emails_short(self) -> bool {
         let works = |process| process >= PROCESSES / 2;
         match self {

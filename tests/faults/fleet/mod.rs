@@ -1,6 +1,6 @@
-//! A fleet as a faculty runs it: two processes that serve and two that work, on MongoDB, Redis, Stripe (its double)
-//! and SES (its double), behind a balancer. Each process is killed, Redis is killed, and the network before MongoDB is cut,
-//! while 300 students are on their way.
+//! A fleet as a faculty runs it: two processes that serve and two that work, behind a load balancer, with MongoDB,
+//! Redis, and doubles of Stripe and SES. Each process is killed, Redis is killed, and the network in front of MongoDB
+//! is cut, while 300 students register and pay.
 
 mod balancer;
 mod deck;
@@ -34,18 +34,18 @@ use crate::students::{Student, seed};
 use crate::way::{Patience, Way};
 
 const STUDENTS: usize = 300;
-/// The first half serves, the other works.
+/// The first half serves, the second half works.
 const PROCESSES: usize = 4;
-/// How long SES thinks about one: long enough for kills to fall in between.
+/// SES's response time: long enough for kills in between.
 const SES_THINKS: Duration = Duration::from_millis(20);
-/// Picks the faults' order and length.
+/// Picks the order and duration of the faults.
 const SEED: u64 = 2027;
-/// Between two faults, in milliseconds.
+/// Milliseconds between two faults.
 const PAUSE: std::ops::Range<u64> = 0..1000;
-/// What was on its way to MongoDB when a fault was put right is there within this time. Sooner than the lease of
-/// somebody who was killed runs out, so that an email that was cut short is still being sent.
+/// After a fault, delayed data arrives at MongoDB within this time. It is shorter than the lease of a killed worker, so
+/// that an interrupted email still counts as being sent.
 const ON_THE_WAY: Duration = Duration::from_millis(100);
-/// After the last fault everything is as before within this time, and no job is due for longer.
+/// After the last fault, everything recovers within this time, and no job is due for longer.
 const WELL_AGAIN: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +89,7 @@ async fn a_fleet_whose_processes_redis_and_network_fail_loses_nothing() {
         marked.len(),
         twice.len(),
     );
-    // Not by a macro: the report is to be read when the test passes, too.
+    // Not by a macro, which shows nothing when the test passes.
     std::io::stderr().write_all(report.as_bytes()).expect("somebody reads it");
     if !late.is_empty() {
         let complaints: String = fleet.processes.iter().map(Process::complaints).collect();
@@ -112,7 +112,7 @@ async fn a_fleet_whose_processes_redis_and_network_fail_loses_nothing() {
     fleet.remove().await;
 }
 
-/// Sets out as many as are released.
+/// Starts as many students as are released.
 async fn everybody(way: Arc<Way>, students: Vec<Student>, released: Arc<Semaphore>) {
     let mut walking = JoinSet::new();
     for student in students {
@@ -128,7 +128,7 @@ async fn everybody(way: Arc<Way>, students: Vec<Student>, released: Arc<Semaphor
     }
 }
 
-/// All that is there, for one test alone.
+/// The fleet and its servers, for one test.
 struct Fleet {
     store: Store,
     processes: Vec<Process>,
@@ -136,7 +136,7 @@ struct Fleet {
     stripe: Stripe,
     ses: Arc<Ses>,
     road: Arc<ToTheFleet>,
-    /// Emails that were being sent at a fault that can cut them short.
+    /// Emails that were being sent during a fault that can interrupt them.
     in_flight: BTreeSet<String>,
     database: String,
     _balancer: Balancer,
@@ -174,7 +174,7 @@ impl Fleet {
         futures_util::future::join_all(self.processes.iter_mut().map(Process::start)).await;
     }
 
-    /// One fault, from its beginning until it is over.
+    /// Injects a fault and ends it after its duration.
     async fn befall(&mut self, fault: Fault, chance: &mut fastrand::Rng) {
         self.road.faults.begin();
         self.begin(fault).await;
@@ -209,7 +209,7 @@ impl Fleet {
         }
     }
 
-    /// Notes which emails are being sent at this moment, by the test's own way to MongoDB, which nothing befalls.
+    /// Records which emails are being sent now, over the test's own connection to MongoDB, which has no faults.
     async fn note_in_flight(&mut self, fault: Fault) {
         if fault.cuts_emails_short() {
             self.in_flight.extend(in_state(&self.store, "sending").await);
@@ -224,7 +224,7 @@ impl Fleet {
             .map(|(_, p)| p)
     }
 
-    /// Waits until each process that serves answers by itself.
+    /// Waits until each serving process answers directly.
     async fn answers(&self, cookie: &str) {
         let serving = self.processes.iter().filter(|process| process.port.is_some());
         futures_util::future::join_all(serving.map(|process| process.answers(cookie))).await;
@@ -256,11 +256,11 @@ impl Fleet {
     }
 }
 
-/// What all processes are told.
+/// The configuration of all processes.
 fn environment(public_url: &str, redis: &Redis, stripe: &Stripe, ses: &Ses) -> Vec<(&'static str, String)> {
     vec![
         ("ORIENTATION_PUBLIC_URL", public_url.to_owned()),
-        // So that limits are asked for at every request, and nobody meets one.
+        // Every request checks its limits, and none reaches them.
         ("ORIENTATION_LIMITS", "1000".to_owned()),
         ("ORIENTATION_REDIS_URL", redis.url()),
         ("STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
@@ -275,7 +275,7 @@ fn environment(public_url: &str, redis: &Redis, stripe: &Stripe, ses: &Ses) -> V
     ]
 }
 
-/// Ids of emails that may have gone out more than once.
+/// Ids of emails that may have been sent more than once.
 struct Posted {
     /// They are marked as sent possibly twice.
     marked: BTreeSet<String>,
@@ -283,7 +283,7 @@ struct Posted {
     twice: BTreeSet<String>,
 }
 
-/// Everybody's ticket went out.
+/// Checks that every ticket was sent.
 async fn posted(store: &Store, ses: &Ses) -> Posted {
     let (mails, times): (Vec<Mail>, _) = (all(store).await, ses.times());
     assert_eq!((mails.len(), times.len()), (STUDENTS, STUDENTS), "mails and emails");
@@ -304,7 +304,7 @@ fn assert_within(some: &BTreeSet<String>, all: &BTreeSet<String>, rule: &str) {
     assert!(beyond.is_empty(), "{rule}, but not {beyond:?}");
 }
 
-/// Each order was paid by one checkout, and there is no other.
+/// Each order has exactly one paid checkout.
 fn paid_once_at_stripe(stripe: &Stripe, students: &[Student]) {
     let checkouts = stripe.sessions();
     let mut orders = BTreeMap::new();
@@ -315,7 +315,7 @@ fn paid_once_at_stripe(stripe: &Stripe, students: &[Student]) {
     assert_eq!((checkouts.len(), orders.len()), (students.len(), students.len()), "checkouts and orders");
 }
 
-/// What was seen during each kind of fault.
+/// The responses during each kind of fault.
 #[derive(Default)]
 struct Table {
     rows: BTreeMap<String, (usize, Seen)>,

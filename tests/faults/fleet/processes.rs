@@ -13,12 +13,12 @@ use tokio::time::{sleep, timeout};
 use crate::doubles::proxy::Proxy;
 use crate::program::{PATIENCE, client, command, free_port};
 
-/// One process of the program, which lives and dies; MongoDB is reached through a network of its own.
+/// A process of the program, which is started and killed repeatedly, with its own network to MongoDB.
 pub struct Process {
     /// Such as `serve 1`.
     pub name: String,
     pub network: Proxy,
-    /// Where it serves, if it does.
+    /// Its port, if it serves.
     pub port: Option<u16>,
     command: Command,
     child: Option<Child>,
@@ -26,7 +26,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// `serve` on this port, or `work` where there is none, with this environment and logging to `folder`.
+    /// `serve` on this port, or `work` if there is none, with this environment and its log in `folder`.
     pub async fn new(
         name: &str,
         port: Option<u16>,
@@ -45,7 +45,7 @@ impl Process {
         Self { name: name.to_owned(), network, port, command, child: None, log }
     }
 
-    /// Starts it, and waits until it says that it serves or works.
+    /// Starts it, and waits until it logs that it serves or works.
     pub async fn start(&mut self) {
         let mut child = self.command.spawn().expect("the program is built");
         let mut first = String::new();
@@ -55,12 +55,12 @@ impl Process {
         self.child = Some(child);
     }
 
-    /// What all its lives wrote to standard error.
+    /// The standard error of all runs.
     fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("each life appends to it")
     }
 
-    /// What all its lives have warned of.
+    /// The warnings of all runs.
     pub fn complaints(&self) -> String {
         let log = self.log();
         let complaints = log.lines().filter(|line| line.contains(r#""WARN""#) || line.contains(r#""ERROR""#));
@@ -73,7 +73,7 @@ impl Process {
         child.kill().await.expect("it is our child");
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks it to stop, and waits for its end.
     pub async fn stop(&mut self) {
         let mut child = self.child.take().expect("it lives");
         let id = child.id().expect("it lives").to_string();
@@ -83,13 +83,13 @@ impl Process {
         assert!(ended.success(), "{}: {ended}: {}", self.name, self.log());
     }
 
-    /// Fails if it has died by itself.
+    /// Fails if it has crashed.
     pub fn assert_lives(&mut self) {
         let ended = self.child.as_mut().expect("it lives").try_wait().expect("it is our child");
         assert_eq!(ended, None, "{} died by itself: {}", self.name, self.log());
     }
 
-    /// Waits until it says that it is ready, and answers somebody who is signed in.
+    /// Waits until it is ready and answers a signed-in student.
     pub async fn answers(&self, cookie: &str) {
         let url = format!("http://127.0.0.1:{}", self.port.expect("it serves"));
         for path in ["/health/ready", "/v1/me"] {
@@ -101,7 +101,7 @@ impl Process {
     }
 }
 
-/// A Redis of the fleet's own, which keeps nothing.
+/// The fleet's own Redis, without persistence.
 pub struct Redis {
     port: u16,
     child: Child,
@@ -132,7 +132,7 @@ impl Redis {
         self.child.kill().await.expect("it is our child");
     }
 
-    /// Starts it again where it was.
+    /// Starts it again on the same port.
     pub async fn restart(&mut self) {
         *self = Self::start_on(self.port).await;
     }

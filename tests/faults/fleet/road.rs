@@ -1,5 +1,5 @@
-//! How students' requests get to the fleet: through the balancer, again when a connection was lost, and after a 503
-//! when it said.
+//! How students' requests reach the fleet: through the load balancer. They are repeated after a lost connection, and
+//! after a 503 when it says so.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,13 +14,13 @@ use tokio::time::sleep;
 use crate::doubles::ses::Ses;
 use crate::way::{Road, answer};
 
-/// Before somebody whose connection was lost asks again.
+/// Pause before a request whose connection was lost is repeated.
 const AFTER_A_LOSS: Duration = Duration::from_millis(100);
 
-/// Whether faults are under way just now.
+/// Whether there is a fault now.
 #[derive(Default)]
 pub struct Faults {
-    /// Goes up whenever one begins or ends.
+    /// Increases whenever a fault begins or ends.
     turns: AtomicU64,
     under_way: AtomicUsize,
 }
@@ -36,22 +36,22 @@ impl Faults {
         self.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// The same number at two times without faults means that there was none in between.
+    /// Equal numbers at two times mean that there was no fault in between.
     fn quiet(&self) -> Option<u64> {
         let turns = self.turns.load(Ordering::SeqCst);
         (self.under_way.load(Ordering::SeqCst) == 0).then_some(turns)
     }
 }
 
-/// What became of requests.
+/// The results of requests.
 #[derive(Clone, Default)]
 pub struct Seen {
     pub answered: usize,
-    /// 503 with a time to come again.
+    /// 503 with `Retry-After`.
     pub come_again: usize,
-    /// Connections that ended before the answer was whole.
+    /// Connections that ended before the response was complete.
     pub lost: usize,
-    /// How long the slowest took, and what it asked for.
+    /// Duration and path of the slowest request.
     pub slowest: (Duration, String),
 }
 
@@ -61,7 +61,7 @@ pub struct ToTheFleet {
     pub ses: Arc<Ses>,
     pub faults: Arc<Faults>,
     seen: Mutex<Seen>,
-    /// Requests that came again when they had been told to, with no fault about, and were sent away again.
+    /// Requests that were repeated as `Retry-After` said, without a fault in between, and got 503 again.
     lies: Mutex<Vec<String>>,
 }
 
@@ -70,7 +70,7 @@ impl ToTheFleet {
         Self { url, ses, faults, seen: Mutex::default(), lies: Mutex::default() }
     }
 
-    /// What became of requests since this was last asked.
+    /// The results since the last call.
     pub fn take_seen(&self) -> Seen {
         std::mem::take(&mut self.seen.lock().expect("nobody panics inside"))
     }
@@ -125,12 +125,12 @@ impl Road for ToTheFleet {
     }
 
     async fn has_ticket(&self, email: &str) -> Option<bool> {
-        // Nobody gets another email on this way.
+        // Students get no other email.
         Some(self.ses.taken_to(email) > 0)
     }
 }
 
-/// After how long to come again. An answer of 5xx that doesn't say so is a fault.
+/// When to repeat the request. A 5xx response must have `Retry-After`.
 fn come_again(status: StatusCode, headers: &HeaderMap, problem: &Value) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match (status, seconds) {

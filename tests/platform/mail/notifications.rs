@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::base::base;
 use crate::doubles::sns::{
-    SIGNER, STRANGER, Sns, TOPIC, bounce, complaint, notification, signed, subscription,
+    FORGER, SIGNER, Sns, TOPIC, bounce, complaint, notification, signed, subscription,
 };
 
 struct Desk {
@@ -153,13 +153,13 @@ async fn what_sns_has_not_signed_is_not_believed() {
             );
         }
         let mut strangers = desk.bounce("m1");
-        STRANGER.sign(&mut strangers, version);
+        FORGER.sign(&mut strangers, version);
         assert_eq!(desk.refused(&strangers.to_string()).await, NotBelieved::Signature);
     }
     assert_eq!(desk.list().await.len(), 0);
     // The negative control: without the check the same would be believed.
     let mut strangers = desk.bounce("m1");
-    STRANGER.sign(&mut strangers, 2);
+    FORGER.sign(&mut strangers, 2);
     faults::without("sns-signature", desk.receive(&strangers.to_string())).await.expect("not looked at");
     assert_eq!(desk.list().await.len(), 1);
 }
