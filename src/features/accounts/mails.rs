@@ -4,78 +4,88 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::model::{Account, EmailToken, Purpose, SignUp};
 use crate::base::Base;
 use crate::kernel::{Clock, EmailAddress, Timestamp};
 use crate::platform::keys::Sealer;
-use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
 use crate::platform::store::Store;
 
-const CONFIRM_ADDRESS: &str = "confirm-address";
-const WELCOME: &str = "welcome";
-const PASSWORD_RESET: &str = "password-reset";
-const PASSWORD_CHANGED: &str = "password-changed";
-const EMAIL_CHANGED: &str = "email-changed";
-const CONFIRM_EMAIL: &str = "confirm-email";
-const SOMEBODY_SIGNED_UP: &str = "somebody-signed-up";
+/// What an email with a link is about.
+#[derive(Serialize, Deserialize)]
+struct AboutToken {
+    token: String,
+}
+
+/// What an email about an account is about.
+#[derive(Serialize, Deserialize)]
+struct AboutAccount {
+    account: String,
+}
+
+/// What the notice of a change of address is about.
+#[derive(Serialize, Deserialize)]
+struct AboutChange {
+    account: String,
+    token: String,
+}
 
 // ---- posting ----
 
-/// To whoever signed up: is this your address?
+/// To the address of a sign-up: a link that confirms it.
 pub(super) fn confirm_address(token: &EmailToken) -> Mail {
-    with_link(CONFIRM_ADDRESS, token)
+    with_link::<ConfirmAddress>(token)
 }
 
-/// To the owner of an address: choose a new password.
+/// To the owner of an address: a link to choose a new password.
 pub(super) fn password_reset(token: &EmailToken) -> Mail {
-    with_link(PASSWORD_RESET, token)
+    with_link::<PasswordReset>(token)
 }
 
-/// To the new address of an account: is it yours?
+/// To the new address of an account: a link that confirms it.
 pub(super) fn confirm_email(token: &EmailToken) -> Mail {
-    with_link(CONFIRM_EMAIL, token)
+    with_link::<ConfirmEmail>(token)
 }
 
-/// To the old address of an account, when another is asked for.
+/// To the old address of an account, when a change is requested.
 pub(super) fn email_changing(account: &Account, token: &EmailToken) -> Mail {
-    let about = [("account", account.id.clone()), ("token", token.id.clone())];
-    let id = format!("{EMAIL_CHANGED}:{}", token.id);
-    Mail::new(id, EMAIL_CHANGED, &account.email, about, token.created_at)
+    let about = AboutChange { account: account.id.clone(), token: token.id.clone() };
+    Mail::of::<EmailChanged>(&token.id, &account.email, &about, token.created_at)
 }
 
 /// Once, to a new account.
 pub(super) fn welcome(account: &Account, now: Timestamp) -> Mail {
-    about_account(WELCOME, account.id.clone(), account, now)
+    about_account::<Welcome>(&account.id, account, now)
 }
 
 /// After each change of the password.
 pub(super) fn password_changed(account: &Account, now: Timestamp) -> Mail {
-    let once = format!("{}:{}", account.id, account.password_version);
-    about_account(PASSWORD_CHANGED, once, account, now)
+    about_account::<PasswordChanged>(&format!("{}:{}", account.id, account.password_version), account, now)
 }
 
-/// To the owner of an account whose address somebody wants to sign up with; once in each hour at most, so that
-/// nobody can flood a mailbox.
+/// To the owner of an account whose address is used to sign up again; at most once per hour, so that nobody can flood a
+/// mailbox.
 pub(super) fn somebody_signed_up(owner: &Account, now: Timestamp) -> Mail {
     let hour = now.as_secs().div_euclid(3600);
-    about_account(SOMEBODY_SIGNED_UP, format!("{}:{hour}", owner.id), owner, now)
+    about_account::<SomebodySignedUp>(&format!("{}:{hour}", owner.id), owner, now)
 }
 
-fn with_link(template: &'static str, token: &EmailToken) -> Mail {
-    let about = [("token", token.id.clone())];
-    Mail::new(format!("{template}:{}", token.id), template, &token.email, about, token.created_at)
+fn with_link<K: EmailKind<About = AboutToken>>(token: &EmailToken) -> Mail {
+    let about = AboutToken { token: token.id.clone() };
+    Mail::of::<K>(&token.id, &token.email, &about, token.created_at)
 }
 
-fn about_account(template: &'static str, once: String, account: &Account, now: Timestamp) -> Mail {
-    let about = [("account", account.id.clone())];
-    Mail::new(format!("{template}:{once}"), template, &account.email, about, now)
+fn about_account<K: EmailKind<About = AboutAccount>>(once: &str, account: &Account, now: Timestamp) -> Mail {
+    let about = AboutAccount { account: account.id.clone() };
+    Mail::of::<K>(once, &account.email, &about, now)
 }
 
 // ---- rendering ----
 
-/// What the templates of accounts are filled in from.
+/// What the emails of accounts are rendered from.
 struct EmailParts {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -101,103 +111,35 @@ impl EmailParts {
 /// All emails of accounts.
 pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
     let parts = Arc::new(EmailParts::new(base));
-    let template = |name| Arc::new(AccountEmail { name, parts: parts.clone() }) as Arc<dyn Template>;
-    let names = [
-        CONFIRM_ADDRESS,
-        WELCOME,
-        PASSWORD_RESET,
-        PASSWORD_CHANGED,
-        EMAIL_CHANGED,
-        CONFIRM_EMAIL,
-        SOMEBODY_SIGNED_UP,
-    ];
-    names.map(template).to_vec()
+    vec![
+        Arc::new(ConfirmAddress(parts.clone())),
+        Arc::new(Welcome(parts.clone())),
+        Arc::new(PasswordReset(parts.clone())),
+        Arc::new(PasswordChanged(parts.clone())),
+        Arc::new(EmailChanged(parts.clone())),
+        Arc::new(ConfirmEmail(parts.clone())),
+        Arc::new(SomebodySignedUp(parts)),
+    ]
 }
 
-/// One of the emails of accounts.
-struct AccountEmail {
-    name: &'static str,
-    parts: Arc<EmailParts>,
-}
-
-/// What an email tells; one that has no link of its own leads to where people sign in.
+/// What the templates show. The link of an email without one of its own is the page on which people sign in.
 struct About {
-    /// What its reader is called.
+    /// The recipient's preferred name.
     name: String,
     full_name: String,
     /// The address that it is about.
     address: EmailAddress,
-    /// When what it is about happened.
+    /// When the subject of the email happened.
     when: String,
     link: Url,
-    /// Until when the link is good.
+    /// When the link expires.
     ends: String,
 }
 
-#[async_trait]
-impl Template for AccountEmail {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
-        let about = match self.name {
-            CONFIRM_ADDRESS | PASSWORD_RESET | CONFIRM_EMAIL => self.parts.about_link(mail).await?,
-            EMAIL_CHANGED => self.parts.about_change(mail).await?,
-            _ => self.parts.about_account(mail).await?,
-        };
-        self.fill(&about)
-    }
-}
-
-impl AccountEmail {
-    fn fill(&self, about: &About) -> Result<Email, RenderError> {
-        let layout = &self.parts.layout;
-        match self.name {
-            CONFIRM_ADDRESS => layout.render(
-                &ConfirmAddressSubject { layout },
-                &ConfirmAddressText { layout, about },
-                &ConfirmAddressHtml { layout, about },
-            ),
-            WELCOME => layout.render(
-                &WelcomeSubject { layout, about },
-                &WelcomeText { layout, about },
-                &WelcomeHtml { layout, about },
-            ),
-            PASSWORD_RESET => layout.render(
-                &PasswordResetSubject { layout },
-                &PasswordResetText { layout, about },
-                &PasswordResetHtml { layout, about },
-            ),
-            PASSWORD_CHANGED => layout.render(
-                &PasswordChangedSubject { layout },
-                &PasswordChangedText { layout, about },
-                &PasswordChangedHtml { layout, about },
-            ),
-            EMAIL_CHANGED => layout.render(
-                &EmailChangedSubject { layout },
-                &EmailChangedText { layout, about },
-                &EmailChangedHtml { layout, about },
-            ),
-            CONFIRM_EMAIL => layout.render(
-                &ConfirmEmailSubject { layout },
-                &ConfirmEmailText { layout, about },
-                &ConfirmEmailHtml { layout, about },
-            ),
-            SOMEBODY_SIGNED_UP => layout.render(
-                &SomebodySignedUpSubject { layout },
-                &SomebodySignedUpText { layout, about },
-                &SomebodySignedUpHtml { layout, about },
-            ),
-            other => Err(RenderError::Failed(format!("no email `{other}`"))),
-        }
-    }
-}
-
 impl EmailParts {
-    /// About a link that can still be used.
-    async fn about_link(&self, mail: &Mail) -> Result<About, RenderError> {
-        let token = self.token(mail).await?;
+    /// For an email with a link that can still be used.
+    async fn about_link(&self, about: &AboutToken) -> Result<About, RenderError> {
+        let token = self.token(&about.token).await?;
         token
             .check(self.clock.now())
             .map_err(|_| RenderError::Obsolete("the link can't be used any more"))?;
@@ -208,7 +150,7 @@ impl EmailParts {
         Ok(About { link, ends, ..self.about(&account, token.email, when) })
     }
 
-    /// The account that a link is about, or that its sign-up would become; and when it, or the sign-up, was made.
+    /// The account of a link, or the account that its sign-up would become, and when that was created.
     async fn subject(&self, token: &EmailToken) -> Result<(Account, Timestamp), RenderError> {
         if let Some(account) = self.store.get::<Account>(&token.subject).await? {
             let made = account.created_at;
@@ -219,23 +161,23 @@ impl EmailParts {
         Ok((Account::confirmed(&sign_up, sign_up.created_at), sign_up.created_at))
     }
 
-    /// About a change of address, whatever has become of it.
-    async fn about_change(&self, mail: &Mail) -> Result<About, RenderError> {
-        let token = self.token(mail).await?;
-        Ok(self.about(&self.account(mail).await?, token.email, token.created_at))
+    /// For the notice of a change of address, whatever its outcome.
+    async fn about_change(&self, about: &AboutChange) -> Result<About, RenderError> {
+        let token = self.token(&about.token).await?;
+        Ok(self.about(&self.account(&about.account).await?, token.email, token.created_at))
     }
 
-    async fn about_account(&self, mail: &Mail) -> Result<About, RenderError> {
-        let account = self.account(mail).await?;
+    async fn about_account(&self, about: &AboutAccount, mail: &Mail) -> Result<About, RenderError> {
+        let account = self.account(&about.account).await?;
         Ok(self.about(&account, account.email.clone(), mail.created_at))
     }
 
-    async fn token(&self, mail: &Mail) -> Result<EmailToken, RenderError> {
-        self.store.get(mail.about("token")?).await?.ok_or(RenderError::Obsolete("the link has expired"))
+    async fn token(&self, id: &str) -> Result<EmailToken, RenderError> {
+        self.store.get(id).await?.ok_or(RenderError::Obsolete("the link has expired"))
     }
 
-    async fn account(&self, mail: &Mail) -> Result<Account, RenderError> {
-        self.store.get(mail.about("account")?).await?.ok_or(RenderError::Obsolete("the account is gone"))
+    async fn account(&self, id: &str) -> Result<Account, RenderError> {
+        self.store.get(id).await?.ok_or(RenderError::Obsolete("the account is gone"))
     }
 
     fn about(&self, account: &Account, address: EmailAddress, when: Timestamp) -> About {
@@ -249,20 +191,16 @@ impl EmailParts {
         }
     }
 
-    /// A time as people at the faculty tell it.
+    /// A time in the event's time zone, in words.
     fn told(&self, time: Timestamp) -> String {
         time.to_utc().with_timezone(&self.time_zone).format("%A %-d %B %Y at %H:%M (%Z)").to_string()
     }
 }
 
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/confirm-address.subject.txt")]
-struct ConfirmAddressSubject<'a> {
-    layout: &'a EmailLayout,
-}
+struct ConfirmAddress(Arc<EmailParts>);
 
 #[derive(askama::Template)]
-#[template(path = "features/accounts/templates/confirm-address.body.txt")]
+#[template(path = "features/accounts/templates/confirm-address.body.txt", blocks = ["subject"])]
 struct ConfirmAddressText<'a> {
     layout: &'a EmailLayout,
     about: &'a About,
@@ -275,35 +213,22 @@ struct ConfirmAddressHtml<'a> {
     about: &'a About,
 }
 
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/welcome.subject.txt")]
-struct WelcomeSubject<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
+#[async_trait]
+impl EmailKind for ConfirmAddress {
+    const NAME: &'static str = "confirm-address";
+    type About = AboutToken;
+
+    async fn render(&self, about: AboutToken, _: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_link(&about).await?);
+        let text = ConfirmAddressText { layout, about };
+        layout.render(&text.as_subject(), &text, &ConfirmAddressHtml { layout, about })
+    }
 }
 
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/welcome.body.txt")]
-struct WelcomeText<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
-}
+struct PasswordReset(Arc<EmailParts>);
 
 #[derive(askama::Template)]
-#[template(path = "features/accounts/templates/welcome.body.html")]
-struct WelcomeHtml<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/password-reset.subject.txt")]
-struct PasswordResetSubject<'a> {
-    layout: &'a EmailLayout,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/password-reset.body.txt")]
+#[template(path = "features/accounts/templates/password-reset.body.txt", blocks = ["subject"])]
 struct PasswordResetText<'a> {
     layout: &'a EmailLayout,
     about: &'a About,
@@ -316,54 +241,22 @@ struct PasswordResetHtml<'a> {
     about: &'a About,
 }
 
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/password-changed.subject.txt")]
-struct PasswordChangedSubject<'a> {
-    layout: &'a EmailLayout,
+#[async_trait]
+impl EmailKind for PasswordReset {
+    const NAME: &'static str = "password-reset";
+    type About = AboutToken;
+
+    async fn render(&self, about: AboutToken, _: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_link(&about).await?);
+        let text = PasswordResetText { layout, about };
+        layout.render(&text.as_subject(), &text, &PasswordResetHtml { layout, about })
+    }
 }
 
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/password-changed.body.txt")]
-struct PasswordChangedText<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
-}
+struct ConfirmEmail(Arc<EmailParts>);
 
 #[derive(askama::Template)]
-#[template(path = "features/accounts/templates/password-changed.body.html")]
-struct PasswordChangedHtml<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/email-changed.subject.txt")]
-struct EmailChangedSubject<'a> {
-    layout: &'a EmailLayout,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/email-changed.body.txt")]
-struct EmailChangedText<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/email-changed.body.html")]
-struct EmailChangedHtml<'a> {
-    layout: &'a EmailLayout,
-    about: &'a About,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/confirm-email.subject.txt")]
-struct ConfirmEmailSubject<'a> {
-    layout: &'a EmailLayout,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/accounts/templates/confirm-email.body.txt")]
+#[template(path = "features/accounts/templates/confirm-email.body.txt", blocks = ["subject"])]
 struct ConfirmEmailText<'a> {
     layout: &'a EmailLayout,
     about: &'a About,
@@ -376,14 +269,106 @@ struct ConfirmEmailHtml<'a> {
     about: &'a About,
 }
 
+#[async_trait]
+impl EmailKind for ConfirmEmail {
+    const NAME: &'static str = "confirm-email";
+    type About = AboutToken;
+
+    async fn render(&self, about: AboutToken, _: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_link(&about).await?);
+        let text = ConfirmEmailText { layout, about };
+        layout.render(&text.as_subject(), &text, &ConfirmEmailHtml { layout, about })
+    }
+}
+
+struct EmailChanged(Arc<EmailParts>);
+
 #[derive(askama::Template)]
-#[template(path = "features/accounts/templates/somebody-signed-up.subject.txt")]
-struct SomebodySignedUpSubject<'a> {
+#[template(path = "features/accounts/templates/email-changed.body.txt", blocks = ["subject"])]
+struct EmailChangedText<'a> {
     layout: &'a EmailLayout,
+    about: &'a About,
 }
 
 #[derive(askama::Template)]
-#[template(path = "features/accounts/templates/somebody-signed-up.body.txt")]
+#[template(path = "features/accounts/templates/email-changed.body.html")]
+struct EmailChangedHtml<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[async_trait]
+impl EmailKind for EmailChanged {
+    const NAME: &'static str = "email-changed";
+    type About = AboutChange;
+
+    async fn render(&self, about: AboutChange, _: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_change(&about).await?);
+        let text = EmailChangedText { layout, about };
+        layout.render(&text.as_subject(), &text, &EmailChangedHtml { layout, about })
+    }
+}
+
+struct Welcome(Arc<EmailParts>);
+
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/welcome.body.txt", blocks = ["subject"])]
+struct WelcomeText<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/welcome.body.html")]
+struct WelcomeHtml<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[async_trait]
+impl EmailKind for Welcome {
+    const NAME: &'static str = "welcome";
+    type About = AboutAccount;
+
+    async fn render(&self, about: AboutAccount, mail: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_account(&about, mail).await?);
+        let text = WelcomeText { layout, about };
+        layout.render(&text.as_subject(), &text, &WelcomeHtml { layout, about })
+    }
+}
+
+struct PasswordChanged(Arc<EmailParts>);
+
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/password-changed.body.txt", blocks = ["subject"])]
+struct PasswordChangedText<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/password-changed.body.html")]
+struct PasswordChangedHtml<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[async_trait]
+impl EmailKind for PasswordChanged {
+    const NAME: &'static str = "password-changed";
+    type About = AboutAccount;
+
+    async fn render(&self, about: AboutAccount, mail: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_account(&about, mail).await?);
+        let text = PasswordChangedText { layout, about };
+        layout.render(&text.as_subject(), &text, &PasswordChangedHtml { layout, about })
+    }
+}
+
+struct SomebodySignedUp(Arc<EmailParts>);
+
+#[derive(askama::Template)]
+#[template(path = "features/accounts/templates/somebody-signed-up.body.txt", blocks = ["subject"])]
 struct SomebodySignedUpText<'a> {
     layout: &'a EmailLayout,
     about: &'a About,
@@ -394,4 +379,16 @@ struct SomebodySignedUpText<'a> {
 struct SomebodySignedUpHtml<'a> {
     layout: &'a EmailLayout,
     about: &'a About,
+}
+
+#[async_trait]
+impl EmailKind for SomebodySignedUp {
+    const NAME: &'static str = "somebody-signed-up";
+    type About = AboutAccount;
+
+    async fn render(&self, about: AboutAccount, mail: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about_account(&about, mail).await?);
+        let text = SomebodySignedUpText { layout, about };
+        layout.render(&text.as_subject(), &text, &SomebodySignedUpHtml { layout, about })
+    }
 }

@@ -1,28 +1,29 @@
 //! The emails of lost items.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::model::LostItem;
 use crate::base::Base;
 use crate::features::accounts::Account;
-use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError};
 use crate::platform::store::Store;
 
-/// The confirmation of a report: `lost-item-reported:<item>`, about `account` and `item`.
-pub const LOST_ITEM_REPORTED: &str = "lost-item-reported";
+/// What the confirmation of a report is about.
+#[derive(Serialize, Deserialize)]
+pub struct AboutItem {
+    pub account: String,
+    pub item: String,
+}
 
-/// Renders the confirmation of a report.
+/// The confirmation of a report: `lost-item-reported:<item>`.
 pub struct LostItemReported {
     store: Store,
     layout: EmailLayout,
 }
 
 #[derive(askama::Template)]
-#[template(path = "features/lost_items/templates/reported.subject.txt")]
-struct Subject {}
-
-#[derive(askama::Template)]
-#[template(path = "features/lost_items/templates/reported.body.txt")]
+#[template(path = "features/lost_items/templates/reported.body.txt", blocks = ["subject"])]
 struct Text<'a> {
     layout: &'a EmailLayout,
     name: &'a str,
@@ -45,18 +46,16 @@ impl LostItemReported {
 }
 
 #[async_trait]
-impl Template for LostItemReported {
-    fn name(&self) -> &'static str {
-        LOST_ITEM_REPORTED
-    }
+impl EmailKind for LostItemReported {
+    const NAME: &'static str = "lost-item-reported";
+    type About = AboutItem;
 
-    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
-        let item: LostItem =
-            self.store.get(mail.about("item")?).await?.ok_or(RenderError::Obsolete("no report"))?;
+    async fn render(&self, about: AboutItem, _: &Mail) -> Result<Email, RenderError> {
+        let item: LostItem = self.store.get(&about.item).await?.ok_or(RenderError::Obsolete("no report"))?;
         let account: Account =
-            self.store.get(mail.about("account")?).await?.ok_or(RenderError::Obsolete("no account"))?;
+            self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;
         let (layout, name, description) = (&self.layout, account.greeting(), item.description.as_str());
         let (text, html) = (Text { layout, name, description }, Html { layout, name, description });
-        self.layout.render(&Subject {}, &text, &html)
+        layout.render(&text.as_subject(), &text, &html)
     }
 }

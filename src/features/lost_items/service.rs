@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mails::LOST_ITEM_REPORTED;
+use super::mails::{AboutItem, LostItemReported};
 use super::model::LostItem;
 use crate::base::Base;
 use crate::features::accounts::Account;
@@ -111,7 +111,6 @@ impl LostItems {
 
 /// Its id derives from the item's, so the email is recorded once, however often the transaction runs.
 fn confirmation(item: &LostItem, account: &Account) -> Mail {
-    let about = [("account", account.id.clone()), ("item", item.id.clone())];
-    let id = format!("{LOST_ITEM_REPORTED}:{}", item.id);
-    Mail::new(id, LOST_ITEM_REPORTED, &account.email, about, item.reported_at)
+    let about = AboutItem { account: account.id.clone(), item: item.id.clone() };
+    Mail::of::<LostItemReported>(&item.id, &account.email, &about, item.reported_at)
 }

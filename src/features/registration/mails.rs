@@ -1,42 +1,44 @@
-//! Emails of registration. The ticket's is `features::tickets`' to render.
+//! The emails of registration. `features::tickets` renders the ticket's.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::model::Registration;
 use crate::base::Base;
 use crate::features::accounts::Account;
 use crate::features::payments::{Order, OrderState};
-use crate::platform::mail::{Email, EmailLayout, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
 use crate::platform::store::Store;
 
-/// The email with the ticket: `ticket:<order>`, about `account` and `order`.
+/// Name of the email with the ticket, `ticket:<order>`, which `features::tickets` renders.
 pub const TICKET: &str = "ticket";
 
-/// The email after a checkout that ended unpaid: `checkout-expired:<session>`, about `account` and `order`.
-pub const CHECKOUT_EXPIRED: &str = "checkout-expired";
+/// What an email about an order is about.
+#[derive(Serialize, Deserialize)]
+pub struct AboutOrder {
+    /// Id of the account that has the order.
+    pub account: String,
+    /// Id of the order.
+    pub order: String,
+}
 
 /// The emails that this feature renders.
 pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
     vec![Arc::new(CheckoutExpired::new(base))]
 }
 
-struct CheckoutExpired {
+/// The email after a checkout that expired unpaid: `checkout-expired:<session>`.
+pub struct CheckoutExpired {
     store: Store,
     layout: EmailLayout,
     pages: Url,
 }
 
 #[derive(askama::Template)]
-#[template(path = "features/registration/templates/checkout-expired.subject.txt")]
-struct Subject<'a> {
-    layout: &'a EmailLayout,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/registration/templates/checkout-expired.body.txt")]
+#[template(path = "features/registration/templates/checkout-expired.body.txt", blocks = ["subject"])]
 struct Text<'a> {
     layout: &'a EmailLayout,
     name: &'a str,
@@ -71,25 +73,23 @@ impl CheckoutExpired {
             (&self.layout, order.product_name.as_str(), order.price.to_string(), link.as_str());
         let text = Text { layout, name, group, product, price: &price, link };
         let html = Html { layout, name, group, product, price: &price, link };
-        layout.render(&Subject { layout }, &text, &html)
+        layout.render(&text.as_subject(), &text, &html)
     }
 }
 
 #[async_trait]
-impl Template for CheckoutExpired {
-    fn name(&self) -> &'static str {
-        CHECKOUT_EXPIRED
-    }
+impl EmailKind for CheckoutExpired {
+    const NAME: &'static str = "checkout-expired";
+    type About = AboutOrder;
 
-    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
-        let order: Order =
-            self.store.get(mail.about("order")?).await?.ok_or(RenderError::Obsolete("no order"))?;
+    async fn render(&self, about: AboutOrder, _: &Mail) -> Result<Email, RenderError> {
+        let order: Order = self.store.get(&about.order).await?.ok_or(RenderError::Obsolete("no order"))?;
         if order.state != OrderState::Expired {
-            return Err(RenderError::Obsolete("the order has moved on"));
+            return Err(RenderError::Obsolete("the order is no longer expired"));
         }
-        let id = mail.about("account")?;
-        let account: Account = self.store.get(id).await?.ok_or(RenderError::Obsolete("no account"))?;
-        let registration = self.store.get::<Registration>(id).await?;
+        let account: Account =
+            self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;
+        let registration = self.store.get::<Registration>(&about.account).await?;
         let registration = registration.ok_or(RenderError::Obsolete("no registration"))?;
         self.email(account.greeting(), &registration.group, &order)
     }

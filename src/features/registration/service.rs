@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 
 use super::form::{Changes, Form};
-use super::mails::{CHECKOUT_EXPIRED, TICKET};
+use super::mails::{AboutOrder, CheckoutExpired, TICKET};
 use super::model::{BY_STUDENT_ID, Registration};
 use crate::base::Base;
 use crate::config::{Event, Product, Window};
@@ -16,7 +16,7 @@ use crate::features::groups::Groups;
 use crate::features::payments::{Ended, LONGEST_CHECKOUT, NextPage, Order, Owed, Payments, Sale, Words};
 use crate::kernel::faults;
 use crate::kernel::{Clock, Ids, Invalid, Timestamp};
-use crate::platform::mail::Mail;
+use crate::platform::mail::{EmailKind, Mail};
 use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{Store, StoreError, Tx};
 
@@ -245,7 +245,7 @@ impl Sale for OrientationSale {
         }
         tx.put(&registration).await?;
         self.groups.count_registered(tx, &registration.group).await?;
-        post(tx, order, format!("ticket:{}", order.id), TICKET, now).await
+        post(tx, order, TICKET, &order.id, now).await
     }
 
     async fn ended(&self, tx: &Tx, order: &Order, why: Ended, now: Timestamp) -> Result<(), StoreError> {
@@ -253,7 +253,7 @@ impl Sale for OrientationSale {
             Ended::Expired => {
                 let attempt = order.attempt();
                 let session = attempt.session.clone().unwrap_or_else(|| attempt.idempotency_key.clone());
-                post(tx, order, format!("checkout-expired:{session}"), CHECKOUT_EXPIRED, now).await
+                post(tx, order, CheckoutExpired::NAME, &session, now).await
             }
             Ended::Refunded => self.withdraw(tx, order).await,
             // The place in the group is kept, and a disputed payment may still be ours.
@@ -274,17 +274,17 @@ impl Sale for OrientationSale {
     }
 }
 
-/// Posts a letter about the order to the address that its account has now.
+/// Posts an email about the order to the present address of its account.
 async fn post(
     tx: &Tx,
     order: &Order,
-    id: String,
-    template: &'static str,
+    kind: &'static str,
+    once: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(account) = tx.get::<Account>(&order.account).await? else { return Ok(()) };
-    let about = [("account", account.id), ("order", order.id.clone())];
-    tx.post(&Mail::new(id, template, &account.email, about, now)).await
+    let about = AboutOrder { account: account.id, order: order.id.clone() };
+    tx.post(&Mail::named(kind, once, &account.email, &about, now)).await
 }
 
 #[cfg(test)]

@@ -7,22 +7,17 @@ use async_trait::async_trait;
 use super::model::{Line, Ticket};
 use super::service::{PrintError, TicketError, Tickets};
 use crate::base::Base;
-use crate::platform::mail::{Attachment, Email, EmailLayout, Mail, RenderError, Template};
+use crate::features::registration::{AboutOrder, TICKET};
+use crate::platform::mail::{Attachment, Email, EmailKind, EmailLayout, Mail, RenderError};
 
-/// Renders the email `ticket`. `about`: `account`, and `order` for those who look for the email of an order.
+/// The email `ticket:<order>`.
 pub struct TicketEmail {
     tickets: Arc<Tickets>,
     layout: EmailLayout,
 }
 
 #[derive(askama::Template)]
-#[template(path = "features/tickets/templates/ticket.subject.txt")]
-struct Subject<'a> {
-    layout: &'a EmailLayout,
-}
-
-#[derive(askama::Template)]
-#[template(path = "features/tickets/templates/ticket.body.txt")]
+#[template(path = "features/tickets/templates/ticket.body.txt", blocks = ["subject"])]
 struct Text<'a> {
     layout: &'a EmailLayout,
     facts: &'a Facts,
@@ -55,20 +50,20 @@ impl TicketEmail {
 
     fn write(&self, facts: &Facts, pdf: Vec<u8>) -> Result<Email, RenderError> {
         let layout = &self.layout;
-        let email = layout.render(&Subject { layout }, &Text { layout, facts }, &Html { layout, facts })?;
+        let text = Text { layout, facts };
+        let email = layout.render(&text.as_subject(), &text, &Html { layout, facts })?;
         let (name, content_type) = ("ticket.pdf".into(), "application/pdf".into());
         Ok(email.attach(Attachment { name, content_type, bytes: pdf }))
     }
 }
 
 #[async_trait]
-impl Template for TicketEmail {
-    fn name(&self) -> &'static str {
-        "ticket"
-    }
+impl EmailKind for TicketEmail {
+    const NAME: &'static str = TICKET;
+    type About = AboutOrder;
 
-    async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
-        let (holder, ticket) = self.tickets.of_holder(mail.about("account")?).await?;
+    async fn render(&self, about: AboutOrder, _: &Mail) -> Result<Email, RenderError> {
+        let (holder, ticket) = self.tickets.of_holder(&about.account).await?;
         let facts = Facts::new(&ticket, holder.greeting(), &self.tickets);
         let pdf = self.tickets.print(ticket, &holder).await.map_err(PrintError::from)?;
         self.write(&facts, pdf)
@@ -142,8 +137,8 @@ mod tests {
             rehearsal: false,
         };
         let facts = &facts;
-        let email =
-            layout.render(&Subject { layout }, &Text { layout, facts }, &Html { layout, facts }).unwrap();
+        let text = Text { layout, facts };
+        let email = layout.render(&text.as_subject(), &text, &Html { layout, facts }).unwrap();
         insta::assert_snapshot!("ticket.subject", email.subject);
         insta::assert_snapshot!("ticket.txt", email.text);
         insta::assert_snapshot!("ticket.html", email.html);

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::RenderError;
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::jobs::{Job, Payload};
 use crate::platform::store::{
@@ -127,7 +126,8 @@ pub enum Outcome {
 }
 
 impl Mail {
-    /// A queued email in the direct lane. `about`: names and ids of the documents that its template reads.
+    /// A queued email in the direct lane. `about`: names and ids of the documents that its template reads. Features use
+    /// [`Mail::of`].
     pub fn new(
         id: String,
         template: &'static str,
@@ -153,15 +153,6 @@ impl Mail {
     /// The same email in the lane of `class`.
     pub fn in_class(self, class: MailClass) -> Self {
         Self { class, ..self }
-    }
-
-    /// The id under this name in what the email is about.
-    ///
-    /// # Errors
-    /// [`RenderError::Failed`] if there is none.
-    pub fn about(&self, name: &str) -> Result<&str, RenderError> {
-        let id = self.about.get(name).map(String::as_str);
-        id.ok_or_else(|| RenderError::Failed(format!("the email names no {name}")))
     }
 
     /// Starts a run; `false` if the email has reached its final state already.

@@ -104,8 +104,7 @@ pub enum RenderError {
     Failed(String),
 }
 
-/// Renders one kind of email from the documents that it is about. [`EmailLayout`](super::EmailLayout) shows how to
-/// write one.
+/// Renders one kind of email: an [`EmailKind`](super::EmailKind) whose type is not named.
 #[async_trait]
 pub trait Template: Send + Sync + 'static {
     /// As in [`Mail::template`], such as `confirm-address`.

@@ -1,20 +1,17 @@
-//! The look that all emails share.
+//! The layout that all emails share.
 
 use super::{Email, RenderError};
 use crate::config::Config;
 
-/// What stands around every email: the templates of the features embed it as `layout`.
+/// What surrounds every email: the templates of the features use it as `layout`.
 ///
 /// # How a feature writes an email
-/// Three templates in the feature's `templates/` folder. HTML is escaped, text is not.
+/// Two templates in the feature's `templates/` folder. HTML is escaped, text is not.
 ///
-/// `welcome.subject.txt`, one line:
-/// ```text
-/// Welcome to {{ layout.event }}, {{ name }}
-/// ```
-/// `welcome.body.txt` (blocks: `content`, `reason`):
+/// `welcome.body.txt` (blocks: `subject`, one line; `content`; `reason`):
 /// ```text
 /// {% extends "platform/mail/templates/layout.txt" %}
+/// {% block subject %}Welcome to {{ layout.event }}, {{ name }}{% endblock %}
 /// {% block content -%}
 /// Hello {{ name }},
 ///
@@ -33,14 +30,10 @@ use crate::config::Config;
 /// {% call parts::button(link, "Fill in the form") %}{% endcall %}
 /// {% endblock %}
 /// ```
-/// In `mails.rs` a struct for each, and a [`Template`](super::Template) that reads the documents and fills them in:
+/// In `mails.rs` a struct for each, and an [`EmailKind`](super::EmailKind) that reads the documents and renders:
 /// ```ignore
 /// #[derive(askama::Template)]
-/// #[template(path = "features/accounts/templates/welcome.subject.txt")]
-/// struct Subject<'a> { layout: &'a EmailLayout, name: &'a str }
-///
-/// #[derive(askama::Template)]
-/// #[template(path = "features/accounts/templates/welcome.body.txt")]
+/// #[template(path = "features/accounts/templates/welcome.body.txt", blocks = ["subject"])]
 /// struct Text<'a> { layout: &'a EmailLayout, name: &'a str, link: &'a str }
 ///
 /// #[derive(askama::Template)]
@@ -48,17 +41,20 @@ use crate::config::Config;
 /// struct Html<'a> { layout: &'a EmailLayout, name: &'a str, link: &'a str }
 ///
 /// #[async_trait]
-/// impl mail::Template for Welcome {
-///     fn name(&self) -> &'static str { "welcome" }
+/// impl EmailKind for Welcome {
+///     const NAME: &'static str = "welcome";
+///     type About = AboutAccount;
 ///
-///     async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
-///         let account: Account = self.store.get(mail.about("account")?).await?.ok_or(RenderError::Obsolete("no account"))?;
+///     async fn render(&self, about: AboutAccount, _: &Mail) -> Result<Email, RenderError> {
+///         let account: Account = self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;
 ///         let (layout, name, link) = (&self.layout, account.greeting(), self.form.as_str());
-///         layout.render(&Subject { layout, name }, &Text { layout, name, link }, &Html { layout, name, link })
+///         let text = Text { layout, name, link };
+///         layout.render(&text.as_subject(), &text, &Html { layout, name, link })
 ///     }
 /// }
 /// ```
-/// Files go with [`Email::attach`].
+/// Files are added with [`Email::attach`]. A kind with `const CLASS: MailClass = MailClass::Bulk` sets
+/// [`Email::unsubscribe`] if its recipients have a page for that.
 #[derive(Clone, Debug)]
 pub struct EmailLayout {
     /// Such as `Orientation Week 2027`.
@@ -86,8 +82,8 @@ impl EmailLayout {
         }
     }
 
-    /// Fills the three templates of an email in. The subject becomes one line whatever is put into it, so that
-    /// nobody's name can write a header.
+    /// Renders an email from its templates; `subject` is a block of `text`. The subject becomes one line whatever it
+    /// contains, so that nobody's name can write a header.
     ///
     /// # Errors
     /// [`RenderError::Failed`] if a template fails.
@@ -98,9 +94,10 @@ impl EmailLayout {
         html: &impl askama::Template,
     ) -> Result<Email, RenderError> {
         let rehearsal = if self.rehearsal { "[REHEARSAL] " } else { "" };
+        let (subject, text) = (subject.render()?, text.render()?);
         Ok(Email {
-            subject: format!("{rehearsal}{}", one_line(&subject.render()?)),
-            text: text.render()?,
+            subject: format!("{rehearsal}{}", one_line(&subject)),
+            text: text.strip_prefix(&subject).unwrap_or(&text).trim_start().to_owned(),
             html: html.render()?,
             attachments: vec![],
             unsubscribe: None,
@@ -125,20 +122,16 @@ mod tests {
     use super::*;
 
     #[derive(askama::Template)]
-    #[template(source = "Hello {{ name }}", ext = "txt")]
-    struct Subject<'a> {
-        name: &'a str,
-    }
-
-    #[derive(askama::Template)]
     #[template(
         source = r#"{% extends "platform/mail/templates/layout.txt" %}
+{% block subject %}Hello {{ name }}{% endblock %}
 {% block content -%}
 Hello {{ name }},
 
 confirm your address: {{ link }}
 {%- endblock %}"#,
-        ext = "txt"
+        ext = "txt",
+        blocks = ["subject"]
     )]
     struct Text<'a> {
         layout: &'a EmailLayout,
@@ -174,7 +167,8 @@ confirm your address: {{ link }}
             rehearsal,
         };
         let link = "http://127.0.0.1:3000/confirm?token=abc";
-        layout.render(&Subject { name }, &Text { layout, name, link }, &Html { layout, name, link }).unwrap()
+        let text = Text { layout, name, link };
+        layout.render(&text.as_subject(), &text, &Html { layout, name, link }).unwrap()
     }
 
     #[test]

@@ -21,6 +21,7 @@
 mod document;
 mod email;
 mod failed;
+mod kind;
 mod layout;
 mod mailer;
 mod message;
@@ -34,6 +35,7 @@ mod suppression;
 pub use document::{Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
 pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates, Unsubscribe};
 pub use failed::{FailedEmails, Which};
+pub use kind::EmailKind;
 pub use layout::EmailLayout;
 pub use mailer::{BulkMailer, Mailer, SendError, Transport};
 pub use metered::MeteredTransport;
