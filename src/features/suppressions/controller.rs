@@ -1,4 +1,4 @@
-//! Operations on the list, and the webhook.
+//! Operations on the suppression list, and the webhook for notifications.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use poem_openapi::payload::Json;
 use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
-use super::service::{LiftError, ReceiveError, Suppressions};
+use super::service::{ReceiveError, RemoveError, Suppressions};
 use crate::http::rights::{Administer, Anybody, ReadMailings};
 use crate::http::{
     By, Examples, Failure, Kind, Message, MessageKind, PageBody, PageCursor, PageLimit, Problem, Refusal,
     busy,
 };
-use crate::platform::mail::sns::{NotBelieved, Unreachable};
+use crate::platform::mail::sns::{Unreachable, Untrusted};
 use crate::platform::mail::{Suppression, SuppressionCause};
 use crate::platform::store::{PageError, StoreError};
 
-/// When SNS may send a message again whose certificate could not be fetched.
+/// When SNS may retry a message whose certificate could not be fetched.
 const CERTIFICATE_IS_REACHABLE: Duration = Duration::from_secs(60);
 
 #[derive(Tags)]
 enum Tag {
-    /// Addresses that get no letters.
+    /// The suppression list: addresses that get no emails.
     Suppressions,
 }
 
-/// Why an address gets no letters.
+/// Why an address gets no emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "SuppressionCause", rename_all = "camelCase")]
 pub enum CauseBody {
-    /// A letter came back for good.
+    /// An email bounced permanently.
     Bounce,
-    /// Its owner called a letter spam.
+    /// The owner reported an email as spam.
     Complaint,
 }
 
@@ -46,17 +46,17 @@ impl From<SuppressionCause> for CauseBody {
     }
 }
 
-/// An address that gets no letters.
+/// An address that gets no emails.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Suppression", rename_all = "camelCase", example)]
 pub struct SuppressionBody {
-    /// The entry's id; tells nothing of the address.
+    /// Id of the entry. Reveals nothing about the address.
     pub id: String,
-    /// The address, as the mail service wrote it.
+    /// The address, as the mail service reported it.
     pub address: String,
-    /// Why it gets no letters.
+    /// Why it gets no emails.
     pub cause: CauseBody,
-    /// Since when: RFC 3339, UTC.
+    /// When it was added (RFC 3339, UTC).
     pub created_at: String,
 }
 
@@ -82,37 +82,36 @@ impl From<&Suppression> for SuppressionBody {
     }
 }
 
-/// It is done.
+/// The entry was removed.
 #[derive(ApiResponse)]
-pub enum Lifted {
-    /// Letters go to the address again.
+pub enum Removed {
+    /// The entry was removed. Emails are sent to the address again.
     #[oai(status = 204)]
-    Lifted,
+    Removed,
 }
 
 const NO_SUCH_SUPPRESSION: Kind = Kind::new(404, "no-such-suppression", "No such suppression");
 
-impl Refusal for LiftError {
+impl Refusal for RemoveError {
     fn examples() -> Examples<Self> {
         Examples::of([Self::NotFound]).and::<StoreError>()
     }
 
     fn problem(self) -> Problem {
         match self {
-            Self::NotFound => {
-                NO_SUCH_SUPPRESSION.says("The list has no such entry. `listSuppressions` lists all entries.")
-            }
+            Self::NotFound => NO_SUCH_SUPPRESSION
+                .says("The suppression list has no such entry. `listSuppressions` lists all entries."),
             Self::Store(error) => error.problem(),
         }
     }
 }
 
-/// The message was taken.
+/// The message was accepted.
 #[derive(ApiResponse)]
-pub enum NotificationTaken {
-    /// Taken: it took effect, had done so before, or is about nothing that ends letters.
+pub enum NotificationAccepted {
+    /// Accepted: applied now or before, or without effect.
     #[oai(status = 200)]
-    Taken,
+    Accepted,
 }
 
 const UNREADABLE: Kind = Kind::new(400, "notification-unreadable", "Unreadable notification");
@@ -123,7 +122,7 @@ const BAD_CERTIFICATE: Kind = Kind::new(403, "notification-certificate", "Invali
 const BAD_SIGNATURE: Kind = Kind::new(403, "notification-signature", "Invalid signature");
 const NOT_CONFIGURED: Kind = Kind::new(404, "ses-not-configured", "SES is not configured");
 
-impl Refusal for NotBelieved {
+impl Refusal for Untrusted {
     fn examples() -> Examples<Self> {
         let unreadable = Self::Unreadable("its JSON");
         Examples::of([
@@ -151,15 +150,14 @@ impl Refusal for NotBelieved {
 
 impl Refusal for ReceiveError {
     fn examples() -> Examples<Self> {
-        Examples::of([Self::NotConfigured]).and::<NotBelieved>().and::<StoreError>()
+        Examples::of([Self::NotConfigured]).and::<Untrusted>().and::<StoreError>()
     }
 
     fn problem(self) -> Problem {
         match self {
-            Self::NotConfigured => {
-                NOT_CONFIGURED.says("This service does not send by SES, so it expects no notifications.")
-            }
-            Self::NotBelieved(why) => why.problem(),
+            Self::NotConfigured => NOT_CONFIGURED
+                .says("This service does not send emails through SES, so it accepts no notifications."),
+            Self::Untrusted(why) => why.problem(),
             Self::Unreachable(Unreachable(_)) => busy(CERTIFICATE_IS_REACHABLE),
             Self::Store(error) => error.problem(),
         }
@@ -210,45 +208,45 @@ impl SuppressionsController {
         Ok(Json(self.0.list(cursor.0.0.as_ref(), limit.0.0).await?.into()))
     }
 
-    /// Lets letters go to an address again
+    /// Remove an address from the suppression list
     ///
-    /// For an address whose owner says that it works again. It comes back onto the list with the next letter that comes
-    /// back. Letters that were kept back are not sent.
-    #[oai(path = "/v1/suppressions/:suppressionId", method = "delete", operation_id = "liftSuppression")]
-    async fn lift_suppression(
+    /// Use this when the owner says that the address works again. The next bounce adds it again. Emails that were suppressed
+    /// in the meantime are not sent.
+    #[oai(path = "/v1/suppressions/:suppressionId", method = "delete", operation_id = "removeSuppression")]
+    async fn remove_suppression(
         &self,
         caller: By<Administer>,
-        /// The entry's id, from `listSuppressions`.
+        /// Id of the entry, from `listSuppressions`.
         #[oai(name = "suppressionId", example = "an_entry")]
         suppression_id: Path<String>,
-    ) -> Result<Lifted, Failure<LiftError>> {
-        self.0.lift(&caller.0.actor, &suppression_id.0).await?;
-        Ok(Lifted::Lifted)
+    ) -> Result<Removed, Failure<RemoveError>> {
+        self.0.remove(&caller.0.actor, &suppression_id.0).await?;
+        Ok(Removed::Removed)
     }
 
-    /// Receives a notification of the mail service
+    /// Receive a notification of AWS SES
     ///
-    /// For SES, which tells by SNS what became of letters. SNS signs with a key of its own, so the example is refused.
-    /// An address whose letters come back for good, or whose owner calls one spam, gets no more. A notification may
-    /// come twice, late or out of order: it takes effect once. SNS's question whether we want its notifications is
-    /// answered here, too, for the topics that are configured.
+    /// SES reports bounces and complaints through SNS. SNS signs its messages, so the example is refused. An address is added
+    /// to the suppression list if emails to it bounce permanently or its owner reports one as spam. Notifications may arrive
+    /// twice, late or out of order; each takes effect once. Requests to confirm a subscription are answered for the
+    /// configured topics.
     #[oai(path = "/v1/webhooks/ses", method = "post", operation_id = "receiveSesNotification")]
     async fn receive_ses_notification(
         &self,
         _anybody: By<Anybody>,
         message: Message<SnsMessage>,
-    ) -> Result<NotificationTaken, Failure<ReceiveError>> {
+    ) -> Result<NotificationAccepted, Failure<ReceiveError>> {
         self.0.receive(&message.0).await?;
-        Ok(NotificationTaken::Taken)
+        Ok(NotificationAccepted::Accepted)
     }
 }
 
-/// Has the shape of an entry's id and is none.
+/// A well-formed id of no entry.
 fn an_entry() -> String {
     "019f0000-0000-7000-8000-000000000000".into()
 }
 
-/// Has the shape of a message, of a topic that nobody lists.
+/// A well-formed message of an unknown topic.
 fn a_notification() -> String {
     serde_json::json!({
         "Type": "Notification",

@@ -1,10 +1,10 @@
-//! Addresses that get no emails any more.
+//! The suppression list: addresses that get no emails any more.
 //!
-//! SES tells by SNS what became of emails. An email that came back for good, or that its owner called spam, puts the
-//! address on the list: the mailer keeps further emails to it back (`platform::mail`). What is only delayed does not.
-//! A message counts if it is signed as SNS signs, about a topic that the operator lists (`platform::mail::sns`), and
-//! each counts once: its id is kept for as long as it could be believed again. Administrators see the list, and lift
-//! what is on it when the owner of an address says that it works again.
+//! SES reports bounces and complaints through SNS. An email that bounced permanently, or that its recipient reported as
+//! spam, adds the address to the list, and the mailer sends no further emails to it (`platform::mail`). Delays don't.
+//! A message is accepted if SNS signed it and the operator lists its topic (`platform::mail::sns`). Each message takes
+//! effect once: its id is kept for as long as the message could be accepted again. Leaders with the scope can read the
+//! list. Administrators remove an entry when the owner says that the address works again.
 
 mod controller;
 mod model;
@@ -13,7 +13,7 @@ mod subscribers;
 
 pub use controller::SuppressionsController;
 pub use model::SnsNotification;
-pub use service::{LiftError, ReceiveError, Suppressions};
+pub use service::{ReceiveError, RemoveError, Suppressions};
 pub use subscribers::old_notifications;
 
 use std::sync::Arc;

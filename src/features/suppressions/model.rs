@@ -1,4 +1,4 @@
-//! What SES tells of emails, and which of it ends the emails to an address.
+//! SES's notifications about emails, and which of them suppress an address.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::mail::SuppressionCause;
 use crate::platform::store::{Document, Index, Keep, Personal};
 
-/// A notification that took effect, by SNS's id. Nothing of what it says is kept.
+/// A notification that took effect, by SNS's id. Its content is not kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SnsNotification {
@@ -25,7 +25,7 @@ impl Document for SnsNotification {
     }
 }
 
-/// What SES says of an email: in the words of notifications of an identity, or of events of a configuration set.
+/// A report of SES about an email, in the format of identity notifications or of configuration set events.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct SesEvent {
@@ -55,27 +55,27 @@ struct Recipient {
     email_address: String,
 }
 
-/// Whom emails no longer go to.
+/// Addresses to suppress.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub cause: SuppressionCause,
-    /// What is no address of ours is left out.
+    /// Addresses that we would not accept are left out.
     pub addresses: Vec<EmailAddress>,
 }
 
 impl SesEvent {
-    /// Reads what was published; what can't be read says nothing.
+    /// Parses a publication. An unreadable one has no effect.
     pub(super) fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// `None` if emails go on: what is delayed, delivered, opened, or not to be told from it.
+    /// `None` if the event suppresses nothing: delays, deliveries, openings and unknown events.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         match self.notification_type.as_str() {
             "Bounce" if self.bounce.bounce_type == "Permanent" => {
                 Some(verdict(SuppressionCause::Bounce, &self.bounce.bounced_recipients))
             }
-            // Some providers also tell that somebody took their complaint back.
+            // Some providers also report withdrawn complaints.
             "Complaint" if self.complaint.complaint_feedback_type.as_deref() != Some("not-spam") => {
                 Some(verdict(SuppressionCause::Complaint, &self.complaint.complained_recipients))
             }
@@ -108,32 +108,33 @@ mod tests {
         json!({ "notificationType": "Bounce", "bounce": { "bounceType": kind, "bouncedRecipients": to }, "mail": {} })
     }
 
-    fn told(value: &Value) -> Option<(SuppressionCause, Vec<String>)> {
+    fn verdict_of(value: &Value) -> Option<(SuppressionCause, Vec<String>)> {
         let verdict = SesEvent::read(&value.to_string()).verdict()?;
         Some((verdict.cause, verdict.addresses.iter().map(EmailAddress::key).collect()))
     }
 
     #[test]
-    fn what_came_back_for_good_ends_the_emails_and_what_may_arrive_yet_does_not() {
+    fn a_permanent_bounce_suppresses_the_address_and_a_delay_does_not() {
         let ana = vec!["ana@example.org".to_owned()];
         assert_eq!(
-            told(&bounce("Permanent", &["ana@example.org"])),
+            verdict_of(&bounce("Permanent", &["ana@example.org"])),
             Some((SuppressionCause::Bounce, ana.clone()))
         );
         for kind in ["Transient", "Undetermined", "", "permanent"] {
-            assert_eq!(told(&bounce(kind, &["ana@example.org"])), None, "{kind}");
+            assert_eq!(verdict_of(&bounce(kind, &["ana@example.org"])), None, "{kind}");
         }
         let mut event = bounce("Permanent", &["ana@example.org"]);
         event["eventType"] = event.as_object_mut().unwrap().remove("notificationType").unwrap();
-        assert_eq!(told(&event), Some((SuppressionCause::Bounce, ana)));
+        assert_eq!(verdict_of(&event), Some((SuppressionCause::Bounce, ana)));
     }
 
     #[test]
-    fn a_complaint_ends_the_emails_unless_it_is_taken_back() {
+    fn a_complaint_suppresses_the_address_unless_it_is_withdrawn() {
         let complaint = |kind: Value| {
             let to = json!([{ "emailAddress": "ana@example.org" }]);
             let complaint = json!({ "complaintFeedbackType": kind, "complainedRecipients": to });
-            told(&json!({ "notificationType": "Complaint", "complaint": complaint })).map(|told| told.0)
+            verdict_of(&json!({ "notificationType": "Complaint", "complaint": complaint }))
+                .map(|verdict| verdict.0)
         };
         for kind in [json!("abuse"), Value::Null] {
             assert_eq!(complaint(kind), Some(SuppressionCause::Complaint));
@@ -142,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_by_our_own_rules() {
+    fn addresses_are_parsed_by_our_own_rules() {
         let to = ["Ana <Ana@Exämple.org>", "ANA@xn--exmple-cua.org", "no address", "bo@example.org"];
-        let (_, keys) = told(&bounce("Permanent", &to)).unwrap();
+        let (_, keys) = verdict_of(&bounce("Permanent", &to)).unwrap();
         assert_eq!(keys, ["ana@xn--exmple-cua.org", "bo@example.org"]);
     }
 
     #[test]
-    fn what_can_not_be_read_says_nothing() {
+    fn an_unreadable_event_has_no_effect() {
         for text in
             ["", "Successfully validated SNS topic", "[]", "{\"notificationType\":\"AmazonSnsSubscription\"}"]
         {
@@ -157,6 +158,6 @@ mod tests {
         }
         let delivery =
             json!({ "eventType": "Delivery", "bounce": bounce("Permanent", &["a@b.org"])["bounce"] });
-        assert_eq!(told(&delivery), None);
+        assert_eq!(verdict_of(&delivery), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Use cases: take in what SNS tells, show the list, lift what is on it.
+//! Use cases: apply a notification, list the entries, remove an entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use crate::base::Base;
 use crate::kernel::{Actor, Clock, Ids, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::mail::Suppression;
-use crate::platform::mail::sns::{Message, MessageKind, NotBelieved, ReadError, Sns, Unreachable};
+use crate::platform::mail::sns::{Message, MessageKind, ReadError, Sns, Unreachable, Untrusted};
 use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError, Tx};
 
-/// Longer than a notification could be believed again.
+/// How long notifications are remembered: longer than one could be accepted again.
 pub(super) const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
-/// How often a message is taken in while others put its addresses on the list.
+/// How often applying a message is tried while others add its addresses to the list.
 const TRIES: u32 = 5;
 
-/// Why a message was not taken.
+/// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// Emails don't leave by SES.
-    #[error("nobody here expects messages of SNS")]
+    /// Emails are not sent through SES.
+    #[error("messages of SNS are not expected")]
     NotConfigured,
     #[error(transparent)]
-    NotBelieved(#[from] NotBelieved),
-    /// What would show whether it is to be believed can't be had now.
+    Untrusted(#[from] Untrusted),
+    /// The certificate that would verify it is unavailable now.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
     #[error(transparent)]
@@ -34,41 +34,40 @@ pub enum ReceiveError {
 impl From<ReadError> for ReceiveError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotBelieved(why) => Self::NotBelieved(why),
+            ReadError::Untrusted(why) => Self::Untrusted(why),
             ReadError::Unreachable(why) => Self::Unreachable(why),
         }
     }
 }
 
-/// Why nothing was lifted.
+/// Why an entry was not removed.
 #[derive(Debug, thiserror::Error)]
-pub enum LiftError {
+pub enum RemoveError {
     #[error("there is no such entry")]
     NotFound,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The list of addresses that get no emails.
+/// The suppression list.
 pub struct Suppressions {
     store: Store,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    /// `None` where emails don't leave by SES.
+    /// `None` if emails are not sent through SES.
     sns: Option<Sns>,
 }
 
 impl Suppressions {
-    /// The list in the store of `base`. `sns` verifies the messages of SNS, where emails go through SES.
+    /// The list in the store of `base`. `sns` verifies the messages if emails are sent through SES.
     pub fn new(base: &Base, sns: Option<Sns>) -> Self {
         Self { store: base.store.clone(), clock: base.clock.clone(), ids: base.ids.clone(), sns }
     }
 
-    /// Takes in a message of SNS, as it came. One that has come before, or is about nothing that ends emails, changes
-    /// nothing.
+    /// Verifies and applies a message of SNS. A repeated message, or one that suppresses nothing, has no effect.
     ///
     /// # Errors
-    /// [`ReceiveError`], if it is not believed or can't be taken now.
+    /// [`ReceiveError`], if it is refused or can't be applied now.
     pub async fn receive(&self, body: &[u8]) -> Result<(), ReceiveError> {
         let sns = self.sns.as_ref().ok_or(ReceiveError::NotConfigured)?;
         let now = self.clock.now();
@@ -77,19 +76,22 @@ impl Suppressions {
             MessageKind::Notification => self.act_on(&message, now).await?,
             MessageKind::Subscription => self.confirm(sns, &message, now).await?,
             MessageKind::Unsubscription => {
-                tracing::warn!(topic = message.topic, "SNS will tell nothing more of emails that come back");
+                tracing::warn!(
+                    topic = message.topic,
+                    "a subscription has ended: SNS reports no more bounces of this topic"
+                );
             }
         }
         Ok(())
     }
 
-    /// Once per message, however often it comes.
+    /// Confirms once per message, even if it is delivered several times.
     async fn confirm(&self, sns: &Sns, message: &Message, now: Timestamp) -> Result<(), ReceiveError> {
         if self.store.get::<SnsNotification>(&message.id).await?.is_some() {
             return Ok(());
         }
         sns.confirm(message).await.inspect_err(log)?;
-        tracing::info!(topic = message.topic, "the subscription to a topic of SNS is confirmed");
+        tracing::info!(topic = message.topic, "the subscription to an SNS topic is confirmed");
         Ok(self.act(message, None, now).await?)
     }
 
@@ -100,13 +102,13 @@ impl Suppressions {
                 message = message.id,
                 ?cause,
                 addresses = addresses.len(),
-                "SES tells of an email"
+                "SES reported a bounce or a complaint"
             );
         }
         self.act(message, verdict, now).await
     }
 
-    /// Whoever else puts an address of this message on the list at the same time is before us: then it is there.
+    /// If another message adds one of the addresses at the same time, the next try finds it on the list.
     async fn act(
         &self,
         message: &Message,
@@ -138,35 +140,35 @@ impl Suppressions {
         self.store.page(newest_first.limit(limit), after).await
     }
 
-    /// Emails go to the address of this entry again, from the next on.
+    /// Removes the entry. Later emails to its address are sent again.
     ///
     /// # Errors
-    /// [`LiftError`] if there is no such entry.
-    pub async fn lift(&self, actor: &Actor, id: &str) -> Result<(), LiftError> {
+    /// [`RemoveError`] if there is no such entry.
+    pub async fn remove(&self, actor: &Actor, id: &str) -> Result<(), RemoveError> {
         let now = self.clock.now();
-        let lifted = self.store.transact(async |tx| {
+        let removed = self.store.transact(async |tx| {
             if !tx.delete::<Suppression>(id).await? {
-                return Err(LiftError::NotFound);
+                return Err(RemoveError::NotFound);
             }
             tx.audit(actor, Action::SuppressionRemoved, Subject::of::<Suppression>(id), &[], now).await?;
             Ok(())
         });
-        lifted.await?;
-        tracing::info!(entry = id, ?actor, "emails go to an address again");
+        removed.await?;
+        tracing::info!(entry = id, ?actor, "an address was removed from the suppression list");
         Ok(())
     }
 }
 
-/// At *warn*: anonymous clients can cause it.
+/// At *warn*, because anonymous clients can cause it.
 fn log(error: &ReadError) {
     match error {
-        ReadError::NotBelieved(NotBelieved::Unreadable(_)) => {}
-        ReadError::NotBelieved(why) => tracing::warn!(%why, "a notification is not believed"),
-        ReadError::Unreachable(why) => tracing::warn!(%why, "a notification can't be checked"),
+        ReadError::Untrusted(Untrusted::Unreadable(_)) => {}
+        ReadError::Untrusted(why) => tracing::warn!(%why, "a notification was refused"),
+        ReadError::Unreachable(why) => tracing::warn!(%why, "a notification can't be verified"),
     }
 }
 
-/// [`StoreError::Duplicate`] of the id if the message has taken effect before.
+/// Records the message and its entries. [`StoreError::Duplicate`] of the id if the message took effect before.
 async fn record(tx: &Tx, taken: &SnsNotification, entries: &[Suppression]) -> Result<(), StoreError> {
     tx.insert(taken).await?;
     for entry in entries {

@@ -1,4 +1,4 @@
-//! Addresses that get no emails any more.
+//! The suppression list: addresses that get no emails any more.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,21 +11,21 @@ use crate::platform::store::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SuppressionCause {
-    /// An email came back for good: there is no such mailbox.
+    /// An email bounced permanently: the mailbox doesn't exist.
     Bounce,
-    /// Its owner called an email spam.
+    /// The owner reported an email as spam.
     Complaint,
 }
 
-/// An address that gets no emails, whatever they are about, until an administrator lifts this.
+/// An address that gets no emails of any kind, until an administrator removes the entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suppression {
-    /// Tells nothing of the address.
+    /// Random: reveals nothing about the address.
     pub id: String,
-    /// As it was told to us.
+    /// The address as reported.
     pub address: EmailAddress,
-    /// The address as addresses are compared: unique.
+    /// The address in its form for comparisons: unique.
     pub address_key: String,
     pub cause: SuppressionCause,
     pub created_at: Timestamp,
@@ -52,21 +52,21 @@ impl Document for Suppression {
 }
 
 impl Suppression {
-    /// The index that holds that an address stands here once.
+    /// The index that makes addresses unique.
     pub const BY_ADDRESS: &'static str = "suppressions_by_address";
 
-    /// No emails to `address` from `now` on.
+    /// An entry for `address`, created at `now`.
     pub fn new(id: String, address: &EmailAddress, cause: SuppressionCause, now: Timestamp) -> Self {
         Self { id, address: address.clone(), address_key: address.key(), cause, created_at: now }
     }
 
-    /// The one of this address, if there is one.
+    /// The entry of this address, if there is one.
     pub fn of(address: &EmailAddress) -> Query {
         Query::new(Filter::eq("addressKey", address.key())).limit(1)
     }
 }
 
-/// Whether emails to `address` are to be kept back.
+/// Whether `address` is on the list.
 pub(super) async fn suppressed(store: &Store, address: &EmailAddress) -> Result<bool, StoreError> {
     Ok(!store.find::<Suppression>(Suppression::of(address)).await?.is_empty())
 }

@@ -1,12 +1,12 @@
-//! What SES tells by SNS: who is believed, and what follows.
+//! SES's notifications through SNS: which ones are accepted, and their effects.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use orientation::features::suppressions::{self, LiftError, ReceiveError, Suppressions, old_notifications};
+use orientation::features::suppressions::{self, ReceiveError, RemoveError, Suppressions, old_notifications};
 use orientation::kernel::{Actor, Clock, ManualClock, SystemClock, Timestamp, faults};
 use orientation::platform::audit;
-use orientation::platform::mail::sns::NotBelieved;
+use orientation::platform::mail::sns::Untrusted;
 use orientation::platform::mail::{self, Suppression, SuppressionCause};
 use orientation::platform::store::{Access, Store};
 use serde_json::Value;
@@ -47,10 +47,10 @@ impl Desk {
         self.suppressions.receive(body.as_bytes()).await
     }
 
-    /// What `body` is refused for.
-    async fn refused(&self, body: &str) -> NotBelieved {
+    /// Why `body` is refused.
+    async fn refused(&self, body: &str) -> Untrusted {
         match self.receive(body).await {
-            Err(ReceiveError::NotBelieved(why)) => why,
+            Err(ReceiveError::Untrusted(why)) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -70,12 +70,12 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_back_for_good_and_complaints_count_by_both_versions_of_the_signature() {
+async fn permanent_bounces_and_complaints_are_applied_with_both_signature_versions() {
     let desk = Desk::new().await;
-    desk.receive(&signed(desk.bounce("m1"), 1)).await.expect("believed");
+    desk.receive(&signed(desk.bounce("m1"), 1)).await.expect("accepted");
     desk.receive(&signed(notification("m2", &complaint("Bo@Exämple.org"), desk.now), 2))
         .await
-        .expect("believed");
+        .expect("accepted");
     let listed = desk.list().await;
     let listed: Vec<_> = listed.iter().map(|entry| (entry.address_key.as_str(), entry.cause)).collect();
     let expected = [
@@ -87,54 +87,57 @@ async fn what_came_back_for_good_and_complaints_count_by_both_versions_of_the_si
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_delayed_or_unknown_is_acknowledged_and_changes_nothing() {
+async fn delays_and_unknown_notifications_are_acknowledged_without_effect() {
     let desk = Desk::new().await;
-    let told = [
+    let reported = [
         bounce("Transient", "ana@example.org"),
         bounce("Undetermined", "ana@example.org"),
         serde_json::json!({ "notificationType": "Delivery" }),
         serde_json::json!("Successfully validated SNS topic for Amazon SES event publishing."),
         serde_json::json!({ "eventType": "Invented", "invented": {} }),
     ];
-    for (n, told) in told.iter().enumerate() {
-        desk.receive(&signed(notification(&format!("m{n}"), told, desk.now), 2)).await.expect("believed");
+    for (n, reported) in reported.iter().enumerate() {
+        desk.receive(&signed(notification(&format!("m{n}"), reported, desk.now), 2)).await.expect("accepted");
     }
     assert_eq!(desk.list().await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notification_that_comes_again_changes_nothing_even_after_an_administrator_lifted_what_it_did() {
+async fn a_repeated_notification_changes_nothing_even_after_the_entry_was_removed() {
     let desk = Desk::new().await;
     let body = signed(desk.bounce("m1"), 2);
     for _ in 0..3 {
-        desk.receive(&body).await.expect("believed");
+        desk.receive(&body).await.expect("accepted");
     }
     let [entry] = &desk.list().await[..] else { panic!("one entry") };
     assert!(!entry.id.contains("ana"));
-    desk.suppressions.lift(&Actor::Operator, &entry.id).await.expect("there");
-    assert!(matches!(desk.suppressions.lift(&Actor::Operator, &entry.id).await, Err(LiftError::NotFound)));
-    desk.receive(&body).await.expect("believed");
+    desk.suppressions.remove(&Actor::Operator, &entry.id).await.expect("there");
+    assert!(matches!(
+        desk.suppressions.remove(&Actor::Operator, &entry.id).await,
+        Err(RemoveError::NotFound)
+    ));
+    desk.receive(&body).await.expect("accepted");
     assert_eq!(desk.list().await.len(), 0);
-    desk.receive(&signed(desk.bounce("m2"), 2)).await.expect("believed");
+    desk.receive(&signed(desk.bounce("m2"), 2)).await.expect("accepted");
     assert_eq!(desk.list().await.len(), 1, "another email came back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notifications_are_forgotten_only_when_they_are_not_believed_any_more() {
+async fn notifications_are_deleted_only_when_they_are_too_old_to_be_accepted() {
     let desk = Desk::new().await;
     let body = signed(desk.bounce("m1"), 2);
-    desk.receive(&body).await.expect("believed");
+    desk.receive(&body).await.expect("accepted");
     desk.clock.advance(Duration::from_secs(23 * 3600));
     assert_eq!(desk.sweep().await, 0);
-    desk.receive(&body).await.expect("believed");
+    desk.receive(&body).await.expect("accepted");
     desk.clock.advance(Duration::from_secs(2 * 3600));
-    assert_eq!(desk.refused(&body).await, NotBelieved::Stale);
+    assert_eq!(desk.refused(&body).await, Untrusted::Stale);
     desk.clock.advance(Duration::from_secs(3 * 24 * 3600));
     assert_eq!(desk.sweep().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_sns_has_not_signed_is_not_believed() {
+async fn notifications_without_a_valid_signature_are_refused() {
     let desk = Desk::new().await;
     for version in [1, 2] {
         for field in ["Message", "MessageId", "Subject", "Timestamp", "SignatureVersion", "Type"] {
@@ -146,26 +149,22 @@ async fn what_sns_has_not_signed_is_not_believed() {
                 "Type" => "UnsubscribeConfirmation".into(),
                 _ => "something else".into(),
             };
-            assert_eq!(
-                desk.refused(&tampered.to_string()).await,
-                NotBelieved::Signature,
-                "{field} {version}"
-            );
+            assert_eq!(desk.refused(&tampered.to_string()).await, Untrusted::Signature, "{field} {version}");
         }
-        let mut strangers = desk.bounce("m1");
-        FORGER.sign(&mut strangers, version);
-        assert_eq!(desk.refused(&strangers.to_string()).await, NotBelieved::Signature);
+        let mut forged = desk.bounce("m1");
+        FORGER.sign(&mut forged, version);
+        assert_eq!(desk.refused(&forged.to_string()).await, Untrusted::Signature);
     }
     assert_eq!(desk.list().await.len(), 0);
-    // The negative control: without the check the same would be believed.
-    let mut strangers = desk.bounce("m1");
-    FORGER.sign(&mut strangers, 2);
-    faults::without("sns-signature", desk.receive(&strangers.to_string())).await.expect("not looked at");
+    // The negative control: without the check the same notification is accepted.
+    let mut forged = desk.bounce("m1");
+    FORGER.sign(&mut forged, 2);
+    faults::without("sns-signature", desk.receive(&forged.to_string())).await.expect("not looked at");
     assert_eq!(desk.list().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_topics_times_and_addresses_are_not_believed_and_nobody_is_asked() {
+async fn other_topics_times_and_certificate_urls_are_refused_without_a_request() {
     let desk = Desk::new().await;
     let with = |name: &str, value: &str| {
         let mut message = desk.bounce("m1");
@@ -173,10 +172,10 @@ async fn other_topics_times_and_addresses_are_not_believed_and_nobody_is_asked()
         signed(message, 2)
     };
     let topic = "arn:aws:sns:ca-central-1:999999999999:bounces";
-    assert_eq!(desk.refused(&with("TopicArn", topic)).await, NotBelieved::Topic);
+    assert_eq!(desk.refused(&with("TopicArn", topic)).await, Untrusted::Topic);
     for (span, sign) in [(25 * 3600, -1), (20 * 60, 1)] {
         let at = Timestamp::from_millis(desk.now.as_millis() + sign * span * 1000);
-        assert_eq!(desk.refused(&with("Timestamp", &at.rfc3339())).await, NotBelieved::Stale);
+        assert_eq!(desk.refused(&with("Timestamp", &at.rfc3339())).await, Untrusted::Stale);
     }
     for address in [
         "https://evil.example/x.pem",
@@ -185,29 +184,29 @@ async fn other_topics_times_and_addresses_are_not_believed_and_nobody_is_asked()
         "https://sns.us-west-2.amazonaws.com/x.pem",
         "file:///x.pem",
     ] {
-        assert_eq!(desk.refused(&with("SigningCertURL", address)).await, NotBelieved::Address);
+        assert_eq!(desk.refused(&with("SigningCertURL", address)).await, Untrusted::Address);
     }
     assert_eq!(desk.hosts.asked().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_sns_s_own_or_not_valid_now_is_not_believed() {
+async fn a_foreign_or_expired_certificate_is_refused() {
     for (name, days) in
         [("sns.amazonaws.com", (-20, -10)), ("sns.amazonaws.com", (10, 20)), ("evil.example", (-9, 9))]
     {
         let desk = Desk::among(Sns::with(SIGNER.certificate(name, days))).await;
         assert_eq!(
             desk.refused(&signed(desk.bounce("m1"), 2)).await,
-            NotBelieved::Certificate,
+            Untrusted::Certificate,
             "{name} {days:?}"
         );
     }
     let desk = Desk::among(Sns::with(b"no certificate".to_vec())).await;
-    assert_eq!(desk.refused(&signed(desk.bounce("m1"), 2)).await, NotBelieved::Certificate);
+    assert_eq!(desk.refused(&signed(desk.bounce("m1"), 2)).await, Untrusted::Certificate);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_certificate_can_not_be_had_sns_is_to_come_again() {
+async fn while_the_certificate_is_unavailable_sns_is_asked_to_retry() {
     let desk = Desk::new().await;
     let body = signed(desk.bounce("m1"), 2);
     desk.hosts.goes_away(true);
@@ -216,24 +215,24 @@ async fn while_the_certificate_can_not_be_had_sns_is_to_come_again() {
     assert!(matches!(desk.receive(&body).await, Err(ReceiveError::Unreachable(_))));
     assert_eq!(desk.hosts.asked().len(), 1, "not again at once");
     desk.clock.advance(Duration::from_secs(20));
-    desk.receive(&body).await.expect("believed");
+    desk.receive(&body).await.expect("accepted");
     assert_eq!((desk.list().await.len(), desk.hosts.asked().len()), (1, 2));
 }
 
-/// The name of a certificate that a stranger makes up.
+/// The URL of a certificate that an anonymous client makes up.
 fn at(name: &str) -> String {
     format!("https://sns.ca-central-1.amazonaws.com/{name}.pem")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_who_name_other_certificates_do_not_keep_out_those_that_are_known() {
+async fn anonymous_clients_that_name_other_certificates_do_not_evict_known_ones() {
     let desk = Desk::new().await;
     let from = |id: &str, address: &str| {
         let mut message = desk.bounce(id);
         message["SigningCertURL"] = address.into();
         signed(message, 2)
     };
-    desk.receive(&signed(desk.bounce("m1"), 2)).await.expect("believed");
+    desk.receive(&signed(desk.bounce("m1"), 2)).await.expect("accepted");
     let (made_up, waiting) =
         (from("m2", &at("made-up")), [from("m3", &at("slow-1")), from("m4", &at("slow-2"))]);
     for _ in 0..3 {
@@ -250,19 +249,19 @@ async fn strangers_who_name_other_certificates_do_not_keep_out_those_that_are_kn
     };
     tokio::select! {
         answered = slow => panic!("{answered:?}"),
-        known = known => known.expect("believed"),
+        known = known => known.expect("accepted"),
     }
     assert_eq!(desk.hosts.asked().len(), 4, "no room for more at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_oldest_certificate_makes_room_for_another_one() {
+async fn the_oldest_certificate_is_evicted_for_a_new_one() {
     let desk = Desk::new().await;
     let receive = async |name: &str| {
         desk.hosts.has(&at(name), SIGNER.certificate("sns.amazonaws.com", (-10, 10)));
         let mut message = desk.bounce("m1");
         message["SigningCertURL"] = at(name).into();
-        desk.receive(&signed(message, 2)).await.expect("believed");
+        desk.receive(&signed(message, 2)).await.expect("accepted");
         desk.hosts.asked().len()
     };
     for n in 0..17 {
@@ -275,7 +274,7 @@ async fn the_oldest_certificate_makes_room_for_another_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_is_confirmed_once_at_sns_s_own_address_and_for_a_topic_that_is_listed() {
+async fn a_subscription_to_a_listed_topic_is_confirmed_once_at_sns_s_own_url() {
     let desk = Desk::new().await;
     let body = signed(subscription("s1", desk.now), 2);
     desk.receive(&body).await.expect("confirmed");
@@ -293,20 +292,22 @@ async fn a_subscription_is_confirmed_once_at_sns_s_own_address_and_for_a_topic_t
     ] {
         let mut message = subscription("s2", desk.now);
         message["SubscribeURL"] = address.into();
-        assert_eq!(desk.refused(&signed(message, 2)).await, NotBelieved::Address);
+        assert_eq!(desk.refused(&signed(message, 2)).await, Untrusted::Address);
     }
     let mut foreign = subscription("s3", desk.now);
     foreign["TopicArn"] = "arn:aws:sns:ca-central-1:999999999999:bounces".into();
-    assert_eq!(desk.refused(&signed(foreign, 2)).await, NotBelieved::Topic);
+    assert_eq!(desk.refused(&signed(foreign, 2)).await, Untrusted::Topic);
     assert_eq!(asked(&desk), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_comes_a_page_at_a_time() {
+async fn the_list_has_pages() {
     let desk = Desk::new().await;
     for n in 0..5 {
-        let told = bounce("Permanent", &format!("student{n}@example.org"));
-        desk.receive(&signed(notification(&format!("m{n}"), &told, desk.now), 2)).await.expect("believed");
+        let reported = bounce("Permanent", &format!("student{n}@example.org"));
+        desk.receive(&signed(notification(&format!("m{n}"), &reported, desk.now), 2))
+            .await
+            .expect("accepted");
     }
     let first = desk.suppressions.list(None, 3).await.expect("readable");
     assert_eq!(first.items.len(), 3);

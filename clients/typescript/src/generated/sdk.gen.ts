@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, LiftSuppressionData, LiftSuppressionErrors, LiftSuppressionResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses } from './types.gen';
+import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -425,12 +425,12 @@ export const listSuppressions = <ThrowOnError extends boolean = false>(options?:
 });
 
 /**
- * Lets letters go to an address again
+ * Remove an address from the suppression list
  *
- * For an address whose owner says that it works again. It comes back onto the list with the next letter that comes
- * back. Letters that were kept back are not sent.
+ * Use this when the owner says that the address works again. The next bounce adds it again. Emails that were suppressed
+ * in the meantime are not sent.
  */
-export const liftSuppression = <ThrowOnError extends boolean = false>(options: Options<LiftSuppressionData, ThrowOnError>) => (options.client ?? client).delete<LiftSuppressionResponses, LiftSuppressionErrors, ThrowOnError>({
+export const removeSuppression = <ThrowOnError extends boolean = false>(options: Options<RemoveSuppressionData, ThrowOnError>) => (options.client ?? client).delete<RemoveSuppressionResponses, RemoveSuppressionErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
@@ -441,12 +441,12 @@ export const liftSuppression = <ThrowOnError extends boolean = false>(options: O
 });
 
 /**
- * Receives a notification of the mail service
+ * Receive a notification of AWS SES
  *
- * For SES, which tells by SNS what became of letters. SNS signs with a key of its own, so the example is refused.
- * An address whose letters come back for good, or whose owner calls one spam, gets no more. A notification may
- * come twice, late or out of order: it takes effect once. SNS's question whether we want its notifications is
- * answered here, too, for the topics that are configured.
+ * SES reports bounces and complaints through SNS. SNS signs its messages, so the example is refused. An address is added
+ * to the suppression list if emails to it bounce permanently or its owner reports one as spam. Notifications may arrive
+ * twice, late or out of order; each takes effect once. Requests to confirm a subscription are answered for the
+ * configured topics.
  */
 export const receiveSesNotification = <ThrowOnError extends boolean = false>(options: Options<ReceiveSesNotificationData, ThrowOnError>) => (options.client ?? client).post<ReceiveSesNotificationResponses, ReceiveSesNotificationErrors, ThrowOnError>({
     bodySerializer: null,

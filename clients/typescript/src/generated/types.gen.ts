@@ -804,29 +804,29 @@ export type SignalsReach = 'withinProcess' | 'connected' | 'unreachable';
 /**
  * Suppression
  *
- * An address that gets no letters.
+ * An address that gets no emails.
  */
 export type Suppression = {
     /**
-     * The entry's id; tells nothing of the address.
+     * Id of the entry. Reveals nothing about the address.
      */
     id: string;
     /**
-     * The address, as the mail service wrote it.
+     * The address, as the mail service reported it.
      */
     address: string;
     /**
-     * Why it gets no letters.
+     * Why it gets no emails.
      */
     cause: SuppressionCause;
     /**
-     * Since when: RFC 3339, UTC.
+     * When it was added (RFC 3339, UTC).
      */
     createdAt: string;
 };
 
 /**
- * Why an address gets no letters.
+ * Why an address gets no emails.
  */
 export type SuppressionCause = 'bounce' | 'complaint';
 
@@ -2889,11 +2889,11 @@ export type ListSuppressionsResponses = {
 
 export type ListSuppressionsResponse = ListSuppressionsResponses[keyof ListSuppressionsResponses];
 
-export type LiftSuppressionData = {
+export type RemoveSuppressionData = {
     body?: never;
     path: {
         /**
-         * The entry's id, from `listSuppressions`.
+         * Id of the entry, from `listSuppressions`.
          */
         suppressionId: string;
     };
@@ -2901,7 +2901,7 @@ export type LiftSuppressionData = {
     url: '/v1/suppressions/{suppressionId}';
 };
 
-export type LiftSuppressionErrors = {
+export type RemoveSuppressionErrors = {
     /**
      * Invalid parameter (`bad-parameter`).
      */
@@ -2947,16 +2947,16 @@ export type LiftSuppressionErrors = {
     };
 };
 
-export type LiftSuppressionError = LiftSuppressionErrors[keyof LiftSuppressionErrors];
+export type RemoveSuppressionError = RemoveSuppressionErrors[keyof RemoveSuppressionErrors];
 
-export type LiftSuppressionResponses = {
+export type RemoveSuppressionResponses = {
     /**
-     * Letters go to the address again.
+     * The entry was removed. Emails are sent to the address again.
      */
     204: void;
 };
 
-export type LiftSuppressionResponse = LiftSuppressionResponses[keyof LiftSuppressionResponses];
+export type RemoveSuppressionResponse = RemoveSuppressionResponses[keyof RemoveSuppressionResponses];
 
 export type ReceiveSesNotificationData = {
     /**
@@ -3036,7 +3036,7 @@ export type ReceiveSesNotificationError = ReceiveSesNotificationErrors[keyof Rec
 
 export type ReceiveSesNotificationResponses = {
     /**
-     * Taken: it took effect, had done so before, or is about nothing that ends letters.
+     * Accepted: applied now or before, or without effect.
      */
     200: unknown;
 };

@@ -12,10 +12,10 @@ use super::Message;
 use super::message::SignatureVersion;
 use crate::kernel::Timestamp;
 
-/// Whom SNS's certificates are for; in China it is the host of the region.
+/// The name in SNS's certificates; in China it is the host of the region.
 const NAME: &str = "sns.amazonaws.com";
 
-/// What of a certificate matters. That it is SNS's own says the host that it was fetched from, by TLS.
+/// The parts of a certificate that matter. That it is SNS's own follows from the host that it was fetched from by TLS.
 #[derive(Clone)]
 pub(super) struct Certificate {
     /// An RSA key (PKCS#1).
@@ -25,7 +25,7 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads PEM that was at this address. `None` if it is no certificate, or one for somebody else.
+    /// Parses the PEM from this URL. `None` if it is not a certificate, or has another name.
     pub(super) fn parse(pem: &[u8], address: &Url) -> Option<Self> {
         let (_, pem) = parse_x509_pem(pem).ok()?;
         let certificate = pem.parse_x509().ok()?;

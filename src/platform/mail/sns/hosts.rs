@@ -1,4 +1,4 @@
-//! SNS's own hosts, and asking them.
+//! SNS's own hosts: which URLs are theirs, and requests to them.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use url::Url;
 
-/// A connection stands within this time …
+/// Maximum time to connect …
 const CONNECT: Duration = Duration::from_secs(3);
-/// … and the answer is here within this: SNS waits 15 seconds for us.
+/// … and for the answer: SNS waits 15 seconds for ours.
 const ANSWER: Duration = Duration::from_secs(8);
-/// More than any certificate or confirmation has.
+/// Maximum length of an answer in bytes: more than any certificate or confirmation has.
 const LONGEST: usize = 64 * 1024;
 
-/// A host did not answer as it should.
+/// A host did not answer as expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("SNS can't be asked: {0}")]
+#[error("SNS is unreachable: {0}")]
 pub struct Unreachable(pub String);
 
-/// Port of what SNS's hosts answer.
+/// The port for SNS's hosts.
 #[async_trait]
 pub trait Hosts: Send + Sync + 'static {
-    /// What is at this address, which is one of SNS's own.
+    /// Fetches this URL, which is one of SNS's own.
     async fn get(&self, address: &Url) -> Result<Vec<u8>, Unreachable>;
 }
 
-/// The hosts themselves.
+/// The real hosts.
 pub struct AwsHosts(Option<reqwest::Client>);
 
 impl AwsHosts {
-    /// Asks over TLS only, follows nobody elsewhere, and waits and reads within limits.
+    /// Connects over TLS only, follows no redirects, and limits time and length.
     pub fn new() -> Self {
         let client = reqwest::Client::builder()
             .https_only(true)
@@ -49,8 +49,8 @@ impl Default for AwsHosts {
 #[async_trait]
 impl Hosts for AwsHosts {
     async fn get(&self, address: &Url) -> Result<Vec<u8>, Unreachable> {
-        let client = self.0.as_ref().ok_or_else(|| Unreachable("TLS is not to be had".into()))?;
-        // An address of a confirmation holds a token: errors go without it.
+        let client = self.0.as_ref().ok_or_else(|| Unreachable("TLS is unavailable".into()))?;
+        // The URL of a confirmation contains a token, so errors don't quote it.
         let failed = |error: reqwest::Error| Unreachable(error.without_url().to_string());
         let mut answer = client.get(address.clone()).send().await.map_err(failed)?;
         if !answer.status().is_success() {
@@ -60,44 +60,44 @@ impl Hosts for AwsHosts {
         while let Some(part) = answer.chunk().await.map_err(failed)? {
             body.extend_from_slice(&part);
             if body.len() > LONGEST {
-                return Err(Unreachable("its answer does not end".into()));
+                return Err(Unreachable("its answer is too long".into()));
             }
         }
         Ok(body)
     }
 }
 
-/// The address of a certificate, if it is one of SNS's own in the region of this topic.
+/// The URL of a certificate, if it is one of SNS's own in the region of this topic.
 pub(super) fn certificate(address: &str, topic: &str) -> Option<Url> {
     own(address, topic).filter(|url| is_certificate(url.path()) && url.query().is_none())
 }
 
-/// `/<name>.pem`, in letters that can be written in one way only: whoever sends us addresses must not have many for
-/// one certificate.
+/// `/<name>.pem` in characters with a single encoding, so that a sender can't name one certificate by many
+/// URLs.
 fn is_certificate(path: &str) -> bool {
     let name = path.strip_prefix('/').and_then(|path| path.strip_suffix(".pem"));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(plain))
 }
 
-/// The address that confirms a subscription, if it is one of SNS's own in the region of this topic, and about it.
+/// The URL that confirms a subscription, if it is one of SNS's own in the region of this topic, and for this topic.
 pub(super) fn confirmation(address: &str, topic: &str) -> Option<Url> {
     let confirms =
         |url: &Url| url.query_pairs().any(|(key, value)| key == "Action" && value == "ConfirmSubscription");
     own(address, topic).filter(|url| confirms(url) && is_about(url, topic))
 }
 
-/// Whether the address names this topic, and no other.
+/// Whether the URL names this topic, and no other.
 fn is_about(address: &Url, topic: &str) -> bool {
     let mut topics = address.query_pairs().filter(|(key, _)| key == "TopicArn").map(|(_, value)| value);
     topics.next().is_some_and(|named| named == topic) && topics.next().is_none()
 }
 
-/// The longest address that we follow or remember. SNS's own have about 100 characters, and with the token of a
+/// Maximum length of a URL that is fetched or remembered. SNS's own have about 100 characters, and with the token of a
 /// subscription 500.
 const LONGEST_ADDRESS: usize = 1024;
 
-/// `https://<host of the topic>/…`, and nothing else that could lead elsewhere.
+/// `https://<host of the topic>/…`, without anything that could lead elsewhere.
 fn own(address: &str, topic: &str) -> Option<Url> {
     if address.len() > LONGEST_ADDRESS {
         return None;
@@ -109,8 +109,8 @@ fn own(address: &str, topic: &str) -> Option<Url> {
     (plain && anonymous && ours).then_some(url)
 }
 
-/// The host of SNS's that tells of this topic. It follows from a topic that the operator lists, and not from what a
-/// message says: `sns.s3-us-west-2.amazonaws.com` looks like a region's, and is somebody's folder at S3.
+/// The SNS host of this topic. It is derived from a topic that the operator lists, not from the
+/// message: `sns.s3-us-west-2.amazonaws.com` looks like a regional host, but is a bucket that anybody can own.
 fn host(topic: &str) -> Option<String> {
     let region = topic.split(':').nth(3)?;
     let end = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -124,7 +124,7 @@ mod tests {
     const TOPIC: &str = "arn:aws:sns:ca-central-1:1:bounces";
 
     #[test]
-    fn only_addresses_on_the_host_of_sns_in_the_region_of_the_topic_are_asked_for() {
+    fn only_urls_on_the_sns_host_of_the_topics_region_are_fetched() {
         for (good, topic) in [
             ("https://sns.ca-central-1.amazonaws.com/SimpleNotificationService-0123.pem", TOPIC),
             ("https://sns.ca-central-1.amazonaws.com:443/x.pem", TOPIC),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_is_confirmed_for_the_topic_that_asks() {
+    fn a_subscription_is_confirmed_for_its_own_topic_only() {
         let asks = |host: &str, query: &str| confirmation(&format!("https://{host}/?{query}"), TOPIC);
         let (own, confirm) = ("sns.ca-central-1.amazonaws.com", "Action=ConfirmSubscription&Token=t");
         let right = format!("{confirm}&TopicArn={TOPIC}");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_real_hosts_are_asked_over_tls_only() {
+    async fn the_real_hosts_are_reached_over_tls_only() {
         let plain = Url::parse("http://127.0.0.1:9/x.pem").unwrap();
         assert!(AwsHosts::new().get(&plain).await.is_err());
     }

@@ -1,5 +1,5 @@
-//! What is remembered of the addresses of certificates. Strangers choose addresses too, so there is room for some, and
-//! the oldest makes room.
+//! A cache of certificates and failures by URL. Anonymous clients choose URLs, too, so the cache is small, and the
+//! oldest entry is evicted.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use url::Url;
 use super::certificate::Certificate;
 use crate::kernel::Timestamp;
 
-/// Certificates: SNS has one a region and changes it about once a year.
+/// Number of certificates: SNS has one per region and changes it about once a year.
 const CERTIFICATES: usize = 16;
-/// Addresses at which there was none.
+/// Number of URLs without a certificate.
 const FAILURES: usize = 256;
-/// An address at which there was none is not asked again for this long. SNS tries three times more, every 20 seconds:
-/// a failure of a moment must not outlast them.
+/// How long a URL without a certificate is not fetched again. SNS retries three times, every 20 seconds: a short
+/// failure must not outlast these retries.
 const REST: Duration = Duration::from_secs(15);
 
-/// Certificates by their addresses, and addresses without.
+/// Certificates by URL, and URLs without.
 #[derive(Default)]
 pub(super) struct Kept {
     certificates: VecDeque<(Url, Certificate)>,
@@ -29,7 +29,7 @@ impl Kept {
         self.certificates.iter().find(|(own, _)| own == address).map(|(_, certificate)| certificate.clone())
     }
 
-    /// Whether there was none at this address a moment ago.
+    /// Whether this URL failed recently.
     pub(super) fn failed(&self, address: &Url, now: Timestamp) -> bool {
         self.failures.iter().any(|(own, at)| own == address && now < at.plus(REST))
     }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_remembered_for_a_while_and_not_without_end() {
+    fn a_limited_number_of_failures_is_remembered_for_a_while() {
         let mut kept = Kept::default();
         for n in 0..=FAILURES {
             kept.remember_failure(&address(n), NOW());

@@ -1,21 +1,21 @@
-//! A message of SNS's, and the text that its signature is over.
+//! A message of SNS, and the text that it signs.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
 use serde::Deserialize;
 
-use super::NotBelieved;
+use super::Untrusted;
 use crate::kernel::Timestamp;
 
-/// What a message is for.
+/// The purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// Something was published under the topic.
+    /// A publication under the topic.
     Notification,
-    /// The topic asks whether it may send us what is published.
+    /// The topic asks us to confirm a subscription.
     Subscription,
-    /// The topic will send nothing more.
+    /// The subscription has ended.
     Unsubscription,
 }
 
@@ -28,27 +28,27 @@ pub(super) enum SignatureVersion {
     Two,
 }
 
-/// A message, read but not yet believed.
+/// A parsed message, not verified yet.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub kind: MessageKind,
-    /// The same each time the message is delivered.
+    /// The same at each delivery of the message.
     pub id: String,
     /// ARN of the topic.
     pub topic: String,
-    /// What was published.
+    /// The published text.
     pub text: String,
-    /// When it was published.
+    /// Time of publication.
     pub at: Timestamp,
     pub(super) certificate: String,
     pub(super) subscribe: Option<String>,
     pub(super) version: SignatureVersion,
     pub(super) signature: Vec<u8>,
-    /// What is signed.
+    /// The signed text.
     pub(super) canonical: String,
 }
 
-/// As it is sent.
+/// The message as JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Sent {
@@ -69,19 +69,19 @@ struct Sent {
 }
 
 impl Message {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, NotBelieved> {
-        // What the parser says may quote the body.
-        let sent: Sent = serde_json::from_slice(body).map_err(|_| NotBelieved::Unreadable("its JSON"))?;
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Untrusted> {
+        // The parser's message may quote the body.
+        let sent: Sent = serde_json::from_slice(body).map_err(|_| Untrusted::Unreadable("its JSON"))?;
         let kind = match sent.kind.as_str() {
             "Notification" => MessageKind::Notification,
             "SubscriptionConfirmation" => MessageKind::Subscription,
             "UnsubscribeConfirmation" => MessageKind::Unsubscription,
-            _ => return Err(NotBelieved::Unreadable("its type")),
+            _ => return Err(Untrusted::Unreadable("its type")),
         };
         let version = match sent.signature_version.as_str() {
             "1" => SignatureVersion::One,
             "2" => SignatureVersion::Two,
-            _ => return Err(NotBelieved::Unreadable("the version of its signature")),
+            _ => return Err(Untrusted::Unreadable("the version of its signature")),
         };
         let signature = STANDARD.decode(&sent.signature);
         let at = DateTime::parse_from_rfc3339(&sent.timestamp);
@@ -91,17 +91,17 @@ impl Message {
             id: sent.message_id,
             topic: sent.topic_arn,
             text: sent.message,
-            at: at.map_err(|_| NotBelieved::Unreadable("its time"))?.to_utc().into(),
+            at: at.map_err(|_| Untrusted::Unreadable("its time"))?.to_utc().into(),
             certificate: sent.signing_cert_url,
             subscribe: sent.subscribe_url,
             version,
-            signature: signature.map_err(|_| NotBelieved::Unreadable("its signature"))?,
+            signature: signature.map_err(|_| Untrusted::Unreadable("its signature"))?,
         })
     }
 }
 
 impl Sent {
-    /// Names and values in AWS's order, a line each; a subject only where there is one.
+    /// Names and values in AWS's order, each on a line; the subject only if there is one.
     fn canonical(&self, kind: MessageKind) -> String {
         let subject = self.subject.as_deref().map(|subject| ("Subject", subject));
         let subscription = [
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_that_is_signed_is_the_one_that_aws_describes() {
+    fn the_signed_text_is_the_one_that_aws_defines() {
         let of = |body: Vec<u8>| Message::parse(&body).unwrap().canonical;
         assert_eq!(
             of(sent(|_| {})),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_told_without_what_it_says() {
+    fn an_unreadable_message_is_refused_without_quoting_it() {
         for (name, value) in
             [("Type", "Hidden"), ("SignatureVersion", "3"), ("Signature", "hidden!"), ("Timestamp", "hidden")]
         {
@@ -169,7 +169,7 @@ mod tests {
             assert!(!refused.to_lowercase().contains("hidden"), "{refused}");
         }
         for bad in [&b""[..], b"[]", b"\xff", b"{}"] {
-            assert_eq!(Message::parse(bad).err(), Some(NotBelieved::Unreadable("its JSON")));
+            assert_eq!(Message::parse(bad).err(), Some(Untrusted::Unreadable("its JSON")));
         }
     }
 }

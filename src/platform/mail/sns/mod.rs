@@ -1,9 +1,9 @@
-//! What AWS tells by SNS: messages that anybody can send us, and how we know which are AWS's.
+//! Notifications of AWS through SNS: anybody can send us messages, so they are verified.
 //!
-//! A message is signed with a key of SNS's. The certificate of that key lies at an address that the message names
-//! itself, so only an address on SNS's own host in the topic's region is believed (`hosts`), and the TLS connection to it says that it is
-//! SNS that answers. A right signature proves that *some* topic of *some* account at AWS told this: only the topics
-//! that the operator lists count.
+//! SNS signs a message with its own key. The message itself names the URL of that key's certificate, so only URLs on
+//! SNS's own host in the topic's region are accepted (`hosts`), and the TLS connection proves that the host is SNS's. A
+//! valid signature proves that *some* topic of *some* AWS account sent the message: only the topics that the operator
+//! lists are accepted.
 
 mod certificate;
 mod hosts;
@@ -22,41 +22,41 @@ use self::kept::Kept;
 pub use self::message::{Message, MessageKind};
 use crate::kernel::{Timestamp, faults};
 
-/// SNS goes on trying to deliver a message for hours.
+/// Maximum age of a message: SNS retries a delivery for hours.
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
-/// Clocks differ.
+/// Maximum difference between the clocks.
 const AHEAD: Duration = Duration::from_secs(15 * 60);
-/// Certificates that are fetched at once: whoever sends us addresses must not make us ask for all of them.
+/// Maximum number of certificates fetched at once, because anonymous clients choose the URLs.
 const FETCHES: usize = 2;
 
-/// Why a message is not believed.
+/// Why a message is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotBelieved {
-    #[error("it is no message of SNS: {0}")]
+pub enum Untrusted {
+    #[error("it is not a message of SNS: {0}")]
     Unreadable(&'static str),
     #[error("its topic is not listed in ORIENTATION_SES_TOPICS")]
     Topic,
     #[error("it is too old, or from the future")]
     Stale,
-    #[error("it names an address that is not one of SNS's own")]
+    #[error("it names a URL that is not one of SNS's own")]
     Address,
-    #[error("its certificate is not one of SNS's that is valid now")]
+    #[error("its certificate is not SNS's or not valid now")]
     Certificate,
-    #[error("its signature is wrong")]
+    #[error("its signature is invalid")]
     Signature,
 }
 
-/// Why a message was not read.
+/// Why a message can't be accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     #[error(transparent)]
-    NotBelieved(#[from] NotBelieved),
-    /// The certificate can't be had now.
+    Untrusted(#[from] Untrusted),
+    /// The certificate is unavailable now.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
 }
 
-/// Reads the messages of the topics that are believed.
+/// Verifies the messages of the listed topics.
 pub struct Sns {
     topics: Vec<String>,
     hosts: Arc<dyn Hosts>,
@@ -65,42 +65,42 @@ pub struct Sns {
 }
 
 impl Sns {
-    /// Believes what is told under one of `topics` (ARNs).
+    /// Accepts messages of `topics` (ARNs).
     pub fn new(topics: Vec<String>, hosts: Arc<dyn Hosts>) -> Self {
         Self { topics, hosts, kept: Mutex::default(), fetches: Semaphore::new(FETCHES) }
     }
 
-    /// Reads a message, as it came. Costly questions come last.
+    /// Parses and verifies a message. Expensive checks come last.
     ///
     /// # Errors
-    /// [`ReadError`] if it is not believed, or the certificate can't be had now.
+    /// [`ReadError`] if it is refused, or the certificate is unavailable now.
     pub async fn read(&self, body: &[u8], now: Timestamp) -> Result<Message, ReadError> {
         let message = Message::parse(body)?;
         if !self.topics.contains(&message.topic) {
-            return Err(NotBelieved::Topic.into());
+            return Err(Untrusted::Topic.into());
         }
         if message.at > now.plus(AHEAD) || message.at < now.minus(OLDEST) {
-            return Err(NotBelieved::Stale.into());
+            return Err(Untrusted::Stale.into());
         }
-        let address = hosts::certificate(&message.certificate, &message.topic).ok_or(NotBelieved::Address)?;
+        let address = hosts::certificate(&message.certificate, &message.topic).ok_or(Untrusted::Address)?;
         let certificate = self.certificate(&address, now).await?;
         if !certificate.is_valid(now) {
-            return Err(NotBelieved::Certificate.into());
+            return Err(Untrusted::Certificate.into());
         }
         if faults::guarded("sns-signature") && !certificate.has_signed(&message) {
-            return Err(NotBelieved::Signature.into());
+            return Err(Untrusted::Signature.into());
         }
         Ok(message)
     }
 
-    /// Says yes to a subscription that a message of [`MessageKind::Subscription`] asks for.
+    /// Confirms the subscription of a message of [`MessageKind::Subscription`].
     ///
     /// # Errors
-    /// [`ReadError`] if the address is not one of SNS's own, or does not answer.
+    /// [`ReadError`] if the URL is not one of SNS's own, or does not answer.
     pub async fn confirm(&self, message: &Message) -> Result<(), ReadError> {
         let address =
             message.subscribe.as_deref().and_then(|address| hosts::confirmation(address, &message.topic));
-        self.hosts.get(&address.ok_or(NotBelieved::Address)?).await?;
+        self.hosts.get(&address.ok_or(Untrusted::Address)?).await?;
         Ok(())
     }
 
@@ -108,16 +108,18 @@ impl Sns {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One that is known waits for nobody.
+    /// The certificate of this URL. A cached one is returned at once.
     async fn certificate(&self, address: &Url, now: Timestamp) -> Result<Certificate, ReadError> {
         if let Some(known) = self.kept().certificate(address) {
             return Ok(known);
         }
         if self.kept().failed(address, now) {
-            return Err(Unreachable("there was no certificate a moment ago".into()).into());
+            return Err(Unreachable("it had no certificate a moment ago".into()).into());
         }
-        let _fetch =
-            self.fetches.try_acquire().map_err(|_| Unreachable("others are being fetched".into()))?;
+        let _fetch = self
+            .fetches
+            .try_acquire()
+            .map_err(|_| Unreachable("too many certificates are being fetched".into()))?;
         let fetched = self.fetch(address).await;
         match &fetched {
             Ok(certificate) => self.kept().keep(address, certificate.clone()),
@@ -128,6 +130,6 @@ impl Sns {
 
     async fn fetch(&self, address: &Url) -> Result<Certificate, ReadError> {
         let fetched = self.hosts.get(address).await?;
-        Ok(Certificate::parse(&fetched, address).ok_or(NotBelieved::Certificate)?)
+        Ok(Certificate::parse(&fetched, address).ok_or(Untrusted::Certificate)?)
     }
 }
