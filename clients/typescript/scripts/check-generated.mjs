@@ -1,4 +1,4 @@
-// Fails if src/generated is not what the generator makes of openapi/orientation.json: it generates beside it, and compares.
+// Fails if src/generated is out of date: generates the client from openapi/orientation.json again and compares.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

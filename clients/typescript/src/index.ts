@@ -1,12 +1,12 @@
 /**
- * The client of the orientation service: one function an operation, under the operation's id, with its types.
+ * The client of the orientation service: one function per operation, named by its id, with its types.
  *
  * ```ts
  * import { client, signIn } from 'orientation-client';
  * client.setConfig({ baseUrl: 'https://orientation.example.edu', credentials: 'include' });
  * const { data, error } = await signIn({ body: { email, password } });
  * ```
- * `error` is a problem (RFC 9457). Switch on `error.type`: each function lists the types that it can give, and they never
+ * `error` is a problem (RFC 9457). Switch on `error.type`: each function lists the types that it can return, and they never
  * change. `error.errors` lists every validation error of a body.
  */
 import type { Problem } from './generated/index.js';

@@ -14,13 +14,13 @@ let service: Service;
 before(async () => {
   service = await Service.start();
 });
-// The jar holds the session: with an empty one each test begins as a stranger.
+// The jar holds the session. It is emptied before each test, so that nobody is signed in.
 beforeEach(() => {
   client.setConfig({ baseUrl: service.url, credentials: 'include', fetch: fetchWithCookies() });
 });
 after(() => service?.stop());
 
-test('the email that confirms can be asked for again, and the newest link counts', async () => {
+test('the confirmation email can be sent again, and the newest link is valid', async () => {
   const email = 'again@mail.example.edu';
   await signUp({ body: { email, password, firstName: 'Noor', lastName: 'Haddad' } });
   const first = await service.token(email, '/confirm');
@@ -65,7 +65,7 @@ test('an address is changed by an email to the new one, with a notice to the old
   assert.equal((await signIn({ body: { email: next, password } })).data?.email, next);
 });
 
-test('a changed password is told by an email', async () => {
+test('a changed password is reported by an email', async () => {
   const email = 'careful@mail.example.edu';
   await signedIn(service, email);
   const changed = await changePassword({ body: { currentPassword: password, newPassword: other } });

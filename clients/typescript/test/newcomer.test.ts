@@ -18,7 +18,7 @@ before(async () => {
 });
 after(() => service?.stop());
 
-test('a newcomer signs up, registers, pays and holds a ticket', async () => {
+test('a newcomer signs up, registers, pays and gets a ticket', async () => {
   assert.equal((await getHealth()).data?.status, 'live');
   assert.equal((await getReadiness()).data?.status, 'ready');
   const event = await getEvent();
@@ -75,7 +75,7 @@ test('a newcomer signs up, registers, pays and holds a ticket', async () => {
   assert.equal((await getMe()).error?.type, '/problems/not-signed-in');
 });
 
-test('a ticket downloads as code, drawing and page, each with its type', async () => {
+test('a ticket downloads as PNG, SVG and PDF, each with its type', async () => {
   await signIn({ body: { email, password }, throwOnError: true });
   const { data: ticket } = await getTicket({ throwOnError: true });
   const keys = await getTicketKeys();

@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => service?.stop());
 
-test('a refusal is a typed problem that names every fault at once', async () => {
+test('a refusal is a typed problem that lists every validation error', async () => {
   const { data, error, response } = await signUp({ body: { email: 'a@b.example', password: 'x', firstName: '', lastName: 'Y'.repeat(101) } });
   assert.equal(data, undefined);
   assert.equal(response.headers.get('content-type'), 'application/problem+json');
@@ -26,7 +26,7 @@ test('a refusal is a typed problem that names every fault at once', async () => 
   for (const fault of problem.errors ?? []) assert.ok(fault.code && fault.detail, fault.pointer);
 });
 
-test('faults inside a form are named by their place', async () => {
+test('validation errors have the pointer of their field', async () => {
   await signedIn(service, 'faults@mail.example.edu');
   const emergencyContact = { ...form.emergencyContact, phone: 'none' };
   const { error } = await register({ body: { ...form, emergencyContact, discipline: 'Alchemy', dietary: ['Halal', 'Air'] } });
@@ -64,7 +64,7 @@ function whatToDo(error: RegisterError): string {
   }
 }
 
-test('the compiler knows the types that an operation can give', async () => {
+test('the compiler knows the types that an operation can return', async () => {
   await signedIn(service, 'switch@mail.example.edu');
   const { error: invalid } = await register({ body: { ...form, discipline: 'Alchemy' } });
   assert.ok(isProblem(invalid));
@@ -75,7 +75,7 @@ test('the compiler knows the types that an operation can give', async () => {
   assert.equal(whatToDo(twice), 'conflict 409');
 });
 
-test('a stranger is told so, and an order of nobody is not found', async () => {
+test('an anonymous client is refused, and an unknown order is not found', async () => {
   const { error } = await getMe({ fetch });
   assert.deepEqual([error?.type, error?.status], ['/problems/not-signed-in', 401]);
   const { error: unknown } = await getOrder({ path: { orderId: '01890000-0000-7000-8000-000000000000' } });
@@ -86,7 +86,7 @@ test('with throwOnError the problem is thrown', async () => {
   await assert.rejects(getMe({ fetch, throwOnError: true }), (error) => isProblem(error) && error.status === 401);
 });
 
-test('what never reached the service is no problem', async () => {
+test('an error without a response is not a problem', async () => {
   const { error, response } = await getEvent({ baseUrl: 'http://127.0.0.1:1' });
   assert.ok(error !== undefined && !isProblem(error));
   assert.equal(response, undefined);
