@@ -6,7 +6,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::{Failed, run};
 use crate::kernel::{Actor, SystemClock};
-use crate::platform::jobs::{Job, JobState, Jobs, TendError};
+use crate::platform::jobs::{ChangeError, Job, JobState, Jobs};
 use crate::platform::store::{Access, StoreError};
 
 /// Prints the dead jobs. The service may be running.
@@ -96,7 +96,7 @@ struct Report {
 }
 
 impl Report {
-    fn note(&mut self, id: &str, report: Result<Job, TendError>) {
+    fn note(&mut self, id: &str, report: Result<Job, ChangeError>) {
         match report {
             Ok(job) => println!("{id}: {}", in_words(&job)),
             Err(error) => self.failed.push(format!("{id}: {error}")),

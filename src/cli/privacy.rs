@@ -1,4 +1,4 @@
-//! `orientation privacy`: what is kept of whom, and for how long, as the documents declare it.
+//! `orientation privacy`: whose personal data is kept, in which fields and for how long, as the documents declare.
 
 use std::fmt::Write;
 use std::time::Duration;

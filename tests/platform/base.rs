@@ -1,4 +1,4 @@
-//! The base of a feature, on a store of the test's own.
+//! The base of a feature, on a store of one test.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub async fn base(store: Store, schemas: Vec<Schema>, clock: Arc<dyn Clock>) -> 
     configured(shipped(), store, schemas, clock).await
 }
 
-/// The same with another configuration.
+/// [`base`] with another configuration.
 pub async fn configured(config: Config, store: Store, schemas: Vec<Schema>, clock: Arc<dyn Clock>) -> Base {
     store.prepare(&[schemas, keys::schemas()].concat()).await.expect("the store is new");
     Base::open(&config, store, clock, Arc::new(RandomIds)).await.expect("nothing is needed")

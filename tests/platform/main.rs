@@ -1,4 +1,4 @@
-//! What the platform promises, held by every adapter: one binary, since each links the world.
+//! The contracts of the platform, kept by every adapter. One binary, because each test binary links every dependency.
 
 #![expect(clippy::duplicate_mod, reason = "a contract is compiled once for each adapter that keeps it")]
 

@@ -1,4 +1,4 @@
-//! What happened, as a table.
+//! The results as a table.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,10 +8,10 @@ use comfy_table::{Table, presets};
 
 use super::journey::{Arrived, Stuck};
 
-/// How many reasons of failure are told.
+/// Maximum number of failure reasons shown.
 const REASONS: usize = 5;
 
-/// The sum of all ways.
+/// The totals of all students.
 pub(super) struct Report {
     arrived: usize,
     stuck: Vec<Stuck>,
@@ -54,7 +54,7 @@ impl Report {
         self.times.push(arrived.took);
     }
 
-    /// How many did not get through.
+    /// Number of students that failed.
     pub fn failures(&self) -> usize {
         self.stuck.len()
     }
@@ -90,24 +90,27 @@ impl fmt::Display for Report {
         let seconds = self.took.as_secs_f64();
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.add_row(["accounts registered, ticket in the outbox".to_owned(), self.arrived.to_string()]);
+        table.add_row([
+            "accounts registered, with a ticket in the outbox".to_owned(),
+            self.arrived.to_string(),
+        ]);
         table.add_row(["forms read back as written".to_owned(), self.arrived.to_string()]);
-        table.add_row(["did not get through".to_owned(), self.stuck.len().to_string()]);
+        table.add_row(["failed".to_owned(), self.stuck.len().to_string()]);
         table.add_row(["groups".to_owned(), self.spread()]);
         table.add_row(["paid".to_owned(), self.paid()]);
         table.add_row(["emails".to_owned(), self.emails.to_string()]);
         table.add_row(["time taken".to_owned(), format!("{seconds:.1} s")]);
         table.add_row([
-            "one student, median and 99 %".to_owned(),
+            "time per student, median and 99 %".to_owned(),
             format!("{:.1} s, {:.1} s", self.percentile(50).as_secs_f64(), self.percentile(99).as_secs_f64()),
         ]);
         table.add_row([
             "requests".to_owned(),
-            format!("{}, {:.0} a second", self.requests, self.requests as f64 / seconds.max(0.001)),
+            format!("{}, {:.0} per second", self.requests, self.requests as f64 / seconds.max(0.001)),
         ]);
         write!(f, "{table}")?;
         for Stuck(reason) in self.stuck.iter().take(REASONS) {
-            write!(f, "\nnot through: {reason}")?;
+            write!(f, "\nfailed: {reason}")?;
         }
         Ok(())
     }

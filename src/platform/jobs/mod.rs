@@ -20,7 +20,7 @@ mod workers;
 
 pub use cron::{Cron, Crons};
 pub use model::{Job, JobState, LEASE, Payload};
-pub use service::{Count, Jobs, TendError};
+pub use service::{ChangeError, Count, Jobs};
 pub use subscriber::{JobError, Run, Subscriber, Subscribers};
 pub use sweep::{Sweep, sweep};
 pub use trace::traced;

@@ -24,7 +24,7 @@ pub struct Count {
 
 /// Why a job can't be retried or dropped.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum TendError {
+pub enum ChangeError {
     #[error("there is no such job")]
     Unknown,
     /// Running and done jobs can't be changed; this one is in this state.
@@ -142,14 +142,14 @@ impl Jobs {
     /// it.
     ///
     /// # Errors
-    /// [`TendError`] if there is no such job or it isn't dead.
-    pub async fn retry(&self, actor: &Actor, id: &str) -> Result<Job, TendError> {
+    /// [`ChangeError`] if there is no such job or it isn't dead.
+    pub async fn retry(&self, actor: &Actor, id: &str) -> Result<Job, ChangeError> {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
-                let mut job = tx.get::<Job>(id).await?.ok_or(TendError::Unknown)?;
+                let mut job = tx.get::<Job>(id).await?.ok_or(ChangeError::Unknown)?;
                 if job.state != JobState::Dead {
-                    return Err(TendError::State(job.state));
+                    return Err(ChangeError::State(job.state));
                 }
                 job.revive(now);
                 tx.audit(actor, Action::JobRetried, Subject::of::<Job>(id), &[], now).await?;
@@ -176,8 +176,8 @@ impl Jobs {
                 match self.retry(actor, &job.id).await {
                     Ok(_) => retried += 1,
                     // Another operator was faster.
-                    Err(TendError::Unknown | TendError::State(_)) => {}
-                    Err(TendError::Store(error)) => return Err(error),
+                    Err(ChangeError::Unknown | ChangeError::State(_)) => {}
+                    Err(ChangeError::Store(error)) => return Err(error),
                 }
             }
         }
@@ -186,14 +186,14 @@ impl Jobs {
     /// Drops a dead or waiting job: it will not run, and is deleted with the done jobs.
     ///
     /// # Errors
-    /// [`TendError`] if there is no such job, or it is running or done.
-    pub async fn drop(&self, actor: &Actor, id: &str) -> Result<Job, TendError> {
+    /// [`ChangeError`] if there is no such job, or it is running or done.
+    pub async fn drop(&self, actor: &Actor, id: &str) -> Result<Job, ChangeError> {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
-                let mut job = tx.get::<Job>(id).await?.ok_or(TendError::Unknown)?;
+                let mut job = tx.get::<Job>(id).await?.ok_or(ChangeError::Unknown)?;
                 if !matches!(job.state, JobState::Dead | JobState::Waiting) {
-                    return Err(TendError::State(job.state));
+                    return Err(ChangeError::State(job.state));
                 }
                 job.discard(now);
                 tx.put(&job).await?;

@@ -1,4 +1,4 @@
-//! Queues before documents that many want to write at once, within this process.
+//! In-process queues for documents that many transactions write at once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,7 +10,7 @@ use super::StoreError;
 use super::error::Result;
 use super::stats::Counter;
 
-/// A fair queue for each guard that somebody waits for.
+/// A fair queue for each guard in use.
 #[derive(Default)]
 pub(super) struct KeyedQueue {
     by_guard: Mutex<HashMap<String, Weak<Queue<()>>>>,
@@ -18,8 +18,8 @@ pub(super) struct KeyedQueue {
 }
 
 impl KeyedQueue {
-    /// Waits for the turn at each guard, one after the other in the order of their names. The turns last until what is
-    /// returned is dropped. [`StoreError::Busy`] if they haven't all come by `give_up`.
+    /// Waits for the turn at each guard, one after the other in the order of their names. The turns end when the
+    /// returned locks are dropped. [`StoreError::Busy`] if they haven't all come by `give_up`.
     pub async fn turns(&self, guards: &[&str], give_up: Instant) -> Result<Vec<OwnedMutexGuard<()>>> {
         let guards: BTreeSet<_> = guards.iter().copied().collect();
         let _waiting = self.waiting.hold();
@@ -31,8 +31,7 @@ impl KeyedQueue {
         Ok(turns)
     }
 
-    /// The queue of the guard. Queues that nobody uses are removed meanwhile, so that the number of requests limits
-    /// theirs.
+    /// The queue of the guard. Unused queues are removed first, so that the number of requests limits their number.
     fn queue(&self, guard: &str) -> Arc<Queue<()>> {
         let mut by_guard = self.by_guard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = by_guard.get(guard).and_then(Weak::upgrade) {
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn queues_that_nobody_uses_are_removed() {
+    async fn unused_queues_are_removed() {
         let queues = KeyedQueue::default();
         for guard in 0..100 {
             queues.turns(&[&guard.to_string()], after(20)).await.unwrap();

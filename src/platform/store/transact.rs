@@ -53,7 +53,7 @@ impl Store {
         self.transact_until(Instant::now() + PATIENCE, work).await
     }
 
-    /// The same for work that writes documents which many want to write at once, each named by a guard. Where such
+    /// [`transact`](Self::transact) for documents that many write at once, each named by a guard. Where such
     /// transactions would collide, those of one process queue instead, for ten seconds at most ([`StoreError::Busy`]);
     /// on SQLite they queue anyway. The guards are taken in one order, whatever the order in which they are named, so
     /// that two transactions never wait for each other.

@@ -1,4 +1,4 @@
-//! A kind of job for tests: bells are rung, and the test hears it.
+//! A kind of job for tests: it rings a bell and reports each run to the test.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,17 +41,17 @@ impl Payload for Ring {
     }
 }
 
-/// A job that rings no bell in particular.
+/// A job without a particular bell.
 pub fn ring(id: &str, does: Does, now: Timestamp) -> Job {
     Job::new(id.into(), &Ring { bell: None, does }, now)
 }
 
-/// A job that rings the bell of that name.
+/// A job that rings the bell of this name.
 pub fn ring_bell(id: &str, bell: &str, does: Does, now: Timestamp) -> Job {
     Job::new(id.into(), &Ring { bell: Some(bell.into()), does }, now)
 }
 
-/// The subscriber: tells of every run, and counts runs of one bell that overlap.
+/// The subscriber: reports every run, and counts overlapping runs of one bell.
 pub struct Ringer {
     heard: mpsc::UnboundedSender<Run>,
     pub gate: Semaphore,
@@ -67,7 +67,7 @@ impl Subscriber for Ringer {
 
     async fn handle(&self, ring: Ring, run: Run) -> Result<(), JobError> {
         let _swing = Swing::begin(self, ring.bell);
-        // The test may have heard enough.
+        // The test may have stopped listening.
         let _ = self.heard.send(run);
         match ring.does {
             Does::Ring => {
@@ -107,10 +107,10 @@ impl Drop for Swing<'_> {
     }
 }
 
-/// A store with its bells, a clock that the test moves, and any number of workers.
+/// A store with bells, a clock that the test moves, and any number of workers.
 pub struct Tower {
     pub store: Store,
-    /// What ends with the test: a folder, a database.
+    /// Dropped at the end of the test: a folder, a database.
     _place: Box<dyn Send>,
     pub clock: Arc<ManualClock>,
     pub signals: Arc<InProcess>,
@@ -120,7 +120,7 @@ pub struct Tower {
 }
 
 impl Tower {
-    /// On a store, which lives as long as its place.
+    /// On this store, together with the folder or database that it needs.
     pub async fn on<P: Send + 'static>(store: impl Future<Output = (Store, P)>) -> Self {
         let (store, place) = store.await;
         store.prepare(&[schemas(), audit::schemas()].concat()).await.unwrap();
@@ -147,7 +147,7 @@ impl Tower {
         self.clock.now()
     }
 
-    /// The workers of one more process, so to speak.
+    /// The workers of one more simulated process.
     pub fn workers(&self) -> Running {
         self.workers_with(Crons::new(chrono_tz::UTC, []))
     }
@@ -173,28 +173,28 @@ impl Tower {
         self.store.transact(all).await.unwrap();
     }
 
-    /// Moves the clock and lets the workers know.
+    /// Advances the clock and wakes the workers.
     pub fn later(&self, span: Duration) {
         self.clock.advance(span);
         self.signals.wake(TOPIC);
     }
 
-    /// The next run that begins.
+    /// Waits for the next run to begin.
     pub async fn heard(&mut self) -> Run {
         let heard = tokio::time::timeout(Duration::from_secs(20), self.heard.recv());
         heard.await.expect("a bell should have rung by now").unwrap()
     }
 
-    /// Whether a run has begun that the test hasn't heard of yet.
+    /// Whether a run has begun that the test hasn't received yet.
     pub fn heard_more(&mut self) -> bool {
         self.heard.try_recv().is_ok()
     }
 
     pub async fn job(&self, id: &str) -> Job {
-        self.jobs.get(id).await.unwrap().unwrap_or_else(|| panic!("there is no job {id}"))
+        self.jobs.get(id).await.unwrap().unwrap_or_else(|| panic!("no job {id}"))
     }
 
-    /// Waits until the job is in this state: a worker writes it down soon after its run has ended.
+    /// Waits until the job is in this state: a worker records it soon after the run has ended.
     pub async fn until(&self, id: &str, state: JobState) -> Job {
         for _ in 0..4000 {
             let job = self.job(id).await;
@@ -206,7 +206,7 @@ impl Tower {
         panic!("{id} should be {state:?} by now: {:?}", self.job(id).await)
     }
 
-    /// How many bells have rung, or are to ring, by state.
+    /// The number of jobs in this state.
     pub async fn count(&self, state: JobState) -> u64 {
         let counts = self.jobs.counts().await.unwrap();
         counts

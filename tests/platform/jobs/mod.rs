@@ -1,5 +1,4 @@
-//! What the job engine promises, on every store: `contract/` is compiled once for each, with that store's `fresh()`
-//! above it.
+//! The contract of the job engine: `contract/` is compiled once for each store, with that store's `fresh()` above it.
 
 mod bell;
 mod mongo;

@@ -13,13 +13,13 @@ use crate::doubles::proxy::{Proxy, Weather};
 use crate::jobs::bell::{Does, Ring, Tower, ring, ring_bell};
 use crate::store::mongo::Database;
 
-/// An empty store; its database lives as long as the second part.
+/// An empty store; its database is kept as long as the second value.
 async fn fresh() -> (Store, Database) {
     let database = Database::new();
     (database.open().await, database)
 }
 
-/// A tower on a store behind this network.
+/// A tower whose store is behind this network.
 async fn behind_a_network() -> (Tower, Proxy) {
     let database = Database::new();
     let (network, address) = Proxy::before_url(&database.address).await;
@@ -27,11 +27,11 @@ async fn behind_a_network() -> (Tower, Proxy) {
     (Tower::on(through).await, network)
 }
 
-/// A call takes so long that one for each job would take longer than a transaction may.
+/// So slow that one call per job would take longer than a transaction may.
 const FAR: Weather = Weather::Slow(Duration::from_millis(120));
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_that_are_far_from_the_store_get_their_jobs_done() {
+async fn workers_with_a_slow_connection_do_their_jobs() {
     let (mut tower, network) = behind_a_network().await;
     let jobs: Vec<_> = (0..24).map(|n| ring(&n.to_string(), Does::Ring, tower.now())).collect();
     tower.enqueue(&jobs).await;
@@ -45,7 +45,7 @@ async fn workers_that_are_far_from_the_store_get_their_jobs_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_that_are_far_from_the_store_write_down_what_has_failed() {
+async fn workers_with_a_slow_connection_record_failures() {
     let (tower, network) = behind_a_network().await;
     let now = tower.now();
     let jobs: Vec<_> = (0..24).map(|n| ring_bell(&n.to_string(), &n.to_string(), Does::Fail, now)).collect();

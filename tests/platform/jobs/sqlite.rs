@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 
 use crate::jobs::bell::{Does, Ring, Tower, ring};
 
-/// An empty store; its folder lives as long as the second part.
+/// An empty store; its folder is kept as long as the second value.
 async fn fresh() -> (Store, TempDir) {
     let folder = TempDir::new().unwrap();
     (Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap(), folder)
 }
 
 #[tokio::test]
-async fn a_lease_counts_from_its_own_transaction_however_long_that_stood_in_line() {
+async fn a_lease_begins_with_its_own_transaction_however_long_that_waited() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
     let gate = Semaphore::new(0);
@@ -32,7 +32,7 @@ async fn a_lease_counts_from_its_own_transaction_however_long_that_stood_in_line
         let room = vec![Room { kind: Ring::KIND, jobs: 1 }];
         tower.queue().claim(&Claim { room, token: "a".into(), ..Claim::default() }).await.unwrap()
     };
-    // Begun in this order: when the gate is opened the claim stands in line.
+    // Begun in this order: when the gate is opened the claim is waiting in the queue.
     let later = async {
         tower.clock.advance(Duration::from_secs(9));
         gate.add_permits(1);

@@ -1,12 +1,12 @@
-//! What every transport promises.
+//! The contract of every transport.
 
 use super::{Arrived, Post, email, mail, with_file};
 
-/// All of it.
+/// Runs all rules.
 pub async fn holds(post: &dyn Post) {
     an_email_arrives_as_it_was_rendered(post).await;
-    emails_go_side_by_side_each_to_its_own_recipient(post).await;
-    an_international_host_is_one_that_can_be_looked_up(post).await;
+    simultaneous_emails_reach_their_own_recipients(post).await;
+    an_international_host_is_sent_in_its_ascii_form(post).await;
 }
 
 async fn an_email_arrives_as_it_was_rendered(post: &dyn Post) {
@@ -25,7 +25,7 @@ async fn an_email_arrives_as_it_was_rendered(post: &dyn Post) {
     assert_eq!(to_bo.files, []);
 }
 
-async fn emails_go_side_by_side_each_to_its_own_recipient(post: &dyn Post) {
+async fn simultaneous_emails_reach_their_own_recipients(post: &dyn Post) {
     let transport = post.transport();
     let emails =
         (0..40).map(|n| {
@@ -43,7 +43,7 @@ async fn emails_go_side_by_side_each_to_its_own_recipient(post: &dyn Post) {
     }
 }
 
-async fn an_international_host_is_one_that_can_be_looked_up(post: &dyn Post) {
+async fn an_international_host_is_sent_in_its_ascii_form(post: &dyn Post) {
     post.transport().send(&mail("idna:1", "zoe@exämple.org"), &email()).await.expect("taken");
     let arrived = post.arrived().await;
     let to: Vec<_> = arrived.iter().map(|email| email.to.as_str()).collect();

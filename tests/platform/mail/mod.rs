@@ -1,4 +1,4 @@
-//! What takes emails away: one suite for all transports, what each makes of its server's troubles, and the rate.
+//! Transports: one suite for all of them, their reactions to failures of the server, and the rate limit.
 
 mod contract;
 mod lanes;
@@ -16,15 +16,15 @@ use orientation::config::SenderConfig;
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, SystemClock};
 use orientation::platform::mail::{Attachment, Email, Mail, Transport};
 
-/// A transport, and a look at what has arrived.
+/// A transport, and access to the emails that have arrived.
 #[async_trait]
 pub trait Post: Send + Sync {
     fn transport(&self) -> Arc<dyn Transport>;
-    /// What has arrived from this transport.
+    /// The emails that arrived from this transport.
     async fn arrived(&self) -> Vec<Arrived>;
 }
 
-/// An email, as whoever gets it reads it.
+/// An email as its recipient reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
     pub to: String,
@@ -35,7 +35,7 @@ pub struct Arrived {
     pub files: Vec<(String, String, Vec<u8>)>,
 }
 
-/// Whom emails come from in these tests; each transport an address of its own.
+/// The sender of a test's emails; each transport has its own address.
 pub fn sender() -> SenderConfig {
     let address = EmailAddress::parse(&format!("{}@example.edu", RandomIds.next())).expect("an address");
     let contact = EmailAddress::parse("help@example.edu").expect("an address");

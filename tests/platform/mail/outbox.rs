@@ -37,7 +37,7 @@ impl Post for Here {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keeps_emails_as_they_are() {
+async fn keeps_the_contract() {
     let folder = tempfile::tempdir().expect("there is room for it");
     let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
     let base = base(store, outbox::schemas(), Arc::new(SystemClock)).await;

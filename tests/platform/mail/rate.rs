@@ -1,4 +1,4 @@
-//! The rate, and who gets an email when those who send die: several sets of workers on one store.
+//! The rate, and exactly which emails are sent when workers die: several sets of workers on one store.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{email, sender};
 use crate::doubles::ses::{self as ses_double, Fault};
 
 const RATE: f64 = 50.0;
-/// As far as SES is away.
+/// Simulated response time of SES.
 const LATENCY: Duration = Duration::from_millis(100);
 
 pub struct Hello;
@@ -87,7 +87,7 @@ impl Office {
             if open == 0 {
                 return;
             }
-            assert!(Instant::now() < deadline, "{open} emails have not gone");
+            assert!(Instant::now() < deadline, "{open} emails are not sent");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -103,7 +103,7 @@ pub fn event() -> Event {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_emails_by_two_workers_who_die_three_times_on_the_way() {
+async fn two_thousand_emails_by_two_workers_that_die_three_times() {
     const EMAILS: usize = 2000;
     let office = Office::with_emails(EMAILS).await;
     let mut workers = [Some(office.worker().await), Some(office.worker().await)];
@@ -132,10 +132,10 @@ async fn two_thousand_emails_by_two_workers_who_die_three_times_on_the_way() {
         in_flight.len(),
     );
     std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes()).expect("somebody reads it");
-    assert_eq!(times.len(), EMAILS, "nobody is left out");
+    assert_eq!(times.len(), EMAILS, "every email is sent");
     assert!(times.values().all(|times| *times <= 4));
-    assert!(twice.is_subset(&marked), "what went twice is marked");
-    assert!(marked.is_subset(&in_flight), "only what was in flight is marked");
+    assert!(twice.is_subset(&marked), "emails that were sent twice are marked");
+    assert!(marked.is_subset(&in_flight), "only emails that were in flight are marked");
     assert!(office.double.most_in_a_second() <= 50, "the rate");
     for worker in workers.into_iter().flatten() {
         worker.drain(Duration::from_secs(5)).await;
@@ -143,7 +143,7 @@ async fn two_thousand_emails_by_two_workers_who_die_three_times_on_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_slots_in_the_store_emails_would_go_faster() {
+async fn without_the_slots_in_the_store_emails_are_sent_faster() {
     let went = |guarded: bool| async move {
         let folder = tempfile::tempdir().expect("there is room for it");
         let store = Store::sqlite(&folder.path().join("store.db"), Access::Serving).expect("it opens");
@@ -182,7 +182,7 @@ async fn send(mailer: &Mailer, mail: &Mail) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn emails_that_ses_throttles_go_later_and_those_without_an_answer_are_marked() {
+async fn emails_that_ses_throttles_are_sent_later_and_those_without_an_answer_are_marked() {
     let office = Office::with_emails(30).await;
     let throttle = Fault::Refuse(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
     office.double.fail([throttle, throttle, Fault::DropAfter, Fault::DropBefore]);
@@ -196,6 +196,6 @@ async fn emails_that_ses_throttles_go_later_and_those_without_an_answer_are_mark
     );
     let times = office.double.times();
     assert_eq!(times.len(), 30);
-    assert_eq!(times.values().filter(|times| **times == 2).count(), 1, "one of them had gone");
+    assert_eq!(times.values().filter(|times| **times == 2).count(), 1, "one of them had been sent");
     worker.drain(Duration::from_secs(5)).await;
 }

@@ -1,4 +1,4 @@
-//! What transports make of a server that says no, or nothing.
+//! Refusals and failures of servers, and what they mean for the email.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::smtp::transport;
 use super::{email, mail, sender};
 use crate::doubles::{ses as ses_double, smtp as smtp_double};
 
-/// What it means for the email.
+/// The meaning for the email.
 fn meaning(sent: &Result<(), SendError>) -> &'static str {
     match sent {
         Ok(()) => "sent",
@@ -26,7 +26,7 @@ fn meaning(sent: &Result<(), SendError>) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_ses() {
+async fn refusals_of_ses() {
     use ses_double::Fault::{DropAfter, DropBefore, Refuse};
     let double = ses_double::Ses::start(Duration::ZERO);
     let transport = Ses::new(&account(double.url(), sender()), Arc::new(SystemClock)).await;
@@ -54,7 +54,7 @@ async fn of_ses() {
     assert_eq!(double.times()["hello:1"], 2, "nothing was repeated by the SDK");
 }
 
-/// Where somebody gives every request the same answer over HTTP.
+/// The address of a server that gives every HTTP request the same answer.
 async fn always(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = format!("http://{}", listener.local_addr().expect("bound"));
@@ -68,7 +68,7 @@ async fn always(answer: &'static str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_check_of_ses_says_quotes_nothing_of_the_answer() {
+async fn a_check_of_ses_does_not_quote_the_answer() {
     let cases = [
         (
             "HTTP/1.1 400 Bad Request\r\nX-Hidden: hidden\r\nContent-Length: 6\r\n\r\nhidden",
@@ -95,7 +95,7 @@ async fn what_a_check_of_ses_says_quotes_nothing_of_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_server_that_is_not_there() {
+async fn a_missing_server_is_temporary() {
     let nobody = Ses::new(&account("http://127.0.0.1:1", sender()), Arc::new(SystemClock)).await;
     let sent = nobody.send(&mail("hello:1", "ana@example.org"), &email()).await;
     assert_eq!(meaning(&sent), "temporary", "{sent:?}");
@@ -107,7 +107,7 @@ async fn of_a_server_that_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_smtp() {
+async fn refusals_of_smtp() {
     use smtp_double::Fault::{Begin, DropAfter, DropBefore, Email, Recipient, Sender};
     let double = smtp_double::Smtp::start().await;
     let transport = transport(&double.url());
@@ -157,17 +157,17 @@ async fn of_smtp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_smtp_is_asked_whether_it_minds_the_sender_and_gets_no_email() {
+async fn a_check_of_smtp_tries_the_sender_without_sending_an_email() {
     let double = smtp_double::Smtp::start().await;
     let transport = transport(&double.url());
     assert!(transport.check().await.is_ok());
     double.fail([smtp_double::Fault::Sender("550 5.7.1 not your address")]);
-    assert!(transport.check().await.expect_err("it minds").contains("not your address"));
+    assert!(transport.check().await.expect_err("it refuses").contains("not your address"));
     assert_eq!(double.taken().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_account_is_asked_whether_it_may_send_as_fast() {
+async fn a_check_of_ses_compares_the_rate_with_the_account() {
     let double = ses_double::Ses::start(Duration::ZERO);
     let transport = Ses::new(&account(double.url(), sender()), Arc::new(SystemClock)).await;
     assert!(transport.check(50.0).await.is_ok());

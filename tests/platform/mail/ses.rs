@@ -78,7 +78,7 @@ impl Post for Local {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn takes_emails_as_they_are() {
+async fn keeps_the_contract() {
     let local = Local::new().await;
     contract::holds(&local).await;
     assert!(!local.transport().is_idempotent());

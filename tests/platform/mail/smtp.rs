@@ -122,7 +122,7 @@ fn quoted_printable(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Encoded words in base64 (RFC 2047); white space between two of them is none.
+/// Decodes encoded words in base64 (RFC 2047); white space between two of them is dropped.
 fn words(header: &str) -> String {
     let decoded = |word: &str| {
         let word = word.strip_prefix("=?utf-8?b?")?.strip_suffix("?=")?;
@@ -141,14 +141,14 @@ fn words(header: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn takes_emails_as_they_are() {
+async fn keeps_the_contract() {
     let double = Double::new().await;
     contract::holds(&double).await;
     assert!(!double.transport().is_idempotent());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_used_again_and_one_that_the_server_has_closed_is_not_missed() {
+async fn a_connection_is_reused_and_a_closed_one_is_replaced() {
     let double = Double::new().await;
     for n in 0..3 {
         double
@@ -234,10 +234,10 @@ async fn a_server_is_asked_once_whether_it_accepts_addresses_outside_ascii() {
         assert_eq!(transport.check().await.expect("it answers").len(), if accepts { 1 } else { 2 });
     }
     let nobody = transport("smtp://127.0.0.1:1");
-    assert!(nobody.accepts(&jorg).await, "as long as it isn't known");
+    assert!(nobody.accepts(&jorg).await, "while it isn't known");
 }
 
-/// Each is sent by a connection of its own.
+/// Each is sent on a connection of its own.
 async fn send_at_once(double: &Double, emails: usize) {
     let send = async |n: usize| {
         let (mail, email) = (mail(&format!("at-once:{n}"), "ana@example.org"), email());
@@ -248,7 +248,7 @@ async fn send_at_once(double: &Double, emails: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kept_connections_that_have_gone_silent_hold_up_one_email_for_seconds_and_fail_none() {
+async fn silent_connections_delay_one_email_by_seconds_and_fail_none() {
     let double = Double::new().await;
     send_at_once(&double, 3).await;
     double.server.falls_silent();
@@ -264,12 +264,12 @@ async fn kept_connections_that_have_gone_silent_hold_up_one_email_for_seconds_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_email_that_was_cut_short_leaves_no_connection_that_another_one_would_take_up() {
+async fn the_connection_of_an_interrupted_email_is_not_reused() {
     let double = Double::new().await;
     for n in 0..20 {
         let (mail, email) = (mail(&format!("cut:{n}"), "cut@example.org"), email());
         let cut = Duration::from_micros(200 * n);
-        // Whether it gets through in this time doesn't matter.
+        // Whether it is sent in this time doesn't matter.
         let _ = tokio::time::timeout(cut, double.transport.send(&mail, &email)).await;
         double
             .transport
@@ -282,7 +282,7 @@ async fn an_email_that_was_cut_short_leaves_no_connection_that_another_one_would
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_is_told_with_a_name() {
+async fn the_sender_has_a_name() {
     let double = Double::new().await;
     double.transport.send(&mail("hello:1", "ana@example.org"), &email()).await.expect("taken");
     let message = Part::read(&double.server.taken()[0].message);

@@ -1,4 +1,4 @@
-//! The rules that hold on every adapter.
+//! The rules that every adapter keeps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::fresh;
 use crate::signals::{THREE_A_MINUTE, soon};
 
-/// Whether something happens at once, without waiting.
+/// Whether the future is ready at once.
 async fn at_once(event: impl Future<Output = ()>) -> bool {
     tokio::select! {
         biased;
@@ -31,7 +31,7 @@ fn retry_after(taken: Result<Remaining, TooMany>) -> Duration {
 }
 
 #[tokio::test]
-async fn a_wake_up_between_two_calls_is_not_lost_and_several_count_as_one() {
+async fn wake_ups_between_two_calls_are_not_lost_and_count_as_one() {
     let [signals, _] = fresh(1.0).await;
     let (mut one, mut other) = (signals.listen("news"), signals.listen("other"));
     signals.wake("news");
@@ -44,7 +44,7 @@ async fn a_wake_up_between_two_calls_is_not_lost_and_several_count_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_many_who_wait_hears_each_of_many_wake_ups_of_either_process() {
+async fn every_listener_is_woken_by_every_wake_up_of_either_process() {
     let both = fresh(1.0).await;
     let mut waiting = JoinSet::new();
     let (heard, mut all_heard) = tokio::sync::mpsc::channel(1);
@@ -67,7 +67,7 @@ async fn each_of_many_who_wait_hears_each_of_many_wake_ups_of_either_process() {
 }
 
 #[tokio::test]
-async fn what_is_published_is_heard_by_all_in_its_order_and_at_once_in_its_own_process() {
+async fn all_subscribers_get_news_in_order_and_those_in_the_same_process_at_once() {
     let [one, other] = fresh(1.0).await;
     let (mut here, mut there, mut elsewhere) =
         (one.subscribe("board"), other.subscribe("board"), other.subscribe("elsewhere"));
@@ -83,11 +83,11 @@ async fn what_is_published_is_heard_by_all_in_its_order_and_at_once_in_its_own_p
     other.publish("board", "answer: \"yes\" \u{1f600}\n");
     assert_eq!(soon(here.next()).await, payload("answer: \"yes\" \u{1f600}\n"));
     one.publish("elsewhere", "");
-    assert_eq!(soon(elsewhere.next()).await, payload(""), "and nothing of another topic before it");
+    assert_eq!(soon(elsewhere.next()).await, payload(""), "nothing of another topic before it");
 }
 
 #[tokio::test]
-async fn who_is_slow_and_what_is_too_long_is_a_gap_and_no_growth() {
+async fn slow_subscribers_and_long_payloads_cause_a_gap_and_no_growth() {
     let [one, other] = fresh(1.0).await;
     let (mut here, mut there) = (one.subscribe("board"), other.subscribe("board"));
     for n in 0..5000 {
@@ -110,7 +110,7 @@ async fn who_is_slow_and_what_is_too_long_is_a_gap_and_no_growth() {
 }
 
 #[tokio::test]
-async fn a_quota_is_spent_by_both_processes_and_refused_by_both() {
+async fn both_processes_spend_one_quota_and_refuse_when_it_is_used_up() {
     let [one, other] = fresh(1.0).await;
     assert_eq!(remaining(one.take(THREE_A_MINUTE, "ana").await), 2);
     assert_eq!(remaining(other.take(THREE_A_MINUTE, "ana").await), 1);
@@ -125,7 +125,7 @@ async fn a_quota_is_spent_by_both_processes_and_refused_by_both() {
 }
 
 #[tokio::test]
-async fn what_was_spent_comes_back_one_by_one_and_never_more_than_the_quota() {
+async fn a_quota_refills_one_by_one_and_never_above_its_limit() {
     let [one, other] = fresh(1.0).await;
     let limit = Limit { name: "short", quota: 2, window: Duration::from_millis(1600) };
     assert_eq!(remaining(one.take(limit, "ana").await), 1);
@@ -133,14 +133,14 @@ async fn what_was_spent_comes_back_one_by_one_and_never_more_than_the_quota() {
     let wait = retry_after(other.take(limit, "ana").await);
     assert!(wait <= Duration::from_millis(800), "{wait:?}");
     tokio::time::sleep(wait + Duration::from_millis(20)).await;
-    assert_eq!(remaining(other.take(limit, "ana").await), 0, "the time to wait was true");
+    assert_eq!(remaining(other.take(limit, "ana").await), 0, "the returned time was right");
     assert!(retry_after(one.take(limit, "ana").await) <= Duration::from_millis(800));
     tokio::time::sleep(Duration::from_millis(2000)).await;
     assert_eq!(remaining(other.take(limit, "ana").await), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_crowd_at_both_processes_gets_exactly_the_quota() {
+async fn simultaneous_requests_to_both_processes_get_exactly_the_quota() {
     let both = fresh(1.0).await;
     let limit = Limit { name: "crowd", quota: 50, window: Duration::from_hours(1) };
     let mut crowd = JoinSet::new();
@@ -158,7 +158,7 @@ async fn a_crowd_at_both_processes_gets_exactly_the_quota() {
 }
 
 #[tokio::test]
-async fn the_factor_multiplies_quotas_and_nothing_turns_them_off() {
+async fn the_factor_multiplies_quotas_and_zero_turns_them_off() {
     let [generous, _] = fresh(2.5).await;
     assert_eq!(remaining(generous.take(THREE_A_MINUTE, "ana").await), 7);
     assert_eq!(generous.in_force(THREE_A_MINUTE).unwrap().quota, 8);

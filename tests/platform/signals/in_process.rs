@@ -11,14 +11,14 @@ use orientation::platform::signals::{InProcess, Remaining, Signals, SignalsState
 
 use crate::signals::THREE_A_MINUTE;
 
-/// There is one process, so both are it.
+/// There is one process, so both are the same.
 async fn fresh(factor: f64) -> [Arc<dyn Signals>; 2] {
     let signals = Arc::new(InProcess::new(factor));
     [signals.clone(), signals]
 }
 
 #[tokio::test]
-async fn a_quota_comes_back_with_the_time_that_the_clock_tells() {
+async fn a_quota_refills_by_the_given_clock() {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_788_246_000_000)));
     let signals = InProcess::with_clock(1.0, clock.clone());
     for remaining in [2, 1, 0] {
@@ -33,6 +33,6 @@ async fn a_quota_comes_back_with_the_time_that_the_clock_tells() {
 }
 
 #[test]
-fn there_is_nobody_else_to_reach() {
+fn there_are_no_other_processes() {
     assert_eq!(InProcess::new(1.0).state(), SignalsState::WithinProcess);
 }

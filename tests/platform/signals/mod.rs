@@ -1,7 +1,7 @@
 //! The contract of signals.
 //!
 //! `contract.rs` is the same for every adapter: it is compiled once for each, with that adapter's `fresh()` above it,
-//! which gives signals as two processes have them. What only one adapter can be asked stands beside its `fresh()`.
+//! which returns the signals of two processes. Tests of a single adapter are beside its `fresh()`.
 
 mod in_process;
 mod redis;
@@ -12,12 +12,12 @@ use orientation::platform::signals::Limit;
 
 const THREE_A_MINUTE: Limit = Limit { name: "three", quota: 3, window: Duration::from_secs(60) };
 
-/// What must happen soon.
+/// Waits a limited time for an event.
 async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), event).await.expect("it should have happened by now")
+    tokio::time::timeout(Duration::from_secs(10), event).await.expect("it happens in time")
 }
 
-/// Waits until something is so.
+/// Waits until a condition is true.
 async fn until(what: &str, so: impl Fn() -> bool) {
     for _ in 0..1000 {
         if so() {

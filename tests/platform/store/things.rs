@@ -1,15 +1,15 @@
-//! The documents that the tests keep.
+//! The documents of the tests.
 
 use orientation::kernel::Timestamp;
 use orientation::platform::store::{Document, Index, Keep, Personal, Schema, StoreError, schema};
 use serde::{Deserialize, Serialize};
 
-/// Something with every kind of field.
+/// A document with every kind of field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Thing {
     pub id: String,
-    /// A word of SQL, as `group` and `order` are in the domain.
+    /// A keyword of SQL, as `group` and `order` are in the domain.
     pub group: String,
     pub rank: i64,
     pub active: bool,
@@ -48,7 +48,7 @@ pub fn thing(id: &str, group: &str, rank: i64) -> Thing {
     Thing { id: id.into(), group: group.into(), rank, ..Thing::default() }
 }
 
-/// Places that can be taken until none is left: the document that guards a rule.
+/// A number of places that can be taken: the document that guards a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Places {
     pub id: String,

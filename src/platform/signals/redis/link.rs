@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Takes;
-use super::words::{Message, Outbox, Word};
+use super::messages::{Message, Outbox, Word};
 use crate::platform::signals::SignalsState;
 use crate::platform::signals::hub::Hub;
 

@@ -7,7 +7,7 @@
 
 mod limits;
 mod link;
-mod words;
+mod messages;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Jobs that repeat.
+//! Cron jobs.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn ticks(tower: &Tower) -> Vec<Job> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_processes_make_one_job_of_a_tick() {
+async fn ten_processes_enqueue_one_job_per_tick() {
     let mut tower = Tower::on(fresh()).await;
     let workers: Vec<_> = (0..10).map(|_| tower.workers_with(at_nine())).collect();
     let nine = tower.now().plus(HOUR * 6);
@@ -39,7 +39,7 @@ async fn ten_processes_make_one_job_of_a_tick() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tick_missed_while_down_runs_once_late() {
+async fn a_missed_tick_runs_once_late() {
     let mut tower = Tower::on(fresh()).await;
     tower.clock.advance(HOUR * 12);
     let first = tower.workers_with(at_nine());
@@ -52,12 +52,12 @@ async fn a_tick_missed_while_down_runs_once_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tick_missed_while_down_does_not_run_the_next_day() {
+async fn a_missed_tick_does_not_run_the_next_day() {
     let mut tower = Tower::on(fresh()).await;
     tower.clock.advance(HOUR * 21);
     let running = tower.workers_with(at_nine());
     let sweep = format!("cron:jobs.sweep:{}", minute_23(tower.now().minus(HOUR)));
-    // Midnight has just struck in Toronto: not even the sweep of 23:23 is made up for.
+    // It is just past midnight in Toronto: not even the sweep of 23:23 is made up for.
     tower.later(Duration::from_secs(23 * 60));
     let first = format!("cron:jobs.sweep:{}", minute_23(tower.now()));
     while tower.jobs.get(&first).await.unwrap().is_none() {
@@ -74,7 +74,7 @@ fn minute_23(time: Timestamp) -> Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_done_is_swept_away_after_a_day_and_what_is_dead_stays() {
+async fn done_jobs_are_deleted_after_a_day_and_dead_jobs_are_kept() {
     let tower = Tower::on(fresh()).await;
     let jobs = [("done", Does::Ring), ("dead", Does::GiveUp)];
     tower.enqueue(&jobs.map(|(id, does)| crate::jobs::bell::ring(id, does, tower.now()))).await;

@@ -1,8 +1,8 @@
-//! The rules that hold on every store.
+//! The rules that every store keeps.
 
 mod crons;
+mod operators;
 mod queue;
-mod tending;
 mod workers;
 
 use super::fresh;

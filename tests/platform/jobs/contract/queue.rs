@@ -1,4 +1,4 @@
-//! What several workers can rely on when they meet in the store.
+//! Guarantees for several workers on one store.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn renew(tower: &Tower, id: &str, token: &str) -> bool {
 }
 
 #[tokio::test]
-async fn the_oldest_are_claimed_first_and_it_is_told_when_the_next_is_due() {
+async fn the_oldest_jobs_are_claimed_first_and_the_next_due_time_is_returned() {
     let tower = Tower::on(fresh()).await;
     let at = |id, secs| ring(id, Does::Ring, tower.now()).at(tower.now().plus(Duration::from_secs(secs)));
     let late = ring("late", Does::Ring, tower.now().minus(Duration::from_secs(9)));
@@ -48,7 +48,7 @@ async fn the_oldest_are_claimed_first_and_it_is_told_when_the_next_is_due() {
 }
 
 #[tokio::test]
-async fn many_who_claim_at_once_get_each_job_once() {
+async fn simultaneous_claims_get_each_job_once() {
     let tower = Tower::on(fresh()).await;
     let jobs: Vec<_> = (0..200).map(|n| ring(&format!("{n:03}"), Does::Ring, tower.now())).collect();
     tower.enqueue(&jobs).await;
@@ -64,7 +64,7 @@ async fn many_who_claim_at_once_get_each_job_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_had_its_time_opens_nothing() {
+async fn an_expired_token_settles_nothing() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
     claim(&tower, 1, "old").await;
@@ -75,13 +75,13 @@ async fn a_token_that_has_had_its_time_opens_nothing() {
     assert!(!settle(&tower, "1", "old", Outcome::Done).await);
     assert_eq!(tower.job("1").await.state, JobState::Running);
     assert!(settle(&tower, "1", "new", Outcome::Done).await);
-    assert!(!settle(&tower, "1", "new", Outcome::HandedBack).await, "what is over is over");
+    assert!(!settle(&tower, "1", "new", Outcome::HandedBack).await, "a settled job stays settled");
     let job = tower.job("1").await;
     assert_eq!((job.attempts, job.crashes, job.state), (1, 1, JobState::Done));
 }
 
 #[tokio::test]
-async fn a_renewed_lease_does_not_run_out_and_an_abandoned_one_does() {
+async fn a_renewed_lease_does_not_expire_and_an_abandoned_one_does() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
     claim(&tower, 1, "a").await;
@@ -94,7 +94,7 @@ async fn a_renewed_lease_does_not_run_out_and_an_abandoned_one_does() {
 }
 
 #[tokio::test]
-async fn whoever_is_alive_does_not_take_a_job_from_itself() {
+async fn a_worker_does_not_take_a_job_from_itself() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring("1", Does::Ring, tower.now())]).await;
     claim(&tower, 1, "a").await;
@@ -120,7 +120,7 @@ async fn a_job_that_kills_twenty_workers_is_dead() {
 }
 
 #[tokio::test]
-async fn of_one_key_one_waits_and_is_due_at_the_earlier_time() {
+async fn one_job_per_key_waits_and_is_due_at_the_earlier_time() {
     let tower = Tower::on(fresh()).await;
     let (now, minute) = (tower.now(), Duration::from_secs(60));
     let at = |id: &str, time| ring_bell(id, "tenor", Does::Ring, now).at(time);
@@ -132,7 +132,7 @@ async fn of_one_key_one_waits_and_is_due_at_the_earlier_time() {
     assert_eq!(ids(&claim(&tower, 9, "a").await), ["1", "4"]);
 }
 
-/// Two claims of one bell, the second asked for while the first rings.
+/// Two claims of one bell, the second enqueued while the first rings.
 async fn ring_twice(tower: &Tower) -> (Claimed, Claimed) {
     tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
     let first = claim(tower, 1, "a").await;
@@ -141,7 +141,7 @@ async fn ring_twice(tower: &Tower) -> (Claimed, Claimed) {
 }
 
 #[tokio::test]
-async fn while_one_of_a_key_runs_the_next_can_be_queued_and_runs_afterwards() {
+async fn a_job_enqueued_while_one_of_its_key_runs_runs_afterwards() {
     let tower = Tower::on(fresh()).await;
     let (first, second) = ring_twice(&tower).await;
     assert_eq!((ids(&first), ids(&second)), (vec!["1"], vec![]));
@@ -151,7 +151,7 @@ async fn while_one_of_a_key_runs_the_next_can_be_queued_and_runs_afterwards() {
 
 #[cfg(feature = "faults")]
 #[tokio::test]
-async fn without_its_guard_two_of_one_key_run_at_the_same_time() {
+async fn without_the_guard_two_jobs_of_one_key_run_at_the_same_time() {
     let tower = Tower::on(fresh()).await;
     let (first, second) =
         orientation::kernel::faults::without("jobs-one-run-a-key", ring_twice(&tower)).await;
@@ -159,7 +159,7 @@ async fn without_its_guard_two_of_one_key_run_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn jobs_whose_like_is_running_do_not_hide_those_behind_them() {
+async fn jobs_with_a_busy_key_do_not_hide_those_behind_them() {
     let tower = Tower::on(fresh()).await;
     let bells = ["a", "b", "c", "d", "e"];
     let all =
@@ -172,7 +172,7 @@ async fn jobs_whose_like_is_running_do_not_hide_those_behind_them() {
 }
 
 #[tokio::test]
-async fn a_failed_job_makes_way_for_the_one_that_waits_and_it_dies_all_the_same() {
+async fn a_failed_job_is_replaced_by_the_waiting_one_which_inherits_its_attempts() {
     let tower = Tower::on(fresh()).await;
     let failed = |now: Timestamp| Outcome::Failed { error: "broken".into(), limit: 2, retry_at: now };
     ring_twice(&tower).await;
@@ -184,7 +184,7 @@ async fn a_failed_job_makes_way_for_the_one_that_waits_and_it_dies_all_the_same(
 }
 
 #[tokio::test]
-async fn several_are_renewed_and_settled_at_once_each_by_its_own_lease() {
+async fn several_jobs_are_renewed_and_settled_at_once_each_under_its_own_lease() {
     let tower = Tower::on(fresh()).await;
     let (queue, now) = (tower.queue(), tower.now());
     let bell = |id: &str, bell| ring_bell(id, bell, Does::Ring, now);
@@ -209,11 +209,11 @@ async fn several_are_renewed_and_settled_at_once_each_by_its_own_lease() {
     assert_eq!(states, [None, Some(JobState::Done), Some(JobState::Done), None]);
     assert_eq!(tower.job("2").await.state, JobState::Running);
     let other = tower.job("4").await;
-    assert_eq!((other.state, other.attempts), (JobState::Waiting, 1), "the first made way for it");
+    assert_eq!((other.state, other.attempts), (JobState::Waiting, 1), "it replaced the first");
 }
 
 #[tokio::test]
-async fn what_has_been_done_otherwise_is_withdrawn_while_it_waits() {
+async fn a_waiting_job_can_be_withdrawn() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
     tower.store.transact(async |tx| tx.withdraw::<Ring>("tenor").await).await.unwrap();
@@ -222,7 +222,7 @@ async fn what_has_been_done_otherwise_is_withdrawn_while_it_waits() {
 }
 
 #[tokio::test]
-async fn a_job_and_what_caused_it_are_kept_together_or_not_at_all() {
+async fn a_job_is_stored_only_with_its_transaction() {
     let tower = Tower::on(fresh()).await;
     let job = ring("1", Does::Ring, tower.now());
     let refused = tower.store.transact(async |tx| {

@@ -1,4 +1,4 @@
-//! What workers do with jobs, alone and beside each other.
+//! Workers, alone and several on one store.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -53,7 +53,7 @@ async fn a_commit_wakes_the_workers_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_job_of_a_worker_that_was_killed_is_run_again_when_its_lease_is_over() {
+async fn the_job_of_a_killed_worker_runs_again_when_its_lease_expires() {
     let mut tower = Tower::on(fresh()).await;
     let killed = tower.workers();
     tower.enqueue(&[ring_bell("1", "tenor", Does::Wait, tower.now())]).await;
@@ -62,7 +62,7 @@ async fn the_job_of_a_worker_that_was_killed_is_run_again_when_its_lease_is_over
     let survivor = tower.workers();
     tower.later(LEASE - Duration::from_millis(1));
     tower.enqueue(&[ring("2", Does::Ring, tower.now())]).await;
-    assert_eq!(tower.heard().await.job_id, "2", "the lease still holds");
+    assert_eq!(tower.heard().await.job_id, "2", "the lease has not expired");
     tower.later(Duration::from_millis(1));
     let again = tower.heard().await;
     assert_eq!((again.job_id.as_str(), again.attempt, again.crashes), ("1", 1, 1));
@@ -72,7 +72,7 @@ async fn the_job_of_a_worker_that_was_killed_is_run_again_when_its_lease_is_over
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lives_keeps_its_job_for_longer_than_a_lease() {
+async fn a_living_worker_keeps_its_job_for_longer_than_a_lease() {
     let mut tower = Tower::on(fresh()).await;
     let _running = [tower.workers(), tower.workers()];
     tower.enqueue(&[ring("1", Does::Wait, tower.now())]).await;
@@ -90,7 +90,7 @@ async fn a_worker_that_lives_keeps_its_job_for_longer_than_a_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_of_one_key_never_run_at_the_same_time() {
+async fn two_jobs_of_one_key_never_run_at_the_same_time() {
     let tower = Tower::on(fresh()).await;
     let workers: Vec<_> = (0..WORKERS).map(|_| tower.workers()).collect();
     for n in 0..200 {
@@ -106,7 +106,7 @@ async fn two_of_one_key_never_run_at_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_is_tried_again_later_and_is_dead_after_the_limit_of_its_kind() {
+async fn a_failed_job_is_retried_later_and_is_dead_after_the_limit_of_its_kind() {
     let mut tower = Tower::on(fresh()).await;
     let _running = tower.workers();
     let jobs = [("fails", Does::Fail), ("panics", Does::Panic)].map(|(id, does)| ring(id, does, tower.now()));
@@ -123,11 +123,15 @@ async fn what_fails_is_tried_again_later_and_is_dead_after_the_limit_of_its_kind
     assert_eq!(attempts, [1, 1, 2, 2, 3, 3]);
     assert_eq!(tower.until("fails", JobState::Dead).await.error.as_deref(), Some("the rope broke"));
     let panicked = tower.until("panics", JobState::Dead).await;
-    assert_eq!(panicked.error.as_deref(), Some("its subscriber panicked"), "what it said may be personal");
+    assert_eq!(
+        panicked.error.as_deref(),
+        Some("its subscriber panicked"),
+        "the panic message may be personal"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_never_go_and_what_can_not_be_read_is_dead_at_once() {
+async fn jobs_that_can_not_succeed_or_be_parsed_are_dead_at_once() {
     let mut tower = Tower::on(fresh()).await;
     let _running = tower.workers();
     let mut unreadable = ring("unreadable", Does::Ring, tower.now());
@@ -140,7 +144,7 @@ async fn what_can_never_go_and_what_can_not_be_read_is_dead_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_nobody_serves_stays_and_is_in_nobodys_way() {
+async fn a_job_of_an_unknown_kind_is_kept_and_blocks_nothing() {
     let mut tower = Tower::on(fresh()).await;
     let mut strange = ring("strange", Does::Ring, tower.now());
     strange.kind = "gong.strike".into();
@@ -152,7 +156,7 @@ async fn a_job_that_nobody_serves_stays_and_is_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delayed_job_is_run_when_it_is_due_and_not_before() {
+async fn a_delayed_job_runs_when_it_is_due() {
     let mut tower = Tower::on(fresh()).await;
     let _running = tower.workers();
     let later = tower.now().plus(Duration::from_secs(60));
@@ -165,7 +169,7 @@ async fn a_delayed_job_is_run_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_finishes_what_it_can_and_hands_the_rest_back() {
+async fn a_shutdown_finishes_running_jobs_in_time_and_hands_the_rest_back() {
     let mut tower = Tower::on(fresh()).await;
     let running = tower.workers();
     let jobs = ["1", "2"].map(|id| ring_bell(id, id, Does::Wait, tower.now()));
@@ -178,13 +182,13 @@ async fn a_shutdown_finishes_what_it_can_and_hands_the_rest_back() {
     tower.ringer.gate.add_permits(1);
     let next = tower.workers();
     let again = tower.heard().await;
-    assert_eq!((again.attempt, again.crashes), (1, 0), "what was handed back counts as not begun");
+    assert_eq!((again.attempt, again.crashes), (1, 0), "a job that is handed back has not used an attempt");
     tower.until(&again.job_id, JobState::Done).await;
     next.drain(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn once_a_shutdown_has_begun_nothing_is_claimed() {
+async fn nothing_is_claimed_after_a_shutdown_has_begun() {
     let mut tower = Tower::on(fresh()).await;
     let running = tower.workers();
     tower.enqueue(&[ring("1", Does::Wait, tower.now())]).await;
@@ -200,7 +204,7 @@ async fn once_a_shutdown_has_begun_nothing_is_claimed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_ten_thousand_is_worked_off() {
+async fn a_backlog_of_ten_thousand_jobs_is_done() {
     let mut tower = Tower::on(fresh()).await;
     for thousand in 0..10 {
         let now = tower.now();
@@ -218,7 +222,7 @@ async fn a_backlog_of_ten_thousand_is_worked_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_carries_the_trace_of_what_caused_it() {
+async fn a_job_carries_the_trace_of_its_cause() {
     let tower = Tower::on(fresh()).await;
     traced("request 7".into(), tower.enqueue(&[ring("1", Does::Ring, tower.now())])).await;
     assert_eq!(tower.job("1").await.trace.as_deref(), Some("request 7"));

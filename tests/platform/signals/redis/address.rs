@@ -1,4 +1,4 @@
-//! Which addresses are taken, and what is said of the others.
+//! Which addresses are accepted, and the messages for the others.
 
 use orientation::platform::signals::{Redis, RedisError, Signals, SignalsState};
 use tokio::io::AsyncWriteExt;
@@ -8,7 +8,7 @@ use super::server::Server;
 use super::{prefix, process, secret};
 
 #[tokio::test]
-async fn an_address_that_cannot_be_read_is_refused_without_saying_the_password() {
+async fn an_invalid_address_is_refused_without_quoting_the_password() {
     for bad in [
         "redis://:hunter2@",
         "redis://:hunter2@host:notaport",
@@ -31,7 +31,7 @@ async fn an_address_that_cannot_be_read_is_refused_without_saying_the_password()
 }
 
 #[tokio::test]
-async fn a_check_says_what_is_wrong_and_not_with_which_password() {
+async fn a_check_reports_the_reason_without_the_password() {
     let server = Server::started(&["--requirepass", "right horse"]).await;
     let with = |password: &str| secret(&server.url().replace("//", &format!("//:{password}@")));
     assert_eq!(Redis::check(&with("right%20horse"), "p:").await, Ok(()));
@@ -45,7 +45,7 @@ async fn a_check_says_what_is_wrong_and_not_with_which_password() {
 }
 
 #[tokio::test]
-async fn what_is_no_redis_is_told_in_one_sentence() {
+async fn a_server_that_is_not_redis_is_reported_in_one_sentence() {
     for answer in [
         "HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\n\r\nhidden",
         "SSH-2.0-hidden\r\n",
@@ -69,7 +69,7 @@ async fn what_is_no_redis_is_told_in_one_sentence() {
 }
 
 #[tokio::test]
-async fn an_encrypted_address_at_a_server_without_a_certificate_is_away_and_no_panic() {
+async fn a_tls_address_of_a_server_without_tls_is_unreachable() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url().replace("redis://", "rediss://"), &prefix(), 1.0).await;
     assert!(matches!(signals.state(), SignalsState::Unreachable { .. }));

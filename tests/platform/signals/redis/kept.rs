@@ -1,4 +1,4 @@
-//! What lies at the server.
+//! The data on the server.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{prefix, process, settled};
 use crate::signals::{THREE_A_MINUTE, soon};
 
 #[tokio::test]
-async fn what_is_kept_names_nobody_and_is_gone_when_the_quota_is_whole_again() {
+async fn stored_limits_name_nobody_and_expire_when_the_quota_is_full_again() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), "orientation:faculty:", 1.0).await;
     signals.take(THREE_A_MINUTE, "ana@example.org").await.unwrap();
@@ -38,7 +38,7 @@ async fn what_is_kept_names_nobody_and_is_gone_when_the_quota_is_whole_again() {
 }
 
 #[tokio::test]
-async fn what_others_write_to_the_channel_is_left_alone() {
+async fn messages_of_others_on_the_channel_are_ignored() {
     let (server, prefix) = (Server::started(&[]).await, prefix());
     let (one, other) =
         (process(&server.url(), &prefix, 1.0).await, process(&server.url(), &prefix, 1.0).await);
@@ -62,9 +62,9 @@ async fn take_in_two_steps(client: &mut MultiplexedConnection) -> bool {
     taken < 50
 }
 
-/// The race that the script wins is real: the same crowd, in two steps, gets more than the quota.
+/// The race that the script prevents is real: the same requests, in two steps, get more than the quota.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_the_script_a_crowd_gets_more_than_the_quota() {
+async fn without_the_script_simultaneous_requests_get_more_than_the_quota() {
     let server = Server::started(&[]).await;
     let clients = [server.client().await, server.client().await];
     let mut crowd = JoinSet::new();
@@ -83,7 +83,7 @@ async fn without_the_script_a_crowd_gets_more_than_the_quota() {
 }
 
 #[tokio::test]
-async fn a_quota_that_was_lowered_and_a_clock_that_was_set_back_keep_nobody_out_for_long() {
+async fn a_lowered_quota_or_a_clock_set_back_blocks_nobody_for_long() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), &prefix(), 1.0).await;
     signals.take(THREE_A_MINUTE, "ana").await.unwrap();

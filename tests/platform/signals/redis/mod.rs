@@ -4,8 +4,8 @@
 mod contract;
 
 mod address;
-mod away;
 mod kept;
+mod outages;
 mod server;
 
 use std::sync::Arc;
@@ -21,12 +21,12 @@ fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
 
-/// Names of its own for one test.
+/// A unique prefix for the names of one test.
 fn prefix() -> String {
     format!("orientation:test-{}:", RandomIds.next())
 }
 
-/// Signals as one process has them.
+/// The signals of one process.
 async fn process(url: &str, prefix: &str, factor: f64) -> Arc<Redis> {
     Arc::new(Redis::connect(&secret(url), prefix, factor, secret("pepper")).await.unwrap())
 }
@@ -35,7 +35,7 @@ async fn connected(signals: &Redis) {
     until("it should be connected", || signals.state() == SignalsState::Connected).await;
 }
 
-/// Until both have told what they tell when they come.
+/// Waits until both have sent the messages of their start.
 async fn settled(one: &dyn Signals, other: &dyn Signals) {
     for (from, to) in [(one, other), (other, one)] {
         let mut feed = to.subscribe("settled");

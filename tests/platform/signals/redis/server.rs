@@ -1,4 +1,4 @@
-//! A server of a test's own, which it may kill.
+//! A server for one test, which the test can kill.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Not started yet; nobody answers at its address.
+    /// Not started yet; nothing listens at its address.
     pub fn new(options: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
@@ -33,17 +33,18 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Starts it, again too: at the same address and with nothing of what it knew.
+    /// Starts it, or starts it again: at the same address and without its data.
     pub async fn start(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
         command.args(&self.options).current_dir(self.folder.path()).stdout(Stdio::null());
-        self.running = Some(command.spawn().expect("redis-server is there (Debian's package redis-server)"));
+        self.running =
+            Some(command.spawn().expect("redis-server is installed (Debian's package redis-server)"));
         until("the server should answer", || TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;
     }
 
-    /// As `kill -9` ends it.
+    /// Kills it with `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.running.take() {
             child.kill().unwrap();
@@ -51,7 +52,7 @@ impl Server {
         }
     }
 
-    /// It hangs: connections are there, and nothing is answered.
+    /// Makes it hang: connections stay open, and nothing is answered.
     pub fn hang(&self) {
         self.signal("-STOP");
     }
@@ -65,7 +66,7 @@ impl Server {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Somebody else at the same server.
+    /// Another client of the same server.
     pub async fn client(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()

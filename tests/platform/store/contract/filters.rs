@@ -1,4 +1,4 @@
-//! Any filter at all means what this page says, on every database.
+//! Random filters mean the same on every database.
 
 use orientation::platform::store::{Filter, Query, Value};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::holding;
 use crate::store::things::{Thing, thing};
 
-/// Few values, so that filters often hold, ties are common, and some fields are not there.
+/// Few values, so that filters often match, ties are common, and some fields are missing.
 fn things() -> Vec<Thing> {
     (0..24)
         .map(|n| Thing {
@@ -54,7 +54,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-/// What a filter means.
+/// Whether a filter matches, by definition.
 fn holds(filter: &Filter, thing: &Json) -> bool {
     let is = |field: &str, test: &dyn Fn(&Json) -> bool| thing.get(field).is_some_and(test);
     match filter {
@@ -99,7 +99,7 @@ fn less(one: &Json, other: &Json) -> bool {
 }
 
 #[test]
-fn any_filter_finds_and_counts_exactly_what_it_means() {
+fn any_filter_finds_and_counts_exactly_the_documents_that_match() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = runtime.block_on(holding(&things()));
     let check = |filter: Filter| {

@@ -1,4 +1,4 @@
-//! Documents and indexes of an older program, found by a newer one, and the other way round.
+//! Documents and indexes of an older program, opened by a newer one, and the other way round.
 
 use orientation::platform::store::{Document, Index, Keep, Migration, Personal, StoreError, schema};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ impl Document for NoteV1 {
     }
 }
 
-/// Version 3: the text has become a title, and then got a length.
+/// Version 3: `text` was renamed to `title`, and then `length` was added.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct NoteV3 {
     id: String,
@@ -55,7 +55,7 @@ fn add_length(mut note: Value) -> Value {
     note
 }
 
-/// A program whose second version can't be reached.
+/// A program whose migration to version 2 fails.
 #[derive(Serialize, Deserialize)]
 struct Broken(NoteV1);
 
@@ -72,11 +72,11 @@ impl Document for Broken {
 }
 
 fn give_up(note: Value) -> Value {
-    assert!(note["id"] != "0700", "this panic is meant");
+    assert!(note["id"] != "0700", "this panic is intended");
     name_title(note)
 }
 
-/// A program that wants a key of each length to be there once.
+/// A program that declares a unique index on the length.
 #[derive(Serialize, Deserialize)]
 struct Strict(NoteV1);
 
@@ -96,7 +96,7 @@ fn note(n: usize) -> NoteV1 {
 }
 
 #[tokio::test]
-async fn documents_are_brought_through_every_version_at_the_next_start() {
+async fn documents_are_migrated_through_every_version_at_the_next_start() {
     let store = fresh().await;
     store.prepare(&[schema::<NoteV1>()]).await.unwrap();
     for n in 0..3 {
@@ -109,7 +109,7 @@ async fn documents_are_brought_through_every_version_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_program_is_refused_with_a_sentence_and_left_alone() {
+async fn a_database_of_a_newer_program_is_refused_and_not_changed() {
     let store = fresh().await;
     store.prepare(&[schema::<NoteV3>()]).await.unwrap();
     let refused = store.prepare(&[schema::<NoteV1>()]).await.unwrap_err();
@@ -119,10 +119,10 @@ async fn a_database_of_a_newer_program_is_refused_with_a_sentence_and_left_alone
 }
 
 #[tokio::test]
-async fn what_a_start_would_do_is_told_and_not_done() {
+async fn outdated_collections_are_reported_without_changing_them() {
     let store = fresh().await;
     let (first, third) = ([schema::<NoteV1>()], [schema::<NoteV3>()]);
-    assert_eq!(store.outdated(&first).await, Ok(vec![]), "there is nothing yet");
+    assert_eq!(store.outdated(&first).await, Ok(vec![]), "nothing is stored yet");
     store.prepare(&first).await.unwrap();
     store.transact(async |tx| tx.insert(&note(1)).await).await.unwrap();
     assert_eq!(store.outdated(&first).await, Ok(vec![]));
@@ -154,7 +154,7 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn indexes_become_what_is_declared_now() {
+async fn indexes_are_changed_to_the_current_declarations() {
     let store = fresh().await;
     store.prepare(&[schema::<NoteV1>()]).await.unwrap();
     store.transact(async |tx| tx.insert(&note(1)).await).await.unwrap();
@@ -165,7 +165,7 @@ async fn indexes_become_what_is_declared_now() {
 }
 
 #[tokio::test]
-async fn a_unique_index_that_stored_documents_break_is_refused_by_its_name() {
+async fn a_unique_index_that_stored_documents_violate_is_refused_by_name() {
     #[derive(Serialize, Deserialize)]
     struct Kinded {
         id: String,

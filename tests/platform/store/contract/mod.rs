@@ -1,4 +1,4 @@
-//! The rules that hold on every database.
+//! The rules that every database keeps.
 
 mod filters;
 mod migrations;
@@ -9,7 +9,7 @@ mod transactions;
 use super::{Fresh, fresh};
 use crate::store::things::Thing;
 
-/// A store that holds these things.
+/// A store that contains these things.
 async fn holding(things: &[Thing]) -> Fresh {
     let store = fresh().await;
     store

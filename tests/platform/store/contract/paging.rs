@@ -1,4 +1,4 @@
-//! Pages by key: one total order, cut anywhere.
+//! Keyset paging: one total order, cut anywhere.
 
 use orientation::kernel::Timestamp;
 use orientation::platform::store::{Cursor, Dir, Filter, PageError, Query, Store, StoreError};
@@ -6,12 +6,12 @@ use orientation::platform::store::{Cursor, Dir, Filter, PageError, Query, Store,
 use super::holding;
 use crate::store::things::{Places, Price, Thing, thing};
 
-/// Twenty things of which many share a rank; ids run against the ranks.
+/// Twenty things of which many share a rank; ids descend as ranks ascend.
 fn with_ties() -> Vec<Thing> {
     (0..20).map(|n| thing(&format!("{:02}", (n * 7) % 20), "red", n / 6)).collect()
 }
 
-/// All that a query finds, read in pages of `limit`.
+/// All results of a query, read in pages of `limit`.
 async fn paged(store: &Store, query: Query, limit: u32) -> Vec<Thing> {
     let (mut all, mut after) = (vec![], None);
     loop {
@@ -30,7 +30,7 @@ fn sent_to_a_client(cursor: &Cursor) -> Cursor {
 }
 
 #[tokio::test]
-async fn pages_of_any_size_put_together_are_the_whole_in_order_with_ties() {
+async fn pages_of_any_size_add_up_to_the_whole_list_in_order_with_ties() {
     let store = holding(&with_ties()).await;
     for dir in [Dir::Asc, Dir::Desc] {
         let mut expected = with_ties();
@@ -45,7 +45,7 @@ async fn pages_of_any_size_put_together_are_the_whole_in_order_with_ties() {
 }
 
 #[tokio::test]
-async fn a_page_keeps_to_the_filter() {
+async fn a_page_contains_matching_documents_only() {
     let store = holding(&with_ties()).await;
     let query = Query::new(Filter::range("rank", Some(1.into()), Some(3.into()))).sort("rank", Dir::Desc);
     let all = paged(&store, query, 5).await;
@@ -54,7 +54,7 @@ async fn a_page_keeps_to_the_filter() {
 }
 
 #[tokio::test]
-async fn things_without_the_sorted_field_are_first_upwards_and_last_downwards() {
+async fn documents_without_the_sorted_field_are_first_ascending_and_last_descending() {
     let seen = |n: i64| (n % 3 != 0).then(|| Timestamp::from_millis(1_000 * (n / 4)));
     let things: Vec<_> = (0..20)
         .map(|n| Thing { seen_at: seen(n), ..thing(&format!("{:02}", (n * 7) % 20), "red", n) })
@@ -74,7 +74,7 @@ async fn things_without_the_sorted_field_are_first_upwards_and_last_downwards() 
 }
 
 #[tokio::test]
-async fn pages_can_be_sorted_by_every_kind_of_value_and_by_a_field_within_a_field() {
+async fn pages_can_be_sorted_by_every_kind_of_value_and_by_nested_fields() {
     let of = |n: i64| Thing {
         active: n % 2 == 0,
         seen_at: Some(Timestamp::from_millis(n / 2)),
@@ -94,7 +94,7 @@ async fn pages_can_be_sorted_by_every_kind_of_value_and_by_a_field_within_a_fiel
 }
 
 #[tokio::test]
-async fn a_change_between_two_pages_moves_nothing_else() {
+async fn a_change_between_two_pages_moves_no_other_document() {
     for dir in [Dir::Asc, Dir::Desc] {
         let store = holding(&with_ties()).await;
         let query = Query::new(Filter::All).sort("rank", dir);

@@ -1,4 +1,4 @@
-//! What the filters and the other reads mean.
+//! Filters and the other reads.
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -36,7 +36,7 @@ async fn comparisons_keep_their_bounds() {
 }
 
 #[tokio::test]
-async fn all_of_nothing_holds_and_one_of_nothing_does_not() {
+async fn an_empty_and_is_true_and_an_empty_or_is_false() {
     let store = holding(&[thing("a", "red", 1)]).await;
     assert_eq!(ids(&store, Filter::And(vec![])).await, ["a"]);
     assert!(ids(&store, Filter::Or(vec![])).await.is_empty());
@@ -47,7 +47,7 @@ async fn all_of_nothing_holds_and_one_of_nothing_does_not() {
 }
 
 #[tokio::test]
-async fn not_holds_for_a_document_that_lacks_the_field() {
+async fn not_is_true_for_a_document_without_the_field() {
     let known = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
     let store = holding(&[known, thing("b", "red", 1)]).await;
     let is_a = || Filter::eq("email", "a@x.org");
@@ -60,7 +60,7 @@ async fn not_holds_for_a_document_that_lacks_the_field() {
 }
 
 #[tokio::test]
-async fn exists_asks_whether_the_field_is_there() {
+async fn exists_is_true_for_documents_with_the_field() {
     let known = Thing { email: Some(String::new()), ..thing("a", "red", 0) };
     let store = holding(&[known, thing("b", "red", 0)]).await;
     assert_eq!(ids(&store, Filter::Exists("email")).await, ["a"]);
@@ -70,7 +70,7 @@ async fn exists_asks_whether_the_field_is_there() {
 }
 
 #[tokio::test]
-async fn contains_ignores_letter_case_in_every_script_and_takes_no_patterns() {
+async fn contains_ignores_letter_case_in_every_script_and_has_no_patterns() {
     let store =
         holding(&[thing("a", "Élodie ÅNGSTRÖM", 1), thing("b", "ПЁТР 100%", 1), thing("c", "a.c", 1)]).await;
     let containing = async |part: &str| ids(&store, Filter::Contains("group", part.into())).await;
@@ -85,7 +85,7 @@ async fn contains_ignores_letter_case_in_every_script_and_takes_no_patterns() {
 }
 
 #[tokio::test]
-async fn has_looks_for_an_element_of_a_list() {
+async fn has_matches_an_element_of_a_list() {
     let tagged = Thing { tags: vec!["nuts".into(), "gluten".into()], ..thing("a", "red", 1) };
     let store = holding(&[tagged, thing("b", "red", 1)]).await;
     assert_eq!(ids(&store, Filter::has("tags", "gluten")).await, ["a"]);
@@ -94,7 +94,7 @@ async fn has_looks_for_an_element_of_a_list() {
 }
 
 #[tokio::test]
-async fn a_path_with_dots_reaches_inside() {
+async fn a_path_with_dots_names_a_nested_field() {
     let dear = Thing { price: Price { amount: 9_500 }, ..thing("a", "red", 1) };
     let store = holding(&[dear, thing("b", "red", 1)]).await;
     assert_eq!(ids(&store, Filter::Gt("price.amount", 0.into())).await, ["a"]);
@@ -124,7 +124,7 @@ async fn times_are_compared_and_sorted_as_times_to_the_millisecond() {
 }
 
 #[tokio::test]
-async fn counts_tallies_and_sums_agree_with_what_is_there() {
+async fn counts_tallies_and_sums_agree_with_the_documents() {
     let known =
         |id: &str, group: &str, rank| Thing { email: Some(format!("{id}@x.org")), ..thing(id, group, rank) };
     let store = holding(&[
@@ -165,7 +165,7 @@ async fn the_body_of_a_response_can_hold_a_stream() {
     assert_eq!(ids, ["a", "b"]);
 }
 
-/// What an older program may have left under the same name.
+/// A document that an older program may have left under the same name.
 #[derive(Serialize, Deserialize)]
 struct Misfit {
     id: String,
@@ -183,7 +183,7 @@ impl Document for Misfit {
 }
 
 #[tokio::test]
-async fn a_document_of_another_shape_is_an_error_that_tells_nothing_of_it() {
+async fn a_document_of_another_shape_is_an_error_that_does_not_quote_it() {
     let store = fresh().await;
     let misfit = Misfit { id: "private-id".into(), rank: "private@x.org".into() };
     store.transact(async |tx| tx.insert(&misfit).await).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a transaction promises.
+//! The guarantees of transactions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use super::{fresh, holding};
 use crate::store::things::{Places, Refused, Thing, thing};
 
 #[tokio::test]
-async fn what_was_written_is_kept_and_read_back_as_it_was() {
+async fn a_written_document_reads_back_unchanged() {
     let store = fresh().await;
     let written =
         Thing { email: Some("Ünïcode \u{202e} 🎓 \"quoted\" '".into()), ..thing("a", "red", -7) };
@@ -21,7 +21,7 @@ async fn what_was_written_is_kept_and_read_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn reads_inside_see_what_the_transaction_wrote_and_reads_outside_do_not() {
+async fn only_reads_inside_see_what_the_transaction_wrote() {
     let store = fresh().await;
     store
         .transact(async |tx| {
@@ -41,7 +41,7 @@ async fn reads_inside_see_what_the_transaction_wrote_and_reads_outside_do_not() 
 }
 
 #[tokio::test]
-async fn a_refusal_undoes_all_that_came_before_it() {
+async fn a_refusal_undoes_everything_before_it() {
     let store = fresh().await;
     let refused = store
         .transact(async |tx| {
@@ -54,7 +54,7 @@ async fn a_refusal_undoes_all_that_came_before_it() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_inserted_by_itself_is_kept_unless_its_id_or_a_key_is_taken() {
+async fn a_single_insert_is_refused_if_its_id_or_a_key_is_taken() {
     let store = fresh().await;
     let first = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
     let commits = store.stats().commits;
@@ -70,7 +70,7 @@ async fn a_document_that_is_inserted_by_itself_is_kept_unless_its_id_or_a_key_is
 }
 
 #[tokio::test]
-async fn a_taken_id_and_a_taken_key_are_duplicates_that_name_their_index() {
+async fn a_taken_id_or_key_is_a_duplicate_that_names_the_index() {
     let store = fresh().await;
     let first = Thing { email: Some("a@x.org".into()), ..thing("a", "red", 1) };
     store.transact(async |tx| tx.insert(&first).await).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_taken_id_and_a_taken_key_are_duplicates_that_name_their_index() {
 }
 
 #[tokio::test]
-async fn a_unique_key_goes_with_what_is_put() {
+async fn a_put_releases_the_old_unique_key_and_takes_the_new_one() {
     let of = |id: &str, email: &str| Thing { email: Some(email.into()), ..thing(id, "red", 1) };
     let store = holding(&[of("a", "old@x.org")]).await;
     store.transact(async |tx| tx.put(&of("a", "new@x.org")).await).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_unique_key_goes_with_what_is_put() {
 }
 
 #[tokio::test]
-async fn a_sweep_removes_all_that_match_and_nothing_else() {
+async fn a_sweep_deletes_all_matches_and_nothing_else() {
     let things: Vec<_> = (0..130).map(|n| thing(&format!("{n:03}"), "red", n)).collect();
     let store = holding(&things).await;
     let old = || Query::new(Filter::Lt("rank", 120.into())).sort("rank", Dir::Desc);
@@ -107,7 +107,7 @@ async fn a_sweep_removes_all_that_match_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn optional_fields_of_a_unique_index_do_not_collide_when_they_are_absent() {
+async fn absent_fields_of_a_unique_index_do_not_collide() {
     let store = fresh().await;
     store
         .transact(async |tx| {
@@ -120,7 +120,7 @@ async fn optional_fields_of_a_unique_index_do_not_collide_when_they_are_absent()
 }
 
 #[tokio::test]
-async fn after_a_duplicate_every_verb_is_refused_and_nothing_is_kept() {
+async fn after_a_duplicate_every_verb_is_refused_and_nothing_is_committed() {
     let store = fresh().await;
     store.transact(async |tx| tx.insert(&thing("a", "red", 1)).await).await.unwrap();
     let outcome = store
@@ -155,7 +155,7 @@ async fn several_documents_are_put_and_got_at_once() {
 }
 
 #[tokio::test]
-async fn of_several_that_are_put_at_once_none_is_if_a_key_is_taken() {
+async fn a_put_of_several_documents_writes_none_if_a_key_is_taken() {
     let store = fresh().await;
     let keyed = |id, email: &str| Thing { email: Some(email.into()), ..thing(id, "red", 1) };
     store.insert(&keyed("a", "a@x.org")).await.unwrap();
@@ -163,13 +163,13 @@ async fn of_several_that_are_put_at_once_none_is_if_a_key_is_taken() {
     let taken = put(&[&thing("b", "red", 1), &keyed("c", "a@x.org")]).await;
     assert_eq!(taken, Err(StoreError::Duplicate { index: "things_by_email".into() }));
     assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 1);
-    // In their order: the first makes room for the second.
+    // In their order: the first releases the key of the second.
     put(&[&keyed("a", "b@x.org"), &keyed("c", "a@x.org")]).await.unwrap();
     assert_eq!(store.count::<Thing>(Filter::All).await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_put_the_same_new_documents_at_once_all_succeed() {
+async fn simultaneous_puts_of_the_same_new_documents_all_succeed() {
     let store = fresh().await;
     let mut rush = JoinSet::new();
     for n in 0..16 {
@@ -193,7 +193,7 @@ async fn a_transaction_inside_a_transaction_is_refused() {
 }
 
 #[tokio::test]
-async fn a_handle_that_escapes_is_of_no_use_and_holds_nobody_up() {
+async fn an_escaped_handle_is_useless_and_blocks_nobody() {
     let store = fresh().await;
     let tx: Tx = store.transact(async |tx| Ok::<_, StoreError>(tx)).await.unwrap();
     assert_eq!(tx.insert(&thing("a", "red", 1)).await, Err(StoreError::TxAborted));
@@ -225,7 +225,7 @@ async fn a_panic_inside_leaves_nothing_behind() {
             store
                 .transact(async |tx| {
                     tx.insert(&thing("a", "red", 1)).await?;
-                    assert!(tx.get::<Thing>("a").await?.is_none(), "this panic is meant");
+                    assert!(tx.get::<Thing>("a").await?.is_none(), "this panic is intended");
                     Ok::<_, StoreError>(())
                 })
                 .await
@@ -252,7 +252,7 @@ async fn work_that_runs_too_long_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn the_hook_hears_each_word_once_after_a_commit_and_nothing_after_a_refusal() {
+async fn the_hook_gets_each_word_once_after_a_commit_and_none_after_a_refusal() {
     let store = fresh().await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     store.after_commit(move |words| tell.send(words.to_vec()).unwrap());
@@ -270,7 +270,7 @@ async fn the_hook_hears_each_word_once_after_a_commit_and_nothing_after_a_refusa
 }
 
 #[tokio::test]
-async fn what_is_for_after_the_commit_is_done_once_after_it_and_not_after_a_refusal() {
+async fn actions_after_the_commit_run_once_and_not_after_a_refusal() {
     let store = fresh().await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let work = async |tx: Tx| {
@@ -299,7 +299,7 @@ async fn take_two_places(store: Store, guards: [&'static str; 2]) -> Result<(), 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_that_name_their_guards_in_opposite_order_both_come_through() {
+async fn transactions_that_name_guards_in_opposite_order_both_succeed() {
     let store = fresh().await;
     let (tents, buses) =
         (Places { id: "tents".into(), ..Places::new(40) }, Places { id: "buses".into(), ..Places::new(40) });
@@ -334,14 +334,14 @@ async fn take_a_place(store: &Store) -> Result<(), Refused> {
         .await
 }
 
-/// The same without the guard: what was read is written in another transaction.
+/// The same without the guard: the document that was read is written in another transaction.
 async fn take_a_place_unguarded(store: &Store) -> Result<(), Refused> {
     let mut places: Places = store.get("places").await?.ok_or(Refused::Full)?;
     places.take_one()?;
     Ok(store.transact(async |tx| tx.put(&places).await).await?)
 }
 
-/// How many of 64 who want one of ten places at once got one, and how many were counted.
+/// How many of 64 simultaneous callers got one of ten places, and how many were counted.
 async fn rush<F>(take: impl Fn(Store) -> F) -> (usize, i64)
 where
     F: Future<Output = Result<(), Refused>> + Send + 'static,
@@ -359,18 +359,18 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixty_four_at_once_never_take_more_places_than_there_are() {
+async fn sixty_four_at_once_never_take_more_places_than_exist() {
     assert_eq!(rush(|store| async move { take_a_place(&store).await }).await, (10, 10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_the_guard_more_places_are_taken_than_there_are() {
+async fn without_the_guard_more_places_are_taken_than_exist() {
     let (got_one, _) = rush(|store| async move { take_a_place_unguarded(&store).await }).await;
     assert!(got_one > 10, "the race was not real: {got_one} got one of ten places");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_who_want_the_same_key_at_once_exactly_one_gets_it() {
+async fn exactly_one_of_many_simultaneous_inserts_gets_a_unique_key() {
     let store = fresh().await;
     let mut rush = JoinSet::new();
     for n in 0..64 {

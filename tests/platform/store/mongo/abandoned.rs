@@ -1,4 +1,4 @@
-//! Transactions that nobody ends any more, and what they have locked.
+//! Abandoned transactions and their locks.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ async fn write(store: &Store, rank: i64) -> Result<(), StoreError> {
     store.transact(async |tx| tx.put(&thing("a", "red", rank)).await).await
 }
 
-/// A transaction that has written the thing `a`, and whose process is as good as dead: its connections are gone, and so
-/// is the way to the server.
+/// A transaction that has written the thing `a`, and whose process is as good as dead: its connections are closed, and
+/// the server is unreachable.
 struct LeftOpen {
     session: ClientSession,
     _network: Proxy,
@@ -43,7 +43,7 @@ impl LeftOpen {
 }
 
 #[tokio::test]
-async fn what_a_dead_process_has_locked_is_free_within_seconds() {
+async fn locks_of_a_dead_process_are_released_within_seconds() {
     let store = fresh().await;
     write(&store, 1).await.unwrap();
     let left = LeftOpen::at(&store).await;
@@ -56,7 +56,7 @@ async fn what_a_dead_process_has_locked_is_free_within_seconds() {
 }
 
 #[tokio::test]
-async fn without_the_sessions_of_the_dead_it_is_not() {
+async fn without_the_sessions_in_the_heartbeat_locks_remain() {
     let store = fresh().await;
     write(&store, 1).await.unwrap();
     let left = LeftOpen::at(&store).await;
@@ -66,7 +66,7 @@ async fn without_the_sessions_of_the_dead_it_is_not() {
 }
 
 #[tokio::test]
-async fn what_a_transaction_had_locked_when_the_network_went_is_free_when_it_is_back() {
+async fn locks_of_a_transaction_that_lost_the_network_are_released_when_it_returns() {
     let store = fresh().await;
     write(&store, 1).await.unwrap();
     let (network, address) = Proxy::before_url(store.address()).await;

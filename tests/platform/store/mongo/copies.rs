@@ -1,4 +1,4 @@
-//! Whole stores copied from one database into another.
+//! Copies of whole stores from one database to another.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -21,7 +21,7 @@ fn file(folder: &TempDir, name: &str) -> Store {
     Store::sqlite(&folder.path().join(name), Access::Serving).unwrap()
 }
 
-/// More than a page of things of every shape: times, texts that look like times, absent fields.
+/// More than one batch of things of every shape: times, texts that look like times, absent fields.
 fn things() -> Vec<Thing> {
     let time = Timestamp::from_millis(1_788_246_000_123);
     (0..450)
@@ -54,7 +54,7 @@ async fn copy(from: &Store, to: &Store) -> Result<Vec<Copied>, StoreError> {
 }
 
 #[tokio::test]
-async fn there_and_back_again_every_document_is_the_same() {
+async fn a_copy_and_its_copy_back_keep_every_document() {
     let (folder, database) = (TempDir::new().unwrap(), Database::new());
     let (first, last) = (file(&folder, "first.db"), file(&folder, "last.db"));
     filled(&first).await;
@@ -85,7 +85,7 @@ async fn a_copy_outlives_its_connections() {
 }
 
 #[tokio::test]
-async fn what_was_copied_is_ready_to_be_served_from() {
+async fn a_copy_can_be_served_from() {
     let (folder, database) = (TempDir::new().unwrap(), Database::new());
     let source = file(&folder, "source.db");
     filled(&source).await;
@@ -102,7 +102,7 @@ async fn refusal(from: &Store, to: &Store, schemas: &[Schema]) -> String {
 }
 
 #[tokio::test]
-async fn a_target_that_is_not_empty_is_refused_and_left_alone() {
+async fn a_target_that_is_not_empty_is_refused_and_not_changed() {
     let folder = TempDir::new().unwrap();
     let source = file(&folder, "source.db");
     filled(&source).await;
@@ -118,7 +118,7 @@ async fn a_target_that_is_not_empty_is_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_was_cut_off_leaves_a_target_that_says_so() {
+async fn an_interrupted_copy_leaves_a_target_that_is_refused() {
     let (folder, database) = (TempDir::new().unwrap(), Database::new());
     let source = file(&folder, "source.db");
     filled(&source).await;
@@ -127,7 +127,7 @@ async fn a_copy_that_was_cut_off_leaves_a_target_that_says_so() {
         let (begun, schemas) = (Arc::new(Notify::new()), schemas());
         let tell = begun.clone();
         tokio::select! {
-            _ = source.copy_to(&target, &schemas, |_| tell.notify_one()) => panic!("it was to be cut off"),
+            _ = source.copy_to(&target, &schemas, |_| tell.notify_one()) => panic!("the copy was not interrupted"),
             () = begun.notified() => {}
         }
         let refused = target.prepare(&schemas).await.unwrap_err().to_string();
@@ -145,7 +145,7 @@ async fn a_source_that_is_served_is_refused() {
     assert!(refused.contains("stop them first"), "{refused}");
 }
 
-/// What another program keeps.
+/// A document of another program.
 #[derive(Serialize, Deserialize)]
 struct Strange {
     id: String,
@@ -162,7 +162,7 @@ impl Document for Strange {
 }
 
 #[tokio::test]
-async fn a_source_with_more_than_the_program_knows_is_refused() {
+async fn a_source_with_unknown_collections_is_refused() {
     let folder = TempDir::new().unwrap();
     let (source, target) = (file(&folder, "source.db"), file(&folder, "target.db"));
     source.prepare(&[schema::<Strange>()]).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_source_with_more_than_the_program_knows_is_refused() {
     assert!(refused.contains("`strange`"), "{refused}");
 }
 
-/// The program, in a folder of its own, without anything of this environment.
+/// The program, in a folder of its own, without this process's environment.
 fn program(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_orientation"))
         .args(arguments)
@@ -182,7 +182,7 @@ fn program(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> O
 }
 
 #[tokio::test]
-async fn the_command_copies_what_the_service_has_and_back() {
+async fn the_command_copies_a_store_and_back() {
     let (folder, database) = (TempDir::new().unwrap(), Database::new());
     let run = |arguments: &[&str], environment: &[(&str, &str)]| {
         let output = program(folder.path(), arguments, environment);

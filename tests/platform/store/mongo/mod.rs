@@ -1,4 +1,4 @@
-//! MongoDB under the contract.
+//! MongoDB, tested by the contract.
 
 #[path = "../contract/mod.rs"]
 mod contract;
@@ -17,10 +17,10 @@ use orientation::platform::store::{Access, Store};
 use super::things::schemas;
 use crate::servers;
 
-/// A store in a database of its own for one test, which is dropped at its end.
+/// A store in a database for one test, which is dropped at its end.
 pub struct Fresh {
     store: Store,
-    /// After the store.
+    /// Dropped after the store.
     database: Database,
 }
 
@@ -33,7 +33,7 @@ impl Deref for Fresh {
 }
 
 impl Fresh {
-    /// Its database's address.
+    /// The address of its database.
     pub fn address(&self) -> &str {
         &self.database.address
     }
@@ -47,7 +47,7 @@ pub async fn fresh() -> Fresh {
     Fresh { store, database }
 }
 
-/// A database of its own on the tests' server.
+/// A database for one test on the tests' server.
 pub struct Database {
     pub address: String,
     name: String,
@@ -63,14 +63,14 @@ impl Database {
         Store::mongo(&self.address, Access::Serving).await.unwrap()
     }
 
-    /// The database as the driver sees it.
+    /// The database through the driver.
     pub async fn raw(&self) -> mongodb::Database {
         mongodb::Client::with_uri_str(&self.address).await.unwrap().database(&self.name)
     }
 }
 
 impl Drop for Database {
-    /// On a thread of its own: the test's runtime may be ending.
+    /// On another thread: the test's runtime may be ending.
     fn drop(&mut self) {
         let (address, name) = (self.address.clone(), self.name.clone());
         let dropping = std::thread::spawn(move || {

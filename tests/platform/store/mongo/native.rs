@@ -1,4 +1,4 @@
-//! What MongoDB's own tools see.
+//! The data as MongoDB's own tools see it.
 
 use bson::{Bson, doc};
 use orientation::kernel::Timestamp;
@@ -51,7 +51,7 @@ async fn a_unique_index_is_partial_and_another_ends_in_the_id() {
 }
 
 #[tokio::test]
-async fn the_store_bears_the_databases_name() {
+async fn the_store_has_the_name_of_the_database() {
     let store = fresh().await;
     assert_eq!(store.name(), store.database.name);
 }

@@ -1,4 +1,4 @@
-//! Servers that are away, silent, or of the wrong kind: errors that come soon and say what to do.
+//! Servers that are unreachable, silent, or of the wrong kind: errors occur soon and say what to do.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::{Database, fresh};
 use crate::doubles::proxy::{Proxy, Weather};
 use crate::store::things::{Thing, schemas, thing};
 
-/// Why a store can't be opened, and after how long that is told.
+/// Why a store can't be opened, and how long the refusal took.
 async fn refused(address: &str) -> (String, Duration) {
     let begun = Instant::now();
     let refused = Store::mongo(address, Access::Serving).await.err().expect("it can't be used");
@@ -20,14 +20,14 @@ async fn refused(address: &str) -> (String, Duration) {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_told_soon_and_without_the_password() {
+async fn an_unreachable_server_is_reported_soon_and_without_the_password() {
     let (refused, took) = refused("mongodb://ana:s3cret@127.0.0.1:9/orientation").await;
     assert!(refused.contains("127.0.0.1:9") && !refused.contains("s3cret"), "{refused}");
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_told_soon() {
+async fn a_silent_server_is_reported_soon() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (refused, took) = refused(&format!("mongodb://{}/", listener.local_addr().unwrap())).await;
     assert!(refused.contains("127.0.0.1"), "{refused}");
@@ -82,8 +82,8 @@ impl Alone {
     }
 }
 
-/// A `mongod` if there is one, else the server that scripts/servers has built; whether it is the former.
-#[expect(clippy::disallowed_methods, reason = "where programs are is told by the environment")]
+/// A `mongod` if there is one, otherwise the server that scripts/servers builds; whether it is a `mongod`.
+#[expect(clippy::disallowed_methods, reason = "the environment says where programs are")]
 fn program() -> (PathBuf, bool) {
     let path = std::env::var("PATH").unwrap_or_default();
     let in_path =
@@ -96,17 +96,17 @@ fn program() -> (PathBuf, bool) {
     let built = std::fs::read_dir(format!("{cache}/orientation/servers")).into_iter().flatten().flatten();
     let built = built.map(|entry| entry.path().join("bin/secantusd-rs")).find(|file| file.is_file());
     let found = in_path("secantusd-rs").or(built);
-    (found.expect("there is no mongod and no secantusd-rs: ./scripts/servers builds one"), false)
+    (found.expect("neither mongod nor secantusd-rs found: ./scripts/servers builds the latter"), false)
 }
 
 #[tokio::test]
-async fn a_server_that_stands_alone_is_refused_with_a_sentence_that_says_what_to_do() {
+async fn a_standalone_server_is_refused_with_instructions() {
     let alone = Alone::start().await;
     let (refused, _) = refused(&alone.address).await;
     assert!(refused.contains("standalone") && refused.contains("--replSet"), "{refused}");
 }
 
-/// A store behind a network that can be made bad; prepared.
+/// A prepared store behind a network that the test can disturb.
 async fn behind() -> (Store, Proxy, Database) {
     let database = Database::new();
     let (proxy, address) = Proxy::before_url(&database.address).await;
@@ -116,7 +116,7 @@ async fn behind() -> (Store, Proxy, Database) {
     (store, proxy, database)
 }
 
-/// Tries until it succeeds, and returns how long that took.
+/// Retries until it succeeds, and returns how long that took.
 async fn until_it_works(store: &Store) -> Duration {
     let begun = Instant::now();
     loop {
@@ -124,11 +124,11 @@ async fn until_it_works(store: &Store) -> Duration {
         if written.is_ok() && store.get::<Thing>("a").await.is_ok_and(|found| found.is_some()) {
             return begun.elapsed();
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "it does not come back: {written:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not recover: {written:?}");
     }
 }
 
-/// What is asked of a store during an outage fails, each within the limit.
+/// Every verb fails during an outage, each within the limit.
 async fn fails_soon(store: &Store, limit: Duration) {
     let begun = Instant::now();
     let write = async {
@@ -149,7 +149,7 @@ async fn fails_soon(store: &Store, limit: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_insert_whose_answer_is_lost_is_kept_once_and_nobody_is_told() {
+async fn an_insert_whose_answer_is_lost_succeeds_once() {
     let (store, proxy, database) = behind().await;
     let beside = database.open().await;
     proxy.turns(Weather::Slow(Duration::from_millis(1500)));
@@ -157,7 +157,7 @@ async fn an_insert_whose_answer_is_lost_is_kept_once_and_nobody_is_told() {
     while beside.get::<Thing>("late").await.unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Its answer is on its way for another second and a half.
+    // Its answer needs another second and a half.
     assert!(!inserting.is_finished());
     proxy.turns(Weather::Fair);
     proxy.reset();
@@ -166,20 +166,20 @@ async fn an_insert_whose_answer_is_lost_is_kept_once_and_nobody_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_break_are_made_again_and_nobody_is_told() {
+async fn broken_connections_are_replaced_without_an_error() {
     let (store, proxy, _database) = behind().await;
     for n in 0..3 {
         proxy.reset();
         assert!(store.get::<Thing>("a").await.unwrap().is_some());
         proxy.reset();
-        store.insert(&thing(&format!("by itself {n}"), "red", 1)).await.unwrap();
+        store.insert(&thing(&format!("single {n}"), "red", 1)).await.unwrap();
         proxy.reset();
         store.transact(async |tx| tx.put(&thing("b", "red", 1)).await).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_cut_off_fails_soon_and_is_back_by_itself() {
+async fn a_server_that_is_cut_off_fails_soon_and_recovers() {
     let (store, proxy, _database) = behind().await;
     proxy.turns(Weather::Cut);
     fails_soon(&store, Duration::from_secs(20)).await;
@@ -189,7 +189,7 @@ async fn a_server_that_is_cut_off_fails_soon_and_is_back_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_has_gone_silent_fails_soon_and_is_back_by_itself() {
+async fn a_server_that_becomes_silent_fails_soon_and_recovers() {
     let (store, proxy, _database) = behind().await;
     proxy.turns(Weather::Silent);
     fails_soon(&store, Duration::from_secs(20)).await;
@@ -199,7 +199,7 @@ async fn a_server_that_has_gone_silent_fails_soon_and_is_back_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_it_is_away_nobody_stands_in_line_for_long() {
+async fn nobody_queues_for_long_while_the_server_is_unreachable() {
     let (store, proxy, _database) = behind().await;
     proxy.turns(Weather::Cut);
     let begun = Instant::now();
@@ -215,7 +215,7 @@ async fn while_it_is_away_nobody_stands_in_line_for_long() {
 }
 
 #[tokio::test]
-async fn the_words_of_a_failure_hold_nothing_of_the_documents() {
+async fn failure_messages_do_not_quote_documents() {
     let store = fresh().await;
     let huge = Thing { tags: vec!["private".repeat(3_000_000)], ..thing("a", "red", 1) };
     let failed = store.transact(async |tx| tx.insert(&huge).await).await.unwrap_err().to_string();

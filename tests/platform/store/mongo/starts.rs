@@ -1,4 +1,4 @@
-//! How processes start: many at once, beside each other, and on servers that can't serve them.
+//! Starting processes: many at once, beside each other, and on incompatible databases.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn any_number_of_processes_prepare_a_new_database_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn several_processes_never_take_more_places_than_there_are() {
+async fn several_processes_never_take_more_places_than_exist() {
     let store = fresh().await;
     store.transact(async |tx| tx.insert(&Places::new(10)).await).await.unwrap();
     let mut rush = JoinSet::new();
@@ -55,7 +55,7 @@ async fn several_processes_never_take_more_places_than_there_are() {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(Refused::Full))), "{outcomes:?}");
 }
 
-/// How often 32 who want a place at once collide.
+/// The number of collisions when 32 callers take a place at once.
 async fn collisions<F>(take: impl Fn(Store) -> F) -> u64
 where
     F: Future<Output = Result<(), Refused>> + Send + 'static,
@@ -82,16 +82,16 @@ async fn take_a_place(store: Store) -> Result<(), Refused> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn those_who_stand_in_line_do_not_collide() {
+async fn queued_transactions_do_not_collide() {
     assert_eq!(collisions(take_a_place).await, 0);
 }
 
 #[cfg(feature = "faults")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_the_line_they_do() {
+async fn without_the_queue_transactions_collide() {
     use orientation::kernel::faults::without;
     let collided = collisions(|store| without("store-queue", take_a_place(store))).await;
-    assert!(collided > 0, "nobody collided: the test above shows nothing");
+    assert!(collided > 0, "nothing collided: the test above proves nothing");
 }
 
 /// The next version of a thing.
@@ -134,7 +134,7 @@ async fn a_newer_program_migrates_nothing_while_an_older_one_serves() {
     assert!(refused.contains("version 2"), "{refused}");
 }
 
-/// What a version declares that has one index more …
+/// A version that declares one more index …
 const MORE: &[Index] = &[
     Index::unique("things_by_email", &["email"]),
     Index::on("group", &["group", "rank"]),
@@ -142,7 +142,7 @@ const MORE: &[Index] = &[
     Index::unique("things_by_group", &["group"]),
 ];
 
-/// … and one that has an index of other fields.
+/// … and one that declares an index with other fields.
 const DIFFERENT: &[Index] = &[
     Index::unique("things_by_email", &["email"]),
     Index::on("group", &["group", "rank"]),
@@ -153,7 +153,7 @@ fn with_indexes(indexes: &'static [Index]) -> [Schema; 1] {
     [Schema { indexes, ..schema::<Thing>() }]
 }
 
-/// Names and fields of the indexes there are.
+/// Names and fields of the existing indexes.
 async fn indexes(database: &Database) -> Vec<(String, Vec<String>)> {
     use futures_util::TryStreamExt;
     let things = database.raw().await.collection::<bson::Document>("order");
@@ -169,7 +169,7 @@ async fn has(database: &Database, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_index_of_a_newer_version_stays_while_an_older_one_starts_beside_it() {
+async fn an_index_of_a_newer_version_is_kept_while_an_older_one_starts_beside_it() {
     let database = Database::new();
     let newer = database.open().await;
     newer.prepare(&with_indexes(MORE)).await.unwrap();
@@ -189,7 +189,7 @@ async fn an_index_of_a_newer_version_stays_while_an_older_one_starts_beside_it()
 }
 
 #[tokio::test]
-async fn an_index_that_is_missing_is_made_while_others_serve() {
+async fn a_missing_index_is_created_while_others_serve() {
     let serving = fresh().await;
     let newer = serving.database.open().await;
     newer.prepare(&with_indexes(MORE)).await.unwrap();
@@ -197,7 +197,7 @@ async fn an_index_that_is_missing_is_made_while_others_serve() {
 }
 
 #[tokio::test]
-async fn an_index_is_redefined_by_nobody_while_others_serve() {
+async fn an_index_is_not_redefined_while_others_serve() {
     let serving = fresh().await;
     for access in [Access::Serving, Access::Beside] {
         let newer = Store::mongo(serving.address(), access).await.unwrap();
@@ -212,14 +212,14 @@ async fn an_index_is_redefined_by_nobody_while_others_serve() {
 }
 
 #[tokio::test]
-async fn a_migration_that_was_cut_off_goes_on_where_it_stopped() {
+async fn an_interrupted_migration_continues_where_it_stopped() {
     let database = Database::new();
     let older = Store::mongo(&database.address, Access::Beside).await.unwrap();
     older.prepare(&schemas()).await.unwrap();
     for id in ["a", "b", "c"] {
         older.transact(async |tx| tx.insert(&thing(id, "red", 1)).await).await.unwrap();
     }
-    // As a process leaves it that dies after its first page.
+    // The state that a process leaves if it dies after its first page.
     let raw = database.raw().await;
     let things = raw.collection::<bson::Document>("order");
     things.update_one(bson::doc! { "_id": "a" }, bson::doc! { "$set": { "colour": "blue" } }).await.unwrap();
@@ -233,12 +233,12 @@ async fn a_migration_that_was_cut_off_goes_on_where_it_stopped() {
     assert!(refused.contains("was not finished"), "{refused}");
     older.prepare(&[schema::<NewerThing>()]).await.unwrap();
     let colour = async |id: &str| older.get::<NewerThing>(id).await.unwrap().unwrap().colour;
-    assert_eq!(colour("a").await, "blue", "it was not migrated again");
+    assert_eq!(colour("a").await, "blue", "not migrated twice");
     assert_eq!(colour("c").await, "red");
 }
 
 #[tokio::test]
-async fn who_died_while_it_prepared_holds_up_the_next_for_some_seconds_only() {
+async fn a_process_that_died_while_preparing_delays_the_next_by_seconds_only() {
     let database = Database::new();
     let raw = database.raw().await;
     let held = bson::doc! { "_id": "prepare", "holder": "somebody who died" };

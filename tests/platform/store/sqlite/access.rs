@@ -1,4 +1,4 @@
-//! Who may open the file, and how two processes get along.
+//! Which processes may open the file, and how two processes share it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::things::{Places, Refused, Thing, schemas, thing};
 use tempfile::TempDir;
 
 #[tokio::test]
-async fn a_second_one_that_serves_is_refused_with_a_sentence_that_says_which() {
+async fn a_second_serving_process_is_refused_with_the_id_of_the_first() {
     let first = fresh().await;
     let refused = Store::sqlite(&first.path(), Access::Serving).err().unwrap().to_string();
     let holder = format!("process {}", std::process::id());
@@ -18,7 +18,7 @@ async fn a_second_one_that_serves_is_refused_with_a_sentence_that_says_which() {
 }
 
 #[tokio::test]
-async fn the_next_one_serves_as_soon_as_the_first_has_closed() {
+async fn the_next_process_serves_as_soon_as_the_first_has_closed() {
     let folder = TempDir::new().unwrap();
     for n in 0..50 {
         let store = Store::sqlite(&folder.path().join("test.db"), Access::Serving).unwrap();
@@ -28,7 +28,7 @@ async fn the_next_one_serves_as_soon_as_the_first_has_closed() {
 }
 
 #[tokio::test]
-async fn administration_works_beside_the_one_that_serves() {
+async fn administration_works_beside_the_serving_process() {
     let serving = fresh().await;
     let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
     beside.prepare(&schemas()).await.unwrap();
@@ -55,7 +55,7 @@ impl Document for NewerThing {
 }
 
 #[tokio::test]
-async fn a_newer_program_beside_an_older_one_that_serves_migrates_nothing() {
+async fn a_newer_program_migrates_nothing_while_an_older_one_serves() {
     let serving = fresh().await;
     let path = serving.path();
     let beside = Store::sqlite(&path, Access::Beside).unwrap();
@@ -67,7 +67,7 @@ async fn a_newer_program_beside_an_older_one_that_serves_migrates_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_never_take_more_places_than_there_are() {
+async fn two_processes_never_take_more_places_than_exist() {
     let serving = fresh().await;
     serving.transact(async |tx| tx.insert(&Places::new(10)).await).await.unwrap();
     let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
@@ -88,9 +88,9 @@ async fn two_processes_never_take_more_places_than_there_are() {
     assert_eq!(rush.join_all().await.into_iter().filter(Result::is_ok).count(), 10);
 }
 
-/// On one thread: if waiting for the other process held it, the other could never go on.
+/// On one thread: if waiting for the other process blocked it, the other could never continue.
 #[tokio::test(flavor = "current_thread")]
-async fn waiting_for_another_process_holds_no_thread() {
+async fn waiting_for_another_process_blocks_no_thread() {
     let serving = fresh().await;
     let beside = Store::sqlite(&serving.path(), Access::Beside).unwrap();
     let slowly = beside.transact(async |tx| {
@@ -107,7 +107,7 @@ async fn waiting_for_another_process_holds_no_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn administration_gets_its_turn_while_others_write_without_a_pause() {
+async fn administration_gets_its_turn_under_constant_writes() {
     let serving = fresh().await;
     let mut busy = tokio::task::JoinSet::new();
     for n in 0..64 {
@@ -124,7 +124,7 @@ async fn administration_gets_its_turn_while_others_write_without_a_pause() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_refused_with_a_sentence() {
+fn a_missing_folder_is_refused_with_a_message() {
     let folder = TempDir::new().unwrap();
     for access in [Access::Serving, Access::Beside] {
         let refused = Store::sqlite(&folder.path().join("missing/test.db"), access).err().unwrap();
@@ -136,7 +136,7 @@ fn a_folder_that_is_not_there_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_with_a_sentence() {
+fn a_file_that_is_not_a_database_is_refused_with_a_message() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("test.db");
     std::fs::write(&path, "certainly no database ".repeat(1_000)).unwrap();

@@ -1,4 +1,4 @@
-//! Many transactions, one commit: who shares one, and what happens to the others when one of them fails.
+//! Group commit: which transactions share a commit, and what happens to the others when one of them fails.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{Fresh, fresh};
 use crate::store::things::{Places, Refused, Thing, thing};
 
-/// Inserts a thing; number 13 is refused after it has written.
+/// Inserts a thing; number 13 is refused after its write.
 async fn insert(store: &Store, n: i64) -> Result<(), Refused> {
     store
         .transact(async |tx| {
@@ -20,7 +20,7 @@ async fn insert(store: &Store, n: i64) -> Result<(), Refused> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_at_once_end_in_sixteen_commits_or_fewer_and_one_that_fails_takes_nobody_with_it() {
+async fn sixty_four_transactions_share_sixteen_commits_or_fewer_and_one_refusal_affects_no_other() {
     let store = fresh().await;
     let before = store.stats();
     let mut rush = JoinSet::new();
@@ -41,7 +41,7 @@ async fn sixty_four_at_once_end_in_sixteen_commits_or_fewer_and_one_that_fails_t
 
 #[cfg(feature = "faults")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_group_commit_sixty_four_at_once_need_sixty_four_commits() {
+async fn without_group_commit_sixty_four_transactions_need_sixty_four_commits() {
     use orientation::kernel::faults::without;
     let store = fresh().await;
     let before = store.stats().commits;
@@ -54,8 +54,8 @@ async fn without_group_commit_sixty_four_at_once_need_sixty_four_commits() {
     assert_eq!(store.stats().commits - before, 64);
 }
 
-/// A store whose writer is taken until `release` is sent: whoever comes meanwhile stands in line, and is in one
-/// batch with the holder.
+/// A store whose writer is taken until `release` is sent: transactions that begin meanwhile queue, and share a batch
+/// with the holder.
 async fn held() -> (Fresh, oneshot::Sender<()>, JoinHandle<Result<(), StoreError>>) {
     let store = fresh().await;
     let (release, released) = oneshot::channel();
@@ -73,20 +73,20 @@ async fn held() -> (Fresh, oneshot::Sender<()>, JoinHandle<Result<(), StoreError
                 .await
         }
     });
-    in_line(&store, 0).await;
+    until_queued(&store, 0).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     (store, release, holder)
 }
 
-/// Waits until so many stand in line.
-async fn in_line(store: &Store, number: u64) {
+/// Waits until this many transactions are queued.
+async fn until_queued(store: &Store, number: u64) {
     while store.stats().queue != number {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 #[tokio::test]
-async fn whoever_stands_in_line_before_the_committer_shares_its_commit() {
+async fn transactions_queued_before_the_committer_share_its_commit() {
     let (store, release, holder) = held().await;
     let before = store.stats().commits;
     let mut rush = JoinSet::new();
@@ -94,7 +94,7 @@ async fn whoever_stands_in_line_before_the_committer_shares_its_commit() {
         let store = Store::clone(&store);
         rush.spawn(async move { insert(&store, n).await });
     }
-    in_line(&store, 32).await;
+    until_queued(&store, 32).await;
     release.send(()).unwrap();
     holder.await.unwrap().unwrap();
     rush.join_all().await;
@@ -103,7 +103,7 @@ async fn whoever_stands_in_line_before_the_committer_shares_its_commit() {
 }
 
 #[tokio::test]
-async fn one_that_hangs_up_in_the_middle_takes_nobody_with_it() {
+async fn a_caller_that_hangs_up_affects_no_other_transaction() {
     let (store, release, holder) = held().await;
     let quitter = tokio::spawn({
         let store = Store::clone(&store);
@@ -116,9 +116,9 @@ async fn one_that_hangs_up_in_the_middle_takes_nobody_with_it() {
                 .await
         }
     });
-    in_line(&store, 1).await;
+    until_queued(&store, 1).await;
     release.send(()).unwrap();
-    in_line(&store, 0).await;
+    until_queued(&store, 0).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     quitter.abort();
     holder.await.unwrap().unwrap();
@@ -128,14 +128,14 @@ async fn one_that_hangs_up_in_the_middle_takes_nobody_with_it() {
 
 #[cfg(feature = "faults")]
 #[tokio::test]
-async fn when_the_disk_is_full_everybody_in_the_batch_is_told_and_a_refusal_based_on_it_too() {
+async fn a_full_disk_fails_the_whole_batch_including_refusals_based_on_it() {
     use orientation::kernel::faults::without;
     let (store, release, holder) = held().await;
     let sharing = tokio::spawn({
         let store = Store::clone(&store);
         async move { insert(&store, 1).await }
     });
-    in_line(&store, 1).await;
+    until_queued(&store, 1).await;
     // Sees the holder's places, which are not on the disk yet, and is refused because of them.
     let refused = tokio::spawn({
         let store = Store::clone(&store);
@@ -148,7 +148,7 @@ async fn when_the_disk_is_full_everybody_in_the_batch_is_told_and_a_refusal_base
                 .await
         }
     });
-    in_line(&store, 2).await;
+    until_queued(&store, 2).await;
     let too_much = tokio::spawn(without("store-disk-space", {
         let store = Store::clone(&store);
         async move {
@@ -156,7 +156,7 @@ async fn when_the_disk_is_full_everybody_in_the_batch_is_told_and_a_refusal_base
             store.transact(async |tx| tx.insert(&huge).await).await
         }
     }));
-    in_line(&store, 3).await;
+    until_queued(&store, 3).await;
     release.send(()).unwrap();
     for outcome in [holder.await.unwrap(), too_much.await.unwrap()] {
         assert!(matches!(&outcome, Err(StoreError::Failed(why)) if why.contains("full")), "{outcome:?}");
@@ -166,19 +166,19 @@ async fn when_the_disk_is_full_everybody_in_the_batch_is_told_and_a_refusal_base
     }
     assert!(store.get::<Places>("places").await.unwrap().is_none());
     insert(&store, 2).await.unwrap();
-    assert!(store.get::<Thing>("2").await.unwrap().is_some(), "the store goes on");
+    assert!(store.get::<Thing>("2").await.unwrap().is_some(), "the store continues");
 }
 
 #[cfg(feature = "faults")]
 #[tokio::test]
-async fn when_the_commit_fails_everybody_in_the_batch_is_told() {
+async fn a_failed_commit_fails_the_whole_batch() {
     use orientation::kernel::faults::without;
     let (store, release, holder) = held().await;
     let last = tokio::spawn(without("store-commit", {
         let store = Store::clone(&store);
         async move { insert(&store, 1).await }
     }));
-    in_line(&store, 1).await;
+    until_queued(&store, 1).await;
     release.send(()).unwrap();
     assert!(matches!(holder.await.unwrap(), Err(StoreError::Failed(_))));
     assert!(matches!(last.await.unwrap(), Err(Refused::Store(StoreError::Failed(_)))));

@@ -1,7 +1,7 @@
-//! What was acknowledged is there after `kill -9`.
+//! Acknowledged writes survive `kill -9`.
 //!
-//! The test starts this very binary again with [`writes_until_it_is_killed`], in a folder of its own, and reads
-//! from its output which writes were acknowledged.
+//! The test starts this same binary as a child process with [`writes_until_it_is_killed`], in a folder of its own, and
+//! reads from its output which writes were acknowledged.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,7 +13,7 @@ use orientation::platform::store::{Access, Store};
 use crate::store::things::{Thing, schemas, thing};
 use tempfile::TempDir;
 
-/// What the child writes before the id of a write that was acknowledged.
+/// The child writes this before the id of each acknowledged write.
 const ACKNOWLEDGED: &str = "acknowledged ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,13 +23,13 @@ async fn writes_until_it_is_killed() {
     store.prepare(&schemas()).await.unwrap();
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        writers.spawn(write_for_ever(store.clone()));
+        writers.spawn(write_without_end(store.clone()));
     }
     writers.join_all().await;
 }
 
-/// Guards that are off in this process are so by its environment.
-async fn write_for_ever(store: Store) {
+/// The environment turns guards off in this process.
+async fn write_without_end(store: Store) {
     loop {
         let written = thing(&RandomIds.next(), "red", 1);
         store.transact(async |tx| tx.insert(&written).await).await.unwrap();
@@ -37,7 +37,7 @@ async fn write_for_ever(store: Store) {
     }
 }
 
-/// Kills the writing process `rounds` times; how many acknowledged writes there were, and how many are lost.
+/// Kills the writing process `rounds` times; returns how many writes were acknowledged, and how many of them are lost.
 async fn killed(rounds: usize, faults: &str) -> (usize, usize) {
     let folder = TempDir::new().unwrap();
     let mut acknowledged = vec![];
@@ -52,7 +52,7 @@ async fn killed(rounds: usize, faults: &str) -> (usize, usize) {
     (acknowledged.len(), lost)
 }
 
-/// Starts the writing process, kills it after so many acknowledgements, and returns all that it gave.
+/// Starts the writing process, kills it after this many acknowledgements, and returns all acknowledged ids.
 fn one_life(folder: &Path, faults: &str, acknowledgements: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--nocapture", "store::sqlite::kills::writes_until_it_is_killed"])
@@ -64,7 +64,7 @@ fn one_life(folder: &Path, faults: &str, acknowledgements: usize) -> Vec<String>
         .unwrap();
     let mut ids = vec![];
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // Lines that came whole: the last one may be cut in the middle.
+    // Complete lines only: the last one may be truncated.
     for line in lines {
         ids.extend(line.strip_prefix(ACKNOWLEDGED).filter(|id| id.len() == 36).map(str::to_owned));
         if ids.len() == acknowledgements {
@@ -84,7 +84,7 @@ async fn acknowledged_writes_survive_kill_9() {
 
 #[cfg(feature = "faults")]
 #[tokio::test]
-async fn acknowledged_before_the_commit_they_do_not() {
+async fn writes_acknowledged_before_the_commit_are_lost() {
     let mut lost = 0;
     for _ in 0..10 {
         lost += killed(2, "off:store-acknowledge-late").await.1;
@@ -92,5 +92,5 @@ async fn acknowledged_before_the_commit_they_do_not() {
             return;
         }
     }
-    panic!("the guard was off and nothing was lost: the test above shows nothing");
+    panic!("the guard was off and nothing was lost: the test above proves nothing");
 }

@@ -1,4 +1,4 @@
-//! SQLite under the contract.
+//! SQLite, tested by the contract.
 
 #[path = "../contract/mod.rs"]
 mod contract;
@@ -15,7 +15,7 @@ use orientation::platform::store::{Access, Store};
 use super::things::schemas;
 use tempfile::TempDir;
 
-/// A store of its own for one test.
+/// A store for one test.
 pub struct Fresh {
     store: Store,
     folder: TempDir,
@@ -34,7 +34,7 @@ impl Fresh {
         self.folder.path().join("test.db")
     }
 
-    /// Closes the store; its folder is still there.
+    /// Closes the store; its folder remains.
     pub fn close(self) -> TempDir {
         self.folder
     }

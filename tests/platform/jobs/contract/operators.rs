@@ -1,16 +1,16 @@
-//! Looking after jobs from outside.
+//! The commands for operators.
 
 use std::time::Duration;
 
 use orientation::kernel::Actor;
-use orientation::platform::jobs::{Count, JobState, Payload, TendError};
+use orientation::platform::jobs::{ChangeError, Count, JobState, Payload};
 use orientation::platform::store::StoreError;
 
 use super::fresh;
 use crate::jobs::bell::{Does, Ring, Tower, ring, ring_bell};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_job_is_listed_and_can_be_tried_again_with_all_its_attempts() {
+async fn a_dead_job_is_listed_and_can_be_retried_with_all_its_attempts() {
     let mut tower = Tower::on(fresh()).await;
     let _running = tower.workers();
     tower.enqueue(&[ring("1", Does::GiveUp, tower.now())]).await;
@@ -28,7 +28,7 @@ async fn a_dead_job_is_listed_and_can_be_tried_again_with_all_its_attempts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_that_are_dead_are_tried_again_once_and_those_of_one_key_become_one() {
+async fn all_dead_jobs_are_retried_once_and_those_of_one_key_become_one() {
     let mut tower = Tower::on(fresh()).await;
     let mut dead = vec![
         ring_bell("1", "tenor", Does::Ring, tower.now()),
@@ -43,7 +43,7 @@ async fn all_that_are_dead_are_tried_again_once_and_those_of_one_key_become_one(
         put.unwrap();
     }
     assert_eq!(tower.jobs.retry_all(&Actor::Operator).await.unwrap(), 3);
-    assert_eq!(tower.job("2").await.state, JobState::Done, "the first does it");
+    assert_eq!(tower.job("2").await.state, JobState::Done, "the first one covers it");
     tower.clock.advance(Duration::from_secs(1));
     let _running = tower.workers();
     let heard = [tower.heard().await.job_id, tower.heard().await.job_id];
@@ -54,22 +54,22 @@ async fn all_that_are_dead_are_tried_again_once_and_those_of_one_key_become_one(
 }
 
 #[tokio::test]
-async fn only_what_nobody_works_on_can_be_tended_to() {
+async fn running_and_done_jobs_can_not_be_retried_or_dropped() {
     let tower = Tower::on(fresh()).await;
     tower.enqueue(&[ring_bell("1", "tenor", Does::Ring, tower.now())]).await;
     assert_eq!(
         tower.jobs.retry(&Actor::Operator, "1").await.unwrap_err(),
-        TendError::State(JobState::Waiting)
+        ChangeError::State(JobState::Waiting)
     );
-    assert_eq!(tower.jobs.retry(&Actor::Operator, "0").await.unwrap_err(), TendError::Unknown);
+    assert_eq!(tower.jobs.retry(&Actor::Operator, "0").await.unwrap_err(), ChangeError::Unknown);
     assert_eq!(tower.jobs.drop(&Actor::Operator, "1").await.unwrap().state, JobState::Done);
-    assert_eq!(tower.jobs.drop(&Actor::Operator, "1").await.unwrap_err(), TendError::State(JobState::Done));
+    assert_eq!(tower.jobs.drop(&Actor::Operator, "1").await.unwrap_err(), ChangeError::State(JobState::Done));
     tower.enqueue(&[ring_bell("2", "tenor", Does::Ring, tower.now())]).await;
-    assert_eq!(tower.job("2").await.state, JobState::Waiting, "what was dropped is in nobody's way");
+    assert_eq!(tower.job("2").await.state, JobState::Waiting, "a dropped job doesn't block another");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_long_ago_a_job_was_done_last_is_known() {
+async fn the_time_since_the_last_done_job_is_known() {
     let mut tower = Tower::on(fresh()).await;
     assert_eq!(tower.jobs.idle().await.unwrap(), None);
     let _running = tower.workers();
@@ -82,11 +82,11 @@ async fn how_long_ago_a_job_was_done_last_is_known() {
     }
     tower.enqueue(&[ring("3", Does::GiveUp, tower.now())]).await;
     tower.until("3", JobState::Dead).await;
-    assert_eq!(tower.jobs.idle().await.unwrap(), Some(Duration::from_secs(9)), "what died was not done");
+    assert_eq!(tower.jobs.idle().await.unwrap(), Some(Duration::from_secs(9)), "a dead job was not done");
 }
 
 #[tokio::test]
-async fn counts_and_the_age_of_the_oldest_are_known() {
+async fn counts_and_the_age_of_the_oldest_job_are_known() {
     let tower = Tower::on(fresh()).await;
     assert_eq!(tower.jobs.oldest_due().await.unwrap(), Duration::ZERO);
     let tomorrow = tower.now().plus(Duration::from_secs(86_400));

@@ -14,14 +14,14 @@ use crate::signals::{THREE_A_MINUTE, soon, until};
 
 const MANY: Limit = Limit { name: "many", quota: 1_000_000, window: Duration::from_secs(60) };
 
-/// One take may cost this much while the server is lost: the deadline, and what a busy machine adds to it.
+/// Time limit for one take while the server is lost: the deadline, plus delays of a busy machine.
 const ONE_TAKE: Duration = Duration::from_millis(250 + 250);
 
-fn is_away(signals: &Redis) -> bool {
+fn is_unreachable(signals: &Redis) -> bool {
     matches!(signals.state(), SignalsState::Unreachable { .. })
 }
 
-/// Takes as fast as it can until told to stop, and tells how long the slowest took and how many there were.
+/// Takes as fast as possible until stopped; returns the slowest take and the number of takes.
 fn taking(signals: Arc<Redis>, stop: tokio_util::sync::CancellationToken) -> JoinSet<(Duration, u32)> {
     let mut crowd = JoinSet::new();
     for n in 0..16 {
@@ -42,7 +42,7 @@ fn taking(signals: Arc<Redis>, stop: tokio_util::sync::CancellationToken) -> Joi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_go_on_through_kills_and_everything_is_back_by_itself() {
+async fn requests_continue_through_kills_and_everything_recovers() {
     let (mut server, prefix) = (Server::started(&[]).await, prefix());
     let (one, other) =
         (process(&server.url(), &prefix, 1.0).await, process(&server.url(), &prefix, 1.0).await);
@@ -51,7 +51,7 @@ async fn requests_go_on_through_kills_and_everything_is_back_by_itself() {
     let crowd = taking(one.clone(), stop.clone());
     for _ in 0..3 {
         server.kill();
-        until("both should know", || is_away(&one) && is_away(&other)).await;
+        until("both should know", || is_unreachable(&one) && is_unreachable(&other)).await;
         let (mut listener, mut feed) = (one.listen("jobs"), one.subscribe("board"));
         one.wake("jobs");
         soon(listener.woken()).await;
@@ -78,7 +78,7 @@ async fn until_woken_by(waker: &dyn Signals, topic: &'static str, sleeper: &dyn 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_costs_the_deadline_once_and_then_nothing() {
+async fn a_hanging_server_costs_the_deadline_once() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), &prefix(), 1.0).await;
     for _ in 0..2 {
@@ -92,7 +92,7 @@ async fn a_server_that_hangs_costs_the_deadline_once_and_then_nothing() {
         }
         crowd.join_all().await;
         assert!(began.elapsed() < ONE_TAKE, "{:?}", began.elapsed());
-        assert!(is_away(&signals));
+        assert!(is_unreachable(&signals));
         let began = Instant::now();
         for n in 0..1000 {
             signals.take(MANY, &n.to_string()).await.unwrap();
@@ -104,11 +104,11 @@ async fn a_server_that_hangs_costs_the_deadline_once_and_then_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_noticed_though_nobody_asks_it() {
+async fn a_hanging_server_is_noticed_without_requests() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), &prefix(), 1.0).await;
     server.hang();
-    until("it should be noticed", || is_away(&signals)).await;
+    until("it should be noticed", || is_unreachable(&signals)).await;
     let SignalsState::Unreachable { lasting } = signals.state() else { panic!() };
     assert!(lasting < Duration::from_secs(1));
     server.go_on();
@@ -116,12 +116,12 @@ async fn a_server_that_hangs_is_noticed_though_nobody_asks_it() {
 }
 
 #[tokio::test]
-async fn while_the_server_is_away_the_process_limits_by_itself_and_afterwards_all_together() {
+async fn each_process_limits_alone_while_the_server_is_unreachable_and_then_all_together() {
     let (mut server, prefix) = (Server::started(&[]).await, prefix());
     let (one, other) =
         (process(&server.url(), &prefix, 1.0).await, process(&server.url(), &prefix, 1.0).await);
     server.kill();
-    until("both should know", || is_away(&one) && is_away(&other)).await;
+    until("both should know", || is_unreachable(&one) && is_unreachable(&other)).await;
     for signals in [&one, &other] {
         for remaining in [2, 1, 0] {
             assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(remaining)));
@@ -136,19 +136,19 @@ async fn while_the_server_is_away_the_process_limits_by_itself_and_afterwards_al
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_at_the_start_is_found_when_it_comes() {
+async fn a_server_that_starts_late_is_found() {
     let mut server = Server::new(&[]);
     let began = Instant::now();
     let signals = process(&server.url(), &prefix(), 1.0).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert!(is_away(&signals));
+    assert!(is_unreachable(&signals));
     assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(2)));
     server.start().await;
     connected(&signals).await;
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_at_the_start_holds_it_up_for_two_seconds_at_most() {
+async fn a_hanging_server_delays_the_start_by_two_seconds_at_most() {
     let server = Server::started(&[]).await;
     server.hang();
     let began = Instant::now();
@@ -159,29 +159,29 @@ async fn a_server_that_hangs_at_the_start_holds_it_up_for_two_seconds_at_most() 
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_writes_is_of_no_use() {
+async fn a_read_only_server_is_refused() {
     let server = Server::started(&[]).await;
     let signals = process(&server.url(), &prefix(), 1.0).await;
     let mut client = server.client().await;
     let set = |bytes: &str| redis::cmd("CONFIG").arg(&["SET", "maxmemory", bytes][..]).to_owned();
     let _: () = set("1").query_async(&mut client).await.unwrap();
     assert_eq!(signals.take(THREE_A_MINUTE, "ana").await, Ok(Remaining(2)));
-    assert!(is_away(&signals));
+    assert!(is_unreachable(&signals));
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(is_away(&signals));
+    assert!(is_unreachable(&signals));
     let _: () = set("0").query_async(&mut client).await.unwrap();
     connected(&signals).await;
 }
 
 #[tokio::test]
-async fn who_could_have_missed_something_is_told_when_the_server_is_back() {
+async fn listeners_and_subscribers_get_a_gap_when_the_server_is_reachable_again() {
     let (mut server, prefix) = (Server::started(&[]).await, prefix());
     let (one, other) =
         (process(&server.url(), &prefix, 1.0).await, process(&server.url(), &prefix, 1.0).await);
     settled(&*one, &*other).await;
     let (mut feed, mut cache): (Feed, _) = (one.subscribe("board"), one.listen("menu.changed"));
     server.kill();
-    until("both should know", || is_away(&one) && is_away(&other)).await;
+    until("both should know", || is_unreachable(&one) && is_unreachable(&other)).await;
     other.publish("board", "lost");
     other.wake("menu.changed");
     server.start().await;
@@ -189,7 +189,7 @@ async fn who_could_have_missed_something_is_told_when_the_server_is_back() {
     soon(cache.woken()).await;
 }
 
-/// Keeps what is logged.
+/// Collects the log.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -212,17 +212,17 @@ impl MakeWriter<'_> for Kept {
 }
 
 #[tokio::test]
-async fn the_log_says_once_that_it_is_lost_and_once_that_it_is_back() {
+async fn the_log_reports_each_loss_and_each_return_once() {
     let kept = Kept::default();
     let log = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).finish();
     let _here = tracing::subscriber::set_default(log);
-    // As long as there is only one, `tracing` asks whichever thread comes by first whether anybody listens.
+    // With a single dispatcher, `tracing` caches the interest of whichever thread logs first.
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let mut server = Server::started(&["--requirepass", "hunter2"]).await;
     let signals = process(&server.url().replace("//", "//:hunter2@"), &prefix(), 1.0).await;
     for _ in 0..2 {
         server.kill();
-        until("it should know", || is_away(&signals)).await;
+        until("it should know", || is_unreachable(&signals)).await;
         for _ in 0..20 {
             signals.take(MANY, "ana@example.org").await.unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
