@@ -225,7 +225,7 @@ pub(super) fn unfinished() -> StoreError {
 }
 
 fn served() -> StoreError {
-    StoreError::Unusable("processes serve from the source: stop them, and copy again".into())
+    StoreError::Unusable("processes serve from the source: stop them first, and copy again".into())
 }
 
 fn differs(schema: &Schema) -> StoreError {
