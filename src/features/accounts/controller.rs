@@ -35,28 +35,29 @@ const EMAIL: &str = "alex.student@example.org";
 const PASSWORD: &str = "seven maple canoes drift";
 const NEW_PASSWORD: &str = "eight copper kites rise";
 
-// ---- what is sent ----
+// ---- requests ----
 
-/// What a sign-up needs.
+/// A sign-up.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct SignUpBody {
-    /// Where the confirmation goes. Letter case does not matter when you sign in.
+    /// Email address, to be confirmed by a link in an email. Upper and lower case don't matter when you sign in.
     #[oai(validator(max_length = 254))]
     email: EmailText,
-    /// 8 to 128 characters that can't be guessed: a few words are best. Kept only as a hash.
+    /// Password of 8 to 128 characters. A few words are best; passwords that are easy to guess are refused. Stored only as a
+    /// hash.
     #[oai(validator(min_length = 8, max_length = 128))]
     password: Password,
-    /// First name, or the only one: 1 to 100 characters.
+    /// First name, or the only name. 1 to 100 characters.
     #[oai(validator(min_length = 1, max_length = 100))]
     first_name: String,
-    /// Last name, if you have one: at most 100 characters.
+    /// Last name, if you have one. At most 100 characters.
     #[oai(validator(max_length = 100))]
     last_name: Option<String>,
-    /// The name that we call you, if that isn't your first name: at most 100 characters.
+    /// Name to address you by, if it isn't your first name. At most 100 characters.
     #[oai(validator(max_length = 100))]
     preferred_name: Option<String>,
-    /// Student (the default) or leader. The committee approves leaders before anything else works for them.
+    /// Role of the account; `student` by default. The committee approves leaders before anything else works for them.
     role: Option<RoleBody>,
 }
 
@@ -114,11 +115,11 @@ impl From<RoleBody> for Role {
     }
 }
 
-/// The token of a letter's link.
+/// Token of a link in an email.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct TokenBody {
-    /// What stands behind `?token=` in the letter's link.
+    /// Token: everything after `?token=` in the link.
     #[oai(validator(max_length = 512))]
     token: String,
 }
@@ -131,11 +132,11 @@ impl Example for TokenBody {
     }
 }
 
-/// An e-mail address.
+/// An email address.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct AddressBody {
-    /// The address that you signed up with, in whatever letter case.
+    /// Email address of the account. Upper and lower case don't matter.
     #[oai(validator(max_length = 254))]
     email: EmailText,
 }
@@ -146,14 +147,14 @@ impl Example for AddressBody {
     }
 }
 
-/// What a sign-in needs.
+/// Credentials.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct SignInBody {
-    /// The address that you signed up with, in whatever letter case.
+    /// Email address of the account. Upper and lower case don't matter.
     #[oai(validator(max_length = 254))]
     email: EmailText,
-    /// Your password.
+    /// Password of the account.
     #[oai(validator(max_length = 512))]
     password: Password,
 }
@@ -164,14 +165,14 @@ impl Example for SignInBody {
     }
 }
 
-/// A new password by a letter.
+/// A new password, and the token from the email.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct ResetPasswordBody {
-    /// What stands behind `?token=` in the letter's link.
+    /// Token: everything after `?token=` in the link.
     #[oai(validator(max_length = 512))]
     token: String,
-    /// The new password: 8 to 128 characters that can't be guessed.
+    /// New password of 8 to 128 characters. Passwords that are easy to guess are refused.
     #[oai(validator(min_length = 8, max_length = 128))]
     password: Password,
 }
@@ -182,17 +183,17 @@ impl Example for ResetPasswordBody {
     }
 }
 
-/// Names to change; what is left out stays.
+/// Names to change. Omitted properties keep their value.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct UpdateMeBody {
-    /// First name, or the only one: 1 to 100 characters. It can't be removed.
+    /// First name, or the only name. 1 to 100 characters. It can't be removed.
     #[oai(validator(max_length = 100), skip_serializing_if = "MaybeUndefined::is_undefined")]
     first_name: MaybeUndefined<String>,
-    /// Last name: at most 100 characters. `null` removes it.
+    /// Last name. At most 100 characters; `null` removes it.
     #[oai(validator(max_length = 100), skip_serializing_if = "MaybeUndefined::is_undefined")]
     last_name: MaybeUndefined<String>,
-    /// The name that we call you: at most 100 characters. `null` removes it, and we use your first name.
+    /// Name to address you by. At most 100 characters; `null` removes it, and we use your first name.
     #[oai(validator(max_length = 100), skip_serializing_if = "MaybeUndefined::is_undefined")]
     preferred_name: MaybeUndefined<String>,
 }
@@ -226,14 +227,14 @@ fn change<T>(sent: MaybeUndefined<T>) -> Option<Option<T>> {
     }
 }
 
-/// Another password.
+/// A change of the password.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct ChangePasswordBody {
-    /// The password that you have now.
+    /// Current password.
     #[oai(validator(max_length = 512))]
     current_password: Password,
-    /// The new one: 8 to 128 characters that can't be guessed.
+    /// New password of 8 to 128 characters. Passwords that are easy to guess are refused.
     #[oai(validator(min_length = 8, max_length = 128))]
     new_password: Password,
 }
@@ -244,14 +245,14 @@ impl Example for ChangePasswordBody {
     }
 }
 
-/// Another address.
+/// A change of the email address.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct ChangeEmailBody {
-    /// The password that you have now.
+    /// Current password.
     #[oai(validator(max_length = 512))]
     current_password: Password,
-    /// The new address. It counts once it is confirmed by the letter that goes there.
+    /// New email address. It replaces the current one when you follow the link that we send to it.
     #[oai(validator(max_length = 254))]
     email: EmailText,
 }
@@ -262,23 +263,23 @@ impl Example for ChangeEmailBody {
     }
 }
 
-// ---- what is answered ----
+// ---- responses ----
 
 /// Your account.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Account", rename_all = "camelCase", skip_serializing_if_is_none, example)]
 pub struct AccountBody {
-    /// Its id.
+    /// Id of the account.
     id: String,
-    /// Where letters go, and what you sign in with.
+    /// Email address: where emails are sent, and what you sign in with.
     email: String,
-    /// A new address that waits to be confirmed by the letter that went there.
+    /// New email address that is not confirmed yet.
     pending_email: Option<String>,
-    /// First name, or the only one.
+    /// First name, or the only name.
     first_name: String,
     /// Last name, if there is one.
     last_name: Option<String>,
-    /// The name that we call you, if that isn't your first name.
+    /// Name to address you by, if it isn't your first name.
     preferred_name: Option<String>,
     /// Role of the account.
     role: RoleBody,
@@ -286,7 +287,7 @@ pub struct AccountBody {
     approved: bool,
     /// Scopes that an administrator granted, such as `scanner:food`. Students have none.
     scopes: Vec<String>,
-    /// When the address was first confirmed: RFC 3339, UTC.
+    /// Time when the account was created (RFC 3339, UTC).
     created_at: String,
 }
 
@@ -324,15 +325,15 @@ impl Example for AccountBody {
     }
 }
 
-/// A letter may be on its way.
+/// An email may follow.
 #[derive(ApiResponse)]
 pub enum Accepted {
-    /// Taken. What follows, if anything, comes by letter.
+    /// Accepted. If there is anything to do, an email says so.
     #[oai(status = 202)]
     Accepted,
 }
 
-/// Done, with nothing to show.
+/// Done, without content.
 #[derive(ApiResponse)]
 pub enum Done {
     /// Done.
@@ -347,7 +348,7 @@ pub enum Opened {
     #[oai(status = 200)]
     Opened(
         Json<AccountBody>,
-        /// The session's cookie.
+        /// The session cookie.
         #[oai(header = "Set-Cookie")]
         String,
     ),
@@ -359,13 +360,13 @@ pub enum Ended {
     /// You are signed out.
     #[oai(status = 204)]
     Ended(
-        /// Takes the session's cookie away.
+        /// Removes the session cookie.
         #[oai(header = "Set-Cookie")]
         String,
     ),
 }
 
-// ---- what is refused ----
+// ---- refusals ----
 
 const TOKEN_INVALID: Kind = Kind::new(404, "token-invalid", "Invalid link");
 const TOKEN_USED: Kind = Kind::new(410, "token-used", "Link already used");
@@ -538,7 +539,7 @@ impl Refusal for ConfirmEmailError {
     }
 }
 
-// ---- the operations ----
+// ---- operations ----
 
 /// The operations on accounts.
 pub struct AccountsController {
@@ -547,7 +548,7 @@ pub struct AccountsController {
 }
 
 impl AccountsController {
-    /// The operations over `accounts`, whose sessions are kept in `cookie`.
+    /// The operations of `accounts`. `cookie` carries the sessions.
     pub fn new(accounts: Arc<Accounts>, cookie: SessionCookie) -> Self {
         Self { accounts, cookie }
     }
@@ -567,11 +568,11 @@ impl Callers for Accounts {
 
 #[OpenApi(tag = "Tag::Accounts")]
 impl AccountsController {
-    /// Signs up
+    /// Sign up
     ///
-    /// Sends a letter with a link that confirms the address within 24 hours; the account exists from then on. The
-    /// answer is the same whether or not the address has an account already: if it has, its owner gets a letter
-    /// that says so. In the sandbox letters lie at `/outbox`.
+    /// Sends an email with a link that confirms the address and creates the account. The link expires after 24 hours.
+    /// The response is the same whether or not the address has an account: if it has one, its owner gets an email that
+    /// says so. In the sandbox, emails are at `/outbox`.
     #[oai(path = "/v1/accounts", method = "post", operation_id = "signUp")]
     async fn sign_up(
         &self,
@@ -583,10 +584,10 @@ impl AccountsController {
         Ok(Accepted::Accepted)
     }
 
-    /// Confirms an address
+    /// Confirm an email address
     ///
-    /// Takes the `token` of the link in the confirmation letter, and makes the account of the sign-up that it was
-    /// sent for. Other sign-ups with the same address end.
+    /// Creates the account of the sign-up that the token was sent for. Other sign-ups with the same address are
+    /// deleted.
     #[oai(path = "/v1/accounts/confirm", method = "post", operation_id = "confirmAccount")]
     async fn confirm_account(
         &self,
@@ -597,9 +598,9 @@ impl AccountsController {
         Ok(Done::Done)
     }
 
-    /// Asks for the confirmation letter again
+    /// Resend the confirmation email
     ///
-    /// Sends the latest sign-up of the address another letter. The answer is the same whether or not there is one.
+    /// Sends another email for the latest sign-up of the address. The response is the same whether or not there is one.
     #[oai(path = "/v1/accounts/confirmation", method = "post", operation_id = "resendConfirmation")]
     async fn resend_confirmation(
         &self,
@@ -611,9 +612,9 @@ impl AccountsController {
         Ok(Accepted::Accepted)
     }
 
-    /// Signs in
+    /// Sign in
     ///
-    /// Opens a session of 30 days and sets its cookie, which browsers send along from then on.
+    /// Opens a session of 30 days and sets the session cookie.
     #[oai(path = "/v1/session", method = "post", operation_id = "signIn")]
     async fn sign_in(
         &self,
@@ -627,18 +628,18 @@ impl AccountsController {
         Ok(Opened::Opened(Json(AccountBody::from(&account)), cookie))
     }
 
-    /// Signs out
+    /// Sign out
     ///
-    /// Ends the session and takes its cookie away. Your other sessions go on.
+    /// Ends the session and removes its cookie. Your other sessions continue.
     #[oai(path = "/v1/session", method = "delete", operation_id = "signOut")]
     async fn sign_out(&self, caller: By<SignedIn>) -> Result<Ended, Failure<StoreError>> {
         self.accounts.sign_out(&caller.0).await?;
         Ok(Ended::Ended(self.cookie.clear()))
     }
 
-    /// Asks for a new password
+    /// Request a password reset
     ///
-    /// Sends a letter with a link, good for an hour, with which a new password can be set. The answer is the same
+    /// Sends an email with a link that sets a new password. The link expires after an hour. The response is the same
     /// whether or not the address is known.
     #[oai(path = "/v1/password-resets", method = "post", operation_id = "requestPasswordReset")]
     async fn request_password_reset(
@@ -651,10 +652,10 @@ impl AccountsController {
         Ok(Accepted::Accepted)
     }
 
-    /// Sets a new password by a letter's link
+    /// Reset the password
     ///
-    /// Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
-    /// confirms the address, if that had not been done.
+    /// Sets a new password with the token from the email. All sessions end: sign in with the new password. If the
+    /// address was not confirmed yet, it is now.
     #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "resetPassword")]
     async fn reset_password(
         &self,
@@ -666,18 +667,17 @@ impl AccountsController {
         Ok(Done::Done)
     }
 
-    /// Shows your account
+    /// Get your account
     ///
-    /// Names, address, role, and what you may do.
+    /// Returns your names, email address, role and scopes.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
     async fn get_me(&self, cookie: By<CookieHolder>) -> Result<Json<AccountBody>, Failure<GetMeError>> {
         Ok(Json(AccountBody::from(&self.accounts.me(cookie.0.expose()).await?)))
     }
 
-    /// Changes your names
+    /// Change your names
     ///
-    /// What is left out stays as it is. Address and password have operations of their own; nothing else is yours to
-    /// write.
+    /// Omitted properties keep their value. `changeEmail` and `changePassword` change the address and the password.
     #[oai(path = "/v1/me", method = "patch", operation_id = "updateMe")]
     async fn update_me(
         &self,
@@ -688,9 +688,9 @@ impl AccountsController {
         Ok(Json(AccountBody::from(&account)))
     }
 
-    /// Changes your password
+    /// Change your password
     ///
-    /// Your other sessions end, and a letter tells you that it happened.
+    /// Your other sessions end, a pending change of the email address is cancelled, and you get an email about it.
     #[oai(path = "/v1/me/password", method = "put", operation_id = "changePassword")]
     async fn change_password(
         &self,
@@ -702,11 +702,11 @@ impl AccountsController {
         Ok(Done::Done)
     }
 
-    /// Changes your address
+    /// Change your email address
     ///
-    /// Sends a letter to the new address, whose link confirms it within 24 hours, and a notice to the present one,
-    /// which stays good until then. The answer is the same whether or not the new address has an account already.
-    /// Another password ends a change that is under way.
+    /// Sends an email with a link to the new address, and a notice to the current one, which remains valid until you
+    /// follow the link. The link expires after 24 hours. The response is the same whether or not the new address has an
+    /// account. Changing the password cancels a pending address change.
     #[oai(path = "/v1/me/email", method = "put", operation_id = "changeEmail")]
     async fn change_email(
         &self,
@@ -718,10 +718,10 @@ impl AccountsController {
         Ok(Accepted::Accepted)
     }
 
-    /// Confirms a new address
+    /// Confirm a new email address
     ///
-    /// Takes the `token` of the link in the letter that went to the new address. Needs no session: letters are often
-    /// opened on another device.
+    /// Replaces the address of the account by the one that the token was sent to. It needs no session, because emails are
+    /// often opened on another device.
     #[oai(path = "/v1/me/email/confirm", method = "post", operation_id = "confirmEmail")]
     async fn confirm_email(
         &self,
@@ -733,8 +733,8 @@ impl AccountsController {
     }
 }
 
-/// The rules on addresses and names, for bodies that break their schemas. How strong a password is takes too long to find out for
-/// anybody who sends half a body: that is judged once the rest is right.
+/// Rules on addresses and names that schemas can't express. Password strength is not among them: it takes a millisecond to
+/// compute, so only a body that is otherwise valid is worth it.
 pub fn rules() -> Vec<Rule> {
     let bodies = ["SignUpBody", "SignInBody", "AddressBody", "ChangeEmailBody", "UpdateMeBody"];
     bodies.map(|body| -> Rule { (body, Box::new(addresses_and_names)) }).into()
@@ -778,7 +778,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newcomers_way_works_with_the_examples_as_they_stand() {
+    async fn the_examples_lead_from_sign_up_to_sign_out() {
         let world = World::new().await;
         let api = api(&world);
         let sign_up = SignUpBody::example().to_json().unwrap();

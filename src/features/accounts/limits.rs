@@ -11,33 +11,33 @@ use sha2::{Digest, Sha256};
 
 use crate::platform::signals::Limit;
 
-/// Sign-ins of one address: a person mistypes a few times, and 10 in a quarter of an hour are 960 guesses a day,
-/// too few for a password that passed [`super::passwords`].
+/// Sign-ins of one address. Enough for a person who mistypes; 960 guesses a day are too few for a password that passed
+/// [`super::passwords`].
 pub const SIGN_IN_ADDRESS: Limit =
     Limit { name: "sign-in-address", quota: 10, window: Duration::from_mins(15) };
 
-/// Sign-ins from one client: a lecture hall behind one address may, a list of leaked passwords may not.
+/// Sign-ins from one client. Enough for a lecture hall behind one address, too few to try a list of leaked passwords.
 pub const SIGN_IN_CLIENT: Limit =
     Limit { name: "sign-in-client", quota: 100, window: Duration::from_mins(1) };
 
-/// Letters that strangers can have us send to one address (sign-up, confirmation again, reset, new address): enough
-/// for somebody whose letters land in the spam folder, too few to flood a mailbox.
+/// Emails that anonymous clients can request for one address (sign-up, confirmation, password reset, new address). Enough for
+/// somebody whose emails are in the spam folder, too few to flood a mailbox.
 pub const LETTERS_ADDRESS: Limit =
     Limit { name: "letters-address", quota: 5, window: Duration::from_hours(1) };
 
-/// The same from one client: a lecture hall that signs up at once.
+/// The same emails, requested by one client. Enough for a lecture hall that signs up at once.
 pub const LETTERS_CLIENT: Limit = Limit { name: "letters-client", quota: 60, window: Duration::from_mins(1) };
 
-/// Tries at the current password by somebody who is signed in: whoever finds an open laptop doesn't get to guess.
+/// Attempts to enter the current password while signed in, so that nobody can guess it on an unlocked laptop.
 pub const CURRENT_PASSWORD: Limit =
     Limit { name: "current-password", quota: 10, window: Duration::from_mins(15) };
 
-/// The key of an e-mail address: its hash, because keys may leave the process.
+/// Rate-limit key of an email address: a hash, because keys are sent to Redis.
 pub fn address_key(email_key: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(email_key))
 }
 
-/// The key of a client: its address; of IPv6 the network that one customer holds (/64).
+/// Rate-limit key of a client: its address, or for IPv6 the /64 network that one customer usually has.
 pub fn client_key(client: IpAddr) -> String {
     match client.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_customer_has_one_key_however_many_addresses() {
+    fn a_customer_network_has_one_key() {
         let key = |text: &str| client_key(text.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_addresses_do_not_name_them() {
+    fn keys_do_not_reveal_the_address() {
         let key = address_key("ana@example.org");
         assert!(key.len() == 43 && !key.contains("ana"));
     }

@@ -1,14 +1,14 @@
-//! Accounts: who can sign in.
+//! Accounts and sessions.
 //!
-//! Somebody signs up with an address and a password; nothing but a [`SignUp`] is kept, and a letter goes to the
-//! address. Whoever follows the link in it makes the sign-up an [`Account`]: an account exists only once its
-//! address is confirmed. Several sign-ups may wait for one address (anybody can sign up with anybody's); the one
-//! whose letter is answered decides, the others go. Signing in opens a [`Session`], whose secret only the cookie
-//! knows. A lost password is replaced by a letter. An address is changed by a letter to the new one, with a notice to
-//! the old. Answers never tell whether an address is known, and cost the same work either way.
+//! A sign-up with an address and a password stores a [`SignUp`] and sends an email. Its link turns the sign-up into an
+//! [`Account`], so every account has a confirmed address. Anybody can sign up with anybody's address, so several sign-ups
+//! may wait for the same one: the first that is confirmed becomes the account, the others are deleted. Signing in opens a
+//! [`Session`]; only the cookie contains its secret. A forgotten password is reset by email. A new address is confirmed by
+//! email, and the old address gets a notice. Responses never reveal whether an address has an account, and cost the same
+//! work either way.
 //!
-//! Whatever was begun under an old password (sessions, links, a change of address) ends with it: all of it carries
-//! [`Account::password_version`].
+//! Changing the password ends sessions, links and a pending change of address: each of them carries the
+//! [`Account::password_version`] that it was made under.
 
 mod controller;
 mod errors;

@@ -1,4 +1,4 @@
-//! What is kept about accounts, and the rules on it.
+//! Documents of accounts, and their rules.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use super::passwords::Password;
 use crate::kernel::{EmailAddress, FieldError, Rights, Role, Scope, Secret, Timestamp, text};
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
-/// How long a link that confirms an address is good.
+/// Lifetime of a link that confirms an address.
 pub const CONFIRMATION_LASTS: Duration = Duration::from_hours(24);
 
-/// How long a link that resets a password is good: short, because it opens an account by itself.
+/// Lifetime of a link that resets a password. Short, because nothing else is needed to take over the account.
 pub const RESET_LASTS: Duration = Duration::from_hours(1);
 
-/// How long a sign-up waits for its address to be confirmed; until then the letter can be asked for again.
+/// Time within which a sign-up must be confirmed. Until then, the email can be sent again.
 pub const SIGN_UP_LASTS: Duration = Duration::from_hours(7 * 24);
 
-/// How long a session lasts, however much it is used: about the length of an orientation season.
+/// Lifetime of a session, used or not: about the length of an orientation season.
 pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 
-/// How many sign-ups of one address wait at most; a further one takes the place of the oldest. Strangers can
-/// sign up with anybody's address, so what they leave behind is bounded.
+/// Maximum number of pending sign-ups per address. A further one replaces the oldest. The limit exists because anybody can
+/// sign up with anybody's address.
 pub const SIGN_UPS_PER_ADDRESS: u32 = 5;
 
-/// Someone who can sign in. An account exists only once its address is confirmed.
+/// A person who can sign in. Its address is confirmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// The id of the sign-up that became this account.
     pub id: String,
-    /// Where letters go, as its owner wrote it.
+    /// Address for emails, as its owner wrote it.
     pub email: EmailAddress,
     /// [`EmailAddress::key`] of `email`; unique.
     pub email_key: String,
-    /// A new address that waits for its confirmation, if a change is under way.
+    /// New address that is not confirmed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_email: Option<PendingEmail>,
     pub first_name: String,
@@ -47,23 +47,23 @@ pub struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_name: Option<String>,
     pub role: Role,
-    /// Whether the committee has approved of a leader; students need no approval.
+    /// Whether the committee approved the leader. Students need no approval.
     pub approved: bool,
-    /// Granted scopes; students hold none.
+    /// Granted scopes. Students hold none.
     pub scopes: BTreeSet<Scope>,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
-    /// Counts the passwords that the account has had. Sessions and letters made under an earlier one are void.
+    /// Number of passwords that the account has had. Sessions and links made under an earlier one are invalid.
     pub password_version: u32,
     pub created_at: Timestamp,
 }
 
-/// An address that an account shall have once it is confirmed.
+/// The new address of an account, once it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingEmail {
     pub email: EmailAddress,
-    /// The [`EmailToken`] that confirms it; an earlier one does no longer.
+    /// Id of the [`EmailToken`] that confirms it. Earlier tokens are invalid.
     pub token: String,
 }
 
@@ -123,7 +123,7 @@ impl Account {
         }
     }
 
-    /// What emails and pages call its owner: the preferred name, else the first.
+    /// Name to address the owner by: the preferred name, or else the first.
     pub fn greeting(&self) -> &str {
         self.preferred_name.as_deref().unwrap_or(&self.first_name)
     }
@@ -136,15 +136,15 @@ impl Account {
         }
     }
 
-    /// Gives it another password. All sessions, links that reset the password, and a change of address that is
-    /// under way end: whoever knew the old password may have begun them.
+    /// Replaces the password. All sessions, password-reset links and a pending change of address end, because somebody who
+    /// knew the old password may have begun them.
     pub fn set_password(&mut self, hash: String) {
         self.password_hash = hash;
         self.password_version = self.password_version.saturating_add(1);
         self.pending_email = None;
     }
 
-    /// Changes its names.
+    /// Replaces the names that `names` contains.
     pub fn rename(&mut self, names: &CheckedNames) {
         let CheckedNames(names) = names.clone();
         if let Some(Some(first)) = names.first {
@@ -158,10 +158,10 @@ impl Account {
         }
     }
 
-    /// Gives it the address that `token` confirms.
+    /// Replaces the address by the pending one.
     ///
     /// # Errors
-    /// [`TokenRefused::Used`] if that is not the change that is under way (any more).
+    /// [`TokenRefused::Used`] if `token` does not belong to the pending address.
     pub fn take_pending_email(&mut self, token: &EmailToken) -> Result<(), TokenRefused> {
         let pending = self.pending_email.take_if(|pending| pending.token == token.id);
         let pending = pending.ok_or(TokenRefused::Used)?;
@@ -175,7 +175,7 @@ impl Account {
         Rights { role: self.role, approved: self.approved, scopes: self.scopes.clone() }
     }
 
-    /// What is known about its owner that makes a poor password.
+    /// Personal data that must not be the password.
     pub fn about(&self) -> [&str; 4] {
         [
             self.email.as_str(),
@@ -193,7 +193,7 @@ impl Account {
     }
 }
 
-/// What somebody is called.
+/// Names of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Names {
@@ -205,8 +205,8 @@ pub struct Names {
     pub preferred: Option<String>,
 }
 
-/// A wish for an account that waits for its address to be confirmed. Several may wait for one address: the one
-/// whose letter is answered becomes the account, the others go.
+/// A request for an account, until its address is confirmed. Several may wait for the same address: the first that is
+/// confirmed becomes the account, the others are deleted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SignUp {
@@ -246,27 +246,27 @@ impl Document for SignUp {
 }
 
 impl SignUp {
-    /// A sign-up that begins to wait at `now`.
-    pub fn new(id: String, wish: &CheckedSignUp, password_hash: String, now: Timestamp) -> Self {
+    /// A sign-up made at `now`.
+    pub fn new(id: String, form: &CheckedSignUp, password_hash: String, now: Timestamp) -> Self {
         Self {
             id,
-            email: wish.email.clone(),
-            email_key: wish.email.key(),
-            names: wish.names.clone(),
-            role: wish.role,
+            email: form.email.clone(),
+            email_key: form.email.key(),
+            names: form.names.clone(),
+            role: form.role,
             password_hash,
             created_at: now,
             expires_at: now.plus(SIGN_UP_LASTS),
         }
     }
 
-    /// Whether it still waits at `now`.
+    /// Whether it can still be confirmed at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
 }
 
-/// The form of a sign-up, as its schema lets it through.
+/// A sign-up form that passed its schema.
 #[derive(Clone, Debug)]
 pub struct SignUpForm {
     pub email: String,
@@ -277,7 +277,7 @@ pub struct SignUpForm {
     pub role: Role,
 }
 
-/// A form without errors.
+/// A valid sign-up form.
 #[derive(Clone, Debug)]
 pub struct CheckedSignUp {
     pub email: EmailAddress,
@@ -287,10 +287,10 @@ pub struct CheckedSignUp {
 }
 
 impl SignUpForm {
-    /// Checks what the schema can't say.
+    /// Checks the rules that the schema can't express.
     ///
     /// # Errors
-    /// Every error of it.
+    /// All validation errors.
     pub fn check(&self) -> Result<CheckedSignUp, Vec<FieldError>> {
         let mut errors = Vec::new();
         let email = address("/email", &self.email).map_err(|error| errors.push(error)).ok();
@@ -300,7 +300,7 @@ impl SignUpForm {
         errors.extend(preferred.and_then(|preferred| link("/preferredName", preferred)));
         let password = Password::read(self.password.expose());
         let about = [&self.email, &self.first_name, last.unwrap_or_default(), preferred.unwrap_or_default()];
-        errors.extend(password.fault("/password", &about));
+        errors.extend(password.error("/password", &about));
         match email {
             Some(email) if errors.is_empty() => Ok(CheckedSignUp {
                 email,
@@ -317,10 +317,10 @@ impl SignUpForm {
     }
 }
 
-/// An address as it is kept, or what is wrong with it. `pointer` says where it was written.
+/// Parses an email address. `pointer` is where it is in the body.
 ///
 /// # Errors
-/// One [`FieldError`].
+/// A [`FieldError`] if it is not an address.
 pub fn address(pointer: &str, written: &str) -> Result<EmailAddress, FieldError> {
     let detail = "Write an email address, such as name@example.org.";
     EmailAddress::parse(written).map_err(|_| FieldError::new(pointer, "not-an-email-address", detail))
@@ -334,15 +334,15 @@ pub struct NamesChange {
     pub preferred: Option<Option<String>>,
 }
 
-/// Names without errors, to be put into an account.
+/// Valid changes of names.
 #[derive(Clone, Debug, Default)]
 pub struct CheckedNames(NamesChange);
 
 impl NamesChange {
-    /// Checks what the schema can't say.
+    /// Checks the rules that the schema can't express.
     ///
     /// # Errors
-    /// Every error of it.
+    /// All validation errors.
     pub fn check(&self) -> Result<CheckedNames, Vec<FieldError>> {
         let mut errors = Vec::new();
         if self.first == Some(None) {
@@ -356,20 +356,20 @@ impl NamesChange {
     }
 }
 
-/// What the link in a letter does.
+/// What the link in an email does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Purpose {
-    /// Makes a sign-up an account.
+    /// Turns a sign-up into an account.
     ConfirmAccount,
     /// Sets a new password.
     ResetPassword,
-    /// Gives an account its new address.
+    /// Replaces the address of an account.
     ConfirmEmail,
 }
 
 impl Purpose {
-    /// What tokens are sealed for: one for another purpose doesn't open.
+    /// Purpose that tokens are sealed with. A token for another purpose doesn't open.
     pub fn seal(self) -> &'static str {
         match self {
             Self::ConfirmAccount => "confirm-account",
@@ -378,7 +378,7 @@ impl Purpose {
         }
     }
 
-    /// The link in a letter: a page of the frontend or of this service, whose base is `pages`.
+    /// The link in an email, to a page of the frontend or of this service with the base URL `pages`.
     pub fn link(self, pages: &Url, token: &str) -> Url {
         let mut link = pages.clone();
         link.set_path(match self {
@@ -390,7 +390,7 @@ impl Purpose {
         link
     }
 
-    /// How long such a link is good.
+    /// Lifetime of the link.
     pub fn lasts(self) -> Duration {
         match self {
             Self::ConfirmAccount | Self::ConfirmEmail => CONFIRMATION_LASTS,
@@ -399,16 +399,16 @@ impl Purpose {
     }
 }
 
-/// The record behind the link in a letter. The token itself is this record's id, sealed: nothing that is kept
-/// can be used.
+/// The record behind a link in an email. The token in the link is this record's id, sealed with a key, so a copy of the
+/// store contains no usable link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EmailToken {
     pub id: String,
     pub purpose: Purpose,
-    /// The id of the sign-up or account that it is about. (A sign-up that becomes an account keeps its id.)
+    /// Id of the sign-up or the account. An account has the id of its sign-up.
     pub subject: String,
-    /// Where the letter goes: whoever brings the token reads that mailbox.
+    /// Address that the email is sent to. The token shows that its bearer can read that mailbox.
     pub email: EmailAddress,
     /// [`Account::password_version`] when it was made; 0 for a sign-up.
     pub password_version: u32,
@@ -443,23 +443,23 @@ impl Document for EmailToken {
 /// Why a link does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefused {
-    /// We did not make it, or for something else.
+    /// It was not issued by this service, or for another purpose.
     #[error("not a token for this")]
     Invalid,
-    /// It was used, or a newer one, another sign-up or another password took its place.
+    /// It was used, or was replaced by a newer token, another sign-up or a new password.
     #[error("used or replaced")]
     Used,
-    #[error("too late")]
+    #[error("expired")]
     Expired,
 }
 
 impl EmailToken {
-    /// A token about a sign-up.
+    /// A token for a sign-up.
     pub fn for_sign_up(id: String, purpose: Purpose, sign_up: &SignUp, now: Timestamp) -> Self {
         Self::new(id, purpose, &sign_up.id, &sign_up.email, 0, now)
     }
 
-    /// A token about an account; its letter goes to `email`.
+    /// A token for an account, to be sent to `email`.
     pub fn for_account(
         id: String,
         purpose: Purpose,
@@ -470,14 +470,14 @@ impl EmailToken {
         Self::new(id, purpose, &account.id, email, account.password_version, now)
     }
 
-    /// A token about nobody, for an address that is not known: kept until it expires, so that a transaction is as
-    /// durable, and takes as long, as for one that is. It goes into no letter.
+    /// A token for an unknown address. It is stored until it expires, so that the transaction takes as long as for a known
+    /// address, but it is never sent.
     pub fn for_nobody(id: String, purpose: Purpose, email: &EmailAddress, now: Timestamp) -> Self {
         let subject = id.clone();
         Self::new(id, purpose, &subject, email, 0, now)
     }
 
-    /// Whether it was made [for nobody](Self::for_nobody).
+    /// Whether it was made [for an unknown address](Self::for_nobody).
     pub fn is_about_nobody(&self) -> bool {
         self.subject == self.id
     }
@@ -502,12 +502,12 @@ impl EmailToken {
         }
     }
 
-    /// Whether it may give `account` a new password: it was made for its present address and password.
+    /// Whether it may reset the password of `account`: it was made for the current address and password.
     pub fn fits(&self, account: &Account) -> bool {
         self.email.key() == account.email_key && self.password_version == account.password_version
     }
 
-    /// Whether it can still be used, as far as it knows by itself.
+    /// Checks that it is neither used nor expired.
     ///
     /// # Errors
     /// [`TokenRefused::Used`] or [`TokenRefused::Expired`].
@@ -520,14 +520,14 @@ impl EmailToken {
     }
 }
 
-/// Somebody who is signed in, until they sign out.
+/// A signed-in browser.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
-    /// SHA-256 of the cookie's secret, in base64url: what is kept opens nothing.
+    /// SHA-256 of the cookie's secret, in base64url, so that a copy of the store opens no session.
     pub id: String,
     pub account_id: String,
-    /// [`Account::password_version`] when it was opened: another password ends it.
+    /// [`Account::password_version`] when it was opened. A new password ends the session.
     pub password_version: u32,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -549,7 +549,7 @@ impl Document for Session {
 }
 
 impl Session {
-    /// A session of `account` that begins at `now`; `id` as in [`Session::id`].
+    /// A session of `account` that begins at `now`. `id` is described at [`Session::id`].
     pub fn open(id: String, account: &Account, now: Timestamp) -> Self {
         Self {
             id,
@@ -560,7 +560,7 @@ impl Session {
         }
     }
 
-    /// Whether it stands for `account` at `now`.
+    /// Whether it signs in `account` at `now`.
     pub fn is_good_for(&self, account: &Account, now: Timestamp) -> bool {
         now < self.expires_at
             && self.account_id == account.id
@@ -568,23 +568,23 @@ impl Session {
     }
 }
 
-/// What is wrong with a name that an email program would turn into a link: anybody can have us write to anybody, and a
-/// name is part of that email. `pointer` says where it was written.
+/// The validation error of a name that an email program would turn into a link. Anybody can make us send an email to
+/// anybody, and the name is part of that email. `pointer` is where it is in the body.
 pub fn link(pointer: &str, name: &str) -> Option<FieldError> {
     let detail =
         "Names can't contain web addresses. If this is an abbreviation, put a space after the full stop.";
     holds_link(name).then(|| FieldError::new(pointer, "link", detail))
 }
 
-/// Whether the text contains an address with a scheme, one that begins with `www.`, or a domain that somebody can own.
+/// Whether the text contains a URL with a scheme, `www.`, or a domain that somebody can own.
 fn holds_link(text: &str) -> bool {
     let lower = text.to_lowercase();
     let words = lower.split(|c: char| c.is_whitespace() || "()[]<>{}\"',;!?".contains(c));
     lower.contains("://") || lower.contains("www.") || words.into_iter().any(is_link)
 }
 
-/// A domain under a public suffix, alone or in an address. Initials glued to a surname (`J.R.Kim`) look like one where
-/// the surname is a top-level domain (`kim`); they are a link only with a path.
+/// Whether the word contains a domain under a public suffix. Initials joined to a surname that is a top-level domain
+/// (`J.R.Kim`) count only with a path or an `@`.
 fn is_link(word: &str) -> bool {
     let mut parts = word.split(['/', ':', '@', '#', '&', '=']);
     let with_path = word.contains(['/', '@']);
@@ -602,7 +602,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_contains_no_address_that_email_programs_make_a_link_of() {
+    fn names_that_email_programs_turn_into_links_are_refused() {
         for bad in [
             "http://evil.example",
             "http://…",

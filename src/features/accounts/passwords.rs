@@ -1,4 +1,4 @@
-//! Passwords: how they are read, judged and hashed.
+//! Reading, checking and hashing of passwords.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::kernel::{FieldError, Ids, Secret, text};
 
-/// The shortest password, in code points (NIST SP 800-63B).
+/// Minimum length of a password, in code points (NIST SP 800-63B).
 pub const PASSWORD_MIN: usize = 8;
 
-/// The longest password, in code points: room for any phrase, and an end to what has to be judged.
+/// Maximum length of a password, in code points: enough for any phrase, and a bound on the work of checking it.
 pub const PASSWORD_MAX: usize = 128;
 
-/// How much of a password its strength is judged by, in code points: judging takes time that grows with the
-/// square of the length, and who has 64 unguessable ones needs no more.
-const JUDGED: usize = 64;
+/// Length of the prefix whose strength is estimated, in code points. The time grows with the square of the length, and 64
+/// unguessable characters are enough.
+const ESTIMATED: usize = 64;
 
-/// How many letters and digits a password has at least beside its owner's names and address.
+/// Minimum number of letters and digits in a password beside its owner's names and address.
 const OWN: usize = 4;
 
-/// OWASP's first choice for Argon2id: 19 MiB of memory, two passes, one lane.
+/// OWASP's recommendation for Argon2id: 19 MiB of memory, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
@@ -36,39 +36,37 @@ const LANES: u32 = 1;
 /// Bytes of a salt (RFC 9106).
 const SALT_BYTES: usize = 16;
 
-/// What a password is compared with when there is no account: random bytes in the shape of a hash, so that the
-/// work is the same and nothing fits.
+/// Hash that passwords are compared with when there is no account, so that the work is the same. It is random, so no password
+/// matches.
 const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$6vWNdVJsbbfEz9Ee90yJfw$zNwRjsmJ5/cTwm3O+T08RjtahubGdRwzm4QtU83gZ0o";
 
-/// A thread that has had no work for so long gives its memory back. In a rush the next task is there at once.
+/// Idle time after which a thread frees its memory.
 const REST: Duration = Duration::from_secs(1);
 
-/// What glibc gives back to the system in any case when it is freed: less than 32 MiB it keeps from the second time on
-/// (mallopt(3), `M_MMAP_THRESHOLD`). Of what is reserved only what is written takes memory.
+/// Size of a thread's allocation. glibc returns freed blocks of 32 MiB and more to the system; smaller ones it may keep
+/// (mallopt(3), `M_MMAP_THRESHOLD`). Reserved memory counts only once it is written.
 const RESERVED: usize = 33 * 1024 * 1024;
 
-/// How many may wait for each thread. At some 20 ms a hash the last of them waits 3 seconds: whoever would wait
-/// longer is better told to come back.
+/// Maximum number of queued tasks per thread. At about 20 ms per hash, the last one waits 3 seconds; beyond that, clients
+/// should retry later.
 const QUEUE_PER_THREAD: usize = 150;
 
-/// A password as somebody typed it.
-///
-/// Read as RFC 8265 (OpaqueString) has it: spaces of every kind become plain ones, Unicode is brought into NFC,
-/// and nothing is trimmed or folded, so that one phrase is one password on every keyboard and case counts.
+/// A password, prepared by the rules of RFC 8265 (OpaqueString): spaces of every kind become U+0020, and the text is
+/// normalised to NFC. Nothing is trimmed, and upper and lower case differ. So one phrase is one password on every keyboard.
 #[derive(Clone, Debug)]
 pub struct Password(Secret<String>);
 
 impl Password {
-    /// Reads what was typed.
+    /// Prepares a password that somebody typed.
     pub fn read(typed: &str) -> Self {
         let spaced = typed.chars().map(|c| if is_space(c) { ' ' } else { c });
         Self(Secret::new(spaced.nfc().collect()))
     }
 
-    /// What is wrong with it as a new password of somebody whom `about` describes (names, address). `pointer`
-    /// says where it was written.
-    pub fn fault(&self, pointer: &str, about: &[&str]) -> Option<FieldError> {
+    /// The validation error, if it can't be the new password of somebody with the names and address in `about`. `pointer` is
+    /// where it is in the body.
+    pub fn error(&self, pointer: &str, about: &[&str]) -> Option<FieldError> {
         let password = self.0.expose();
         let length = text::length(password);
         if length < PASSWORD_MIN {
@@ -89,32 +87,32 @@ impl Password {
     }
 }
 
-/// Unicode's spaces (category Zs) but the plain one.
+/// Whether it is a space (Unicode category Zs) other than U+0020.
 fn is_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// Advice for a password that would be guessed within a million tries or so; `None` if it would not.
+/// Advice for a password that takes about a million guesses or fewer; `None` for a stronger one.
 fn too_weak(password: &str, about: &[&str]) -> Option<String> {
     let words: Vec<String> = about.iter().flat_map(|text| words(text)).collect();
     if left_without(password, &words) < OWN {
         return Some("This password is little more than your own name or address.".to_owned());
     }
-    let judged: String = password.chars().take(JUDGED).collect();
+    let prefix: String = password.chars().take(ESTIMATED).collect();
     let known: Vec<&str> = words.iter().map(String::as_str).chain(about.iter().copied()).collect();
-    let verdict = zxcvbn(&judged, &known);
-    if verdict.score() >= Score::Two {
+    let estimate = zxcvbn(&prefix, &known);
+    if estimate.score() >= Score::Two {
         return None;
     }
     let mut advice = vec!["This password is easy to guess.".to_owned()];
-    if let Some(feedback) = verdict.feedback() {
+    if let Some(feedback) = estimate.feedback() {
         advice.extend(feedback.warning().map(|warning| warning.to_string()));
         advice.extend(feedback.suggestions().iter().map(|suggestion| suggestion.to_string()));
     }
     Some(advice.join(" "))
 }
 
-/// The words of a name or an address, in lower case; the longest first.
+/// Words of a name or an address in lower case, the longest first.
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let mut words: Vec<String> = lower
@@ -126,26 +124,25 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// How many letters and digits are left of a password when these words are taken out of it.
+/// Number of letters and digits in a password after these words are removed from it.
 fn left_without(password: &str, words: &[String]) -> usize {
     let lower = password.to_lowercase();
     let rest = words.iter().fold(lower, |rest, word| rest.replace(word.as_str(), " "));
     if words.is_empty() { usize::MAX } else { rest.chars().filter(|c| c.is_alphanumeric()).count() }
 }
 
-/// More people are being hashed for than can be served soon.
+/// The password-hashing queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many passwords are being checked")]
+#[error("the password-hashing queue is full")]
 pub struct HashingOverloaded {
-    /// When it is worth while to try again.
+    /// Time to wait before retrying.
     pub retry_after: Duration,
 }
 
-/// Hashes and compares passwords (Argon2id) on threads of their own, so that a rush of sign-ins slows sign-ins and
-/// nothing else.
+/// Hashes and verifies passwords with Argon2id on dedicated threads, so that a rush of sign-ins delays nothing else.
 ///
-/// A thread that is done takes the next from the queue by itself. Handed out one by one from the async threads,
-/// each core would stand still between two hashes for as long as the hand-over takes.
+/// The threads take tasks from a queue. If async tasks handed them out one by one, each core would be idle during the
+/// hand-over.
 pub struct Passwords {
     ids: Arc<dyn Ids>,
     queue: Sender<Task>,
@@ -155,7 +152,7 @@ pub struct Passwords {
 type Task = Box<dyn FnOnce(&mut Memory) + Send>;
 
 impl Passwords {
-    /// Hashes on `threads` threads (each takes 19 MiB while it has work). They end with this value.
+    /// Starts `threads` threads, which end when this value is dropped. Each uses 19 MiB while it works.
     pub fn new(ids: Arc<dyn Ids>, threads: usize) -> Self {
         let threads = threads.max(1);
         let (queue, tasks) = crossbeam_channel::bounded(threads * QUEUE_PER_THREAD);
@@ -166,20 +163,20 @@ impl Passwords {
         Self { ids, queue, hashes: Arc::default() }
     }
 
-    /// The same with a thread for each core of the machine.
+    /// Starts one thread per core.
     pub fn on_all_cores(ids: Arc<dyn Ids>) -> Self {
         Self::new(ids, std::thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// How many hashes have been computed, comparisons among them.
+    /// Number of hashes computed, including those for verification.
     pub fn hashes(&self) -> u64 {
         self.hashes.load(Ordering::Relaxed)
     }
 
-    /// The password's hash with a salt of its own, as a PHC string.
+    /// Hashes the password with a new salt. Returns a PHC string.
     ///
     /// # Errors
-    /// [`HashingOverloaded`] if too many wait already.
+    /// [`HashingOverloaded`] if the queue is full.
     pub async fn hash(&self, password: Password) -> Result<String, HashingOverloaded> {
         let salt = self.ids.secret();
         self.off_thread(move |memory| {
@@ -189,11 +186,11 @@ impl Passwords {
         .await
     }
 
-    /// Whether the password is the one that `hash` was made from. With `None` (there is no such account) it does
-    /// the same work and says no.
+    /// Whether the password matches `hash`. Without a hash, because there is no such account, the result is `false` after the
+    /// same work.
     ///
     /// # Errors
-    /// [`HashingOverloaded`] if too many wait already.
+    /// [`HashingOverloaded`] if the queue is full.
     pub async fn verify(&self, password: Password, hash: Option<&str>) -> Result<bool, HashingOverloaded> {
         let (known, hash) = (hash.is_some(), hash.unwrap_or(DECOY).to_owned());
         self.off_thread(move |memory| fits(&password, &hash, memory) && known).await
@@ -203,31 +200,31 @@ impl Passwords {
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, HashingOverloaded> {
-        let rush = HashingOverloaded { retry_after: Duration::from_secs(3) };
-        let (tell, told) = oneshot::channel();
+        let overloaded = HashingOverloaded { retry_after: Duration::from_secs(3) };
+        let (sender, receiver) = oneshot::channel();
         let hashes = self.hashes.clone();
         let task = move |memory: &mut Memory| {
-            // Nobody hashes for a caller who has hung up.
-            if !tell.is_closed() {
+            // The client may have disconnected.
+            if !sender.is_closed() {
                 hashes.fetch_add(1, Ordering::Relaxed);
-                let _ = tell.send(work(memory));
+                let _ = sender.send(work(memory));
             }
         };
-        self.queue.try_send(Box::new(task)).map_err(|_| rush)?;
-        told.await.map_err(|_| rush)
+        self.queue.try_send(Box::new(task)).map_err(|_| overloaded)?;
+        receiver.await.map_err(|_| overloaded)
     }
 }
 
-/// Takes tasks until nobody can send one any more.
+/// Works until the queue is closed.
 fn work_off(tasks: &Receiver<Task>) {
     let mut memory = Memory::new();
     while let Some(task) = next(tasks, &mut memory) {
-        // One that panics takes its caller with it, not the thread.
+        // A task that panics fails its caller, not the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
     }
 }
 
-/// The next task. If none comes soon, the memory is given back until one does.
+/// The next task. Frees the memory if there is none for a while.
 fn next(tasks: &Receiver<Task>, memory: &mut Memory) -> Option<Task> {
     if memory.capacity() > 0 {
         match tasks.recv_timeout(REST) {
@@ -239,7 +236,7 @@ fn next(tasks: &Receiver<Task>, memory: &mut Memory) -> Option<Task> {
     tasks.recv().ok()
 }
 
-/// What Argon2 works in.
+/// Argon2's working memory.
 type Memory = Vec<Block>;
 
 fn hash(password: &Password, salt: &[u8], memory: &mut Memory) -> Result<PasswordHash, password_hash::Error> {
@@ -256,23 +253,23 @@ fn hash(password: &Password, salt: &[u8], memory: &mut Memory) -> Result<Passwor
 
 fn fits(password: &Password, hash: &str, memory: &mut Memory) -> bool {
     compare(password, hash, memory).unwrap_or_else(|error| {
-        tracing::error!(%error, "a password's hash in the store can't be read");
+        tracing::error!(%error, "a stored password hash can't be read");
         false
     })
 }
 
-/// In constant time, as the library compares `Output`s.
+/// Compares in constant time: the library's `Output` does.
 fn compare(password: &Password, hash: &str, memory: &mut Memory) -> Result<bool, password_hash::Error> {
-    let kept = PasswordHash::new(hash)?;
-    let params = Params::try_from(&kept)?;
-    let (Some(salt), Some(expected)) = (kept.salt, kept.hash) else {
+    let stored = PasswordHash::new(hash)?;
+    let params = Params::try_from(&stored)?;
+    let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
         return Err(phc::Error::MissingField.into());
     };
     Ok(output(params, password, &salt, expected.len(), memory)? == expected)
 }
 
-/// Argon2id in memory that is used again: a block of this size that is freed stays behind in every thread that
-/// ever had one, and a rush passes through hundreds of threads.
+/// Runs Argon2id in memory that is reused: allocating such a block for each hash would leave one behind in every thread's
+/// allocator.
 fn output(
     params: Params,
     password: &Password,
@@ -301,11 +298,11 @@ mod tests {
     const ABOUT: [&str; 3] = ["ana.gray@example.org", "Ana", "Gray"];
 
     fn code(password: &str) -> Option<&'static str> {
-        Password::read(password).fault("/password", &ABOUT).map(|fault| fault.code)
+        Password::read(password).error("/password", &ABOUT).map(|error| error.code)
     }
 
     #[test]
-    fn a_phrase_is_a_good_password_whatever_it_is_made_of() {
+    fn phrases_in_any_script_are_accepted() {
         for good in [
             "seven maple canoes drift",
             "eight copper kites rise",
@@ -318,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_long_guessable_or_about_its_owner_is_refused() {
+    fn short_long_guessable_and_personal_passwords_are_refused() {
         let long = "seven maple canoes drift ".repeat(6);
         let cases = [
             ("short", "too-short"),
@@ -361,7 +358,7 @@ mod tests {
     proptest! {
         #[test]
         fn judging_takes_any_text(password in "\\PC{0,140}", name in "\\PC{0,100}") {
-            let _ = Password::read(&password).fault("/password", &[&name]);
+            let _ = Password::read(&password).error("/password", &[&name]);
         }
     }
 
@@ -401,9 +398,9 @@ mod tests {
         assert_eq!(refused, Err(HashingOverloaded { retry_after: Duration::from_secs(3) }));
         drop(busy);
         // The thread works the queue off in its order: once this is through there is room.
-        let (tell, told) = oneshot::channel();
-        passwords.queue.send(Box::new(|_| tell.send(()).unwrap())).unwrap();
-        told.await.unwrap();
+        let (sender, receiver) = oneshot::channel();
+        passwords.queue.send(Box::new(|_| sender.send(()).unwrap())).unwrap();
+        receiver.await.unwrap();
         assert!(passwords.hash(Password::read("seven maple canoes drift")).await.is_ok());
         assert_eq!(passwords.hashes(), 1);
     }

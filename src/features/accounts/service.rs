@@ -1,4 +1,4 @@
-//! What can be done with accounts.
+//! Use cases of accounts and sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::platform::mail::Transport;
 use crate::platform::signals::Signals;
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx};
 
-/// What a session's cookie holds: 256 random bits.
+/// The secret in a session cookie: 256 random bits.
 #[derive(Clone, Debug)]
 pub struct SessionSecret(Secret<[u8; 32]>);
 
@@ -38,7 +38,7 @@ impl SessionSecret {
         Self(Secret::new(bits))
     }
 
-    /// The secret in a cookie's value; `None` if it holds none.
+    /// The secret in a cookie's value; `None` if it is malformed.
     pub fn read(cookie: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
         Some(Self::new(bytes.try_into().ok()?))
@@ -49,22 +49,22 @@ impl SessionSecret {
         BASE64_URL_SAFE_NO_PAD.encode(self.0.expose())
     }
 
-    /// The id of its session: SHA-256, in base64url. No two secrets have one, and it doesn't lead back.
+    /// Id of its session: the SHA-256 of the secret, in base64url.
     pub fn session_id(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
     }
 }
 
-/// What became of a wish for an administrator.
+/// Result of [`Accounts::make_administrator`].
 #[derive(Debug)]
 pub struct Administrator {
-    /// Whether there was no account of that address before.
+    /// Whether the account is new.
     pub created: bool,
-    /// Where a password can be set, once and for an hour, if none was given.
+    /// Link that sets a password, if none was given. It works once and expires after an hour.
     pub link: Option<Secret<Url>>,
 }
 
-/// Sign-up, sign-in and all that belongs to an account.
+/// Sign-up, sign-in, and changes of an account.
 pub struct Accounts {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -77,7 +77,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// The accounts in the store of `base`, whose passwords `passwords` hashes and whose emails `transport` delivers.
+    /// The accounts in the store of `base`. `passwords` hashes their passwords, and `transport` delivers emails to them.
     pub fn new(base: &Base, passwords: Passwords, transport: Arc<dyn Transport>) -> Self {
         Self {
             store: base.store.clone(),
@@ -91,29 +91,29 @@ impl Accounts {
         }
     }
 
-    /// Where people go on: the base of the pages that links lead to.
+    /// Base URL of the pages that links in emails open.
     pub fn pages(&self) -> &Url {
         &self.pages
     }
 
-    /// How many password hashes have been computed, for metrics.
+    /// Number of password hashes computed.
     pub fn hashes(&self) -> u64 {
         self.passwords.hashes()
     }
 
-    /// Somebody wants an account. Whether the address has one already is told to its owner, by letter, and to
-    /// nobody else: outcome and work are the same.
+    /// Stores a sign-up and sends the email that confirms it. If the address has an account, its owner gets an email that
+    /// says so instead. Result and work are the same either way.
     pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), SignUpError> {
         self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
-        let wish = off_thread(move || form.check()).await?.map_err(Invalid)?;
-        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&wish.email.key())).await?;
-        self.check_reachable(&wish.email).await?;
-        let password_hash = self.passwords.hash(wish.password.clone()).await?;
+        let form = off_thread(move || form.check()).await?.map_err(Invalid)?;
+        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&form.email.key())).await?;
+        self.check_reachable(&form.email).await?;
+        let password_hash = self.passwords.hash(form.password.clone()).await?;
         let now = self.clock.now();
-        let sign_up = SignUp::new(self.ids.next(), &wish, password_hash, now);
+        let sign_up = SignUp::new(self.ids.next(), &form, password_hash, now);
         let token = EmailToken::for_sign_up(self.ids.next(), Purpose::ConfirmAccount, &sign_up, now);
         let stored = self.store.transact(async |tx| {
-            // JsonBody in any case: the time that it takes doesn't tell whether the address is known.
+            // Stored in either case, so that the time doesn't reveal whether the address is known.
             tx.insert(&token).await?;
             if let Some(owner) = account_of(&tx, &sign_up.email_key).await? {
                 return tx.post(&mails::somebody_signed_up(&owner, now)).await;
@@ -125,10 +125,10 @@ impl Accounts {
         Ok(stored.await?)
     }
 
-    /// Sends the newest sign-up of an address another letter. Nobody is told whether there is one; the owner of
-    /// an account is told by letter that there is nothing left to confirm.
+    /// Sends another confirmation email for the newest sign-up of an address. If the address has an account, its owner gets
+    /// an email that says that there is nothing to confirm. The result is the same either way.
     pub async fn resend_confirmation(&self, email: &str, client: IpAddr) -> Result<(), SendLinkError> {
-        let email = self.asked_for_letter(email, client).await?;
+        let email = self.take_email_limits(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
             let (id, purpose) = (id.clone(), Purpose::ConfirmAccount);
@@ -146,7 +146,7 @@ impl Accounts {
         Ok(stored.await?)
     }
 
-    /// Makes the sign-up that the token was sent for an account. The other sign-ups of the address go.
+    /// Turns the sign-up that the token was sent for into an account. Deletes other sign-ups of the address.
     pub async fn confirm_account(&self, token: &str) -> Result<(), ConfirmAccountError> {
         let id = self.open(Purpose::ConfirmAccount, token)?;
         let now = self.clock.now();
@@ -190,10 +190,10 @@ impl Accounts {
         self.store.transact(async |tx| tx.delete::<Session>(&caller.session_id).await).await.map(drop)
     }
 
-    /// Sends a letter with which a new password can be set: to the owner of an account, or to whoever signed up
-    /// last with an address not yet confirmed. Nobody is told whether there is one.
+    /// Sends an email with a link that sets a new password, for an account or for the newest sign-up of the address. The
+    /// result is the same if there is neither.
     pub async fn request_password_reset(&self, email: &str, client: IpAddr) -> Result<(), SendLinkError> {
-        let email = self.asked_for_letter(email, client).await?;
+        let email = self.take_email_limits(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
             let token = reset_token(&tx, &email, id.clone(), now).await?;
@@ -206,8 +206,8 @@ impl Accounts {
         Ok(stored.await?)
     }
 
-    /// Sets a new password by a letter's token, which also shows that the address is its owner's: a sign-up
-    /// becomes an account. All sessions end.
+    /// Sets a new password with a token from an email. The token also confirms the address, so a sign-up becomes an account.
+    /// All sessions end.
     pub async fn reset_password(
         &self,
         token: &str,
@@ -215,7 +215,7 @@ impl Accounts {
     ) -> Result<(), ResetPasswordError> {
         let id = self.open(Purpose::ResetPassword, token)?;
         let password = Password::read(password.expose());
-        self.judge_reset(&id, &password).await?;
+        self.check_reset(&id, &password).await?;
         let hash = self.passwords.hash(password).await?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
@@ -241,7 +241,7 @@ impl Accounts {
         }
     }
 
-    /// The account behind a session cookie.
+    /// The account that a session cookie signs in.
     pub async fn me(&self, cookie: &str) -> Result<Account, GetMeError> {
         let (_, account) = self.open_session(cookie).await?.ok_or(GetMeError::SignedOut)?;
         Ok(account)
@@ -259,8 +259,7 @@ impl Accounts {
         stored.await
     }
 
-    /// Gives the caller another password. Their other sessions end, as do links and changes of address that are
-    /// under way.
+    /// Replaces the caller's password. Their other sessions, links and a pending change of address end.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -269,7 +268,7 @@ impl Accounts {
     ) -> Result<(), ChangeCredentialsError> {
         let account = self.account(caller).await?;
         let new = Password::read(new.expose());
-        judge(&new, "/newPassword", &account.about()).await??;
+        check_strength(&new, "/newPassword", &account.about()).await??;
         self.check_current(&account, current).await?;
         let hash = self.passwords.hash(new).await?;
         let now = self.clock.now();
@@ -287,9 +286,9 @@ impl Accounts {
         stored.await
     }
 
-    /// Begins a change of the caller's address: a letter to the new one, a notice to the present one, which stays
-    /// good until the new one is confirmed. Whether the new one has an account already is told to its owner, by
-    /// letter, and to nobody else.
+    /// Begins a change of the caller's address: sends a link to the new address, and a notice to the current one, which
+    /// remains valid until the link is followed. If the new address has an account, its owner gets an email that says so
+    /// instead. The result is the same either way.
     pub async fn change_email(
         &self,
         caller: &Caller,
@@ -311,17 +310,17 @@ impl Accounts {
             tx.insert(&token).await?;
             tx.post(&mails::email_changing(&account, &token)).await?;
             let owner = account_of(&tx, &email.key()).await?.filter(|owner| owner.id != account.id);
-            let letter = match owner {
+            let email = match owner {
                 Some(owner) => mails::somebody_signed_up(&owner, now),
                 None => mails::confirm_email(&token),
             };
-            tx.post(&letter).await?;
+            tx.post(&email).await?;
             Ok(())
         });
         stored.await
     }
 
-    /// Gives an account its new address by a letter's token. Sign-ups of that address go.
+    /// Replaces the address of an account, with a token from an email. Deletes sign-ups with the new address.
     pub async fn confirm_email(&self, token: &str) -> Result<(), ConfirmEmailError> {
         let id = self.open(Purpose::ConfirmEmail, token)?;
         let now = self.clock.now();
@@ -340,8 +339,8 @@ impl Accounts {
         }
     }
 
-    /// Makes the owner of an address an administrator, with an account if there is none. With a password it
-    /// becomes the account's; without, there is a link with which to set one, and a password that was there stays till then.
+    /// Makes the owner of an address an administrator, and creates the account if there is none. With a password, the account
+    /// gets that password; without, the result contains a link that sets one, and an existing password remains until then.
     pub async fn make_administrator(
         &self,
         actor: &Actor,
@@ -350,17 +349,17 @@ impl Accounts {
     ) -> Result<Administrator, MakeAdministratorError> {
         let password = password.map(|password| Password::read(password.expose()));
         if let Some(password) = &password {
-            judge(password, "/password", &[email.as_str()]).await??;
+            check_strength(password, "/password", &[email.as_str()]).await??;
         }
         let wants_link = password.is_none();
-        // Without a password: one that nobody knows, so that such an account is like any other.
+        // An account always has a password. Here it is one that nobody knows.
         let unknown = || Password::read(&SessionSecret::new(self.ids.secret()).cookie());
         let hash = self.passwords.hash(password.unwrap_or_else(unknown)).await?;
         let now = self.clock.now();
         let names =
             Names { first: "Orientation".into(), last: Some("Administrator".into()), preferred: None };
-        let wish = CheckedSignUp { email: email.clone(), password: unknown(), names, role: Role::Leader };
-        let fresh = Account::confirmed(&SignUp::new(self.ids.next(), &wish, hash.clone(), now), now);
+        let form = CheckedSignUp { email: email.clone(), password: unknown(), names, role: Role::Leader };
+        let fresh = Account::confirmed(&SignUp::new(self.ids.next(), &form, hash.clone(), now), now);
         let token_id = self.ids.next();
         let created = self.store.transact(async |tx| {
             let known = account_of(&tx, &fresh.email_key).await?;
@@ -385,7 +384,7 @@ impl Accounts {
         Ok(Administrator { created, link })
     }
 
-    async fn asked_for_letter(&self, email: &str, client: IpAddr) -> Result<EmailAddress, SendLinkError> {
+    async fn take_email_limits(&self, email: &str, client: IpAddr) -> Result<EmailAddress, SendLinkError> {
         let email = address("/email", email).map_err(Invalid::from)?;
         self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
@@ -412,13 +411,13 @@ impl Accounts {
         if self.passwords.verify(password, Some(&account.password_hash)).await? {
             return Ok(());
         }
-        let fault =
+        let error =
             FieldError::new("/currentPassword", "wrong-password", "This is not your current password.");
-        Err(Invalid::from(fault).into())
+        Err(Invalid::from(error).into())
     }
 
-    /// Refuses a dead token before a hash is computed for it, and a new password that is no good.
-    async fn judge_reset(&self, id: &str, password: &Password) -> Result<(), ResetPasswordError> {
+    /// Checks token and password before the password is hashed, which is expensive.
+    async fn check_reset(&self, id: &str, password: &Password) -> Result<(), ResetPasswordError> {
         let token: EmailToken = self.store.get(id).await?.ok_or(TokenRefused::Expired)?;
         token.check(self.clock.now())?;
         let names = match self.store.get::<Account>(&token.subject).await? {
@@ -429,7 +428,7 @@ impl Accounts {
             }),
         };
         let about: Vec<&str> = names.iter().map(String::as_str).chain([token.email.as_str()]).collect();
-        Ok(judge(password, "/password", &about).await??)
+        Ok(check_strength(password, "/password", &about).await??)
     }
 
     /// The caller whom a session cookie signs in; `None` if it opens no session.
@@ -497,7 +496,7 @@ async fn newest_sign_up(tx: &Tx, email_key: &str, now: Timestamp) -> Result<Opti
     Ok(sign_ups_of(tx, email_key, 1).await?.pop().filter(|sign_up| sign_up.is_live(now)))
 }
 
-/// Lets the oldest sign-ups of an address go, so that there is room for one more.
+/// Deletes the oldest sign-ups of an address, so that there is room for one more.
 async fn make_room(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
     let waiting = sign_ups_of(tx, email_key, SIGN_UPS_PER_ADDRESS).await?;
     for oldest in waiting.iter().skip(SIGN_UPS_PER_ADDRESS as usize - 1) {
@@ -513,7 +512,7 @@ async fn forget_sign_ups(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The account that a sign-up becomes: the unique index decides whether it may.
+/// Creates the account of a sign-up. The unique index refuses a second account with the address.
 async fn open_account(
     tx: &Tx,
     token: EmailToken,
@@ -528,7 +527,7 @@ async fn open_account(
     tx.post(&mails::welcome(account, now)).await
 }
 
-/// The token's record, if it can still be used. A sealed token without a record was swept.
+/// The token's record, if it can still be used. A token without a record has expired and was deleted.
 async fn usable(tx: &Tx, id: &str, now: Timestamp) -> Result<Result<EmailToken, TokenRefused>, StoreError> {
     let Some(token) = tx.get::<EmailToken>(id).await? else { return Ok(Err(TokenRefused::Expired)) };
     Ok(token.check(now).map(|()| token))
@@ -554,22 +553,22 @@ async fn reset_token(
     })
 }
 
-/// The caller's account, if it still exists; with `version`, only if its password is still that one.
+/// The caller's account, if it still exists. With `version`, only if the password was not changed since.
 async fn signed_in(tx: &Tx, caller: &Caller, version: Option<u32>) -> Result<Option<Account>, StoreError> {
     let account: Option<Account> = tx.get(&caller.account_id).await?;
     let same = |account: &Account| version.is_none_or(|version| version == account.password_version);
     Ok(account.filter(same))
 }
 
-/// Judging a password takes a millisecond or more.
-async fn judge(
+/// Checks the strength of a password on another thread: it takes a millisecond or more.
+async fn check_strength(
     password: &Password,
     pointer: &'static str,
     about: &[&str],
 ) -> Result<Result<(), Invalid>, StoreError> {
     let (password, about) = (password.clone(), about.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
-    let judged = move || password.fault(pointer, &about.iter().map(String::as_str).collect::<Vec<_>>());
-    Ok(off_thread(judged).await?.map_or(Ok(()), |error| Err(error.into())))
+    let check = move || password.error(pointer, &about.iter().map(String::as_str).collect::<Vec<_>>());
+    Ok(off_thread(check).await?.map_or(Ok(()), |error| Err(error.into())))
 }
 
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {

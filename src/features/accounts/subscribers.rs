@@ -5,7 +5,7 @@ use crate::kernel::Timestamp;
 use crate::platform::jobs::{Sweep, sweep};
 use crate::platform::store::{Dir, Filter, Query};
 
-/// Deletes what has expired: sign-ups that nobody confirmed, links, sessions.
+/// Deletes expired sign-ups, links and sessions.
 pub fn expired() -> Sweep {
     sweep::<SignUp>("accounts.sweep", expired_at).and::<EmailToken>(expired_at).and::<Session>(expired_at)
 }
