@@ -1,4 +1,4 @@
-//! Puts the interface together: operations, their document, Swagger UI, and the pages of the features.
+//! Assembles the API: operations, the OpenAPI document, Swagger UI, and the pages of the features.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use super::spec::Document;
 use super::{docs, errors};
 use crate::platform::metrics::Requests;
 
-/// What the interface needs from the rest of the system.
+/// What the API needs from the rest of the system.
 pub struct ApiParts {
-    /// Where the service is reached.
+    /// Public URL of the service.
     pub public_url: Url,
-    /// The one other origin whose pages may act for a person who is signed in.
+    /// Origin of the frontend, if it isn't the service's. Its pages may send the session cookie.
     pub frontend_url: Option<Url>,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Finds the caller of a request.
     pub callers: Arc<dyn Callers>,
-    /// What the features' rules say of bodies that break their schemas.
+    /// Rules of the features on request bodies.
     pub rules: Vec<Rule>,
 }
 
-/// The whole interface.
+/// The API: operations and pages.
 pub struct Api {
     document: Document,
     frame: Pipeline,
@@ -43,7 +43,7 @@ impl Api {
     /// for every path outside `/v1/`, `/health/`, `/docs` and `/openapi.json`.
     ///
     /// # Panics
-    /// If two controllers share a path or two operations an id: the mistake shows at the first start.
+    /// If two controllers have the same path, or two operations the same id. The first start shows the mistake.
     pub fn new<C, P>(controllers: C, pages: P, parts: ApiParts) -> Self
     where
         C: OpenApi + 'static,
@@ -52,7 +52,7 @@ impl Api {
     {
         let service = service(controllers);
         let document = Document::new(&service.spec());
-        assert_eq!(document.operations().len(), operations::<C>(), "a path stands in two controllers");
+        assert_eq!(document.operations().len(), operations::<C>(), "two controllers have the same path");
         let origins = Origins::new(&parts.public_url, parts.frontend_url.as_ref());
         let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
         let shared = Shared {
@@ -75,13 +75,13 @@ impl Api {
         Self { document, frame }
     }
 
-    /// The same, whose requests are counted.
+    /// Sets the metrics that count the requests.
     pub fn counted_by(mut self, requests: &Requests) -> Self {
         self.frame.operations = requests.of(self.document.operations().iter().map(|operation| operation.id));
         self
     }
 
-    /// What is served as `/openapi.json`, and what `orientation openapi` writes.
+    /// The document that `/openapi.json` serves and `orientation openapi` writes.
     pub fn document(&self) -> &Document {
         &self.document
     }
@@ -105,12 +105,12 @@ fn service<C: OpenApi>(controllers: C) -> OpenApiService<C, ()> {
         .server("/")
 }
 
-/// How many operations the controllers have. Of a path in two controllers the document would show only one part.
+/// Number of operations of the controllers. It differs from the document's if two controllers have the same path.
 fn operations<C: OpenApi>() -> usize {
     C::meta().iter().flat_map(|api| &api.paths).map(|path| path.operations.len()).sum()
 }
 
-/// The methods of each path by the router's pattern, as `Allow` lists them.
+/// Value of `Allow` for each path, by the router's pattern.
 fn methods(document: &Document) -> HashMap<String, HeaderValue> {
     let mut methods: HashMap<String, Vec<Method>> = HashMap::new();
     for operation in document.operations() {
@@ -120,8 +120,8 @@ fn methods(document: &Document) -> HashMap<String, HeaderValue> {
     methods.into_iter().map(|(pattern, methods)| (pattern, errors::allow(methods))).collect()
 }
 
-/// The pattern under which the framework routes a path of the document: it numbers the parameters, so
-/// `/v1/orders/{orderId}` is `/v1/orders/:param0`.
+/// The framework's route pattern of a path in the document. It numbers parameters: `/v1/orders/{orderId}` is
+/// `/v1/orders/:param0`.
 fn router_pattern(path: &str) -> String {
     let mut parameters = 0;
     let segment = |segment: &str| {

@@ -5,42 +5,41 @@ use std::time::Duration;
 use poem::http::{HeaderMap, header};
 use url::Url;
 
-/// What the document calls the cookie; under https it bears the prefix `__Host-` on the wire.
+/// Name of the cookie, without the prefix `__Host-` that it has under https.
 pub(super) const NAME: &str = "orientation_session";
 const HOST_NAME: &str = "__Host-orientation_session";
 
-/// How the session cookie is called and sent, which the public URL decides: under https browsers hold it to this
-/// host and to encrypted connections (`__Host-`, `Secure`), and no other is accepted.
+/// Name and attributes of the session cookie. Under https it has the prefix `__Host-` and the attribute `Secure`, so browsers
+/// send it to this host only and over encrypted connections only. A cookie without the prefix is then ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionCookie {
     secure: bool,
 }
 
 impl SessionCookie {
-    /// The cookie of a service that is reached at `public_url`.
+    /// The cookie of a service with this public URL.
     pub fn new(public_url: &Url) -> Self {
         Self { secure: public_url.scheme() == "https" }
     }
 
-    /// The one name that is set and accepted.
+    /// Name of the cookie that is set and accepted.
     pub fn name(self) -> &'static str {
         if self.secure { HOST_NAME } else { NAME }
     }
 
-    /// The value of a `Set-Cookie` header that gives `value` (letters, digits, `-`, `_`, `.`) to the browser for
-    /// `lifetime`.
+    /// The `Set-Cookie` header that sets the cookie to `value` (letters, digits, `-`, `_`, `.`) for `lifetime`.
     pub fn set(self, value: &str, lifetime: Duration) -> String {
         let (name, secure) = (self.name(), if self.secure { "; Secure" } else { "" });
         let seconds = lifetime.as_secs();
         format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}")
     }
 
-    /// The value of a `Set-Cookie` header that takes it away again.
+    /// The `Set-Cookie` header that removes the cookie.
     pub fn clear(self) -> String {
         self.set("", Duration::ZERO)
     }
 
-    /// What the browser sent. Of several only the first counts.
+    /// Value of the cookie in a request. If it occurs several times, the first counts.
     pub(super) fn of(self, headers: &HeaderMap) -> Option<&str> {
         headers
             .get_all(header::COOKIE)
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn under_https_only_the_cookie_that_browsers_protect_is_accepted() {
+    fn https_accepts_only_the_cookie_with_the_host_prefix() {
         let secure = cookie("https://orientation.example.edu");
         assert_eq!(secure.of(&headers("orientation_session=planted")), None);
         let both = headers("a=b; orientation_session=planted; __Host-orientation_session=real");
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_set_and_cleared_with_every_protection() {
+    fn setting_and_removing_use_all_attributes() {
         let set = cookie("https://orientation.example.edu").set("abc", Duration::from_secs(60));
         let expected = "__Host-orientation_session=abc; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(set, expected);
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cookie_is_none() {
+    fn an_empty_cookie_counts_as_absent() {
         assert_eq!(cookie("http://localhost").of(&headers("orientation_session=")), None);
         assert_eq!(cookie("http://localhost").of(&headers(";;; =; x")), None);
     }

@@ -1,4 +1,4 @@
-//! `/openapi.json`, and Swagger UI at `/docs`, from the binary alone.
+//! `/openapi.json`, and Swagger UI at `/docs`. Both are embedded in the binary.
 
 use hyper::body::Bytes;
 use poem::http::{HeaderValue, StatusCode, header};
@@ -8,7 +8,7 @@ use poem_openapi::OpenApiService;
 use super::etag::Tag;
 use super::spec::Document;
 
-/// Swagger UI styles its elements one by one and shows an answered picture as a blob; scripts come from here alone.
+/// Content security policy of Swagger UI. It uses inline styles, and blobs for images in responses; scripts are our own.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -43,7 +43,7 @@ const START: &str = r##"SwaggerUIBundle({
 });
 "##;
 
-/// The paths of this module: everything below `/docs`, and `/openapi.json`.
+/// Whether the path belongs to this module.
 pub(super) fn is_here(path: &str) -> bool {
     path == "/openapi.json" || path == "/docs" || path.starts_with("/docs/")
 }
@@ -58,7 +58,7 @@ pub(super) fn route(document: &Document) -> Route {
         .at("/docs/swagger-ui.css", get(constant("text/css; charset=utf-8", style)))
 }
 
-/// Swagger UI's style sheet and script, taken out of the one page into which the library writes both.
+/// Swagger UI's style sheet and script, extracted from the page into which the library writes both.
 fn swagger_ui() -> (String, String) {
     let page = OpenApiService::new((), "", "").swagger_ui_html();
     let between = |open: &str, close: &str| {
@@ -70,7 +70,7 @@ fn swagger_ui() -> (String, String) {
     (style, script)
 }
 
-/// Always the same bytes, which a browser needn't fetch again while their tag is the same.
+/// An endpoint that always returns the same bytes, with an `ETag`.
 fn constant(content_type: &'static str, text: String) -> impl Endpoint {
     let body = Bytes::from(text);
     let tag = Tag::of(&body);
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn swagger_ui_is_taken_out_of_the_library_whole() {
+    fn style_sheet_and_script_are_complete() {
         let (style, script) = swagger_ui();
         assert!(style.contains(".swagger-ui") && style.len() > 100_000, "{}", style.len());
         assert!(script.contains("SwaggerUIBundle") && script.len() > 1_000_000, "{}", script.len());

@@ -31,7 +31,7 @@ pub(super) fn answer(error: poem::Error) -> Response {
     answer
 }
 
-/// Adds `Allow` to a 405. `methods` are those of each path of the API; pages take GET, and some have a form.
+/// Adds `Allow` to a 405. `methods` has the methods of each path of the API. Pages support GET, and those with a form POST.
 pub(super) fn add_allow(answer: &mut Response, methods: &HashMap<String, HeaderValue>) {
     if answer.status() != StatusCode::METHOD_NOT_ALLOWED || answer.headers().contains_key(header::ALLOW) {
         return;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frameworks_errors_become_problems_with_their_status() {
+    fn framework_errors_become_problems_with_their_status() {
         let reason = String::from("failed at `secret`");
         let errors: [(poem::Error, u16); 7] = [
             (NotFoundError.into(), 404),
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_framework_quotes_is_not_passed_on() {
+    async fn text_that_the_framework_quotes_is_not_sent() {
         let error = ParseParamError { name: "limit", reason: "failed at `secret`".into() };
         let body = answered(error).into_body().into_string().await.unwrap();
         assert!(body.contains("limit") && !body.contains("secret"), "{body}");
     }
 
     #[test]
-    fn what_was_made_as_an_answer_stays_as_it_is() {
+    fn a_complete_response_is_unchanged() {
         let teapot = poem::Error::from_response(StatusCode::IM_A_TEAPOT.into());
         assert_eq!(answered(teapot).status(), StatusCode::IM_A_TEAPOT);
     }

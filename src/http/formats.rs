@@ -1,6 +1,6 @@
-//! How texts in bodies are read, by the `format` of their schema.
+//! Formats of texts in request bodies, by the `format` of their schema.
 //!
-//! A text is cleaned before anything is checked, so that lengths count what is kept.
+//! A text is cleaned before it is checked, so limits apply to the text that is stored.
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ pub(super) const MULTILINE: &str = "multiline";
 /// An email address, internationalised or not (RFC 6531); see [`super::EmailText`].
 pub(super) const EMAIL: &str = "idn-email";
 
-/// A text this long is a remark as well, whatever its format.
+/// Maximum length from which a text without a format is multi-line.
 const REMARK_LENGTH: u64 = 1000;
 
 /// One format: how such a text is cleaned, and what it must be afterwards.
@@ -30,7 +30,7 @@ pub(super) struct Format {
     pub check: &'static str,
     pub clean: fn(&str) -> String,
     pub allows: fn(&str) -> bool,
-    /// Code and detail of the error if it isn't that.
+    /// Code and detail of the validation error.
     pub code: &'static str,
     pub detail: &'static str,
 }
@@ -56,7 +56,7 @@ const LINES: Format = Format {
 pub(super) const FORMATS: [Format; 7] = [
     ONE_LINE,
     LINES,
-    // White space at the ends belongs to a password.
+    // Spaces at the ends are part of a password.
     Format { name: "password", check: "text-password", clean: text::nfc, ..ONE_LINE },
     Format { name: "identifier", check: "text-identifier", clean: text::identifier, ..ONE_LINE },
     Format { name: PHONE, check: "text-phone", clean: text::identifier, ..ONE_LINE },

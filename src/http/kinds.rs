@@ -1,4 +1,4 @@
-//! Kinds of refusal that belong to no feature, and the problems of these kinds.
+//! Kinds of refusal that all features share, and their problems.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const TOO_MANY_REQUESTS: Kind = Kind::new(429, "too-many-requests", "Too many re
 const INTERNAL: Kind = Kind::new(500, "internal", "Internal error");
 const UNAVAILABLE: Kind = Kind::new(503, "unavailable", "Temporarily unavailable");
 
-/// The kinds that the document lists for many operations. A response of nothing but these is a component.
+/// Kinds that the document lists for many operations. A response with only these is a component of the document.
 pub(super) const SHARED: &[Kind] = &[
     BAD_CURSOR,
     BAD_PARAMETER,
@@ -45,18 +45,18 @@ pub(super) const SHARED: &[Kind] = &[
     UNAVAILABLE,
 ];
 
-/// A restart or an election of the database takes some seconds.
-const STORE_IS_BACK: Duration = Duration::from_secs(5);
+/// Time to wait before retrying after a database failure: a restart or an election takes a few seconds.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// A request waits ten seconds in the database's queue before it gives up.
-const QUEUE_IS_SHORTER: Duration = Duration::from_secs(10);
+/// Time to wait before retrying after a timeout in the database's queue, which is also 10 seconds.
+const AFTER_QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// 400: the cursor of a list is not one that this list returned.
 fn bad_cursor() -> Problem {
     BAD_CURSOR.says("Send `nextCursor` of the previous page of the same list, unchanged, as `cursor`.")
 }
 
-/// 400: a query or header parameter of this name, or a path parameter, which the framework only numbers.
+/// 400: a query or header parameter with this name is invalid, or a path parameter, which the framework only numbers.
 pub(super) fn bad_parameter(name: &str) -> Problem {
     BAD_PARAMETER.says(match name.strip_prefix("param") {
         Some(_) => "A path parameter is not in the documented format.".to_owned(),
@@ -74,7 +74,7 @@ pub(super) fn malformed_json(detail: impl Into<Box<str>>) -> Problem {
     MALFORMED_JSON.says(detail)
 }
 
-/// A client error of the framework's that has no kind of its own.
+/// A client error of the framework without a kind.
 pub(super) fn bad_request(status: u16) -> Problem {
     Kind::new(status, "bad-request", "Bad request").says("The server does not understand the request.")
 }
@@ -131,7 +131,7 @@ pub(super) fn too_large(limit: usize) -> Problem {
     TOO_LARGE.says(format!("The body can have at most {limit} bytes."))
 }
 
-/// 415: the body has another content type than the operation takes, or none.
+/// 415: the operation does not support the body's content type.
 pub(super) fn wrong_content_type() -> Problem {
     WRONG_CONTENT_TYPE.says("Send the body with a `Content-Type` that the document lists for this operation.")
 }
@@ -153,18 +153,18 @@ pub fn too_many(error: TooMany) -> Problem {
     TOO_MANY_REQUESTS.says(format!("Try again in {seconds} s.")).retry_after(error.retry_after)
 }
 
-/// 500. `error` goes to the log.
+/// 500. Logs `error`.
 pub fn internal(error: impl std::fmt::Display) -> Problem {
     INTERNAL
         .says("This is our fault. If it happens again, report the `X-Request-Id` of this response.")
         .because(error)
 }
 
-/// 503: the store failed. Its error goes to the log.
+/// 503: the store failed. Logs its error.
 pub fn unavailable(error: StoreError) -> Problem {
     let wait = match error {
-        StoreError::Failed(_) | StoreError::TooSlow => STORE_IS_BACK,
-        StoreError::Busy => QUEUE_IS_SHORTER,
+        StoreError::Failed(_) | StoreError::TooSlow => AFTER_FAILURE,
+        StoreError::Busy => AFTER_QUEUE_TIMEOUT,
         _ => Duration::from_secs(1),
     };
     busy(wait).because(error)

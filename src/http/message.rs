@@ -1,4 +1,4 @@
-//! Messages of other services, which prove by a signature who sent them.
+//! Signed messages from other services: webhooks.
 
 use std::marker::PhantomData;
 
@@ -9,23 +9,23 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::spec::marker;
 
-/// The extension of an operation that takes a [`Message`]: the most bytes that its body can have.
+/// Extension of an operation that receives a [`Message`]. Its value is the maximum size of the body in bytes.
 pub(super) const WEBHOOK: &str = "x-webhook";
 
-/// A kind of message that another service sends. The feature's `controller.rs` declares it.
+/// A kind of message from another service. The feature's `controller.rs` declares it.
 pub trait MessageKind: 'static {
-    /// Its content type, without parameters.
+    /// Content type without parameters.
     const CONTENT_TYPE: &'static str;
 
-    /// The most bytes that a message can have.
+    /// Maximum size of a message in bytes.
     const MAX_BYTES: usize;
 
-    /// Its schema in the document, with an example.
+    /// Schema in the document, with an example.
     fn schema() -> MetaSchema;
 }
 
-/// A message as it was sent: the signature covers exactly these bytes. It carries no session, so its operation accepts
-/// requests from any origin.
+/// The bytes of a message, which the signature covers. Its operation uses no session, so it accepts requests from any
+/// origin.
 pub struct Message<K>(pub Vec<u8>, PhantomData<fn() -> K>);
 
 impl<'a, K: MessageKind> ApiExtractor<'a> for Message<K> {

@@ -1,4 +1,4 @@
-//! Response headers that say how much of a limit is left.
+//! Response headers that show the remaining quota of a rate limit.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -14,19 +14,19 @@ use crate::platform::signals::{Feed, Limit, Listener, Remaining, Signals, Signal
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The outcome of [`Signals::take`].
+/// The result of [`Signals::take`].
 type Taken = Result<Remaining, TooMany>;
 
 tokio::task_local! {
     static TAKEN: RefCell<Vec<(Limit, Taken)>>;
 }
 
-/// [`Signals`] that record which limits a request takes from, so that its response has `RateLimit` and
-/// `RateLimit-Policy`. Services don't notice.
+/// [`Signals`] that record which rate limits a request uses, so that its response has `RateLimit` and
+/// `RateLimit-Policy`. Services use them like any other signals.
 pub struct Metered(Arc<dyn Signals>);
 
 impl Metered {
-    /// The same signals, metered.
+    /// Wraps `signals`.
     pub fn over(signals: Arc<dyn Signals>) -> Arc<dyn Signals> {
         Arc::new(Self(signals))
     }
@@ -61,14 +61,14 @@ impl Signals for Metered {
     async fn take(&self, limit: Limit, key: &str) -> Taken {
         let outcome = self.0.take(limit, key).await;
         if let Some(limit) = self.0.in_force(limit) {
-            // A job has no response.
+            // Jobs have no response.
             let _ = TAKEN.try_with(|taken| taken.borrow_mut().push((limit, outcome)));
         }
         outcome
     }
 }
 
-/// Runs `work` and collects the limits that it takes from.
+/// Runs `work` and collects the rate limits that it uses.
 pub(super) async fn collect<T>(work: impl Future<Output = T>) -> (T, Vec<(Limit, Taken)>) {
     let collecting = async {
         let value = work.await;
@@ -98,7 +98,7 @@ pub(super) fn write(taken: &[(Limit, Taken)], headers: &mut HeaderMap) {
     }
 }
 
-/// Whole seconds, rounded up, so that a client that waits them is not too early.
+/// Whole seconds, rounded up, so that a client that waits for them is not too early.
 pub(super) fn seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
@@ -141,20 +141,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_is_told() {
+    async fn the_remaining_quota_is_shown() {
         let headers = headers_after(Ok(Remaining(9))).await;
         assert_eq!(headers["ratelimit-policy"], "\"sign-in\";q=10;w=60");
         assert_eq!(headers["ratelimit"], "\"sign-in\";r=9");
     }
 
     #[tokio::test]
-    async fn a_refusal_says_when_to_come_back_and_rounds_up() {
+    async fn a_refusal_rounds_the_wait_up() {
         let headers = headers_after(Err(TooMany { retry_after: Duration::from_millis(1500) })).await;
         assert_eq!(headers["ratelimit"], "\"sign-in\";r=0;t=2");
     }
 
     #[tokio::test]
-    async fn outside_a_request_nobody_is_told_and_without_a_limit_nothing() {
+    async fn jobs_and_unlimited_requests_get_no_headers() {
         let signals = Metered::over(Arc::new(Always(Ok(Remaining(1)))));
         assert_eq!(signals.take(LIMIT, "a job").await, Ok(Remaining(1)));
         let mut headers = HeaderMap::new();

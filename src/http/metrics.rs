@@ -1,4 +1,4 @@
-//! Where metrics are read: a listener of its own, so that no proxy shows them to strangers by mistake.
+//! The listener for metrics. It has its own address, so that a proxy doesn't publish metrics by mistake.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::limits::ConnectionLimits;
 use super::server::Server;
 use crate::platform::metrics::{CONTENT_TYPE, Metrics};
 
-/// Prometheus needs one connection, and whoever looks by hand another.
+/// Maximum number of connections: Prometheus needs one, an operator another.
 const CONNECTIONS: usize = 16;
 
 /// The listener of the metrics.
@@ -21,10 +21,10 @@ pub struct MetricsPage {
 }
 
 impl MetricsPage {
-    /// Listens on `addr`; port 0 takes a free one.
+    /// Listens on `addr`. Port 0 chooses a free one.
     ///
     /// # Errors
-    /// If that can't be listened on.
+    /// If the address can't be used.
     pub async fn bind(addr: SocketAddr, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let limits = ConnectionLimits {
             connections: CONNECTIONS,
@@ -35,12 +35,12 @@ impl MetricsPage {
         Ok(Self { server: Server::bind(addr).await?.with_limits(limits), metrics })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// Serves `/metrics`, and nothing else, until it is dropped.
+    /// Serves `/metrics` until it is dropped.
     pub async fn serve(self) {
         let metrics = self.metrics;
         let page = endpoint::make(move |_| {

@@ -1,4 +1,4 @@
-//! One place for everything of poem that is not a feature.
+//! The HTTP layer: everything about poem that isn't part of a feature.
 //!
 //! The path of a request: `server` accepts the connection, `pipeline` does what every request needs (its id, the check
 //! of its origin, its body within the limits of `limits`), `api` routes it to an operation or a page, and `payload`,

@@ -1,4 +1,4 @@
-//! From which pages a browser may change something here.
+//! Origins whose pages may send requests that change something.
 
 use poem::Request;
 use poem::http::header::{self, HeaderName, HeaderValue};
@@ -7,12 +7,12 @@ use url::{Host, Url};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether the request is of the kind that changes something.
+/// Whether a request with this method can change something.
 pub(super) fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
-/// The origins that are ours: the public URL's and the frontend's.
+/// Our own origins: that of the public URL and that of the frontend.
 pub(super) struct Origins {
     public: Url,
     own: String,
@@ -27,18 +27,18 @@ impl Origins {
         Self { public: public.clone(), own, frontend }
     }
 
-    /// The frontend's origin, where it is another than the service's own.
+    /// Origin of the frontend, if it isn't the service's.
     pub(super) fn frontend(&self) -> Option<&HeaderValue> {
         self.frontend.as_ref()
     }
 
-    /// Whether the request comes from the frontend, which may read the answers.
+    /// Whether the request comes from the frontend, which may read the responses.
     pub(super) fn is_frontend(&self, headers: &HeaderMap) -> bool {
         self.frontend.is_some() && headers.get(header::ORIGIN) == self.frontend.as_ref()
     }
 
-    /// Whether a page that is not ours sent the request: by `Origin`, else by `Sec-Fetch-Site`. With neither it
-    /// was no browser.
+    /// Whether a page of another origin sent the request, by `Origin` or else `Sec-Fetch-Site`. Without either, the client
+    /// isn't a browser.
     pub(super) fn is_foreign(&self, headers: &HeaderMap) -> bool {
         match (headers.get(header::ORIGIN), headers.get(SEC_FETCH_SITE)) {
             (Some(origin), _) => origin != self.own.as_str() && !self.is_frontend(headers),
@@ -47,8 +47,8 @@ impl Origins {
         }
     }
 
-    /// Whether a service that is reached under a name of this machine only was asked for under another: a foreign
-    /// page whose name was made to lead here must not read the outbox.
+    /// Whether a service with a loopback public URL is requested under another host name. This protects the outbox from DNS
+    /// rebinding: a page of another site whose name resolves to this machine.
     pub(super) fn is_misdirected(&self, headers: &HeaderMap) -> bool {
         let Some(asked) = self.public.host().filter(is_loopback).and(headers.get(header::HOST)) else {
             return false;
@@ -57,8 +57,8 @@ impl Origins {
         !asked.as_ref().and_then(Url::host).is_some_and(|host| is_loopback(&host))
     }
 
-    /// Where a page is to be asked for instead, if it was asked for under another name of this machine than the
-    /// public URL's: the session cookie belongs to that one name.
+    /// The URL to redirect to, if a page is requested under another loopback name than the public URL's. The session cookie
+    /// belongs to that one name.
     pub(super) fn own_name(&self, request: &Request) -> Option<String> {
         let wants_page = request.method() == Method::GET
             && request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_pages_and_the_frontends_are_not_foreign() {
+    fn pages_of_other_origins_are_foreign() {
         for ours in ["https://api.example.edu", "https://www.example.edu"] {
             assert!(!origins().is_foreign(&headers(header::ORIGIN, ours)), "{ours}");
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_origin_the_browsers_own_word_counts_and_no_browser_is_let_through() {
+    fn sec_fetch_site_counts_where_origin_is_missing() {
         assert!(!origins().is_foreign(&HeaderMap::new()));
         assert!(!origins().is_foreign(&headers(SEC_FETCH_SITE, "same-origin")));
         for site in ["cross-site", "same-site", "nonsense"] {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_this_machine_is_known_under_this_machines_names_only() {
+    fn a_loopback_service_accepts_loopback_names_only() {
         let here = Origins::new(&url("http://127.0.0.1:3000"), None);
         for host in ["127.0.0.1:3000", "localhost:8080", "[::1]"] {
             assert!(!here.is_misdirected(&headers(header::HOST, host)), "{host}");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_under_another_name_of_this_machine_is_asked_for_under_ours() {
+    fn pages_under_another_loopback_name_are_redirected() {
         let origins = Origins::new(&url("http://127.0.0.1:3000"), None);
         let ask = |host: &str, accept: &str| {
             let request = Request::builder().uri_str("/confirm?token=a.b").header("host", host);

@@ -1,8 +1,8 @@
-//! JSON bodies: cleaned, checked, and only then parsed.
+//! JSON bodies: cleaned, validated, then parsed.
 //!
-//! A body is read as JSON. Its texts are cleaned as their format says ([`super::formats`]), an optional text that is
-//! empty then counts as absent, and the result is checked as a whole against the schema that the document shows, so
-//! that all errors are reported at once. Of two properties with the same name in one object the last one counts.
+//! A body is parsed as JSON. Its texts are cleaned according to their format ([`super::formats`]). An optional text that is
+//! empty afterwards counts as absent. The result is validated as a whole against the schema in the document, so that all
+//! errors are reported at once. If an object has a property twice, the last one counts.
 //!
 //! What a schema can't say (an option of `event.toml`, a phone number that exists) the features' rules check when the
 //! use case runs. A body that breaks its schema never gets there. So that its author learns of everything at once, a
@@ -25,10 +25,10 @@ use super::pipeline::Shared;
 use super::spec::Document;
 use crate::kernel::FieldError;
 
-/// The most errors of one body that are reported.
+/// Maximum number of reported errors per body.
 const MOST_ERRORS: usize = 50;
 
-/// What some programs write before a text in UTF-8 (RFC 8259, section 8.1, lets parsers ignore it).
+/// Byte order mark, which some programs write before UTF-8. Parsers may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 const SCHEMAS: &str = "#/components/schemas/";
@@ -39,12 +39,12 @@ const BREAKS_PATTERN: &str = "wrong-form";
 /// What a feature's rules say about a body that breaks its schema, with the name of the schema. They get what is left
 /// of the body: properties with errors are removed, except for texts that only break a pattern.
 ///
-/// Anonymous clients can run it as often as they like: nothing costly, nothing that needs the store.
+/// Anonymous clients can run it without limit, so it must be cheap and can't use the store.
 pub type Rule = (&'static str, Judge);
 
 type Judge = Box<dyn Fn(&Value) -> Vec<FieldError> + Send + Sync>;
 
-/// A JSON body, checked as a whole against the schema that the document shows.
+/// A JSON body, validated as a whole against its schema in the document.
 pub struct JsonBody<T>(pub T);
 
 poem_openapi::impl_apirequest_for_payload!(JsonBody<T>, T: ParseFromJSON);
@@ -72,22 +72,22 @@ impl<T: ParseFromJSON> ParsePayload for JsonBody<T> {
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
         let data = Vec::<u8>::from_request(request, body).await?;
         let data = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&data);
-        let mut value = serde_json::from_slice(data).map_err(|error| malformed_json(whats_wrong(&error)))?;
+        let mut value = serde_json::from_slice(data).map_err(|error| malformed_json(position(&error)))?;
         if let Some(shared) = request.data::<Arc<Shared>>() {
             let errors = shared.checks.read(&T::name(), &mut value);
             if !errors.is_empty() {
                 return Err(invalid(errors).into());
             }
         }
-        // The parser's own message may quote what was sent.
+        // The parser's message may quote the body.
         let mismatch =
             |_| invalid(vec![FieldError::new("", "wrong-form", "The body doesn't match its schema.")]).into();
         T::parse_from_json(Some(value)).map(Self).map_err(mismatch)
     }
 }
 
-/// Where JSON breaks, without what is there.
-fn whats_wrong(error: &serde_json::Error) -> String {
+/// Position of a syntax error, without quoting the body.
+fn position(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
         format!("It ends too early, at line {line}, column {column}.")
@@ -96,19 +96,19 @@ fn whats_wrong(error: &serde_json::Error) -> String {
     }
 }
 
-/// The checks of all bodies, made once from the document.
+/// The validators of all bodies, compiled once.
 pub(super) struct Checks {
-    /// The schemas as they are in the document.
+    /// The schemas in the document.
     schemas: Value,
     validators: HashMap<String, Validator>,
     rules: HashMap<&'static str, Judge>,
 }
 
 impl Checks {
-    /// One for each schema that an operation takes as its body.
+    /// Compiles a validator for each schema of a request body.
     ///
     /// # Panics
-    /// If a rule is for a schema that is none of them: the mistake shows at the first start.
+    /// If a rule names a schema that no body has. The first start shows the mistake.
     pub(super) fn new(document: &Document, rules: Vec<Rule>) -> Self {
         let schemas = document.value()["components"]["schemas"].clone();
         let components = json!({ "schemas": checked(schemas.clone()) });
@@ -122,7 +122,7 @@ impl Checks {
         Self { schemas, validators, rules }
     }
 
-    /// Cleans `body` and says what is wrong with it by the schema `name`.
+    /// Cleans `body` and validates it against the schema `name`.
     fn read(&self, name: &str, body: &mut Value) -> Vec<FieldError> {
         self.clean(&self.schemas[name], body);
         let Some(check) = self.validators.get(name).filter(|check| !check.is_valid(body)) else {
@@ -137,7 +137,7 @@ impl Checks {
         }
     }
 
-    /// Cleans every text in `value`, and takes out optional ones that are empty then.
+    /// Cleans every text in `value`, and removes optional texts that are empty afterwards.
     fn clean(&self, schema: &Value, value: &mut Value) {
         let Some(schema) = self.resolve(schema).as_object() else { return };
         match value {
@@ -155,7 +155,7 @@ impl Checks {
         }
     }
 
-    /// The schema that a reference, or a described reference, leads to.
+    /// The schema that a reference, or a reference with a description, points to.
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
         let reference =
             schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref")).and_then(Value::as_str);
@@ -171,7 +171,7 @@ fn with_rule(errors: Vec<FieldError>, rule: &Judge, body: &Value) -> Vec<FieldEr
     let (patterns, mut errors): (Vec<_>, Vec<_>) =
         errors.into_iter().partition(|error| error.code == BREAKS_PATTERN);
     let found = rule(&without(body.clone(), &errors));
-    // By a plain prefix: what is below a property, and `/pronounsOther`, which depends on `/pronouns`.
+    // By prefix, which covers values below a property, and `/pronounsOther`, which depends on `/pronouns`.
     let known = |error: &FieldError| errors.iter().any(|other| error.pointer.starts_with(&other.pointer));
     let found: Vec<_> = found.into_iter().filter(|error| !known(error)).collect();
     // The rule's sentence says more than a pattern does.
@@ -181,7 +181,7 @@ fn with_rule(errors: Vec<FieldError>, rule: &Judge, body: &Value) -> Vec<FieldEr
     errors
 }
 
-/// An empty text where none is needed is none: absent, or null where null clears what is kept.
+/// Removes an empty optional text, or sets it to null where null clears the stored value.
 fn drop_empty(schema: &Map<String, Value>, known: &Value, properties: &mut Map<String, Value>) {
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
@@ -194,19 +194,19 @@ fn drop_empty(schema: &Map<String, Value>, known: &Value, properties: &mut Map<S
     });
 }
 
-/// What is left of a body when the properties with errors are taken out; of a list with an error nothing is.
+/// The body without its invalid properties, and without lists that contain an invalid value.
 fn without(mut body: Value, errors: &[FieldError]) -> Value {
-    errors.iter().for_each(|error| take_out(&mut body, &error.pointer));
+    errors.iter().for_each(|error| remove_at(&mut body, &error.pointer));
     body
 }
 
-fn take_out(body: &mut Value, pointer: &str) {
+fn remove_at(body: &mut Value, pointer: &str) {
     let Some((parent, name)) = pointer.rsplit_once('/') else { return };
     match body.pointer_mut(parent) {
         Some(Value::Object(properties)) => {
             properties.remove(&name.replace("~1", "/").replace("~0", "~"));
         }
-        Some(Value::Array(_)) => take_out(body, parent),
+        Some(Value::Array(_)) => remove_at(body, parent),
         _ => {}
     }
 }
@@ -222,15 +222,14 @@ fn bodies(document: &Value) -> impl Iterator<Item = &str> {
 
 fn compile(name: &str, components: &Value) -> Validator {
     let schema = json!({ "$ref": format!("{SCHEMAS}{name}"), "components": components });
-    // Draft 4 is the one that reads a boolean `exclusiveMinimum`, as OpenAPI 3.0 writes it.
+    // OpenAPI 3.0 has a boolean `exclusiveMinimum`, as in draft 4.
     let options = jsonschema::options().with_draft(Draft::Draft4).should_validate_formats(true);
     let options =
         FORMATS.iter().fold(options, |options, format| options.with_format(format.check, format.allows));
     options.build(&schema).expect("the document holds sound schemas")
 }
 
-/// The schemas with what the document can't say in OpenAPI's own words: `nullable` as JSON Schema says it, and our
-/// check of each text's format.
+/// Translates the schemas to JSON Schema: `nullable`, and the name of our check of each text's format.
 fn checked(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(members) => {
@@ -249,7 +248,7 @@ fn checked(mut schema: Value) -> Value {
     schema
 }
 
-/// The errors that one error of the validator means.
+/// The validation errors for an error of the validator.
 fn errors_of(error: &ValidationError<'_>) -> Vec<FieldError> {
     let pointer = error.instance_path().to_string();
     match error.kind() {
@@ -263,7 +262,7 @@ fn errors_of(error: &ValidationError<'_>) -> Vec<FieldError> {
             };
             unexpected.iter().map(error).collect()
         }
-        // What may also be null: the errors are those of what it is otherwise.
+        // A nullable value: the errors are those of the other alternative.
         Kind::AnyOf { context } if context.len() == 2 => context[1].iter().flat_map(errors_of).collect(),
         kind => {
             let (code, detail) = explain(kind);
@@ -272,12 +271,12 @@ fn errors_of(error: &ValidationError<'_>) -> Vec<FieldError> {
     }
 }
 
-/// The pointer to the property `name` of what `pointer` points to.
+/// Pointer to the property `name` of the object at `pointer`.
 fn below(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A code for programs and a sentence for people, which never repeats what was sent.
+/// Code and detail of a validation error. The detail never quotes the body.
 fn explain(kind: &Kind) -> (&'static str, String) {
     match kind {
         Kind::Type { kind } => ("wrong-type", format!("This must be {}.", types(kind))),

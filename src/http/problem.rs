@@ -18,7 +18,7 @@ use crate::kernel::FieldError;
 /// The content type of every refusal.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The title of the schema in which [`Failure`] hands the problems of an operation to `refusals`.
+/// Title of the schema in which [`Failure`] passes the problems of an operation to `refusals`.
 pub(super) const PROBLEMS: &str = "x-problems";
 
 /// One kind of refusal. Clients switch on its type, `/problems/<slug>`, so the slug never changes.
@@ -28,7 +28,7 @@ pub struct Kind {
     pub status: u16,
     /// The last segment of the type.
     pub slug: &'static str,
-    /// A summary in a few words, the same for every occurrence.
+    /// Summary in a few words, the same for every occurrence.
     pub title: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl Kind {
         Self { status, slug, title }
     }
 
-    /// A problem of this kind. `detail` tells people what happened and what to do.
+    /// A problem of this kind. `detail` says what happened and what to do.
     pub fn says(self, detail: impl Into<Box<str>>) -> Problem {
         Problem { kind: self, detail: detail.into(), errors: None, retry_after: None, cause: None }
     }

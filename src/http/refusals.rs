@@ -1,5 +1,4 @@
-//! The refusals in the OpenAPI document: for each operation and status the types that it can have, with an example of
-//! each.
+//! The refusals in the OpenAPI document: the possible types for each operation and status, with an example of each.
 //!
 //! Those of the use case come from the error type of the operation ([`Failure`](super::Failure)), those of what happens
 //! around it from what the document says about it: whether it takes a body, needs a session, and so on.
@@ -17,8 +16,7 @@ use crate::kernel::{Invalid, Scope};
 
 const RESPONSES: &str = "#/components/responses/";
 
-/// Lists the refusals of every operation. What several operations have in common becomes a component. Doing it again
-/// changes nothing.
+/// Lists the refusals of every operation. Responses that several operations share become components. Idempotent.
 pub(super) fn list(document: &mut Value) {
     let known = document["components"]["responses"].take();
     let mut components = Map::new();
@@ -32,10 +30,10 @@ pub(super) fn list(document: &mut Value) {
     document["components"]["responses"] = components.into();
 }
 
-/// What can be refused with one status.
+/// The refusals with one status.
 #[derive(Default)]
 struct Refusals {
-    /// Examples, one of each type.
+    /// Examples, one for each type.
     problems: Vec<Value>,
     /// Whether the response has `Retry-After`.
     retry_after: bool,
@@ -48,13 +46,13 @@ impl Refusals {
         }
     }
 
-    /// Whether no feature has a hand in it.
+    /// Whether all kinds are shared ones.
     fn are_shared(&self) -> bool {
         self.problems.iter().all(|problem| kinds::SHARED.iter().any(|kind| kind.slug == slug(problem)))
     }
 }
 
-/// All refusals of an operation by their status.
+/// All refusals of an operation, by status.
 fn refusals(method: &str, operation: &Value, known: &Value) -> BTreeMap<u16, Refusals> {
     let mut refusals = BTreeMap::<u16, Refusals>::new();
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
@@ -73,7 +71,7 @@ fn refusals(method: &str, operation: &Value, known: &Value) -> BTreeMap<u16, Ref
     refusals
 }
 
-/// The examples of a response, as [`Failure`](super::Failure) or this module wrote them.
+/// The examples of a response, as written by [`Failure`](super::Failure) or by this module.
 fn problems(content: &Value) -> Option<Vec<Value>> {
     if content["schema"]["title"] == PROBLEMS {
         return content["schema"]["example"].as_array().cloned();
@@ -97,7 +95,7 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
             kinds::wrong_content_type(),
         ]);
     }
-    // A body with a schema of its own is checked against it.
+    // A body with a named schema is validated.
     if content[JSON]["schema"]["$ref"].is_string() {
         problems.push(kinds::malformed_json("It is malformed at line 1, column 8."));
         problems.extend(Invalid::examples().problems());
@@ -116,7 +114,7 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
     problems
 }
 
-/// Writes the responses in the order of their status.
+/// Writes the responses, sorted by status.
 fn write(operation: &mut Value, refusals: BTreeMap<u16, Refusals>, components: &mut Map<String, Value>) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, mut listed) in refusals {
@@ -166,7 +164,7 @@ fn response(refusals: &Refusals) -> Value {
     response
 }
 
-/// A problem of one of these types: clients can switch on it.
+/// Schema of a problem with one of these types, which clients can switch on.
 fn schema(problems: &[Value]) -> Value {
     let types: Vec<_> = problems.iter().map(|problem| &problem["type"]).collect();
     let mut properties = json!({

@@ -1,7 +1,7 @@
-//! The OpenAPI document: what the framework derives from the controllers, made whole.
+//! The OpenAPI document: derived from the controllers by the framework, then completed here.
 //!
-//! The derived document doesn't say what happens around an operation, leaves objects open that reject unknown
-//! properties, and has a few quirks. The passes of this module fix that. Running them again changes nothing.
+//! The derived document lacks the refusals that happen around an operation, doesn't say that objects reject unknown
+//! properties, and has a few quirks. The passes of this module fix that. They are idempotent.
 
 use std::collections::HashMap;
 
@@ -18,11 +18,11 @@ const METHODS: &[&str] = &["get", "put", "post", "delete", "patch"];
 pub(super) const JSON: &str = "application/json";
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
-/// The extension that names the right that an operation needs.
+/// Extension that names the right that an operation needs.
 pub(super) const RIGHT: &str = "x-right";
 
-/// How a parameter type adds the extension `name` to its operation: as the title of a parameter's schema, which this
-/// module takes out of the parameters again.
+/// Lets a parameter type add the extension `name` to its operation: as the title of a parameter's schema. This module
+/// replaces such parameters by the extension.
 pub(super) fn marker(name: &str, value: &str) -> MetaSchemaRef {
     let title = Some(format!("{name}: {value}"));
     MetaSchemaRef::Inline(Box::new(MetaSchema { title, ..MetaSchema::new("string") }))
@@ -40,13 +40,13 @@ pub struct Document {
 pub struct Operation<'a> {
     pub tag: &'a str,
     pub id: &'a str,
-    /// In capitals.
+    /// Method in capitals.
     pub method: &'a str,
     pub path: &'a str,
 }
 
 impl Document {
-    /// The document made of what the framework derived.
+    /// Completes the document that the framework derived.
     pub(super) fn new(derived: &str) -> Self {
         let mut value = serde_json::from_str(derived).expect("the framework writes JSON");
         complete(&mut value);
@@ -55,12 +55,12 @@ impl Document {
         Self { value, json }
     }
 
-    /// Pretty JSON that ends with a line break: byte for byte the same on every run.
+    /// Formatted JSON with a line break at the end. The bytes are the same on every run.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// The document as a value, for those who read it.
+    /// The document as a JSON value.
     pub fn value(&self) -> &Value {
         &self.value
     }
@@ -79,7 +79,7 @@ impl Document {
         operations
     }
 
-    /// The paths that take messages of other services, with the most bytes that a message can have.
+    /// Paths of webhooks, with the maximum size of a message in bytes.
     pub(super) fn webhooks(&self) -> HashMap<String, usize> {
         let limit = |item: &Value| {
             let mut operations = item.as_object()?.values();
@@ -89,7 +89,7 @@ impl Document {
         paths.filter_map(|(path, item)| Some((path.clone(), limit(item)?))).collect()
     }
 
-    /// `operations.txt`: an operation a line (tag, id, method, path), for people who want to see all at once.
+    /// The content of `operations.txt`: one line per operation with tag, id, method and path.
     pub fn operations_text(&self) -> String {
         let operations = self.operations();
         let tags = operations.iter().map(|o| o.tag.len()).max().unwrap_or(0);
@@ -112,12 +112,12 @@ fn capitals(method: &str) -> &'static str {
 fn complete(document: &mut Value) {
     add_problem_schema(document);
     document["openapi"] = "3.0.3".into();
-    mend(document);
-    close_what_is_sent(document);
-    let_patches_take_away(document);
+    fix(document);
+    close_requests(document);
+    let_patches_clear(document);
     for (_, item) in object(&mut document["paths"]) {
         for (_, operation) in object(item) {
-            take_out_markers(operation);
+            replace_markers(operation);
         }
     }
     refusals::list(document);
@@ -128,12 +128,12 @@ fn complete(document: &mut Value) {
     }
 }
 
-/// The members of an object; none of anything else.
+/// The members of an object. Other values have none.
 pub(super) fn object(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     value.as_object_mut().into_iter().flatten()
 }
 
-/// Every operation can refuse, so the document always has the schema of a problem.
+/// Adds the schema of a problem, which every operation can return.
 fn add_problem_schema(document: &mut Value) {
     let mut registry = Registry::new();
     ProblemBody::register(&mut registry);
@@ -151,18 +151,18 @@ fn add_problem_schema(document: &mut Value) {
 
 // ---- quirks of the framework, at every level ----
 
-fn mend(value: &mut Value) {
+fn fix(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            mend_object(members);
-            members.values_mut().for_each(mend);
+            fix_object(members);
+            members.values_mut().for_each(fix);
         }
-        Value::Array(elements) => elements.iter_mut().for_each(mend),
+        Value::Array(elements) => elements.iter_mut().for_each(fix),
         _ => {}
     }
 }
 
-fn mend_object(members: &mut Map<String, Value>) {
+fn fix_object(members: &mut Map<String, Value>) {
     if let Some(Value::Object(content)) = members.get_mut("content") {
         *content = std::mem::take(content).into_iter().map(|(kind, v)| (without_charset(&kind), v)).collect();
     }
@@ -188,7 +188,7 @@ fn mend_object(members: &mut Map<String, Value>) {
         members.remove("type");
     }
     match members.get("type").and_then(Value::as_str) {
-        Some("integer") => mend_integer(members),
+        Some("integer") => fix_integer(members),
         Some("array") => {
             for (wrong, right) in [("minLength", "minItems"), ("maxLength", "maxItems")] {
                 members.remove(wrong).map(|length| members.insert(right.into(), length));
@@ -198,8 +198,8 @@ fn mend_object(members: &mut Map<String, Value>) {
     }
 }
 
-/// `uint16` and the like are no formats that anybody else knows.
-fn mend_integer(members: &mut Map<String, Value>) {
+/// Replaces formats such as `uint16`, which OpenAPI doesn't define.
+fn fix_integer(members: &mut Map<String, Value>) {
     let format = match members.get("format").and_then(Value::as_str) {
         Some("uint8" | "uint16" | "int8" | "int16") => "int32",
         Some("uint32" | "uint64") => "int64",
@@ -212,7 +212,7 @@ fn mend_integer(members: &mut Map<String, Value>) {
     }
 }
 
-/// A described reference is derived as `allOf` of the reference and, once more, the description.
+/// The framework derives a reference with a description as `allOf` of the reference and the description again.
 fn drop_repetitions(members: &mut Map<String, Value>) {
     let Some(Value::Array(mut parts)) = members.remove("allOf") else { return };
     let repeated =
@@ -225,7 +225,7 @@ fn without_charset(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
-/// `SET-COOKIE` as people write it.
+/// `Set-Cookie` for `SET-COOKIE`.
 fn header_case(name: &str) -> String {
     let known = ["ETag", "RateLimit", "RateLimit-Policy"];
     if let Some(known) = known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
@@ -238,10 +238,10 @@ fn header_case(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-// ---- objects that people send are closed ----
+// ---- request objects reject unknown properties ----
 
-/// Says of each object that a request can hold, at every level, that it takes no other properties.
-fn close_what_is_sent(document: &mut Value) {
+/// Sets `additionalProperties: false` on every object that a request can contain.
+fn close_requests(document: &mut Value) {
     let (mut names, mut open) = (Vec::new(), Vec::new());
     for (_, item) in object(&mut document["paths"]) {
         for (_, operation) in object(item) {
@@ -258,7 +258,7 @@ fn close_what_is_sent(document: &mut Value) {
     }
 }
 
-/// Closes what is inside `schema` and notes what it refers to.
+/// Closes the objects in `schema` and adds its references to `refers_to`.
 fn close(schema: &mut Value, refers_to: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
@@ -275,8 +275,8 @@ fn close(schema: &mut Value, refers_to: &mut Vec<String>) {
     }
 }
 
-/// In the body of a `PATCH` null takes away what may be missing (RFC 7396).
-fn let_patches_take_away(document: &mut Value) {
+/// In the body of a `PATCH`, null clears an optional property (RFC 7396).
+fn let_patches_clear(document: &mut Value) {
     let bodies = document["paths"].as_object().into_iter().flat_map(Map::values);
     let reference = |item: &Value| {
         let schema = item.pointer("/patch/requestBody/content/application~1json/schema/$ref")?;
@@ -302,7 +302,7 @@ fn types(schemas: &Value) -> HashMap<String, Value> {
     schemas.map(|(name, schema)| (format!("{SCHEMAS}{name}"), schema["type"].clone())).collect()
 }
 
-/// `nullable` counts only beside a type, and nothing counts beside a reference.
+/// `nullable` needs a `type` beside it, and a reference allows nothing beside it.
 fn make_nullable(schema: &mut Value, types: &HashMap<String, Value>) {
     if schema["$ref"].is_string() {
         *schema = json!({ "allOf": [schema.take()] });
@@ -316,8 +316,8 @@ fn make_nullable(schema: &mut Value, types: &HashMap<String, Value>) {
 
 // ---- operations ----
 
-/// Turns what [`marker`] wrote into extensions of the operation.
-fn take_out_markers(operation: &mut Value) {
+/// Replaces the parameters of [`marker`] by extensions of the operation.
+fn replace_markers(operation: &mut Value) {
     let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
     let extension = |parameter: &Value| {
         let (name, value) = parameter["schema"]["title"].as_str()?.split_once(": ")?;

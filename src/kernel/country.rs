@@ -25,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_none() {
+    fn other_texts_are_refused() {
         for bad in ["", "ca", "XX", "UK", "EU", "PRT", "Portugal", "X"] {
             assert!(!is_country(bad), "{bad}");
         }

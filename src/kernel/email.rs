@@ -67,13 +67,13 @@ impl EmailAddress {
         }
     }
 
-    /// As its owner wrote it: what emails are addressed to.
+    /// The address as its owner wrote it, for the `To` header.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As mail servers receive it: the domain as it is looked up, and the name as its owner wrote it, in quotation marks
-    /// where dots begin, end or follow each other in it (RFC 5321, 4.1.2).
+    /// The address for mail servers: the domain in ASCII, and the local part as its owner wrote it, in quotation marks if dots
+    /// begin, end or follow each other in it (RFC 5321, 4.1.2).
     pub fn on_the_wire(&self) -> String {
         let address = with_resolvable_domain(&self.0).unwrap_or_else(|| self.0.clone());
         match address.rsplit_once('@') {
@@ -88,8 +88,8 @@ impl EmailAddress {
         self.0.rsplit_once('@').is_some_and(|(local, _)| !local.is_ascii())
     }
 
-    /// What addresses are compared by: lower case, and the domain as it is looked up, so that nobody passes for
-    /// several people by writing one domain in other letters.
+    /// Key for comparing addresses: lower case, with the domain in ASCII, so that different spellings of one domain are the
+    /// same address.
     pub fn key(&self) -> String {
         let lower = self.0.to_lowercase();
         with_resolvable_domain(&lower).unwrap_or(lower)
@@ -102,7 +102,7 @@ fn with_resolvable_domain(address: &str) -> Option<String> {
 }
 
 /// The domain as it is looked up (UTS #46: other forms of a letter are that letter, what is not ASCII is encoded).
-/// `None` for an IP address in any notation: nobody's mailbox is there.
+/// `None` for an IP address in any notation.
 fn resolvable(domain: &str) -> Option<String> {
     match Host::parse(domain) {
         Ok(Host::Domain(name)) => Some(name),
@@ -110,7 +110,7 @@ fn resolvable(domain: &str) -> Option<String> {
     }
 }
 
-/// Whether DNS can hold a name such as this one, and mail goes to it: at least two labels of letters, digits, hyphens.
+/// Whether it is a domain name that can receive emails: at least two labels of letters, digits and hyphens.
 fn is_domain(domain: &str) -> bool {
     let ascii = to_ascii(domain);
     ascii.is_some_and(|ascii| ascii.contains('.')) && resolvable(domain).is_some()
@@ -152,7 +152,7 @@ fn is_full_width(c: char) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = BadEmailAddress;
 
-    /// Takes an address that was parsed before as it is: what is kept never changes by being read.
+    /// Reads a stored address without parsing it again, so that stored addresses never change.
     fn try_from(text: String) -> Result<Self, BadEmailAddress> {
         if text.contains('@') { Ok(Self(text)) } else { Err(BadEmailAddress) }
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_domains_of_every_script_are_taken() {
+    fn local_parts_and_domains_in_every_script_are_accepted() {
         for (good, key) in [
             ("कर्म@example.org", "कर्म@example.org"),
             ("ann@example.இந்தியா", "ann@example.xn--xkc2dl3a5ee0h"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn pasted_addresses_lose_what_cannot_be_seen() {
+    fn invisible_characters_are_removed_from_pasted_addresses() {
         for pasted in [
             "\u{2068}ann7@example.org\u{2069}",
             "\u{202a}ann7@example.org\u{202c}",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn one_domain_has_one_key_however_it_is_written() {
+    fn every_spelling_of_a_domain_has_the_same_key() {
         let key = |address: &str| EmailAddress::parse(address).unwrap().key();
         for same in ["ana@examp\u{217c}e.org", "ana@ｅxample.org", "Ana@EXAMPLE.org", "ana@example.ᵒrg"] {
             assert_eq!(key(same), "ana@example.org", "{same}");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_receives_the_domain_that_it_can_look_up_and_the_name_as_it_is_written() {
+    fn servers_get_the_domain_in_ascii_and_the_local_part_unchanged() {
         let address = EmailAddress::parse("O'Hara@Exämple.org").unwrap();
         assert_eq!(address.on_the_wire(), "O'Hara@xn--exmple-cua.org");
         for (dots, quoted) in [
@@ -265,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_read_as_it_is() {
+    fn a_stored_address_is_read_unchanged() {
         let stored: EmailAddress = serde_json::from_str("\"ａnn@example.org\"").unwrap();
         assert_eq!(stored.as_str(), "ａnn@example.org");
         assert!(serde_json::from_str::<EmailAddress>("\"ann\"").is_err());
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         let long = format!("{}@example.org", "a".repeat(65));
         let long_label = format!("a@{}.org", "a".repeat(64));
         let long_domain = format!("a@{}org", "aaaaaaaaa.".repeat(26));

@@ -1,13 +1,13 @@
 //! Crash points and guard switches of the test build (cargo feature `faults`).
 //!
-//! A crash point ends the process as `kill -9` would, at a named step between two others. A guard switch turns
-//! off one protection, so that a race test can show that the race is real before it shows that it is won.
-//! Without the feature both are nothing: the shipped binary holds neither.
+//! A crash point ends the process like `kill -9` at a named step. A guard switch turns off one protection, so that a race
+//! test can show that it fails without the protection. Without the feature both compile to nothing, so the shipped binary
+//! has neither.
 //!
-//! | thrown by | reaches |
+//! | set by | effect |
 //! | --- | --- |
-//! | `ORIENTATION_FAULTS=crash:<point>:<n>` | ends the process at the n-th time that it comes by the point |
-//! | `ORIENTATION_FAULTS=slow:<point>:<milliseconds>` | holds up the thread that comes by the point, each time |
+//! | `ORIENTATION_FAULTS=crash:<point>:<n>` | ends the process when it reaches the point for the n-th time |
+//! | `ORIENTATION_FAULTS=slow:<point>:<milliseconds>` | delays the thread each time it reaches the point |
 //! | `ORIENTATION_FAULTS=off:<guard>` | turns the guard off in the whole process |
 //! | [`without`] (in the test's own process) | turns it off in one future |
 //!
@@ -19,7 +19,7 @@ mod switches {
     #[inline(always)]
     pub fn point(_name: &'static str) {}
 
-    /// Whether the guard is up: always.
+    /// Whether the guard is on: always.
     #[inline(always)]
     pub fn guarded(_guard: &'static str) -> bool {
         true
@@ -36,7 +36,7 @@ mod switches {
 
     struct Thrown {
         off: Vec<String>,
-        /// Point → times to come by until the process ends.
+        /// For each point, how often it must still be reached until the process ends.
         crash: Mutex<HashMap<String, u32>>,
         slow: HashMap<String, Duration>,
     }
@@ -78,7 +78,7 @@ mod switches {
         }
     }
 
-    /// Whether the guard is up.
+    /// Whether the guard is on.
     pub fn guarded(guard: &'static str) -> bool {
         let off_here = OFF.try_with(|off| *off == guard).unwrap_or(false);
         !off_here && !THROWN.off.iter().any(|off| off == guard)

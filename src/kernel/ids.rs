@@ -1,13 +1,13 @@
-//! Where ids and secrets come from.
+//! Ids and secrets.
 
 use uuid::Uuid;
 
-/// Makes ids and secrets. Injected, so that rules hold no chance inside.
+/// Makes ids and secrets. Injected, so that tests are deterministic.
 pub trait Ids: Send + Sync + 'static {
-    /// A new id: a UUIDv7 as text of 36 characters, which sorts by the time it was made.
+    /// A new id: a UUIDv7 as text of 36 characters. Ids sort by the time they were made.
     fn next(&self) -> String;
 
-    /// 256 bits that nobody can guess, for sessions, keys and letters.
+    /// 256 unpredictable bits, for sessions, keys and links in emails.
     fn secret(&self) -> [u8; 32];
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_in_the_order_in_which_they_were_made() {
+    fn ids_sort_by_time() {
         let ids: Vec<_> = (0..1000).map(|_| RandomIds.next()).collect();
         assert!(ids.is_sorted());
         assert_ne!(RandomIds.secret(), RandomIds.secret());

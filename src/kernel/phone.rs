@@ -71,7 +71,7 @@ fn has_room(plan: &Metadata, national: &str) -> bool {
         && lengths.into_iter().any(|length| usize::from(*length) == national.len())
 }
 
-/// What is dialled from abroad of a number as it is dialled within the country.
+/// The part of a national number that is dialled from abroad.
 fn from_abroad(plan: &Metadata, national: &str) -> Option<String> {
     let Some(prefix) = plan.national_prefix_for_parsing() else {
         return national.strip_prefix(plan.national_prefix()?).map(str::to_owned);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_plan_has_room_for_is_refused() {
+    fn numbers_that_no_plan_allows_are_refused() {
         for bad in [
             "",
             "+",
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_every_plan_is_read_as_it_is() {
+    fn the_example_of_every_plan_is_accepted_unchanged() {
         let mut count = 0;
         for plan in DATABASE.iter() {
             let kinds = plan.descriptors();

@@ -1,8 +1,8 @@
-//! Values that must not be seen.
+//! Secret values.
 
 use std::fmt;
 
-/// A value that no log line and no error shows: it prints as `…`.
+/// A value that is never printed in logs or errors: it displays as `…`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -12,7 +12,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value, for the one place that needs it.
+    /// The value, for code that needs it.
     pub fn expose(&self) -> &T {
         &self.0
     }

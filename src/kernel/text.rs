@@ -1,8 +1,8 @@
 //! Texts that people type or paste.
 //!
-//! Every text is cleaned before it is checked or kept, in one of two ways. [`clean`] is for what people write in
-//! words (names, places, remarks): it keeps everything that has a meaning in some script. [`identifier`] is for what
-//! is compared or dialled (numbers, ids, codes): it leaves only what can be seen, with ASCII digits.
+//! Every text is cleaned before it is checked or stored, in one of two ways. [`clean`] is for words (names, places,
+//! remarks): it keeps every character that has a meaning in some script. [`identifier`] is for texts that are compared or
+//! dialled (numbers, ids, codes): it keeps visible characters only, with ASCII digits.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
@@ -13,10 +13,9 @@ pub fn nfc(text: &str) -> String {
     if is_nfc(text) { text.to_owned() } else { text.nfc().collect() }
 }
 
-/// Words as they are kept: in NFC, without white space and invisible characters at the ends, and without the
-/// characters that only turn the direction of what is around them (they come with text copied from a program that
-/// mixes directions). Joiners and directional marks inside a word are kept: Persian, Sinhala and emoji need them.
-/// A text in which nothing can be seen becomes empty.
+/// Cleans words: normalises to NFC, trims white space and invisible characters, and removes embedding, override and isolate
+/// characters, which come with text copied from programs that mix directions. Joiners and directional marks inside a word
+/// are kept, because Persian, Sinhala and emoji need them. A text without visible characters becomes empty.
 pub fn clean(text: &str) -> String {
     if text.is_ascii() {
         return text.trim().to_owned();
@@ -28,14 +27,14 @@ pub fn clean(text: &str) -> String {
     nfc(turned.trim_matches(is_padding))
 }
 
-/// An identifier as it is kept: in NFC, without white space at the ends, without invisible characters anywhere, and
-/// with its digits and full-width characters in ASCII.
+/// Cleans an identifier: normalises to NFC, trims white space, removes invisible characters, and replaces digits of other
+/// scripts and full-width characters by ASCII.
 pub fn identifier(text: &str) -> String {
     let seen: String = text.chars().filter(|c| !is_invisible(*c)).map(to_ascii).collect();
     nfc(seen.trim())
 }
 
-/// Whether there is nothing to see: only white space, invisible and blank characters.
+/// Whether the text has only white space, invisible and blank characters.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_invisible(c))
 }
@@ -58,18 +57,18 @@ pub fn to_ascii(c: char) -> char {
     }
 }
 
-/// Length as people count it: code points.
+/// Length in code points.
 pub fn length(text: &str) -> usize {
     text.chars().count()
 }
 
 /// Whether the text contains a line break or another control character (Unicode categories Cc, Zl and Zp).
-/// Right-to-left marks and emoji are none.
+/// Right-to-left marks and emoji don't count.
 pub fn has_control(text: &str) -> bool {
     text.chars().any(is_control)
 }
 
-/// The same for remarks, in which line breaks and tabs are text.
+/// Whether a remark contains a control character other than line breaks and tabs.
 pub fn has_control_but_breaks(text: &str) -> bool {
     text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}'))
 }
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_scripts_need_stays_inside_words() {
+    fn characters_that_scripts_need_are_kept() {
         // A Persian, a Sinhala and a Malayalam word, a Hebrew name with marks, a family, a flag, a heart.
         for word in [
             "می\u{200c}خواهم",
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_anything_to_see_is_empty() {
+    fn a_text_without_visible_characters_is_empty() {
         for blank in [
             "",
             " \t",
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_is_what_can_be_seen_of_it_in_ascii() {
+    fn identifiers_keep_visible_characters_in_ascii() {
         for pasted in [
             " silva042\u{a0}",
             "\u{202d}silva042\u{202c}",

@@ -1,4 +1,4 @@
-//! Points in time, and the clock that tells them.
+//! Points in time, and clocks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,19 +7,17 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in time in whole milliseconds since 1970-01-01 UTC: as fine as every store keeps it.
+/// A point in time in whole milliseconds since 1970-01-01 UTC, the resolution of every store.
 ///
-/// JsonBody as RFC 3339 text of fixed width (`2026-09-01T07:00:00.000Z`), which sorts as time does; in formats that
-/// are not for people (BSON) as a native date.
+/// JSON has it as RFC 3339 text of fixed width (`2026-09-01T07:00:00.000Z`), which sorts by time. BSON has a native date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The latest time that has four digits for its year: beyond it the text would no longer sort as time.
+    /// The latest time with a four-digit year. Later ones would not sort correctly as text.
     const LATEST: i64 = 253_402_300_799_999;
 
-    /// The point `millis` milliseconds after 1970-01-01 UTC; what lies outside the years 0 to 9999 is moved
-    /// to their end.
+    /// The point `millis` milliseconds after 1970-01-01 UTC, clamped to the years 0 to 9999.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(-62_167_219_200_000, Self::LATEST))
     }
@@ -34,17 +32,17 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// This much later.
+    /// The point `span` later.
     pub fn plus(self, span: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This much earlier.
+    /// The point `span` earlier.
     pub fn minus(self, span: Duration) -> Self {
         Self::from_millis(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// Time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -88,7 +86,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Reads whichever form is there.
+/// Reads either form.
 struct TextOrDate;
 
 impl<'de> de::Visitor<'de> for TextOrDate {
@@ -108,13 +106,13 @@ impl<'de> de::Visitor<'de> for TextOrDate {
     }
 }
 
-/// Tells the time. Injected everywhere, so that tests decide what time it is.
+/// A clock. Injected, so that tests control the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock.
+/// The system's clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -124,21 +122,21 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that tests set.
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// Stands at `start`.
+    /// A clock set to `start`.
     pub fn at(start: Timestamp) -> Self {
         Self(AtomicI64::new(start.as_millis()))
     }
 
-    /// Moves to `time`.
+    /// Sets the time.
     pub fn set(&self, time: Timestamp) {
         self.0.store(time.as_millis(), Ordering::SeqCst);
     }
 
-    /// Moves on by `span`.
+    /// Advances by `span`.
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
@@ -155,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_has_a_fixed_width_and_comes_back_as_the_same_time() {
+    fn text_has_a_fixed_width_and_parses_back() {
         for millis in [0, 1, -1, 1_788_246_000_123, i64::MAX, i64::MIN] {
             let time = Timestamp::from_millis(millis);
             let text = serde_json::to_string(&time).unwrap();
@@ -178,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn bson_holds_native_dates_at_every_depth_and_gives_the_same_times_back() {
+    fn bson_has_native_dates_at_every_depth() {
         let time = Timestamp::from_millis(1_788_246_000_123);
         let visit = Visit { at: time, until: Some(time), inner: Inner { times: vec![time] } };
         let bytes = bson::serialize_to_vec(&visit).unwrap();
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_stops_at_the_ends_of_time() {
+    fn arithmetic_saturates() {
         let end = Timestamp::from_millis(i64::MAX);
         assert_eq!(end.plus(Duration::MAX), end);
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);

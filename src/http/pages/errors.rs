@@ -7,8 +7,8 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use super::PageLayout;
 
-/// Turns what goes wrong behind a page's route into a page: its reader can do nothing with JSON. Who says what they
-/// accept, and that is no HTML, is a script and gets the problem as it is.
+/// Turns problems and errors of a page's route into a page. A client whose `Accept` header excludes HTML is a script and
+/// gets the problem.
 pub struct HtmlErrors(pub Arc<PageLayout>);
 
 impl<E: Endpoint> Middleware<E> for HtmlErrors {
@@ -46,7 +46,7 @@ fn reads_html(request: &Request) -> bool {
 }
 
 impl PageLayout {
-    /// The page for an error's answer, whose status and headers it keeps; a page or a redirection stays as it is.
+    /// The page for a problem, with the same status and headers. Pages and redirects are returned unchanged.
     pub fn in_place_of(&self, answer: Response) -> Response {
         let status = answer.status();
         let is_page = answer.content_type().is_some_and(|kind| kind.starts_with("text/html"));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_becomes_a_page_with_its_status_and_its_patience() {
+    async fn a_refusal_becomes_a_page_with_its_status_and_retry_after() {
         let answer = client().get("/busy").send().await;
         answer.assert_status(StatusCode::TOO_MANY_REQUESTS);
         answer.assert_header("retry-after", "7");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_path_is_a_page_and_a_redirection_stays_one() {
+    async fn an_unknown_path_is_a_page_and_a_redirect_is_unchanged() {
         let answer = client().get("/nowhere").send().await;
         answer.assert_status(StatusCode::NOT_FOUND);
         answer.assert_content_type("text/html; charset=utf-8");

@@ -1,4 +1,4 @@
-//! The first page: what this is, and the way through it.
+//! The first page: what the service is, and how to explore it.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use poem::{Response, handler};
 
 use super::PageLayout;
 
-/// What the first page leads to beside the interface's document.
+/// What the first page links to beside the API document.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstPage {
-    /// Letters land in the outbox, at `/outbox`.
+    /// Emails are in the outbox, at `/outbox`.
     pub outbox: bool,
-    /// Payments are played through, not made.
+    /// Payments are simulated.
     pub sandbox: bool,
 }
 
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leads_to_everything_a_newcomer_needs() {
+    async fn links_to_everything_a_newcomer_needs() {
         let html = page(FirstPage { outbox: true, sandbox: true }).await;
         for link in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
             assert!(html.contains(&format!("href=\"{link}\"")), "{link}");
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_no_outbox_and_no_sandbox_where_there_is_none() {
+    async fn names_outbox_and_sandbox_only_where_they_exist() {
         let html = page(FirstPage { outbox: false, sandbox: false }).await;
         assert!(!html.contains("/outbox") && !html.contains("<em>Pay</em>"));
     }

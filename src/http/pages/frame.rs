@@ -1,4 +1,4 @@
-//! What stands around every page.
+//! The layout of all pages.
 
 use poem::Response;
 use poem::http::{StatusCode, header};
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 
-/// What stands around every page: the templates of the features embed it as `frame`.
+/// Header and footer of every page. Templates of the features use it as `frame`.
 ///
 /// # How a feature writes a page
 /// A template in the feature's `templates/` folder (blocks: `title`, shown before the event's name; `content`;
@@ -23,7 +23,7 @@ use crate::config::Config;
 /// </form>
 /// {% endblock %}
 /// ```
-/// What the stylesheet has, beside headings, text, lists, tables and `dl`: `<label>` before an `<input>`; `<button>`
+/// The stylesheet has, beside headings, text, lists, tables and `dl`: `<label>` before an `<input>`; `<button>`
 /// and `<a class="button">`, with the class `plain` for the second choice; `<p class="note">`, `<p class="note good">` and
 /// `<p class="note bad" role="alert">`; `<p class="quiet">`; `<div class="row">` for buttons side by side.
 ///
@@ -38,31 +38,31 @@ use crate::config::Config;
 ///     frame.page(&ConfirmPage { frame: &frame, token: &link.token })
 /// }
 ///
-/// /// The pages that links in emails lead to.
+/// /// The pages that links in emails open.
 /// pub fn pages(frame: &Arc<PageLayout>, accounts: &Arc<Accounts>) -> Pages {
 ///     let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(HtmlErrors(frame.clone()));
 ///     Pages::new().at("/confirm", with(get(confirm).post(confirmed)))
 /// }
 /// ```
-/// What goes wrong: [`PageLayout::message`] where the page has something to say about it; a `poem::Error` from anywhere
-/// becomes a page by [`HtmlErrors`](super::HtmlErrors).
+/// Errors: use [`PageLayout::message`] where the page can explain one. [`HtmlErrors`](super::HtmlErrors) turns any other
+/// `poem::Error` into a page.
 #[derive(Clone, Debug)]
 pub struct PageLayout {
-    /// Such as `Orientation Week 2027`.
+    /// Name of the event, such as `Orientation Week 2027`.
     pub event: String,
-    /// Such as `Faculty of Applied Science & Engineering`.
+    /// Name of the faculty, such as `Faculty of Applied Science & Engineering`.
     pub faculty: String,
-    /// Where people write to for help.
+    /// Address that people write to for help.
     pub contact: String,
-    /// Says on every page that nothing on it is real.
+    /// Notice on every page of a rehearsal that nothing is real.
     pub rehearsal: bool,
-    /// Address of the stylesheet.
+    /// Path of the stylesheet.
     pub stylesheet: String,
     policy: String,
 }
 
 impl PageLayout {
-    /// The frame of this faculty's pages.
+    /// The layout for this event.
     pub fn new(config: &Config) -> Self {
         let event = &config.event;
         Self {
@@ -75,12 +75,12 @@ impl PageLayout {
         }
     }
 
-    /// The page, filled in.
+    /// Renders the page.
     pub fn page(&self, template: &impl askama::Template) -> Response {
         self.page_with(StatusCode::OK, template)
     }
 
-    /// The page with another status than 200.
+    /// Renders the page with another status than 200.
     pub fn page_with(&self, status: StatusCode, template: &impl askama::Template) -> Response {
         match template.render() {
             Ok(html) => self.respond(status, html),
@@ -91,7 +91,7 @@ impl PageLayout {
         }
     }
 
-    /// A page that only says something: a heading and a sentence.
+    /// A page with a heading and a sentence.
     pub fn message(&self, status: StatusCode, heading: &str, sentence: &str) -> Response {
         self.page_with(status, &Message { frame: self, heading, sentence })
     }
@@ -116,8 +116,8 @@ struct Message<'a> {
     sentence: &'a str,
 }
 
-/// No scripts, nothing from elsewhere. Browsers hold redirections that follow a form to `form-action` too, and some
-/// forms end at the frontend.
+/// Content security policy: no scripts, nothing from other origins. Browsers apply `form-action` to redirects after a form
+/// as well, and some forms redirect to the frontend.
 fn policy(config: &Config) -> String {
     let frontend = config.frontend_url.as_ref().map(|url| url.origin().ascii_serialization());
     let forms = frontend.map_or("'self'".to_owned(), |origin| format!("'self' {origin}"));
@@ -135,7 +135,7 @@ fn stylesheet_address() -> String {
 
 #[cfg(test)]
 impl PageLayout {
-    /// A frame for tests.
+    /// A layout for tests.
     pub fn sample() -> Self {
         Self {
             event: "Orientation Week 2027".into(),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_runs_nothing_loads_nothing_and_is_kept_nowhere() {
+    async fn a_page_runs_no_script_and_is_not_cached() {
         let page = frame("").message(StatusCode::NOT_FOUND, "Nothing <here>", "Try & see.");
         assert_eq!(page.status(), StatusCode::NOT_FOUND);
         let header = |name: &str| page.header(name).unwrap().to_owned();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_may_end_at_the_frontend() {
+    fn forms_may_redirect_to_the_frontend() {
         let policy = frame("http://127.0.0.1:5173").policy;
         assert!(policy.contains("form-action 'self' http://127.0.0.1:5173;"), "{policy}");
     }

@@ -1,4 +1,4 @@
-//! Plain HTML pages: no script, nothing from elsewhere, one layout and one small stylesheet.
+//! Plain HTML pages: no scripts, nothing from other origins, one layout and one small stylesheet.
 
 mod errors;
 mod first;
@@ -23,7 +23,7 @@ pub fn front(frame: &Arc<PageLayout>, first: FirstPage) -> Pages {
         .at("/favicon.ico", get(icon))
 }
 
-/// Browsers ask for it beside whatever is no page of ours, such as the OpenAPI document.
+/// Browsers request an icon for responses that aren't pages, such as the OpenAPI document.
 #[handler]
 fn icon() -> StatusCode {
     StatusCode::NO_CONTENT
@@ -31,7 +31,7 @@ fn icon() -> StatusCode {
 
 const STYLESHEET: &str = include_str!("pages.css");
 
-/// Kept by browsers for a year: its address changes with it.
+/// Cached for a year: its path contains its hash.
 #[handler]
 fn stylesheet() -> Response {
     Response::builder()

@@ -3,7 +3,7 @@
 use poem::endpoint::BoxEndpoint;
 use poem::{EndpointExt, IntoEndpoint, Route};
 
-/// Pages by path. A feature makes a list of its own, and [`Pages::and`] joins the lists of several features.
+/// Pages by path. Each feature makes its list, and [`Pages::and`] joins the lists.
 #[derive(Default)]
 pub struct Pages(Vec<Entry>);
 
@@ -47,7 +47,7 @@ impl Pages {
     /// The endpoint that serves them.
     ///
     /// # Panics
-    /// If two pages have the same path: the mistake shows at the first start.
+    /// If two pages have the same path. The first start shows the mistake.
     pub fn into_route(self) -> Route {
         self.0.into_iter().fold(Route::new(), |route, entry| match entry {
             Entry::At(path, page) => route.at(path, page),

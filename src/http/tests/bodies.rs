@@ -29,12 +29,12 @@ async fn faults(body: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_good_body_is_taken() {
+async fn a_valid_body_is_accepted() {
     assert_eq!(send(good().to_string()).await, (StatusCode::OK, json!("Anna|-|-|-|-")));
 }
 
 #[tokio::test]
-async fn all_faults_are_told_at_once_nested_ones_and_unknown_properties_too() {
+async fn all_errors_are_reported_at_once() {
     let body = json!({
         "legalName": "way too long", "emergencyContact": { "name": "abcdefgh", "a/b": 1 }, "age": 1,
         "size": "huge", "joins": "yes", "words": ["a", "a", "b"], "isRegistered": true,
@@ -55,7 +55,7 @@ async fn all_faults_are_told_at_once_nested_ones_and_unknown_properties_too() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_never_repeated() {
+async fn errors_never_quote_the_body() {
     let mut body = good();
     body["legalName"] = "hunter2hunter2".into();
     body["size"] = "hunter2".into();
@@ -65,7 +65,7 @@ async fn what_was_written_is_never_repeated() {
 }
 
 #[tokio::test]
-async fn control_characters_are_refused_where_they_stand_but_for_breaks_in_remarks() {
+async fn control_characters_are_refused_except_breaks_in_remarks() {
     let mut body = good();
     body["legalName"] = "A\0".into();
     body["words"] = json!(["fine", "two\nlines"]);
@@ -83,7 +83,7 @@ async fn right_to_left_marks_and_emoji_are_text() {
 }
 
 #[tokio::test]
-async fn lengths_are_counted_in_code_points_of_what_is_kept() {
+async fn lengths_count_code_points_of_the_cleaned_text() {
     for name in ["🎉🎉🎉🎉🎉", "  Zoe\u{308}e\u{301}o\u{308} \t", "\u{200b}\u{202d}Anna\u{202c}"] {
         let mut body = good();
         body["legalName"] = name.into();
@@ -136,7 +136,7 @@ async fn a_byte_order_mark_is_skipped() {
 }
 
 #[tokio::test]
-async fn null_is_taken_where_it_means_something_and_nowhere_else() {
+async fn null_is_accepted_only_where_it_clears_a_value() {
     let client = client();
     let patch =
         |body: &'static str| client.patch("/v1/form").content_type("application/json").body(body).send();
@@ -156,7 +156,7 @@ async fn null_is_taken_where_it_means_something_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_malformed_and_the_place_is_told() {
+async fn malformed_json_is_refused_with_its_position() {
     let deep = "[".repeat(50_000);
     for body in ["", "{", "{\"legalName\":", "{,}", "{\"a\":\"\u{1}\"}", "\"\\ud800\"", &deep] {
         let (status, problem) = send(body.to_owned()).await;
@@ -170,7 +170,7 @@ async fn what_is_no_json_is_malformed_and_the_place_is_told() {
 }
 
 #[tokio::test]
-async fn another_shape_is_one_fault_of_the_whole() {
+async fn a_body_of_another_type_is_one_error() {
     for body in ["[1]", "5", "null", "\"text\""] {
         let (status, problem) = send(body).await;
         assert_eq!(status, 422, "{body}");
@@ -179,7 +179,7 @@ async fn another_shape_is_one_fault_of_the_whole() {
 }
 
 #[tokio::test]
-async fn of_two_properties_of_one_name_the_last_counts() {
+async fn the_last_of_duplicate_properties_counts() {
     let body = good()
         .to_string()
         .replace("\"legalName\":\"Anna\"", "\"legalName\":\"far too long\",\"legalName\":\"Bo\"");
@@ -187,7 +187,7 @@ async fn of_two_properties_of_one_name_the_last_counts() {
 }
 
 #[tokio::test]
-async fn only_json_is_taken_and_it_must_say_so() {
+async fn the_content_type_must_be_json() {
     let client = client();
     for wrong in
         ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data"]
@@ -213,7 +213,7 @@ async fn only_json_is_taken_and_it_must_say_so() {
 }
 
 #[tokio::test]
-async fn a_message_of_another_service_comes_from_any_origin_and_has_a_limit_of_its_own() {
+async fn webhooks_accept_any_origin_and_have_their_own_limit() {
     let client = client();
     let message = |length: usize| {
         let request = client.post("/v1/webhooks/trial").content_type("text/plain; charset=utf-8");
@@ -227,7 +227,7 @@ async fn a_message_of_another_service_comes_from_any_origin_and_has_a_limit_of_i
 }
 
 #[tokio::test]
-async fn the_list_of_faults_has_an_end() {
+async fn the_list_of_errors_is_limited() {
     let many: serde_json::Map<_, _> = (0..2000).map(|i| (format!("x{i}"), json!(1))).collect();
     assert_eq!(faults(Value::Object(many)).await.len(), 50);
 }

@@ -86,7 +86,7 @@ async fn everything(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_is_closed() {
+async fn a_silent_connection_is_closed() {
     let served = serve(impatient()).await;
     let started = Instant::now();
     assert_eq!(everything(&mut served.connect().await).await, "");
@@ -94,7 +94,7 @@ async fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte_is_cut_off() {
+async fn a_slow_request_head_is_cut_off() {
     let served = serve(impatient()).await;
     let started = Instant::now();
     let mut stream = served.connect().await;
@@ -110,7 +110,7 @@ async fn a_head_that_comes_byte_by_byte_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_connection_may_be_used_again_and_is_closed_when_it_is_not() {
+async fn a_connection_is_reused_and_closed_when_idle() {
     let served = serve(impatient()).await;
     let mut stream = served.connect().await;
     let request = b"GET /v1/client HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
@@ -125,7 +125,7 @@ async fn a_connection_may_be_used_again_and_is_closed_when_it_is_not() {
 }
 
 #[tokio::test]
-async fn silent_connections_make_room_for_those_who_speak() {
+async fn silent_connections_make_room_for_others() {
     let patient = ConnectionLimits { first_byte: Duration::from_secs(60), ..impatient() };
     let served = serve(patient).await;
     let mut silent = Vec::new();
@@ -139,7 +139,7 @@ async fn silent_connections_make_room_for_those_who_speak() {
 }
 
 #[tokio::test]
-async fn unfinished_bodies_make_room_for_those_who_speak() {
+async fn connections_with_unfinished_bodies_make_room_for_others() {
     let metrics = metrics().await;
     let served = serve_counted(impatient(), metrics.connections.clone()).await;
     let mut unfinished = Vec::new();
@@ -158,7 +158,7 @@ async fn unfinished_bodies_make_room_for_those_who_speak() {
 }
 
 #[tokio::test]
-async fn who_hoards_unfinished_bodies_goes_and_who_sends_a_short_one_stays() {
+async fn the_largest_unfinished_body_is_dropped_and_a_short_one_is_not() {
     let limits = ConnectionLimits { body_bytes: 300_000, ..impatient() };
     let served = serve(limits).await;
     let head = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nconnection: close\r\n";
@@ -184,7 +184,7 @@ async fn who_hoards_unfinished_bodies_goes_and_who_sends_a_short_one_stays() {
 }
 
 #[tokio::test]
-async fn bodies_that_came_whole_count_no_more() {
+async fn complete_bodies_do_not_count() {
     let limits = ConnectionLimits { body_bytes: 200_000, ..impatient() };
     let served = serve(limits).await;
     let body = "x".repeat(150_000);
@@ -258,7 +258,7 @@ async fn shutting_down_ends_idle_connections_at_once_and_accepts_no_more() {
 }
 
 #[tokio::test]
-async fn a_request_that_runs_is_answered_before_the_server_ends() {
+async fn a_running_request_is_answered_before_shutdown() {
     let served = serve(ConnectionLimits::default()).await;
     let mut stream = served.connect().await;
     let head = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n";
@@ -272,7 +272,7 @@ async fn a_request_that_runs_is_answered_before_the_server_ends() {
 }
 
 #[tokio::test]
-async fn connections_are_counted_and_why_they_were_closed() {
+async fn connections_are_counted_by_the_reason_they_closed() {
     let metrics = metrics().await;
     let limits = ConnectionLimits { connections_of_a_peer: 2, ..impatient() };
     let served = serve_counted(limits, metrics.connections.clone()).await;

@@ -15,7 +15,7 @@ fn statuses(document: &Value, path: &str, method: &str) -> Vec<String> {
 }
 
 #[test]
-fn completing_it_again_changes_nothing_and_it_is_the_same_on_every_run() {
+fn completion_is_idempotent_and_deterministic() {
     let (one, two) = (api(), api());
     assert_eq!(one.document().json(), two.document().json());
     assert_eq!(Document::new(one.document().json()).json(), one.document().json());
@@ -23,7 +23,7 @@ fn completing_it_again_changes_nothing_and_it_is_the_same_on_every_run() {
 }
 
 #[test]
-fn what_people_send_is_closed_at_every_level_and_what_they_get_is_not() {
+fn request_objects_are_closed_and_responses_are_open() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     for sent in ["Form", "Contact", "Change"] {
@@ -33,7 +33,7 @@ fn what_people_send_is_closed_at_every_level_and_what_they_get_is_not() {
 }
 
 #[test]
-fn an_operation_lists_only_the_statuses_that_it_can_have() {
+fn operations_list_only_their_possible_statuses() {
     let document = document();
     let sent = ["200", "400", "403", "408", "413", "415", "421", "422"];
     assert_eq!(statuses(&document, "/v1/form", "post"), sent);

@@ -16,7 +16,7 @@ async fn problem(answer: TestResponse) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_session_is_needed_where_the_parameter_says_so() {
+async fn a_parameter_requires_a_session() {
     let client = client();
     let me = |cookie: &str| client.get("/v1/me").header("cookie", format!("{COOKIE}={cookie}")).send();
     me("student").await.assert_json("student").await;
@@ -27,7 +27,7 @@ async fn a_session_is_needed_where_the_parameter_says_so() {
 }
 
 #[test]
-fn whoever_finds_no_store_or_a_long_line_is_told_when_it_is_worth_while_to_come_again() {
+fn store_failures_and_queue_timeouts_have_retry_after() {
     let failed = StoreError::Failed("it is away".into());
     for (error, seconds) in [(failed, "5"), (StoreError::TooSlow, "5"), (StoreError::Busy, "10")] {
         let answer = unavailable(error).into_response();
@@ -57,7 +57,7 @@ async fn a_right_is_a_parameter() {
 }
 
 #[tokio::test]
-async fn a_machine_is_known_by_its_key() {
+async fn a_machine_authenticates_with_its_key() {
     let client = client();
     let call = |path: &'static str, method: Method, credentials: &str| {
         client.request(method, path).header("authorization", credentials).send()
@@ -83,7 +83,7 @@ async fn a_machine_is_known_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_not_excused_by_a_cookie() {
+async fn an_invalid_key_is_refused_even_with_a_cookie() {
     let client = client();
     let request = client.delete("/v1/accounts").header("cookie", format!("{COOKIE}=editor"));
     let refused = problem(request.header("authorization", "Bearer unknown").send().await).await;
@@ -102,7 +102,7 @@ async fn under_https_only_the_protected_cookie_opens_a_session() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem() {
+async fn an_unknown_path_is_a_problem() {
     let client = client();
     let not_found = (404, "/problems/not-found".to_owned());
     for path in ["/v1/nothing", "/v1/", "/nothing", "/health/nothing", "/docs/nothing"] {
@@ -115,7 +115,7 @@ async fn what_is_not_there_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_gets_allow() {
     let client = client();
     for (path, allowed) in [
         ("/v1/form", "PATCH, POST"),
@@ -131,7 +131,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_and_stays_silent() {
+async fn a_panic_becomes_a_response_without_its_message() {
     let answer = client().get("/v1/panic").send().await;
     answer.assert_status(StatusCode::INTERNAL_SERVER_ERROR);
     let body = answer.0.into_body().into_string().await.unwrap();
@@ -139,7 +139,7 @@ async fn a_panic_is_an_answer_and_stays_silent() {
 }
 
 #[tokio::test]
-async fn with_a_session_only_our_own_pages_may_change_anything() {
+async fn cross_origin_changes_with_a_session_are_refused() {
     let client = client();
     let change = |origin: &'static str, cookie: bool| {
         let cookie = if cookie { format!("{COOKIE}=student") } else { "other=1".into() };
@@ -162,7 +162,7 @@ async fn with_a_session_only_our_own_pages_may_change_anything() {
 }
 
 #[tokio::test]
-async fn the_frontend_may_read_answers_and_nobody_else() {
+async fn only_the_frontend_may_read_responses() {
     let client = client();
     let preflight = |origin: &'static str| client.options("/v1/form").header("origin", origin).send();
     let answer = preflight("http://127.0.0.1:5173").await;
@@ -176,13 +176,13 @@ async fn the_frontend_may_read_answers_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_service_of_this_machine_is_not_known_under_other_names() {
+async fn a_loopback_service_refuses_other_host_names() {
     let answer = client().get("/v1/client").header("host", "evil.example:3000").send().await;
     assert_eq!(problem(answer).await, (421, "/problems/unknown-host".to_owned()));
 }
 
 #[tokio::test]
-async fn every_answer_bears_the_headers_that_protect_it() {
+async fn every_response_has_security_headers() {
     let client = client();
     for path in ["/v1/client", "/page", "/nothing", "/docs"] {
         let answer = client.get(path).send().await;
@@ -195,7 +195,7 @@ async fn every_answer_bears_the_headers_that_protect_it() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_the_id_that_a_trusted_proxy_gave_it() {
+async fn the_request_id_of_a_trusted_proxy_is_kept() {
     let client = client();
     let id_for = async |id: &'static str| {
         let answer = client.get("/v1/client").header("x-request-id", id).send().await;
@@ -208,7 +208,7 @@ async fn a_request_keeps_the_id_that_a_trusted_proxy_gave_it() {
 }
 
 #[tokio::test]
-async fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
+async fn the_client_is_the_last_untrusted_address() {
     let client = client();
     let seen = async |forwarded: &'static str| {
         let answer = client.get("/v1/client").header("x-forwarded-for", forwarded).send().await;
@@ -225,7 +225,7 @@ async fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn the_document_and_swagger_ui_come_from_the_binary_and_are_asked_for_by_tag() {
+async fn document_and_swagger_ui_support_etags() {
     let api = api();
     let json = api.document().json().to_owned();
     let client = TestClient::new(api.into_endpoint());
