@@ -1,6 +1,6 @@
-//! Beside the program that does the same on Express and mongoose (`benches/peer`), on the same MongoDB: sign-ins, and a
-//! read that looks at the session; and beside bare loops of what each of the two asks of the server, which show what the
-//! server and the driver give at most on this machine.
+//! Sign-ins and session reads, compared with the same service on Express and mongoose (`benches/peer`) on the same
+//! MongoDB, and with bare loops of the same database calls, which show the maximum of server and driver on this
+//! machine.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -25,22 +25,21 @@ use crate::table::Table;
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const ROUNDS: u32 = 3;
-/// How long each is asked in one round.
+/// Duration of a round for each program.
 const RUN: Duration = Duration::from_secs(3);
-/// How long both have nothing to do before they are asked what they keep: twice as long as ours takes until it gives
-/// memory back.
+/// Idle time before memory is measured: twice the interval at which our program returns memory.
 const REST: Duration = Duration::from_secs(10);
-/// Students who are signed in.
+/// Signed-in students.
 const STUDENTS: usize = 500;
-/// What `benches/peer/seed.js` makes.
+/// Students that `benches/peer/seed.js` creates.
 const PEERS_STUDENTS: usize = 500;
 
-/// Both programs, on databases of their own.
+/// Both programs, each with its own database.
 struct Both {
     ours: Program,
     peer: Program,
     students: Arc<Vec<SignedIn>>,
-    /// Of somebody who is signed in at the peer.
+    /// The cookie of a student who is signed in at the peer.
     cookie: String,
     database: String,
     peers_database: String,
@@ -89,7 +88,7 @@ impl Both {
         );
     }
 
-    /// Drops the databases, once nobody writes to them any more.
+    /// Drops the databases after both programs have ended.
     async fn end(self) {
         drop((self.ours, self.peer));
         for database in [self.database, self.peers_database] {
@@ -97,7 +96,7 @@ impl Both {
         }
     }
 
-    /// `GET /v1/me` beside the peer's `GET /me`, and beside the two look-ups alone.
+    /// `GET /v1/me`, compared with the peer's `GET /me` and with the two look-ups alone.
     async fn session_reads(&self, table: &mut Table, connections: usize) {
         let (mut ours, mut peer, mut bare) = (Outcome::default(), Outcome::default(), Outcome::default());
         let theirs = load::get("/me", Some(&self.cookie));
@@ -125,7 +124,7 @@ impl Both {
         );
     }
 
-    /// Sessions and their accounts, in a loop, by as many tasks as there would be connections.
+    /// Reads sessions and their accounts in a loop, in as many tasks as there would be connections.
     async fn two_look_ups(&self, tasks: usize) -> Outcome {
         let students = self.students.clone();
         self.in_a_loop(tasks, move |bare, n| {
@@ -141,7 +140,7 @@ impl Both {
         .await
     }
 
-    /// The hash of a sign-in between its two statements, likewise.
+    /// The same with the hash of a sign-in between its two statements.
     async fn hashes_between_statements(&self, tasks: usize) -> Outcome {
         let passwords = Arc::new(Passwords::on_all_cores(Arc::new(RandomIds)));
         self.in_a_loop(tasks, move |bare, n| {
@@ -162,7 +161,7 @@ impl Both {
         .await
     }
 
-    /// Does something with our database through the driver, over and over, in so many tasks.
+    /// Repeats an operation of the driver on our database, in this number of tasks.
     async fn in_a_loop<F>(
         &self,
         tasks: usize,
@@ -172,14 +171,14 @@ impl Both {
         F: Future<Output = ()> + Send + 'static,
     {
         let database = self.database.clone();
-        // On threads of its own, as many as the service has.
+        // On its own threads, as many as the service has.
         let looping = std::thread::spawn(move || {
             tokio::runtime::Runtime::new().expect("a runtime").block_on(looped(database, tasks, work))
         });
         tokio::task::spawn_blocking(|| looping.join().expect("no panic")).await.expect("no panic")
     }
 
-    /// Sign-ins beside the peer's, and beside a bare loop of the hash.
+    /// Sign-ins, compared with the peer's and with a bare loop of the hash.
     async fn sign_ins(&self, table: &mut Table, connections: usize) {
         let (mut hashes, mut bare) = (0.0, Outcome::default());
         let (mut ours, mut peer) = (Outcome::default(), Outcome::default());
@@ -215,7 +214,7 @@ impl Both {
     }
 }
 
-/// Our collections, as the driver alone has them.
+/// Our collections, through the driver alone.
 #[derive(Clone)]
 struct Bare {
     sessions: Collection<RawDocumentBuf>,
@@ -252,7 +251,7 @@ where
     }
     let times = loops.join_all().await;
     let took = began.elapsed();
-    // While the runtime is there, that the driver needs for it.
+    // Before the runtime ends, because the driver needs it.
     client.shutdown().await;
     Outcome::of(times.concat(), took)
 }
@@ -274,7 +273,7 @@ fn address(database: &str) -> String {
     address.into()
 }
 
-/// The peer with its students, on a database of its own.
+/// The peer with its students, on its own database.
 fn peer(database: &str) -> Program {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peer");
     let database = address(database);
@@ -297,7 +296,7 @@ fn peers_sign_in(n: usize) -> Vec<u8> {
     load::post("/login", None, &json!({ "email": email, "password": "Passw0rd!" }).to_string())
 }
 
-/// The cookie of somebody who signs in at the peer.
+/// Signs in at the peer; returns the cookie.
 async fn signed_in_at(peer: &Program) -> String {
     let answer = load::once(peer.address, &peers_sign_in(0)).await;
     assert_eq!(answer.status, 200, "the peer lets its students in");

@@ -1,4 +1,4 @@
-//! Requests over kept connections, as many as are answered.
+//! Requests over persistent connections, as fast as they are answered.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,23 +11,23 @@ use tokio::net::TcpStream;
 
 type Make = dyn Fn(usize) -> Option<Vec<u8>>;
 
-/// What is sent: the n-th request, until there is none.
+/// The requests to send: the n-th one, until there are no more.
 pub struct Load {
     make: Arc<Make>,
     from: usize,
     to: usize,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Default)]
 pub struct Outcome {
     times: Vec<Duration>,
     took: Duration,
-    /// Answers whose status is none of 2xx.
+    /// Number of responses with a status other than 2xx.
     pub refused: usize,
 }
 
-/// An answer.
+/// A response.
 pub struct Answer {
     pub status: u16,
     /// `name=value` of the cookie that it sets.
@@ -35,13 +35,13 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A GET, with a cookie if there is one.
+/// A GET request, with or without a cookie.
 pub fn get(path: &str, cookie: Option<&str>) -> Vec<u8> {
     let cookie = cookie.map(|cookie| format!("cookie: {cookie}\r\n")).unwrap_or_default();
     format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{cookie}\r\n").into_bytes()
 }
 
-/// A POST of JSON, with a cookie if there is one.
+/// A POST request with JSON, with or without a cookie.
 pub fn post(path: &str, cookie: Option<&str>, body: &str) -> Vec<u8> {
     let cookie = cookie.map(|cookie| format!("cookie: {cookie}\r\n")).unwrap_or_default();
     let length = body.len();
@@ -49,14 +49,14 @@ pub fn post(path: &str, cookie: Option<&str>, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// One request on a connection of its own.
+/// One request on a new connection.
 pub async fn once(address: SocketAddr, request: &[u8]) -> Answer {
     let mut connection = Connection::open(address).await;
     connection.ask(request).await
 }
 
 impl Load {
-    /// The same request again and again.
+    /// The same request, repeated.
     pub fn same(request: Vec<u8>) -> Self {
         Self::each(move |_| Some(request.clone()))
     }
@@ -66,17 +66,17 @@ impl Load {
         Self { make: Arc::new(make), from: 0, to: usize::MAX }
     }
 
-    /// Begins with the request of this number.
+    /// Begins with the request with this number.
     pub fn from(self, from: usize) -> Self {
         Self { from, ..self }
     }
 
-    /// Ends before the request of this number.
+    /// Ends before the request with this number.
     pub fn to(self, to: usize) -> Self {
         Self { to, ..self }
     }
 
-    /// Sends over so many connections, for this long or until there is nothing more to send.
+    /// Sends over this number of connections, for this time or until there are no more requests.
     pub async fn run(self, address: SocketAddr, connections: usize, span: Duration) -> Outcome {
         let next = Arc::new(AtomicUsize::new(self.from));
         let began = Instant::now();
@@ -107,12 +107,12 @@ impl Load {
 }
 
 impl Outcome {
-    /// What took this long each, all together `took`.
+    /// The result from the duration of each operation, and of all together (`took`).
     pub fn of(times: Vec<Duration>, took: Duration) -> Self {
         Self { times, took, refused: 0 }
     }
 
-    /// This and another round of the same.
+    /// Adds another round.
     pub fn add(&mut self, other: Self) {
         self.times.extend(other.times);
         self.took += other.took;
@@ -123,20 +123,20 @@ impl Outcome {
         self.times.len() as f64 / self.took.as_secs_f64()
     }
 
-    /// The time within which this part of a hundred was answered, in milliseconds.
+    /// The time within which this percentage was answered, in milliseconds.
     pub fn within(&self, part: usize) -> f64 {
         let mut times = self.times.clone();
         times.sort();
         times.get(times.len() * part / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
     }
 
-    /// Requests a second, p50 and p99.
+    /// Requests per second, p50 and p99.
     pub fn told(&self) -> String {
         let (rate, p50, p99) = (self.a_second(), self.within(50), self.within(99));
         format!("{rate:>7.0} a second, p50 {p50:.2} ms, p99 {p99:.2} ms")
     }
 
-    /// The rate as a part of a peer's.
+    /// The rate as a percentage of the peer's.
     pub fn beside(&self, peer: &Self) -> String {
         format!("{:.0} %", self.a_second() / peer.a_second() * 100.0)
     }
@@ -167,7 +167,7 @@ impl Connection {
         }
     }
 
-    /// The answer, once it is there whole. All that we measure tell their length.
+    /// The response, once it is complete. All measured services send `Content-Length`.
     fn answer(&mut self) -> Option<Answer> {
         let bytes = self.read.make_contiguous();
         let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;

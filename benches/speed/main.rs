@@ -1,7 +1,8 @@
-//! `just bench`: size and speed of the shipped program, each figure beside its peer in the same run, as a table.
+//! `just bench`: a table of the size and speed of the shipped program, each figure next to its peer's from the same
+//! run.
 //!
-//! Nothing here passes or fails: figures differ from machine to machine, ratios in one run less so. Load comes from this
-//! process, on the same machine, and takes its share of the cores.
+//! Nothing passes or fails: figures differ between machines, and ratios of one run differ less. This process generates
+//! the load on the same machine and uses a share of the cores.
 
 mod beside;
 mod load;
@@ -18,7 +19,7 @@ use load::{Load, Outcome};
 use program::Program;
 use table::Table;
 
-/// Connections in the runs of many.
+/// Connections in runs with many of them.
 const CONNECTIONS: usize = 64;
 const RUN: Duration = Duration::from_secs(8);
 
@@ -54,7 +55,7 @@ fn main() {
     });
 }
 
-/// Start-up to the first answer, and memory at rest.
+/// Time from the start to the first response, and idle memory.
 async fn start(table: &mut Table) {
     let mut times = vec![];
     for _ in 0..10 {
@@ -75,14 +76,14 @@ async fn start(table: &mut Table) {
     table.row("memory at rest", format!("{} MB", program.megabytes()), "below 50 MB");
 }
 
-/// `getEvent` beside a bare poem handler that returns the same bytes.
+/// `getEvent`, compared with a bare poem handler that returns the same bytes.
 async fn event(table: &mut Table) {
     let request = load::get("/v1/event", None);
     let logged = Program::start(&seed::folder(), &[]);
     let bytes = load::once(logged.address, &request).await.body;
     let bare = peers::bare(&bytes);
     let quiet = Program::start(&seed::folder(), &[("ORIENTATION_LOG", "info,orientation::access=off")]);
-    // Rounds that alternate, so that what else the machine does falls on all alike.
+    // Rounds alternate, so that other load on the machine affects all alike.
     let (mut a, mut b, mut c) = (Outcome::default(), Outcome::default(), Outcome::default());
     for _ in 0..3 {
         a.add(Load::same(request.clone()).run(bare.address, CONNECTIONS, RUN / 3).await);
@@ -94,7 +95,7 @@ async fn event(table: &mut Table) {
     table.row("getEvent, access log off", format!("{}  {}", c.told(), c.beside(&a)), "80 %");
 }
 
-/// Durable registrations over HTTP, and whether their cost stays flat.
+/// Durable registrations over HTTP, and whether their cost stays constant.
 async fn registrations(table: &mut Table) {
     let folder = seed::folder();
     let many = 10_000 + 4 * seed::WINDOW;
@@ -102,7 +103,7 @@ async fn registrations(table: &mut Table) {
     let program = Program::start(&folder, &[("ORIENTATION_LIMITS", "0")]);
     let mut cost = vec![];
     let mut all = Outcome::default();
-    // 100 students, then a window; up to 10,000, then another.
+    // A window after 100 students, and another one after 10,000.
     for (from, to, measured) in [
         (0, 100, false),
         (100, 100 + 2 * seed::WINDOW, true),
@@ -130,7 +131,7 @@ async fn registrations(table: &mut Table) {
     );
 }
 
-/// Sign-ins beside a bare loop of the same hash on all cores.
+/// Sign-ins, compared with a bare loop of the same hash on all cores.
 async fn sign_ins(table: &mut Table) {
     let folder = seed::folder();
     let bodies = seed::sign_ins(&folder).await;
@@ -148,7 +149,7 @@ async fn sign_ins(table: &mut Table) {
     table.row("sign-ins, 16 connections", format!("{}  {part:.0} %", signed_in.told()), "95 %");
 }
 
-/// 2,000 students on the whole way, and the memory after it.
+/// 2,000 students from sign-up to ticket, and the memory afterwards.
 fn students(table: &mut Table) {
     let program = Program::start(&seed::folder(), &[("ORIENTATION_LIMITS", "0")]);
     let began = Instant::now();

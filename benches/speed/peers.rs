@@ -1,4 +1,4 @@
-//! What the program is measured beside.
+//! The peers that the program is compared with.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::program::Program;
 
 const ASKED: &str = "BENCH_PEER_BODY";
 
-/// A peer that this process is to be, as another process asked.
+/// The peer that this process is, if another process started it as one.
 pub struct Peer(std::path::PathBuf);
 
 /// Whether this process was started to be a peer.
@@ -21,7 +21,7 @@ pub fn asked_for() -> Option<Peer> {
     std::env::var(ASKED).ok().map(|file| Peer(file.into()))
 }
 
-/// Starts a bare poem handler that returns these bytes, in a process of its own.
+/// Starts a bare poem handler that returns these bytes, in its own process.
 pub fn bare(bytes: &[u8]) -> Program {
     let folder = crate::seed::folder();
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -53,8 +53,8 @@ fn answer(Data(bytes): Data<&&'static [u8]>) -> poem::Response {
     poem::Response::builder().content_type("application/json").body(*bytes)
 }
 
-/// The hash of a sign-in, in a loop on every core, each in memory that is used again as the service's is: with new
-/// memory every time, the system would be measured, too.
+/// The hash of a sign-in in a loop on every core. Each loop reuses its memory, as the service does; otherwise the
+/// system's allocation would be measured, too.
 pub fn hashes_a_second(span: Duration) -> f64 {
     let params = Params::new(19_456, 2, 1, None).expect("OWASP's parameters");
     let blocks = params.block_count();

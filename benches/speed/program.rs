@@ -1,4 +1,4 @@
-//! The shipped program as a process of its own.
+//! The shipped program as a process.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orientation");
 
-/// A running process that has said where it listens; it ends with this value.
+/// A running process that has printed its address. It is killed when this value is dropped.
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
 }
 
 impl Program {
-    /// Starts the program on this folder. Its log goes to a file, as under a supervisor.
+    /// Starts the program on this folder. Its log is written to a file, as under a supervisor.
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the data");
         let log = File::create(folder.join("log")).expect("a file for the log");
@@ -32,12 +32,12 @@ impl Program {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
-        // The peer says "listening on http://…".
+        // The peer prints "listening on http://…".
         let address = line.trim().rsplit("http://").next().unwrap_or_default().trim_end_matches('/');
         Self { address: address.parse().expect("the address that it listens on"), child }
     }
 
-    /// Sends the students of a file through the service.
+    /// Simulates the students of a file.
     pub fn demo(&self, file: &Path) {
         let url = format!("http://{}", self.address);
         let status = Command::new(PROGRAM)
@@ -53,8 +53,8 @@ impl Program {
         self.status("VmRSS:")
     }
 
-    /// The part of it that is this process's alone: without the pages of its files, which processes of one program
-    /// share, and which the system drops when it needs the memory.
+    /// The private part of it: without the pages of its files, which processes of one program share and which the
+    /// system drops when it needs memory.
     pub fn own_megabytes(&self) -> u64 {
         self.status("RssAnon:")
     }
@@ -70,7 +70,7 @@ impl Program {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("Linux");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_whitespace().collect();
         let ticks: u64 = [11, 12].iter().map(|i| fields[*i].parse::<u64>().expect("a number")).sum();
-        // The kernel tells hundredths of a second to programs, whatever it counts in itself.
+        // The kernel reports hundredths of a second, whatever its own unit.
         Duration::from_millis(ticks * 10)
     }
 }

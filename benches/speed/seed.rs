@@ -1,4 +1,4 @@
-//! Accounts and sessions put into the store directly: the bench is about registering, not about hashing.
+//! Accounts and sessions, written to the store directly: the benchmark measures registrations, not password hashes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use serde_json::json;
 
 use crate::load;
 
-/// Half of the registrations whose cost is compared.
+/// Half of the registrations whose costs are compared.
 pub const WINDOW: usize = 2_000;
 
-/// Of everybody.
+/// Everybody's password.
 pub const PASSWORD: &str = "seven quiet herons at dawn";
 /// Accounts that sign in.
 const SIGNERS: usize = 64;
 const IN_ONE_TRANSACTION: usize = 500;
 
-/// A folder of its own, on the disk that holds the build.
+/// A new folder, on the disk of the build.
 pub fn folder() -> PathBuf {
     let target = std::env::current_exe().expect("this program");
     target.parent().expect("a folder").join("bench-data").join(RandomIds.next())
 }
 
-/// So many students who are signed in; their cookies.
+/// Creates this number of signed-in students; returns their cookies.
 pub async fn students(folder: &Path, count: usize) -> Vec<String> {
     let everybody = signed_in(&store(folder).await, count).await;
     everybody.into_iter().map(|student| student.cookie).collect()
 }
 
-/// A student who is signed in.
+/// A signed-in student.
 pub struct SignedIn {
     pub account: String,
     pub session: String,
     pub cookie: String,
 }
 
-/// Makes so many of them in a new store.
+/// Creates this number of signed-in students in a new store.
 pub async fn signed_in(store: &Store, count: usize) -> Vec<SignedIn> {
     let hash = hash().await;
     let now = SystemClock.now();
@@ -87,7 +87,7 @@ pub fn registration(n: usize, cookie: &str) -> Option<Vec<u8>> {
     Some(load::post("/v1/registration", Some(cookie), &form.to_string()))
 }
 
-/// Sign-ins of accounts that are there.
+/// Sign-ins of existing accounts.
 pub async fn sign_ins(folder: &Path) -> Vec<Vec<u8>> {
     let store = store(folder).await;
     let hash = hash().await;
@@ -141,7 +141,7 @@ fn account(n: usize, hash: &str) -> Account {
     Account::confirmed(&sign_up, now)
 }
 
-/// By which the n-th account is found.
+/// The key by which the n-th account is found.
 pub fn email_key(n: usize) -> String {
     EmailAddress::parse(&address(n)).expect("an address").key()
 }

@@ -1,8 +1,8 @@
-//! The figures, as a table.
+//! The table of figures.
 
 use std::fmt;
 
-/// What was measured, what came of it, and what we aim for.
+/// Rows with the measurement, its result and the aim.
 pub struct Table(comfy_table::Table);
 
 impl Table {
@@ -14,7 +14,7 @@ impl Table {
         Self(table)
     }
 
-    /// A row, also told at once: a run takes minutes.
+    /// Adds a row and prints it at once, because a run takes minutes.
     pub fn row(&mut self, what: &str, figure: impl Into<String>, aim: &str) {
         let figure = figure.into();
         eprintln!("{what}: {figure}");

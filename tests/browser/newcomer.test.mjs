@@ -1,4 +1,4 @@
-// The newcomer's way in Chromium, from Swagger UI, with the examples exactly as they are filled in.
+// A student's way in Chromium, from Swagger UI, with the prefilled examples.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { waitForEmail, waitForLink, look, openWindow, startBrowser, startService } from './service.mjs';
@@ -16,7 +16,7 @@ after(async () => {
   await service?.stop();
 });
 
-// Opens an operation in Swagger UI and presses "Execute"; answers with what came over the wire once it is shown.
+// Opens an operation in Swagger UI and presses "Execute"; returns the response once it is shown.
 async function execute(page, operation) {
   const block = page.locator(`.opblock[id$="-${operation}"]`);
   await block.locator('.opblock-summary-control').click();
@@ -31,7 +31,7 @@ async function execute(page, operation) {
   return { status: answer.status(), body: async () => answer.json() };
 }
 
-test('the first page leads on', async () => {
+test('the first page links to the others', async () => {
   const { page, context, complaints } = await openWindow(browser, service);
   await page.goto('/');
   await look(page, 'first-page');
@@ -62,14 +62,14 @@ test('Swagger UI lists every operation under its tag', async () => {
   await context.close();
 });
 
-test('a newcomer goes the whole way from Swagger UI, with the examples as they are filled in', async () => {
+test('a newcomer signs up, registers and pays from Swagger UI with the prefilled examples', async () => {
   const { page, context, complaints } = await openWindow(browser, service);
   const status = async (operation) => (await execute(page, operation)).status;
   await page.goto('/docs');
   assert.equal(await status('getEvent'), 200);
   assert.equal(await status('signUp'), 202);
 
-  // The email, found and opened as a person does, in a tab beside.
+  // Finds and opens the email in another tab, as a person does.
   const sent = await waitForLink(service.url, email, '/confirm');
   const tab = await context.newPage();
   await tab.goto('/outbox');

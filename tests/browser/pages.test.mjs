@@ -1,4 +1,4 @@
-// The plain pages to which links in emails and the checkout lead.
+// The HTML pages that emails and the checkout link to.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { waitForEmail, waitForLink, look, openWindow, startBrowser, startService } from './service.mjs';
@@ -16,7 +16,7 @@ after(async () => {
   await service?.stop();
 });
 
-// A window in which somebody new is signed in.
+// A window with a new, signed-in student.
 async function signedIn(email) {
   const window = await openWindow(browser, service);
   const post = async (path, data) => assert.ok((await window.context.request.post(path, { data })).ok(), path);
@@ -27,10 +27,10 @@ async function signedIn(email) {
   return window;
 }
 
-// The answers 4xx of pages that say so stand in the console too: they are taken out.
+// Chromium also logs the expected 4xx responses to the console: removes them.
 const unexpected = (complaints) => complaints.filter((text) => !text.startsWith('Failed to load resource'));
 
-test('a link works once, and a broken one says so', async () => {
+test('a link works once, and a broken link gets an error page', async () => {
   const { page, context, complaints } = await openWindow(browser, service);
   const email = 'once@example.org';
   const data = { email, password, firstName: 'Noor', lastName: 'Haddad' };
@@ -52,7 +52,7 @@ test('a link works once, and a broken one says so', async () => {
   await context.close();
 });
 
-test('a new password is chosen on its page, which says what is wrong with a weak one', async () => {
+test('a new password is chosen on its page, which explains why a weak one is refused', async () => {
   const email = 'forgetful@example.org';
   const { page, context, complaints } = await signedIn(email);
   await context.request.post('/v1/password-resets', { data: { email } });
@@ -90,7 +90,7 @@ test('a new address is confirmed on its page', async () => {
   await context.close();
 });
 
-test('the checkout tells of every end of a payment', async () => {
+test('the checkout pages show every result of a payment', async () => {
   const { page, context, complaints } = await signedIn('payer@example.org');
   const document = await (await fetch(`${service.url}/openapi.json`)).json();
   const registered = await context.request.post('/v1/registration', { data: document.components.schemas.RegistrationForm.example });
@@ -131,7 +131,7 @@ async function lookAgainUntil(page, done, heading) {
   }
 }
 
-test('every email looks right on a phone and on a desktop, and asks nothing of anybody', async () => {
+test('every email fits a phone and a desktop, and loads nothing from other hosts', async () => {
   const email = 'reader@example.org';
   const { page, context, complaints } = await signedIn(email);
   const put = (path, data) => context.request.put(path, { data });

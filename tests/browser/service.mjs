@@ -1,4 +1,4 @@
-// The service as it is shipped, on a folder and a port of its own, and a browser to look at it with.
+// The shipped service with its own folder and port, and a browser.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -40,7 +40,7 @@ export async function startService() {
   };
 }
 
-// Chromium from Debian; the flags keep it from looking for hosts that a test has no business with.
+// Debian's Chromium; the flags keep it from contacting other hosts.
 export async function startBrowser() {
   await mkdir(artefacts, { recursive: true });
   return chromium.launch({
@@ -52,8 +52,8 @@ export async function startBrowser() {
   });
 }
 
-// A window with a session of its own. `complaints` fills with what goes wrong in any of its pages: scripts that fail,
-// errors in the console, and whatever is asked of anybody but the service.
+// A window with its own session. `complaints` collects the faults of its pages: failed scripts, errors in the console, and
+// requests to other hosts.
 export async function openWindow(browser, service) {
   const context = await browser.newContext({ baseURL: service.url, viewport: desktop });
   const complaints = [];
@@ -68,8 +68,8 @@ export async function openWindow(browser, service) {
   return { page: await context.newPage(), context, complaints };
 }
 
-// Pictures of the page as a desktop and as a phone show it, kept as artefacts for people to look at. Nothing may be
-// wider than the screen, unless the page is Swagger UI's, whose long lines are not ours.
+// Takes pictures of the page on a desktop and on a phone, kept as artefacts for people to look at. Nothing may be wider than
+// the screen, except in Swagger UI, whose long lines are not ours.
 export async function look(page, name, { ours = true } = {}) {
   for (const [kind, size] of Object.entries({ phone, desktop })) {
     await page.setViewportSize(size);

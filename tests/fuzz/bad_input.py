@@ -1,4 +1,4 @@
-"""Bad input of every kind, by hand: each gets a problem of its own type, nothing is changed, nobody is kept waiting."""
+"""Bad input of every kind, by hand: each gets a problem of its own type, nothing changes, and other clients don't wait."""
 
 import concurrent.futures
 import json
@@ -12,11 +12,11 @@ SILENT = 500
 
 
 def run(url):
-    """Fails at the first answer that is not as it should be."""
+    """Fails at the first unexpected response."""
     began = time.monotonic()
     people = People(url, "by-hand")
     with concurrent.futures.ThreadPoolExecutor() as beside:
-        # These take as long as the service's patience.
+        # These take as long as the service's deadlines.
         slow = [beside.submit(part, url) for part in (slow_headers, endless_body, silent_connections)]
         for part in (bodies, texts, registrations, tokens, sign_ups, origins, events, long_headers):
             part(people)
@@ -26,13 +26,13 @@ def run(url):
 
 
 def refused(answer, status, kind, *pointers):
-    """That `answer` is a problem of this status and kind, with exactly these faults where some are given."""
+    """Checks that `answer` is a problem of this status and kind, with exactly these errors if there are pointers."""
     assert answer.status_code == status, f"{answer.request.url}: {answer.status_code} {answer.text}"
     assert answer.headers["Content-Type"] == "application/problem+json", answer.headers
     problem = answer.json()
     assert problem["type"] == f"/problems/{kind}" and problem["status"] == status, problem
     if pointers:
-        found = {(fault["pointer"], fault["code"]) for fault in problem["errors"]}
+        found = {(error["pointer"], error["code"]) for error in problem["errors"]}
         assert found == set(pointers), found
     return problem
 
@@ -54,7 +54,7 @@ def bodies(people):
         people.send("POST", "/v1/session", {"email": 5, "password": True, "admin": True}),
         422, "invalid", ("/email", "wrong-type"), ("/password", "wrong-type"), ("/admin", "unknown-property"),
     )  # fmt: skip
-    # Of two properties of one name the last counts; the first is no way around the check.
+    # Of two properties with one name the last counts; the first can't bypass the check.
     twice = b'{"email":"a@example.org","password":"x","password":5}'
     refused(post(twice), 422, "invalid", ("/password", "wrong-type"))
 
@@ -146,7 +146,7 @@ def sign_ups(people):
 
 
 def wait_for_email(people, email, word):
-    """A second email, beside the first that confirmed the address."""
+    """Waits for a second email, after the one that confirmed the address."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         messages = people.done("GET", f"/outbox.json?to={email}").json()["items"]
@@ -218,7 +218,7 @@ def long_headers(people):
 
 
 def ends_within(line, seconds, drip=b""):
-    """How the service ends the connection, to which `drip` is sent meanwhile."""
+    """The response until the service closes the connection, to which `drip` is sent meanwhile."""
     deadline, answer = time.monotonic() + seconds, b""
     line.settimeout(0.5)
     while time.monotonic() < deadline:
@@ -253,7 +253,7 @@ def endless_body(url):
 
 
 def silent_connections(url):
-    """Others are served meanwhile, and the silent ones are cut off."""
+    """Other clients are served meanwhile, and silent connections are closed."""
     people = People(url, "beside-silence")
     lines = [connect(url) for _ in range(SILENT)]
     for _ in range(20):

@@ -25,8 +25,8 @@ AT_ONCE = 2
 
 
 def start(role, service, folder):
-    """Schemathesis in one role; what it says goes to a file."""
-    # Names of its own: the service refuses keys of ours that it doesn't know.
+    """Starts schemathesis in one role; its output is written to a file."""
+    # These names don't begin with ORIENTATION_: the service refuses unknown keys that do.
     environment = os.environ | {
         "FUZZ_ROLE": role,
         "FUZZ_URL": service.url,
@@ -63,7 +63,7 @@ def run_all(roles, service, folder):
 
 
 def accepted(operations, folder):
-    """Accepted requests by operation and role, and how many answers of each status there were."""
+    """Accepted requests by operation and role, and the number of responses by status."""
     rows = {name: {} for name in operations}
     statuses = {name: collections.Counter() for name in operations}
     for role in ROLES:

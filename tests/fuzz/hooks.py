@@ -62,7 +62,7 @@ class Me:
 
 
 class Shelf:
-    """Something that is made when needed and used a few times, because generated requests can use it up."""
+    """Creates something when it is needed, and creates it again after some uses."""
 
     def __init__(self, make, uses):
         self.make, self.uses, self.left, self.kept = make, uses, 0, None
@@ -194,13 +194,13 @@ def keep_what_is_needed(body):
 
 
 def email(body):
-    """The address of somebody who can sign in, in any letter case, or one that nobody has."""
+    """The address of an account, in any letter case, or an unused one."""
     account = me.account or spare.take()
     return chance.choice((people.address(), spare.take()["email"].upper(), account["email"], account["email"]))
 
 
 def password(body):
-    """The password that goes with the address beside it; a new one beside a token."""
+    """The password of the address in the same body; a new one beside a token."""
     return new_password(body) if "token" in body else current_password(body)
 
 
@@ -260,7 +260,7 @@ def suppression_id(generated):
 PATHS = {"orderId": order_id, "suppressionId": suppression_id}
 
 
-# ---- what comes of it ----
+# ---- responses ----
 
 
 @schemathesis.hook

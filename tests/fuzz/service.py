@@ -1,4 +1,4 @@
-"""The service as it is shipped, on its own folder and port, and people who use it."""
+"""The shipped service with its own folder and port, and people who use it."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-// The service as it is shipped, on a folder and a port of its own, and a student on the way to it.
+// The shipped service with its own folder and port, and a student who registers.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ const form = {
   photoConsent: false, bursaryRequested: false,
 };
 
-// A student whose form is in: asks for the order as it stands.
+// A student who has submitted the form; returns a function that reads the order.
 export async function student(url) {
   const [email, password] = ['noor@example.org', 'seven quiet herons at dawn'];
   let cookie = '';
@@ -70,5 +70,5 @@ async function token(url, to) {
     if (found) return found[1];
     await new Promise((done) => setTimeout(done, 50));
   }
-  throw new Error(`no letter with a link to ${to}`);
+  throw new Error(`no email with a link to ${to}`);
 }

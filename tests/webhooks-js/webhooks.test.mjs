@@ -1,4 +1,4 @@
-// Stripe's own library as the counterpart: what it signs is believed, and nothing else.
+// Stripe's own library signs the events: they are accepted, and no others.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Stripe from 'stripe';
@@ -27,7 +27,7 @@ function event(id, type, object, more) {
 
 describe('a service with a key of Stripe', () => {
   let service;
-  // Nobody answers at that API, and no letter is written: the service only listens.
+  // The API's address is unused, and no email is sent: the service only receives events.
   before(async () => {
     service = await startService({
       STRIPE_SECRET_KEY: 'sk_test_webhooks', STRIPE_WEBHOOK_SECRETS: secrets.join(','),
@@ -39,13 +39,13 @@ describe('a service with a key of Stripe', () => {
 
   const refund = event('evt_1', 'charge.refunded', { id: 'ch_1', payment_intent: 'pi_1', amount_refunded: 500 });
 
-  test('believes what is signed with one of its secrets, however often it comes', async () => {
+  test('accepts events signed with one of its secrets, also when they are repeated', async () => {
     for (const secret of [...secrets, secrets[0]]) {
       assert.deepEqual(await deliver(service, refund, signed(refund, { secret })), [200, '']);
     }
   });
 
-  test('takes kinds that it does not know, and bodies of other versions of the API', async () => {
+  test('accepts unknown kinds of events, and bodies of other API versions', async () => {
     const bodies = [
       event('evt_2', 'invoice.paid', { id: 'in_1', object: 'invoice' }),
       event('evt_3', 'checkout.session.completed', { id: 'cs_1', metadata: {} }, { api_version: '2015-04-07' }),
@@ -54,7 +54,7 @@ describe('a service with a key of Stripe', () => {
     for (const body of bodies) assert.deepEqual(await deliver(service, body, signed(body)), [200, '']);
   });
 
-  test('believes nothing that was tampered with, is stale, or was signed by somebody else', async () => {
+  test('refuses events that were changed, are stale, or have another signature', async () => {
     const now = Math.floor(Date.now() / 1000);
     const wrong = { secret: 'whsec_somebodyElses' };
     const refusals = [
@@ -71,12 +71,12 @@ describe('a service with a key of Stripe', () => {
     }
   });
 
-  test('believes nothing of the other mode', async () => {
+  test('refuses events of the other mode', async () => {
     const live = event('evt_5', 'charge.refunded', {}, { livemode: true });
     assert.deepEqual(await deliver(service, live, signed(live)), [400, 'webhook-mode']);
   });
 
-  test('has no checkout pages of a sandbox', async () => {
+  test('has no checkout pages of the sandbox', async () => {
     assert.equal((await fetch(`${service.url}/sandbox/checkout/cs_1`)).status, 404);
   });
 });
