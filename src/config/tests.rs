@@ -202,6 +202,9 @@ fn emails_are_sent_by_smtp_if_it_is_set_and_otherwise_by_ses() {
     let MailConfig::Ses(by_ses) = config(&[FROM, REGION, topic, REHEARSAL]).mail else { panic!("SES") };
     assert_eq!((by_ses.topics.len(), by_ses.credentials.is_none()), (1, true));
     assert_eq!(bad_keys(&[smtp]), ["ORIENTATION_MAIL_FROM"]);
+    let outside_ascii = ("ORIENTATION_MAIL_FROM", "jörg@example.edu");
+    assert_eq!(bad_keys(&[outside_ascii, smtp, REHEARSAL]), ["ORIENTATION_MAIL_FROM"]);
+    assert_eq!(by_smtp.sender.contact, config(&[]).event.contact);
     assert_eq!(bad_keys(&[FROM, REHEARSAL]), ["AWS_REGION"]);
     let half = ("AWS_SECRET_ACCESS_KEY", "x");
     assert_eq!(bad_keys(&[FROM, REGION, half, REHEARSAL]), ["AWS_ACCESS_KEY_ID"]);

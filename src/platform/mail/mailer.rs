@@ -350,7 +350,11 @@ mod tests {
         }
 
         async fn run(&self) -> Result<(), JobError> {
-            let run = Run { job_id: "mail:hello:1".into(), attempt: 1, crashes: 0 };
+            self.attempt(1).await
+        }
+
+        async fn attempt(&self, attempt: u32) -> Result<(), JobError> {
+            let run = Run { job_id: "mail:hello:1".into(), attempt, crashes: 0 };
             self.mailer.handle(SendMail { mail: "hello:1".into() }, run).await
         }
 
@@ -434,6 +438,44 @@ mod tests {
         assert_eq!(rate.next_at, Timestamp::from_millis(1_788_246_001_000));
         desk.run().await.unwrap();
         assert_eq!(desk.mail().await.state, MailState::Sent);
+    }
+
+    #[tokio::test]
+    async fn a_refused_account_keeps_the_email_and_slows_every_process_down() {
+        let refused = || Some(Err(SendError::Account("550 5.4.5 daily limit".into())));
+        let mut desk = Desk::with("hello", [refused(), refused(), ACCEPTED], false).await;
+        desk.mailer = desk.mailer.at_rate(1000.0);
+        let rate = async || desk.store.get::<MailRate>(MailRate::ID).await.unwrap().unwrap();
+        // The clock stands still, so the second refusal is within the pause after the first.
+        for _ in 0..2 {
+            assert!(desk.run().await.is_err());
+            assert_eq!(desk.mail().await.state, MailState::Queued);
+            let rate = rate().await;
+            let pause_end = Timestamp::from_millis(1_788_246_001_000);
+            assert_eq!((rate.refusals, rate.rest_until), (1, Some(pause_end)));
+            assert!(rate.next_at >= pause_end);
+        }
+        desk.run().await.unwrap();
+        assert_eq!(desk.mail().await.state, MailState::Sent);
+        assert_eq!((rate().await.refusals, rate().await.rest_until), (0, None));
+    }
+
+    #[tokio::test]
+    async fn an_email_fails_when_its_last_attempt_does() {
+        for (template, result, reason) in [
+            (
+                "hello",
+                Some(SendError::Account("550 5.4.5 limit of me@example.edu".into())),
+                "550 5.4.5 limit of (address)",
+            ),
+            ("hello", Some(SendError::Uncertain("no reply".into())), "no reply"),
+            ("broken", None, "nobody at (address)"),
+        ] {
+            let desk = Desk::with(template, result.map(|error| Some(Err(error))), false).await;
+            desk.attempt(ATTEMPTS).await.unwrap();
+            let mail = desk.mail().await;
+            assert_eq!((mail.state, mail.reason.as_deref()), (MailState::Failed, Some(reason)));
+        }
     }
 
     #[tokio::test]

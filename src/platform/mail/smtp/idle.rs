@@ -1,17 +1,16 @@
-//! Connections that wait for the next email.
+//! Connections that are kept for the next email.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// As many as emails are on their way at once.
+/// The most connections that are kept: as many as emails are sent at once.
 const MOST: usize = 32;
-/// What stands between us and the server (NAT, firewalls) may forget a connection on which nothing is said, and tell
-/// nobody; some do so after two minutes.
+/// How long a connection is kept. Routers and firewalls forget idle connections without a word, some after two minutes.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Connections on which nothing is under way, and since when; the last one has waited for the shortest time.
+/// Idle connections, and since when they are; the last one is the most recent.
 pub(super) struct Idle<C> {
     kept: Mutex<Vec<(Instant, C)>>,
 }
@@ -22,13 +21,13 @@ impl<C> Idle<C> {
         Self { kept: Mutex::new(vec![]) }
     }
 
-    /// The one that has waited for the shortest time. Those that have waited too long are closed.
+    /// The most recent connection. Those that have been idle too long are closed.
     pub(super) fn take(&self, now: Instant) -> Option<C> {
         let mut kept = self.recent(now);
         kept.pop().map(|(_, connection)| connection)
     }
 
-    /// Keeps this one, unless there are enough. Those that have waited too long are closed.
+    /// Keeps this connection, unless there are enough. Those that have been idle too long are closed.
     pub(super) fn keep(&self, connection: C, now: Instant) {
         let mut kept = self.recent(now);
         if kept.len() < MOST {
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_waited_for_a_minute_is_not_taken_up_again() {
+    fn a_connection_that_was_idle_for_a_minute_is_not_used_again() {
         let (idle, begun) = (Idle::new(), Instant::now());
         let at = |seconds| begun + Duration::from_secs(seconds);
         idle.keep("first", at(0));
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_emails_are_on_their_way() {
+    fn no_more_are_kept_than_emails_are_sent_at_once() {
         let (idle, now) = (Idle::new(), Instant::now());
         (0..100).for_each(|n| idle.keep(n, now));
         assert_eq!(idle.take(now), Some(MOST - 1));
