@@ -1,4 +1,4 @@
-//! `event.toml`: what belongs to a faculty, read with the line at fault.
+//! `event.toml`: the configuration of a faculty's event. Errors name the line.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,62 +12,64 @@ use toml::value::Datetime;
 
 use crate::kernel::{EmailAddress, Money, Timestamp, text};
 
-/// The pronouns that stand for a text of one's own; always offered.
+/// The option for pronouns in the student's own words. It is always offered.
 pub const OTHER_PRONOUNS: &str = "Other";
 
 /// The longest name of a group, a product or an option, in code points.
 pub const NAME_LENGTH: usize = 100;
-/// The longest text of several lines, in code points: it has to fit on a ticket.
+/// The longest text of several lines, in code points, so that it fits on a ticket.
 const LINES_LENGTH: usize = 500;
 /// The longest symbol of a group, in code points.
 const SYMBOL_LENGTH: usize = 8;
 /// The most entries of one list.
 pub const LIST_LENGTH: usize = 200;
 
-/// What belongs to a faculty: `event.toml`.
+/// A faculty's event, as `event.toml` configures it.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Such as `Orientation Week 2027`.
+    /// Name, such as `Orientation Week 2027`.
     pub name: String,
-    /// Such as `Faculty of Applied Science & Engineering`.
+    /// Name of the faculty, such as `Faculty of Applied Science & Engineering`.
     pub faculty: String,
-    /// In which people read times.
+    /// Time zone in which times are shown.
     pub time_zone: Tz,
-    /// When students can register.
+    /// Registration window.
     pub registration: Window,
-    /// What students come to study.
+    /// Disciplines that students choose from.
     pub disciplines: Vec<String>,
-    /// Without [`OTHER_PRONOUNS`], which is always there.
+    /// Pronouns that students choose from, without [`OTHER_PRONOUNS`].
     pub pronouns: Vec<String>,
-    /// From small to large.
+    /// Shirt sizes, from small to large.
     pub shirt_sizes: Vec<String>,
-    /// Diets and allergies to choose from.
+    /// Diets and allergies that students choose from.
     pub dietary: Vec<String>,
-    /// When students move to town.
+    /// Months in which students move to town.
     pub moving_months: Vec<String>,
-    /// The orientation groups; the order decides the last tie.
+    /// The orientation groups. Among groups that are equally suitable, a student joins the first.
     pub groups: Vec<GroupConfig>,
-    /// What is sold; [`Product::ORIENTATION`] is among them.
+    /// The products. [`Product::ORIENTATION`] is one of them.
     pub products: Vec<Product>,
-    /// Where people write to for help.
+    /// Address that people write to for help.
     pub contact: EmailAddress,
-    /// Postal address, printed at the foot of letters and on the ticket.
+    /// Postal address, shown at the end of emails and on the ticket.
     pub postal_address: String,
-    /// How to find us: a few lines, printed on the ticket.
+    /// Directions, printed on the ticket: a few lines.
     pub how_to_find_us: String,
-    /// Who gets the daily report.
+    /// Recipients of the daily report.
     pub report_recipients: Vec<EmailAddress>,
 }
 
-/// From `opens` until before `closes`.
+/// A period of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// Opening time, inclusive.
     pub opens: Timestamp,
+    /// Closing time, exclusive.
     pub closes: Timestamp,
 }
 
 impl Window {
-    /// Whether `now` is within.
+    /// Whether `now` is within the period.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.opens <= now && now < self.closes
     }
@@ -76,64 +78,64 @@ impl Window {
 /// An orientation group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
-    /// Such as `Alpha`; unique.
+    /// Name, such as `Alpha`. Unique.
     pub name: String,
-    /// Such as `α`.
+    /// Symbol, such as `α`.
     pub symbol: String,
 }
 
 /// Something that is sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// A word for programs; unique.
+    /// Stable identifier for programs. Unique.
     pub id: String,
-    /// For people.
+    /// Name for people.
     pub name: String,
-    /// What one costs.
+    /// Price of one.
     pub price: Money,
-    /// The id of this price at Stripe, if it is kept there; otherwise name and price are sent with each checkout.
+    /// Id of the price at Stripe. Without it, name and price are sent with each checkout.
     pub stripe_price: Option<String>,
-    /// A lower price for those who are early.
+    /// Lower price for early orders.
     pub early_bird: Option<EarlyBird>,
 }
 
-/// A lower price for those who are early.
+/// A lower price for early orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlyBird {
-    /// The id of the coupon at Stripe.
+    /// Id of the coupon at Stripe.
     pub coupon: String,
-    /// What is left to pay with it.
+    /// Amount left to pay with the coupon.
     pub price: Money,
-    /// It counts before this time.
+    /// End of the offer, exclusive.
     pub until: Timestamp,
 }
 
 impl Product {
-    /// The id of the ticket that registers.
+    /// Id of the orientation ticket. A student who has paid for it is registered.
     pub const ORIENTATION: &str = "orientation";
 }
 
-/// One fault of the file.
+/// One error in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventError {
-    /// From 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// Such as `products.price`; empty where the text isn't TOML.
+    /// Key, such as `products.price`. Empty if the text is not valid TOML.
     pub key: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what is expected.
     pub detail: String,
 }
 
-/// Everything that is wrong with the file; what isn't TOML, or has a key too many or too few, is told alone.
+/// All errors in the file. Invalid TOML and unknown or missing keys are reported alone, because the rest can't be checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct BadEvent(pub Vec<EventError>);
 
 impl BadEvent {
-    /// A line a fault, each with the file's name, line and key.
+    /// One line for each error, with the name of the file, the line and the key.
     pub fn in_file(&self, file: &str) -> String {
-        let line = |fault: &EventError| match fault.key.as_str() {
-            "" => format!("{file}:{}: {}", fault.line, fault.detail),
-            key => format!("{file}:{}: {key}: {}", fault.line, fault.detail),
+        let line = |error: &EventError| match error.key.as_str() {
+            "" => format!("{file}:{}: {}", error.line, error.detail),
+            key => format!("{file}:{}: {key}: {}", error.line, error.detail),
         };
         self.0.iter().map(line).collect::<Vec<_>>().join("\n    ")
     }
@@ -149,29 +151,29 @@ impl Event {
     /// Reads the text of an `event.toml`.
     ///
     /// # Errors
-    /// [`BadEvent`] with all that is wrong, and where.
+    /// [`BadEvent`] with every error and its line.
     pub fn parse(text: &str) -> Result<Self, BadEvent> {
         let written: WrittenEvent =
             toml::from_str(text).map_err(|error| BadEvent(vec![not_readable(text, error)]))?;
-        let mut check = Check { text, faults: vec![] };
+        let mut check = Check { text, errors: vec![] };
         let event = check.event(written);
         match event {
-            Some(event) if check.faults.is_empty() => Ok(event),
-            _ => Err(BadEvent(check.faults)),
+            Some(event) if check.errors.is_empty() => Ok(event),
+            _ => Err(BadEvent(check.errors)),
         }
     }
 
-    /// The one that the repository ships.
+    /// The event that the repository ships.
     pub fn shipped() -> Self {
-        Self::parse(include_str!("../../event.toml")).expect("a test holds that it is right")
+        Self::parse(include_str!("../../event.toml")).expect("a test parses it")
     }
 
-    /// The product of this id.
+    /// The product with this id.
     pub fn product(&self, id: &str) -> Option<&Product> {
         self.products.iter().find(|product| product.id == id)
     }
 
-    /// The group of this name.
+    /// The group with this name.
     pub fn group(&self, name: &str) -> Option<&GroupConfig> {
         self.groups.iter().find(|group| group.name == name)
     }
@@ -235,14 +237,14 @@ struct WrittenGroup {
     symbol: Spanned<String>,
 }
 
-/// Turns what is written into an [`Event`] and keeps what is wrong.
+/// Turns the content of the file into an [`Event`] and collects errors.
 struct Check<'a> {
     text: &'a str,
-    faults: Vec<EventError>,
+    errors: Vec<EventError>,
 }
 
 impl Check<'_> {
-    /// `None` only beside a fault.
+    /// `None` only if there is an error.
     fn event(&mut self, written: WrittenEvent) -> Option<Event> {
         let form = written.form;
         let time_zone = self.time_zone(&written.time_zone);
@@ -274,20 +276,20 @@ impl Check<'_> {
         Some(event)
     }
 
-    fn fault(&mut self, key: &str, at: Range<usize>, detail: impl Into<String>) {
+    fn error(&mut self, key: &str, at: Range<usize>, detail: impl Into<String>) {
         let line = line_of(self.text, at.start);
-        self.faults.push(EventError { line, key: key.into(), detail: detail.into() });
+        self.errors.push(EventError { line, key: key.into(), detail: detail.into() });
     }
 
     /// One line of text.
     fn line(&mut self, key: &str, written: &Spanned<String>, longest: usize) -> String {
         let clean = text::clean(written.get_ref());
         if clean.is_empty() {
-            self.fault(key, written.span(), "it is empty");
+            self.error(key, written.span(), "it is empty");
         } else if text::length(&clean) > longest {
-            self.fault(key, written.span(), format!("it is longer than {longest} characters"));
+            self.error(key, written.span(), format!("it is longer than {longest} characters"));
         } else if text::has_control(&clean) {
-            self.fault(key, written.span(), "it holds a line break or another control character");
+            self.error(key, written.span(), "it contains a line break or another control character");
         }
         clean
     }
@@ -296,18 +298,18 @@ impl Check<'_> {
     fn lines(&mut self, key: &str, written: &Spanned<String>) -> String {
         let clean = text::clean(written.get_ref());
         if clean.is_empty() {
-            self.fault(key, written.span(), "it is empty");
+            self.error(key, written.span(), "it is empty");
         } else if text::length(&clean) > LINES_LENGTH {
-            self.fault(key, written.span(), format!("it is longer than {LINES_LENGTH} characters"));
+            self.error(key, written.span(), format!("it is longer than {LINES_LENGTH} characters"));
         } else if text::has_control_but_breaks(&clean) {
-            self.fault(key, written.span(), "it holds a control character");
+            self.error(key, written.span(), "it contains a control character");
         }
         clean
     }
 
     fn address(&mut self, key: &str, written: &Spanned<String>) -> Option<EmailAddress> {
         EmailAddress::parse(written.get_ref())
-            .map_err(|bad| self.fault(key, written.span(), bad.to_string()))
+            .map_err(|bad| self.error(key, written.span(), bad.to_string()))
             .ok()
     }
 
@@ -317,8 +319,8 @@ impl Check<'_> {
     }
 
     fn time_zone(&mut self, written: &Spanned<String>) -> Option<Tz> {
-        let wanted = "it is no name of the time zone database, such as America/Toronto";
-        written.get_ref().parse().map_err(|_| self.fault("time_zone", written.span(), wanted)).ok()
+        let detail = "it is not a name from the time zone database, such as America/Toronto";
+        written.get_ref().parse().map_err(|_| self.error("time_zone", written.span(), detail)).ok()
     }
 
     fn window(&mut self, zone: Tz, written: &WrittenWindow) -> Option<Window> {
@@ -326,27 +328,26 @@ impl Check<'_> {
         let closes = self.local_time("registration.closes", zone, &written.closes);
         let window = Window { opens: opens?, closes: closes? };
         if window.closes <= window.opens {
-            self.fault("registration.closes", written.closes.span(), "it is not after `opens`");
+            self.error("registration.closes", written.closes.span(), "it is not after `opens`");
         }
         Some(window)
     }
 
     fn local_time(&mut self, key: &str, zone: Tz, written: &Spanned<Datetime>) -> Option<Timestamp> {
         let Some(local) = naive(written.get_ref()) else {
-            let wanted =
-                "a date and time of the time zone above, such as 2027-07-01T09:00:00, without an offset";
-            self.fault(key, written.span(), format!("it is not {wanted}"));
+            let detail = "it is not a date and time without an offset, such as 2027-07-01T09:00:00";
+            self.error(key, written.span(), detail);
             return None;
         };
-        // Where the clocks are put back a time comes twice: the first is meant.
+        // When clocks are set back, a time occurs twice: the first one is meant.
         let time = zone.from_local_datetime(&local).earliest();
         if time.is_none() {
-            self.fault(key, written.span(), "the clocks are put forward then: there is no such time");
+            self.error(key, written.span(), "this time does not exist: clocks are set forward then");
         }
         time.map(|time| time.with_timezone(&Utc).into())
     }
 
-    /// Choices that a form offers.
+    /// The options of a list in the form.
     fn choices(&mut self, key: &str, written: &Spanned<Vec<Spanned<String>>>) -> Vec<String> {
         self.bounded(key, written, 1);
         let all = written.get_ref();
@@ -358,7 +359,7 @@ impl Check<'_> {
     fn pronouns(&mut self, written: &Spanned<Vec<Spanned<String>>>) -> Vec<String> {
         for one in written.get_ref() {
             if one.get_ref().trim().eq_ignore_ascii_case(OTHER_PRONOUNS) {
-                self.fault("form.pronouns", one.span(), "it is always offered: take it out");
+                self.error("form.pronouns", one.span(), "it is always offered: remove it");
             }
         }
         self.choices("form.pronouns", written)
@@ -379,7 +380,7 @@ impl Check<'_> {
         self.bounded("products", written, 1);
         self.unique("products.id", all.iter().map(|product| &product.id));
         if !all.iter().any(|product| product.id.get_ref() == Product::ORIENTATION) {
-            self.fault("products", written.span(), "no product has the id \"orientation\"");
+            self.error("products", written.span(), "no product has the id \"orientation\"");
         }
         all.iter().filter_map(|one| self.product(zone, one)).collect()
     }
@@ -388,8 +389,8 @@ impl Check<'_> {
         let id = written.id.get_ref();
         let of_id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !(1..=32).contains(&id.len()) || !id.bytes().all(of_id) {
-            let wanted = "it is not 1 to 32 small letters a to z, digits and hyphens";
-            self.fault("products.id", written.id.span(), wanted);
+            let detail = "it is not 1 to 32 lowercase letters a to z, digits and hyphens";
+            self.error("products.id", written.id.span(), detail);
         }
         let name = self.line("products.name", &written.name, NAME_LENGTH);
         let price = self.price("products.price", &written.price);
@@ -404,7 +405,7 @@ impl Check<'_> {
         let parsed = written.get_ref().parse::<Money>().map_err(|bad| bad.to_string());
         let price =
             parsed.and_then(|price| price.check_chargeable().map(|()| price).map_err(|bad| bad.to_string()));
-        price.map_err(|bad| self.fault(key, written.span(), bad)).ok()
+        price.map_err(|bad| self.error(key, written.span(), bad)).ok()
     }
 
     fn early_bird(&mut self, zone: Tz, full: Money, written: &WrittenEarlyBird) -> Option<EarlyBird> {
@@ -413,51 +414,51 @@ impl Check<'_> {
         let until = self.local_time("products.early_bird.until", zone, &written.until);
         let early = EarlyBird { coupon: coupon?, price: price?, until: until? };
         if early.price.currency != full.currency || early.price.amount >= full.amount {
-            let wanted = "it is not less than the product's own price, in the same currency";
-            self.fault("products.early_bird.price", written.price.span(), wanted);
+            let detail = "it is not less than the price of the product, in the same currency";
+            self.error("products.early_bird.price", written.price.span(), detail);
         }
         Some(early)
     }
 
-    /// What Stripe names something by: it goes to Stripe as it stands here.
+    /// An id at Stripe, which is sent to Stripe as it is written.
     fn id_at_stripe(&mut self, key: &str, written: &Spanned<String>) -> Option<String> {
         let id = written.get_ref();
         let of_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if (1..=64).contains(&id.len()) && id.bytes().all(of_id) {
             return Some(id.clone());
         }
-        let wanted = "it is not 1 to 64 letters a to z, digits, hyphens and underscores";
-        self.fault(key, written.span(), wanted);
+        let detail = "it is not 1 to 64 letters a to z, digits, hyphens and underscores";
+        self.error(key, written.span(), detail);
         None
     }
 
     fn bounded<T>(&mut self, key: &str, written: &Spanned<Vec<T>>, fewest: usize) {
         if written.get_ref().len() < fewest {
-            self.fault(key, written.span(), "it is empty");
+            self.error(key, written.span(), "it is empty");
         } else if written.get_ref().len() > LIST_LENGTH {
-            self.fault(key, written.span(), format!("it has more than {LIST_LENGTH} entries"));
+            self.error(key, written.span(), format!("it has more than {LIST_LENGTH} entries"));
         }
     }
 
-    /// Two entries that differ in case only would be taken for one another.
+    /// Entries that differ in letter case only would be confused.
     fn unique<'s>(&mut self, key: &str, all: impl IntoIterator<Item = &'s Spanned<String>>) {
         let mut seen = HashSet::new();
         for one in all {
             if !seen.insert(text::clean(one.get_ref()).to_lowercase()) {
-                self.fault(key, one.span(), "it stands there twice");
+                self.error(key, one.span(), "it is a duplicate");
             }
         }
     }
 }
 
-/// What the TOML reader refused: no TOML, a key too many or too few, a value of another type.
+/// The error of the TOML parser: invalid TOML, an unknown or missing key, or a value of the wrong type.
 fn not_readable(text: &str, mut error: toml::de::Error) -> EventError {
     let line = line_of(text, error.span().map_or(0, |span| span.start));
     error.set_input(None);
-    let told = error.to_string();
-    let (detail, key) = match told.trim_end().rsplit_once("\nin `") {
+    let message = error.to_string();
+    let (detail, key) = match message.trim_end().rsplit_once("\nin `") {
         Some((detail, key)) => (detail, key.trim_end_matches('`')),
-        None => (told.trim_end(), ""),
+        None => (message.trim_end(), ""),
     };
     EventError { line, key: key.into(), detail: detail.replace('\n', ", ") }
 }
@@ -481,17 +482,17 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../../event.toml");
 
-    /// What is wrong once `from` stands there as `to`: the line's text and what is said.
+    /// The errors after `from` is replaced by `to`: the text of the line, and the message.
     fn wrong(from: &str, to: &str) -> Vec<(String, String)> {
         assert!(SHIPPED.contains(from), "{from}");
         let text = SHIPPED.replacen(from, to, 1);
-        let faults = Event::parse(&text).unwrap_err().0;
-        let line = |fault: &EventError| text.lines().nth(fault.line - 1).unwrap_or_default().to_owned();
-        faults.iter().map(|fault| (line(fault), format!("{}: {}", fault.key, fault.detail))).collect()
+        let errors = Event::parse(&text).unwrap_err().0;
+        let line = |error: &EventError| text.lines().nth(error.line - 1).unwrap_or_default().to_owned();
+        errors.iter().map(|error| (line(error), format!("{}: {}", error.key, error.detail))).collect()
     }
 
     #[test]
-    fn the_shipped_one_is_right() {
+    fn the_shipped_event_is_valid() {
         let event = Event::shipped();
         assert_eq!((event.groups.len(), event.disciplines.len(), event.pronouns.len()), (20, 9, 4));
         assert_eq!(event.group("Omicron").unwrap().symbol, "ο");
@@ -509,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_told_with_its_line_and_key() {
+    fn an_error_names_its_line_and_key() {
         for (from, to, key) in [
             ("\"America/Toronto\"", "\"Toronto\"", "time_zone"),
             ("price = \"CAD 130.00\"", "price = \"130\"", "products.price"),
@@ -525,11 +526,11 @@ mod tests {
             ("price = \"CAD 95.00\"", "stripe_price = \"\"\nprice = \"CAD 95.00\"", "products.stripe_price"),
             ("symbol = \"ο\"", "symbol = \"\"", "groups.symbol"),
         ] {
-            let faults = wrong(from, to);
-            assert_eq!(faults.len(), 1, "{to}: {faults:?}");
-            assert!(faults[0].1.starts_with(key), "{to}: {faults:?}");
+            let errors = wrong(from, to);
+            assert_eq!(errors.len(), 1, "{to}: {errors:?}");
+            assert!(errors[0].1.starts_with(key), "{to}: {errors:?}");
             let last_of_to = to.lines().next().unwrap();
-            assert!(faults[0].0.contains(last_of_to), "{to}: {faults:?}");
+            assert!(errors[0].0.contains(last_of_to), "{to}: {errors:?}");
         }
     }
 
@@ -552,13 +553,13 @@ mod tests {
             ("CAD 0.00", "greater than zero"),
             ("CAD 1000000.00", "the maximum is CAD 999999.99"),
         ] {
-            let faults = Event::parse(&with(written)).unwrap_err().0;
-            assert!(faults.len() == 1 && faults[0].detail.contains(detail), "{written}: {faults:?}");
+            let errors = Event::parse(&with(written)).unwrap_err().0;
+            assert!(errors.len() == 1 && errors[0].detail.contains(detail), "{written}: {errors:?}");
         }
     }
 
     #[test]
-    fn an_early_bird_pays_less_and_until_a_time_that_there_is() {
+    fn an_early_bird_price_is_lower_and_ends_at_a_time_that_exists() {
         let with = |coupon: &str, price: &str, until: &str| {
             format!(
                 "price = \"CAD 95.00\"\nearly_bird = {{ coupon = \"{coupon}\", price = \"{price}\", until = {until} }}"
@@ -576,34 +577,34 @@ mod tests {
             (with("EARLY", "80", "2027-06-01T00:00:00"), "price"),
             (with("EARLY", "CAD 80.00", "2027-03-14T02:30:00"), "until"),
         ] {
-            let faults = wrong("price = \"CAD 95.00\"", &bad);
-            assert_eq!(faults.len(), 1, "{bad}: {faults:?}");
-            assert!(faults[0].1.starts_with(&format!("products.early_bird.{key}")), "{bad}: {faults:?}");
+            let errors = wrong("price = \"CAD 95.00\"", &bad);
+            assert_eq!(errors.len(), 1, "{bad}: {errors:?}");
+            assert!(errors[0].1.starts_with(&format!("products.early_bird.{key}")), "{bad}: {errors:?}");
         }
     }
 
     #[test]
-    fn several_faults_are_told_at_once() {
+    fn all_errors_are_reported_at_once() {
         let text = SHIPPED.replace("CAD ", "$").replace("America/", "");
         assert_eq!(Event::parse(&text).unwrap_err().0.len(), 3);
     }
 
     #[test]
-    fn unknown_keys_other_types_and_what_is_no_toml_are_refused_with_their_line() {
+    fn unknown_keys_wrong_types_and_invalid_toml_are_refused_with_their_line() {
         for (from, to, told) in [
             ("faculty = ", "facculty = ", "unknown field `facculty`"),
             ("symbol = \"ψ\"", "symbl = \"ψ\"", "unknown field `symbl`"),
             ("price = \"CAD 95.00\"", "price = 95.00", "products"),
             ("name = \"Psi\"", "name = \"Psi", "string"),
         ] {
-            let faults = wrong(from, to);
-            assert!(faults[0].1.contains(told), "{to}: {faults:?}");
-            assert!(faults[0].0.contains(to), "{to}: {faults:?}");
+            let errors = wrong(from, to);
+            assert!(errors[0].1.contains(told), "{to}: {errors:?}");
+            assert!(errors[0].0.contains(to), "{to}: {errors:?}");
         }
     }
 
     #[test]
-    fn the_ticket_that_registers_must_be_sold() {
+    fn the_orientation_ticket_is_required() {
         assert_eq!(wrong("id = \"orientation\"", "id = \"week\"").len(), 1);
     }
 }

@@ -142,6 +142,8 @@ async fn a_name_of_nothing_but_invisible_characters_is_empty() {
         body["firstName"] = blank.into();
         let errors = app.anonymous().post("/v1/accounts", &body).await.errors();
         assert_eq!(errors, [("/firstName".to_owned(), "empty".to_owned())], "{blank:?}");
+        let errors = student.patch("/v1/me", &json!({ "firstName": blank })).await.errors();
+        assert_eq!(errors, [("/firstName".to_owned(), "missing".to_owned())], "{blank:?}");
     }
     student.get("/v1/registration").await.refused(404, "no-registration");
     app.finish().await;

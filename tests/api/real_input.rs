@@ -89,7 +89,7 @@ async fn two_thousand_forms_are_accepted_and_returned_as_written() {
 // ---- accounts ----
 
 /// Signs up with this body, confirms the address, and signs in.
-async fn join(app: &TestApp, body: &Value, address: &str) -> Visitor {
+pub async fn join(app: &TestApp, body: &Value, address: &str) -> Visitor {
     let mut visitor = app.anonymous();
     visitor.post("/v1/accounts", body).await.ok(202);
     let token = app.mailbox(address).token("Confirm").await;
@@ -233,10 +233,18 @@ async fn a_legal_name_can_have_120_characters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kosovo_is_a_country() {
+async fn countries_beside_iso_and_phones_without_a_country_are_accepted() {
     let app = TestApp::start().await;
-    let kept = kept(&app, json!({ "summerCountry": "XK", "phone": "+383 44 123 456" })).await;
-    assert_eq!((&kept["summerCountry"], &kept["phone"]), (&json!("XK"), &json!("+38344123456")));
+    for (country, phone, stored) in [
+        ("XK", "+383 44 123 456", "+38344123456"),
+        ("AC", "+247 40 123", "+24740123"),
+        ("TA", "+290 8999", "+2908999"),
+        // A satellite phone.
+        ("CA", "+881 612 345 678", "+881612345678"),
+    ] {
+        let kept = kept(&app, json!({ "summerCountry": country, "phone": phone })).await;
+        assert_eq!((&kept["summerCountry"], &kept["phone"]), (&json!(country), &json!(stored)));
+    }
     app.finish().await;
 }
 

@@ -1,7 +1,7 @@
-//! What everybody may know about the event: name, window, choices of the form, groups, products.
+//! Public facts about the event: name, registration window, options of the form, groups, products.
 //!
-//! It changes when the service is restarted with another `event.toml`, and when the window opens or closes. So the
-//! answer is made once for each of the three times, and served from memory with an `ETag`.
+//! They change when the service is restarted with another `event.toml`, and when the window opens or closes. The answer
+//! is therefore made once for each state of the window and served from memory, with an `ETag`.
 
 mod controller;
 

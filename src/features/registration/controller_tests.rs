@@ -7,7 +7,7 @@ use super::*;
 use crate::http::{Api, testing};
 use crate::kernel::Rights;
 
-/// The cookie is the account's id; `lead` is a leader's.
+/// The interface, in which the cookie is the account's id. `lead` is a leader's.
 fn api(desk: &Desk) -> Api {
     let controller = RegistrationController::new(desk.registrations.clone());
     testing::api(controller, Route::new(), "http://127.0.0.1:3000", |cookie| {
@@ -19,7 +19,7 @@ fn api(desk: &Desk) -> Api {
 struct Browser<E>(TestClient<E>);
 
 impl<E: Endpoint<Output = Response>> Browser<E> {
-    /// Status and body of the answer to `account`.
+    /// Sends a request of `account`. Returns the status and the body of the answer.
     async fn ask(&self, method: poem::http::Method, account: &str, body: Value) -> (u16, Value) {
         let request = self.0.request(method, "/v1/registration");
         let request = request.header("cookie", format!("orientation_session={account}"));
@@ -48,13 +48,13 @@ fn example(api: &Api, schema: &str) -> Value {
     api.document().value()["components"]["schemas"][schema]["example"].clone()
 }
 
-fn faults(problem: &Value) -> Vec<(&str, &str)> {
+fn errors(problem: &Value) -> Vec<(&str, &str)> {
     let all = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter().map(|one| (one["pointer"].as_str().unwrap(), one["code"].as_str().unwrap())).collect()
 }
 
 #[tokio::test]
-async fn the_examples_work_as_they_stand() {
+async fn the_examples_of_the_document_work() {
     let desk = Desk::open().await;
     desk.account("ana").await;
     let api = api(&desk);
@@ -72,7 +72,7 @@ async fn the_examples_work_as_they_stand() {
 }
 
 #[tokio::test]
-async fn null_takes_away_only_what_may_be_missing_and_nothing_fixed_or_foreign_is_written() {
+async fn null_clears_optional_properties_and_nothing_fixed_or_unknown_is_written() {
     let desk = Desk::open().await;
     desk.account("ana").await;
     let api = api(&desk);
@@ -89,17 +89,17 @@ async fn null_takes_away_only_what_may_be_missing_and_nothing_fixed_or_foreign_i
         ("/photoConsent", "fixed-after-submitting"),
         ("/phone", "missing"),
     ];
-    assert_eq!((status, faults(&problem)), (422, expected.to_vec()));
+    assert_eq!((status, errors(&problem)), (422, expected.to_vec()));
     for foreign in ["group", "state", "orderId", "registeredAt", "isRegistered"] {
         let (status, problem) = browser.patch("ana", json!({ foreign: "Beta" })).await;
         let pointer = format!("/{foreign}");
-        assert_eq!((status, faults(&problem)), (422, vec![(pointer.as_str(), "unknown-property")]));
+        assert_eq!((status, errors(&problem)), (422, vec![(pointer.as_str(), "unknown-property")]));
     }
     assert_eq!(browser.get("ana").await.1, changed);
 }
 
 #[tokio::test]
-async fn refusals_have_their_type() {
+async fn every_refusal_has_its_type() {
     let desk = Desk::open().await;
     desk.account("ana").await.account("bo").await;
     let api = api(&desk);

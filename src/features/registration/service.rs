@@ -20,13 +20,13 @@ use crate::platform::mail::{EmailKind, Mail};
 use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{Store, StoreError, Tx};
 
-/// Tries to submit a form: enough to mend its faults, too few to find out whose student ids are taken.
+/// Attempts to submit a form: enough to correct mistakes, too few to find out which student ids are taken.
 const REGISTER: Limit = Limit { name: "register", quota: 60, window: Duration::from_secs(3600) };
 
-/// Why a form is not accepted.
+/// Why a form is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The window is not open. It is shown in this time zone.
+    /// The registration window is not open. The problem shows it in this time zone.
     #[error("registration is closed")]
     Closed(Window, Tz),
     #[error(transparent)]
@@ -44,7 +44,7 @@ pub enum RegisterError {
     Store(#[from] StoreError),
 }
 
-/// Why a registration is not shown.
+/// Why a registration can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum GetRegistrationError {
     #[error("there is no registration")]
@@ -53,7 +53,7 @@ pub enum GetRegistrationError {
     Store(#[from] StoreError),
 }
 
-/// Why a registration is not changed.
+/// Why a registration can't be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateRegistrationError {
     #[error("there is no registration")]
@@ -75,7 +75,7 @@ struct Parts {
     payments: Arc<Payments>,
 }
 
-/// Forms, groups, and what is ordered with them.
+/// Registrations of students.
 pub struct Registrations(Parts);
 
 impl Registrations {
@@ -92,16 +92,16 @@ impl Registrations {
         })
     }
 
-    /// What belongs to the faculty.
+    /// The event that students register for.
     pub fn event(&self) -> &Event {
         &self.0.event
     }
 
-    /// Submits a student's form: takes a place in a group, orders the orientation ticket, and opens its checkout.
-    /// Where the gateway can't be reached the order comes without one; a job carries on.
+    /// Submits a student's form: takes a place in a group, orders the orientation ticket, and opens its checkout. If the
+    /// gateway is unreachable, the order has no checkout yet, and a job tries again.
     ///
     /// # Errors
-    /// [`RegisterError`]; then nothing has changed.
+    /// [`RegisterError`]. Nothing has changed then.
     pub async fn register(&self, account: &str, form: Form) -> Result<(Registration, Order), RegisterError> {
         let now = self.0.clock.now();
         let window = self.0.event.registration;
@@ -127,10 +127,10 @@ impl Registrations {
         self.0.store.get(account).await?.ok_or(GetRegistrationError::NotFound)
     }
 
-    /// Changes what may be changed after submitting.
+    /// Changes a submitted form.
     ///
     /// # Errors
-    /// [`UpdateRegistrationError`]; then nothing has changed.
+    /// [`UpdateRegistrationError`]. Nothing has changed then.
     pub async fn update(
         &self,
         account: &str,
@@ -150,10 +150,10 @@ impl Registrations {
     }
 
     fn ticket(&self) -> &Product {
-        self.0.event.product(Product::ORIENTATION).expect("`Event::parse` holds that it is sold")
+        self.0.event.product(Product::ORIENTATION).expect("`Event::parse` refuses an event without it")
     }
 
-    /// The first transaction: the place in the group book, the registration, the order with its job.
+    /// The first transaction: the place in a group, the registration, and the order with its job.
     async fn submit(&self, form: Form, order: &Order, now: Timestamp) -> Result<Registration, RegisterError> {
         let submitted = self
             .0
@@ -173,7 +173,7 @@ impl Registrations {
         }
     }
 
-    /// One form sent twice breaks both unique keys, and stores differ in which they name.
+    /// A form that is sent twice violates both unique indexes, and stores differ in which of them they report.
     async fn who_was_first(&self, account: &str, index: &str) -> Result<RegisterError, StoreError> {
         let own = self.0.store.get::<Registration>(account).await?.is_some();
         Ok(match index {
@@ -183,7 +183,7 @@ impl Registrations {
         })
     }
 
-    /// The order with its checkout, or as it is: the registration stands either way.
+    /// The order with its checkout. Without one if that fails: the registration is valid either way.
     async fn open_checkout(&self, order: Order) -> Order {
         match self.0.payments.open_checkout(&order.id).await {
             Ok(opened) => opened,
@@ -237,7 +237,7 @@ impl Sale for OrientationSale {
     async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
         let Some(mut registration) = tx.get::<Registration>(&order.account).await? else {
             let order = order.id.clone();
-            tx.once_committed(move || tracing::error!(order, "paid for a registration that is gone")).await;
+            tx.once_committed(move || tracing::error!(order, "paid order has no registration")).await;
             return Ok(());
         };
         if !registration.register(now) {

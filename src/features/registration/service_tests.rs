@@ -17,7 +17,7 @@ use crate::platform::jobs::{Job, JobState};
 use crate::platform::mail::Mail;
 use crate::platform::store::{Filter, Query};
 
-/// Opens a checkout at once, or can't be reached.
+/// A gateway that opens checkouts, or is unreachable.
 struct Counter {
     reachable: bool,
 }
@@ -26,7 +26,7 @@ struct Counter {
 impl Gateway for Counter {
     async fn open(&self, request: &CheckoutRequest) -> Result<Checkout, GatewayError> {
         if !self.reachable {
-            return Err(GatewayError::Unavailable("the line is cut".into()));
+            return Err(GatewayError::Unavailable("unreachable".into()));
         }
         let session = format!("cs_{}", request.order);
         let url = format!("http://127.0.0.1:3000/sandbox/checkout/{session}");
@@ -50,7 +50,7 @@ impl Gateway for Counter {
     }
 
     async fn refund(&self, _: &RefundRequest) -> Result<Refund, GatewayError> {
-        Err(GatewayError::Refused("nothing is paid back here".into()))
+        Err(GatewayError::Refused("not in these tests".into()))
     }
 
     async fn list(&self, _: Timestamp, _: Option<&str>) -> Result<CheckoutList, GatewayError> {
@@ -159,7 +159,7 @@ async fn a_form_gets_a_group_an_order_and_a_checkout() {
 }
 
 #[tokio::test]
-async fn while_the_gateway_is_away_the_form_is_taken_all_the_same() {
+async fn a_form_is_accepted_while_the_gateway_is_unreachable() {
     let desk = Desk::with(Event::shipped(), false).await;
     let (_, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     assert_eq!((order.state, order.checkout_url()), (OrderState::Open, None));
@@ -168,7 +168,7 @@ async fn while_the_gateway_is_away_the_form_is_taken_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_window_is_held_to_the_millisecond() {
+async fn the_window_opens_and_closes_to_the_millisecond() {
     let mut event = Event::shipped();
     let noon = Timestamp::from_millis(TestBase::START);
     let second = Duration::from_secs(1);
@@ -183,7 +183,7 @@ async fn the_window_is_held_to_the_millisecond() {
 }
 
 #[tokio::test]
-async fn one_registration_an_account_and_one_account_a_student_id() {
+async fn an_account_has_one_registration_and_a_student_id_one_account() {
     let desk = Desk::open().await;
     desk.account("ana").await.account("bo").await;
     desk.register("ana", form("silva042")).await.unwrap();
@@ -198,18 +198,18 @@ async fn one_registration_an_account_and_one_account_a_student_id() {
 }
 
 #[tokio::test]
-async fn a_faulty_form_changes_nothing() {
+async fn an_invalid_form_changes_nothing() {
     let desk = Desk::open().await;
-    let faulty = Form { phone: "1".into(), ..form("x") };
-    let Err(RegisterError::Invalid(faults)) = desk.account("ana").await.register("ana", faulty).await else {
-        panic!("taken");
+    let invalid = Form { phone: "1".into(), ..form("x") };
+    let Err(RegisterError::Invalid(errors)) = desk.account("ana").await.register("ana", invalid).await else {
+        panic!("it was accepted");
     };
-    assert_eq!(faults.0.len(), 2);
+    assert_eq!(errors.0.len(), 2);
     assert_eq!((desk.members().await, desk.all::<Order>().await.len()), (0, 0));
 }
 
 #[tokio::test]
-async fn what_may_be_changed_is_changed() {
+async fn changes_are_stored_and_fixed_properties_rejected() {
     let desk = Desk::open().await;
     let nobody = desk.registrations.update("ana", Changes::default()).await;
     assert!(matches!(nobody, Err(UpdateRegistrationError::NotFound)));
@@ -220,12 +220,12 @@ async fn what_may_be_changed_is_changed() {
     assert!(kept.form.joins_hunt);
     let refused =
         desk.registrations.update("ana", Changes { fixed: vec!["studentId"], ..Changes::default() }).await;
-    assert!(matches!(refused, Err(UpdateRegistrationError::Invalid(faults)) if faults.0.len() == 1));
+    assert!(matches!(refused, Err(UpdateRegistrationError::Invalid(errors)) if errors.0.len() == 1));
     assert_eq!(desk.registrations.registration("ana").await.unwrap(), kept);
 }
 
 #[tokio::test]
-async fn a_paid_ticket_registers_once_and_posts_one_letter() {
+async fn a_paid_ticket_registers_once_and_posts_one_email() {
     let desk = Desk::open().await;
     let (registration, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let now = desk.base.clock.now();
@@ -237,12 +237,12 @@ async fn a_paid_ticket_registers_once_and_posts_one_letter() {
     assert_eq!((kept.state, kept.registered_at), (RegistrationState::Registered, Some(now)));
     let registered = |tally: &GroupTally| (tally.name == registration.group).then_some(tally.registered);
     assert_eq!(desk.book().await.groups.iter().find_map(registered), Some(1));
-    let letters: Vec<_> = desk.all::<Mail>().await.into_iter().map(|mail| mail.id).collect();
-    assert_eq!(letters, [format!("ticket:{}", order.id)]);
+    let emails: Vec<_> = desk.all::<Mail>().await.into_iter().map(|mail| mail.id).collect();
+    assert_eq!(emails, [format!("ticket:{}", order.id)]);
 }
 
 #[tokio::test]
-async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
+async fn the_email_about_an_expired_checkout_goes_to_the_current_address() {
     let desk = Desk::open().await;
     let (_, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let mut account: Account = desk.base.store.get("ana").await.unwrap().unwrap();
@@ -251,9 +251,9 @@ async fn an_ended_checkout_is_told_to_the_address_that_the_account_has_now() {
     let now = desk.base.clock.now();
     let ended = desk.base.store.transact(async |tx| desk.sale.ended(&tx, &order, Ended::Expired, now).await);
     ended.await.unwrap();
-    let letters = desk.all::<Mail>().await;
-    assert_eq!(letters[0].id, format!("checkout-expired:cs_{}", order.id));
-    assert_eq!(letters[0].to.as_str(), "new@example.org");
+    let emails = desk.all::<Mail>().await;
+    assert_eq!(emails[0].id, format!("checkout-expired:cs_{}", order.id));
+    assert_eq!(emails[0].to.as_str(), "new@example.org");
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
 
 const CROWD: usize = 200;
 
-/// So many register at once; returns the book and how many are in each group by their registrations.
+/// Registers [`CROWD`] students at once. Returns the book, and the members of each group by their registrations.
 async fn crowd(desk: &Desk) -> (GroupBook, BTreeMap<String, u32>) {
     for i in 0..CROWD {
         desk.account(&format!("student{i}")).await;
@@ -303,7 +303,7 @@ async fn crowd(desk: &Desk) -> (GroupBook, BTreeMap<String, u32>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hundred_at_once_are_counted_exactly_and_spread_evenly() {
+async fn two_hundred_concurrent_forms_are_counted_exactly_and_spread_evenly() {
     let (book, groups) = crowd(&Desk::open().await).await;
     let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
     assert_eq!(counted, groups);
@@ -313,10 +313,10 @@ async fn two_hundred_at_once_are_counted_exactly_and_spread_evenly() {
 
 #[cfg(feature = "faults")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_the_guard_places_are_counted_wrong() {
+async fn without_the_guard_places_are_miscounted() {
     let desk = Desk::open().await;
     let (book, groups) = faults::without("groups.book", crowd(&desk)).await;
     let counted: u32 = book.groups.iter().map(|tally| tally.members).sum();
     let even = groups.values().max() == Some(&10);
-    assert!((counted as usize) < CROWD || !even, "the race is not there: {counted}");
+    assert!((counted as usize) < CROWD || !even, "the race does not occur: {counted}");
 }

@@ -2,7 +2,8 @@
 //! `api-real`). These don't, because:
 //!
 //! - `sandbox`: Stripe shows its own checkout page;
-//! - `outbox`: emails that are really sent are not shown in the browser;
+//! - `outbox`: emails that are really sent are not shown in the browser, and SES takes no address that isn't ASCII before
+//!   the `@`;
 //! - `traces`: it runs the shipped program, which without servers has the embedded adapters only.
 
 mod outbox;

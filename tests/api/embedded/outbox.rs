@@ -3,7 +3,22 @@
 use serde_json::json;
 
 use crate::pages::open;
+use crate::real_input::join;
 use crate::support::TestApp;
+use crate::v1_accounts::sign_up_of;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_with_combining_marks_before_the_at_sign_gets_its_emails() {
+    let app = TestApp::start().await;
+    for (typed, address) in
+        [("कर्म@example.org", "कर्म@example.org"), ("jo\u{308}rg@example.org", "jörg@example.org")]
+    {
+        let student = join(&app, &sign_up_of(typed), address).await;
+        assert_eq!(student.get("/v1/me").await.ok(200)["email"], address);
+        app.mailbox(address).email("Welcome").await;
+    }
+    app.finish().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_page_links_to_all_others() {
