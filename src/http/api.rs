@@ -9,7 +9,7 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
 use url::Url;
 
-use super::cookie::SessionCookie;
+use super::cookie::HostCookie;
 use super::origin::Origins;
 use super::payload::{Checks, Rule};
 use super::pipeline::{Headers, Pipeline, Shared};
@@ -57,7 +57,7 @@ impl Api {
         let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
         let shared = Shared {
             callers: parts.callers,
-            cookie: SessionCookie::new(&parts.public_url),
+            cookie: HostCookie::session(&parts.public_url),
             checks: Checks::new(&document, parts.rules),
             proxies: parts.trusted_proxies,
         };

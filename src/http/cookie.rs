@@ -1,35 +1,45 @@
-//! The session cookie.
+//! Cookies.
 
 use std::time::Duration;
 
 use poem::http::{HeaderMap, header};
 use url::Url;
 
-/// Name of the cookie, without the prefix `__Host-` that it has under https.
+/// Name of the session cookie in the OpenAPI document. Under https the name sent begins with `__Host-`.
 pub(super) const NAME: &str = "orientation_session";
-const HOST_NAME: &str = "__Host-orientation_session";
 
-/// Name and attributes of the session cookie. Under https it has the prefix `__Host-` and the attribute `Secure`, so browsers
-/// send it to this host only and over encrypted connections only. A cookie without the prefix is then ignored.
+/// A cookie of this service. The public URL decides its name: under https browsers bind it to this host and to encrypted
+/// connections (`__Host-`, `Secure`), and the plain name is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionCookie {
+pub struct HostCookie {
+    name: &'static str,
     secure: bool,
 }
 
-impl SessionCookie {
-    /// The cookie of a service with this public URL.
-    pub fn new(public_url: &Url) -> Self {
-        Self { secure: public_url.scheme() == "https" }
+impl HostCookie {
+    /// The session cookie of a service at `public_url`.
+    pub fn session(public_url: &Url) -> Self {
+        Self::new(public_url, NAME, "__Host-orientation_session")
+    }
+
+    /// The cookie that tells apart the browsers in which the pages behind emailed links are open.
+    pub fn browser(public_url: &Url) -> Self {
+        Self::new(public_url, "orientation_browser", "__Host-orientation_browser")
+    }
+
+    fn new(public_url: &Url, name: &'static str, host_name: &'static str) -> Self {
+        let secure = public_url.scheme() == "https";
+        Self { name: if secure { host_name } else { name }, secure }
     }
 
     /// Name of the cookie that is set and accepted.
     pub fn name(self) -> &'static str {
-        if self.secure { HOST_NAME } else { NAME }
+        self.name
     }
 
     /// The `Set-Cookie` header that sets the cookie to `value` (letters, digits, `-`, `_`, `.`) for `lifetime`.
     pub fn set(self, value: &str, lifetime: Duration) -> String {
-        let (name, secure) = (self.name(), if self.secure { "; Secure" } else { "" });
+        let (name, secure) = (self.name, if self.secure { "; Secure" } else { "" });
         let seconds = lifetime.as_secs();
         format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}")
     }
@@ -40,14 +50,14 @@ impl SessionCookie {
     }
 
     /// Value of the cookie in a request. If it occurs several times, the first counts.
-    pub(super) fn of(self, headers: &HeaderMap) -> Option<&str> {
+    pub fn of(self, headers: &HeaderMap) -> Option<&str> {
         headers
             .get_all(header::COOKIE)
             .iter()
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .find_map(|(name, value)| (name == self.name() && !value.is_empty()).then_some(value))
+            .find_map(|(name, value)| (name == self.name && !value.is_empty()).then_some(value))
     }
 }
 
@@ -55,8 +65,8 @@ impl SessionCookie {
 mod tests {
     use super::*;
 
-    fn cookie(url: &str) -> SessionCookie {
-        SessionCookie::new(&Url::parse(url).unwrap())
+    fn cookie(url: &str) -> HostCookie {
+        HostCookie::session(&Url::parse(url).unwrap())
     }
 
     fn headers(cookies: &str) -> HeaderMap {
@@ -69,6 +79,7 @@ mod tests {
         assert_eq!(secure.of(&headers("orientation_session=planted")), None);
         let both = headers("a=b; orientation_session=planted; __Host-orientation_session=real");
         assert_eq!(secure.of(&both), Some("real"));
+        assert_eq!(HostCookie::browser(&Url::parse("https://h").unwrap()).of(&both), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub mod testing;
 mod text;
 
 pub use api::{Api, ApiParts};
-pub use cookie::SessionCookie;
+pub use cookie::HostCookie;
 pub use kinds::{busy, internal, invalid, not_signed_in, too_many, unavailable};
 pub use limits::ConnectionLimits;
 pub use listing::{PageBody, PageCursor, PageLimit};

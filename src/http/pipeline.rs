@@ -19,7 +19,7 @@ use poem::{Body, Endpoint, IntoResponse, PathPattern, Request, Response};
 use poem_openapi::OperationId;
 use tracing::Instrument;
 
-use super::cookie::SessionCookie;
+use super::cookie::HostCookie;
 use super::origin::{self, Origins};
 use super::payload::Checks;
 use super::problem::Problem;
@@ -40,7 +40,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What extractors need, handed over as request data.
 pub(super) struct Shared {
     pub(super) callers: Arc<dyn Callers>,
-    pub(super) cookie: SessionCookie,
+    pub(super) cookie: HostCookie,
     pub(super) checks: Checks,
     pub(super) proxies: Vec<IpNet>,
 }
@@ -188,11 +188,11 @@ impl Pipeline {
 
     /// Answers what is not to reach an operation or a page.
     fn turn_away(&self, request: &Request, head: &Head) -> Option<Response> {
-        if head.frontend && request.method() == Method::OPTIONS {
-            return Some(StatusCode::NO_CONTENT.into());
-        }
         if request.data::<BadHost>().is_some() {
             return Some(kinds::bad_host().into_response());
+        }
+        if head.frontend && request.method() == Method::OPTIONS {
+            return Some(StatusCode::NO_CONTENT.into());
         }
         if self.origins.is_misdirected(request.headers()) {
             return Some(kinds::misdirected().into_response());

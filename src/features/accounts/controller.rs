@@ -18,7 +18,7 @@ use super::passwords::HashingOverloaded;
 use super::service::Accounts;
 use crate::http::rights::{Anybody, CookieHolder, SignedIn};
 use crate::http::{
-    By, Callers, Client, EmailText, Examples, Failure, JsonBody, Kind, Problem, Refusal, Rule, SessionCookie,
+    By, Callers, Client, EmailText, Examples, Failure, HostCookie, JsonBody, Kind, Problem, Refusal, Rule,
     busy, not_signed_in,
 };
 use crate::kernel::{Caller, FieldError, Invalid, Principal, Role, Scope, Secret};
@@ -544,12 +544,12 @@ impl Refusal for ConfirmEmailError {
 /// The operations on accounts.
 pub struct AccountsController {
     accounts: Arc<Accounts>,
-    cookie: SessionCookie,
+    cookie: HostCookie,
 }
 
 impl AccountsController {
     /// The operations of `accounts`. `cookie` carries the sessions.
-    pub fn new(accounts: Arc<Accounts>, cookie: SessionCookie) -> Self {
+    pub fn new(accounts: Arc<Accounts>, cookie: HostCookie) -> Self {
         Self { accounts, cookie }
     }
 }
@@ -764,7 +764,7 @@ mod tests {
 
     fn api(world: &World) -> TestClient<impl Endpoint<Output = Response>> {
         let public_url = Url::parse("http://127.0.0.1:3000").unwrap();
-        let cookie = SessionCookie::new(&public_url);
+        let cookie = HostCookie::session(&public_url);
         let controller = AccountsController::new(world.accounts.clone(), cookie);
         let callers = world.accounts.clone();
         let parts =

@@ -10,6 +10,7 @@
 //! Changing the password ends sessions, links and a pending change of address: each of them carries the
 //! [`Account::password_version`] that it was made under.
 
+mod browser;
 mod controller;
 mod errors;
 mod limits;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use super::Feature;
 use crate::base::Base;
-use crate::http::SessionCookie;
+use crate::http::HostCookie;
 use crate::platform::store::{Schema, schema};
 
 pub use controller::{AccountBody, AccountsController};
@@ -35,7 +36,7 @@ pub use errors::{
     ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
 };
 pub use model::{
-    Account, EmailToken, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
+    Account, EmailToken, LinkUse, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
     SignUpForm, TokenRefused,
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};
@@ -44,8 +45,8 @@ pub use service::{Accounts, Administrator, SessionSecret};
 /// What accounts add to the service.
 pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsController> {
     Feature::new()
-        .serves(AccountsController::new(accounts.clone(), SessionCookie::new(&base.public_url)))
-        .shows(pages::pages(&base.page_layout, accounts))
+        .serves(AccountsController::new(accounts.clone(), HostCookie::session(&base.public_url)))
+        .shows(pages::pages(&base.page_layout, accounts, HostCookie::browser(&base.public_url)))
         .writes(mails::templates(base))
         .sweeps(base, "41 * * * *", subscribers::expired())
         .checks(controller::rules())

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use sha2::{Digest, Sha256};
+
 use super::passwords::Password;
 use crate::kernel::{EmailAddress, FieldError, Rights, Role, Scope, Secret, Timestamp, text};
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
@@ -16,6 +19,9 @@ pub const CONFIRMATION_LASTS: Duration = Duration::from_hours(24);
 
 /// Lifetime of a link that resets a password. Short, because nothing else is needed to take over the account.
 pub const RESET_LASTS: Duration = Duration::from_hours(1);
+
+/// How long after the use of a link a second press of its button, in the same browser, shows what the first achieved.
+pub const SECOND_PRESS: Duration = Duration::from_mins(5);
 
 /// Time within which a sign-up must be confirmed. Until then, the email can be sent again.
 pub const SIGN_UP_LASTS: Duration = Duration::from_hours(7 * 24);
@@ -416,6 +422,9 @@ pub struct EmailToken {
     pub expires_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used_at: Option<Timestamp>,
+    /// SHA-256 of the id of the browser that used it on a page, in base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<String>,
 }
 
 impl Document for EmailToken {
@@ -428,6 +437,7 @@ impl Document for EmailToken {
             PersonalField::new("purpose", Class::Activity),
             PersonalField::new("createdAt", Class::Activity),
             PersonalField::new("usedAt", Class::Activity),
+            PersonalField::new("usedBy", Class::Activity),
         ],
     );
     const KEEP: Keep = Keep::lasting(
@@ -499,6 +509,7 @@ impl EmailToken {
             created_at: now,
             expires_at: now.plus(purpose.lasts()),
             used_at: None,
+            used_by: None,
         }
     }
 
@@ -517,6 +528,42 @@ impl EmailToken {
             None if now >= self.expires_at => Err(TokenRefused::Expired),
             None => Ok(()),
         }
+    }
+
+    /// The token after its use, in the browser with this id if that is known.
+    pub fn used(self, now: Timestamp, browser: Option<&str>) -> Self {
+        Self { used_at: Some(now), used_by: browser.map(browser_hash), ..self }
+    }
+
+    /// Whether this browser used the token within the last five minutes.
+    pub fn was_just_used_by(&self, browser: &str, now: Timestamp) -> bool {
+        let recent = self.used_at.is_some_and(|at| now < at.plus(SECOND_PRESS));
+        recent && self.used_by.as_deref() == Some(browser_hash(browser).as_str())
+    }
+}
+
+fn browser_hash(browser: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(browser))
+}
+
+/// A use of an emailed link.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkUse<'a> {
+    /// The link's token.
+    pub token: &'a str,
+    /// Id of the browser in which a page's button was pressed. Clients of the API have none.
+    pub browser: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for LinkUse<'a> {
+    fn from(token: &'a str) -> Self {
+        Self { token, browser: None }
+    }
+}
+
+impl<'a> From<&'a String> for LinkUse<'a> {
+    fn from(token: &'a String) -> Self {
+        token.as_str().into()
     }
 }
 

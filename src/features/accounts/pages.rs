@@ -1,5 +1,6 @@
-//! The plain pages that links in letters lead to: each shows one button, which does the step. Opening a page changes
-//! nothing, because mail scanners open links too.
+//! The plain pages that emailed links lead to. Each shows one button, which does the step. Opening a page changes nothing,
+//! because mail scanners open links too. A second press within five minutes, in the same browser, shows what the first
+//! achieved.
 
 use std::sync::Arc;
 
@@ -8,17 +9,19 @@ use poem::web::{Data, Form, Query};
 use poem::{EndpointExt, Response, RouteMethod, get, handler};
 use serde::Deserialize;
 
+use super::browser::Browser;
 use super::errors::{ConfirmAccountError, ConfirmEmailError, ResetPasswordError};
-use super::model::TokenRefused;
+use super::model::{LinkUse, Purpose, TokenRefused};
 use super::service::Accounts;
-use crate::http::Refusal;
 use crate::http::pages::{HtmlErrors, PageLayout, Pages};
+use crate::http::{HostCookie, Refusal};
 use crate::kernel::{FieldError, Invalid, Secret};
 
 /// `/confirm`, `/confirm-email` and `/reset-password`.
-pub fn pages(frame: &Arc<PageLayout>, accounts: &Arc<Accounts>) -> Pages {
+pub fn pages(frame: &Arc<PageLayout>, accounts: &Arc<Accounts>, browser: HostCookie) -> Pages {
     let errors = || HtmlErrors(frame.clone());
-    let with = |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).with(errors());
+    let with =
+        |page: RouteMethod| page.data(frame.clone()).data(accounts.clone()).data(browser).with(errors());
     Pages::new()
         .at("/confirm", with(get(ask_account).post(confirm_account)))
         .at("/confirm-email", with(get(ask_email).post(confirm_email)))
@@ -39,7 +42,7 @@ struct NewPassword {
     password: String,
 }
 
-/// One button that does what the letter is about.
+/// One button, which does what the email is about.
 #[derive(askama::Template)]
 #[template(path = "features/accounts/templates/confirm.page.html")]
 struct ConfirmPage<'a> {
@@ -69,61 +72,86 @@ struct DonePage<'a> {
     next: &'a str,
 }
 
+/// A page after the step.
+struct Achieved {
+    heading: &'static str,
+    sentence: &'static str,
+}
+
+const ACCOUNT_CONFIRMED: Achieved = Achieved {
+    heading: "Welcome",
+    sentence: "Your address is confirmed and your account is ready. Now you can sign in.",
+};
+
+const EMAIL_CHANGED: Achieved = Achieved {
+    heading: "Your address is changed",
+    sentence: "From now on we write to this address, and you sign in with it.",
+};
+
+const PASSWORD_CHANGED: Achieved = Achieved {
+    heading: "Your password is changed",
+    sentence: "You are signed out everywhere. Sign in with your new password.",
+};
+
 #[handler]
-fn ask_account(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
-    frame.page(&ConfirmPage {
+fn ask_account(frame: Data<&Arc<PageLayout>>, browser: Browser, Query(link): Query<Link>) -> Response {
+    browser.recognized_by(frame.page(&ConfirmPage {
         frame: &frame,
         heading: "Confirm your address",
         sentence: "Press the button, and your account is ready.",
         action: "/confirm",
         button: "Confirm my address",
         token: &link.token,
-    })
+    }))
 }
 
 #[handler]
 async fn confirm_account(
     frame: Data<&Arc<PageLayout>>,
     accounts: Data<&Arc<Accounts>>,
+    browser: Browser,
     Form(link): Form<Link>,
 ) -> poem::Result<Response> {
-    match accounts.confirm_account(&link.token).await {
-        Ok(()) => {
-            let sentence = "Your address is confirmed and your account is ready. Now you can sign in.";
-            Ok(done(&frame, &accounts, "Welcome", sentence))
+    let link = LinkUse { token: &link.token, browser: Some(&browser.id) };
+    match accounts.confirm_account(link).await {
+        Ok(()) => Ok(done(&frame, &accounts, ACCOUNT_CONFIRMED)),
+        Err(ConfirmAccountError::Token(why)) => {
+            let pressed = accounts.was_pressed(Purpose::ConfirmAccount, link, None).await;
+            Ok(refused(&frame, &accounts, why, pressed.map_err(Refusal::problem)?, ACCOUNT_CONFIRMED))
         }
-        Err(ConfirmAccountError::Token(why)) => Ok(dead_link(&frame, why)),
         Err(error) => Err(error.problem().into()),
     }
 }
 
 #[handler]
-fn ask_email(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
-    frame.page(&ConfirmPage {
+fn ask_email(frame: Data<&Arc<PageLayout>>, browser: Browser, Query(link): Query<Link>) -> Response {
+    browser.recognized_by(frame.page(&ConfirmPage {
         frame: &frame,
         heading: "Confirm your new address",
-        sentence: "Press the button, and from now on letters come to this address.",
+        sentence: "Press the button, and from now on we write to this address.",
         action: "/confirm-email",
         button: "Confirm my new address",
         token: &link.token,
-    })
+    }))
 }
 
 #[handler]
 async fn confirm_email(
     frame: Data<&Arc<PageLayout>>,
     accounts: Data<&Arc<Accounts>>,
+    browser: Browser,
     Form(link): Form<Link>,
 ) -> poem::Result<Response> {
-    match accounts.confirm_email(&link.token).await {
-        Ok(()) => {
-            let sentence = "From now on letters come to this address, and you sign in with it.";
-            Ok(done(&frame, &accounts, "Your address is changed", sentence))
+    let link = LinkUse { token: &link.token, browser: Some(&browser.id) };
+    match accounts.confirm_email(link).await {
+        Ok(()) => Ok(done(&frame, &accounts, EMAIL_CHANGED)),
+        Err(ConfirmEmailError::Token(why)) => {
+            let pressed = accounts.was_pressed(Purpose::ConfirmEmail, link, None).await;
+            Ok(refused(&frame, &accounts, why, pressed.map_err(Refusal::problem)?, EMAIL_CHANGED))
         }
-        Err(ConfirmEmailError::Token(why)) => Ok(dead_link(&frame, why)),
         Err(ConfirmEmailError::Taken) => {
             let sentence =
-                "An account has this address already. Sign in there, or change to another address.";
+                "Another account has this address already. Sign in there, or change to another address.";
             Ok(frame.message(StatusCode::CONFLICT, "This address is taken", sentence))
         }
         Err(error) => Err(error.problem().into()),
@@ -131,32 +159,50 @@ async fn confirm_email(
 }
 
 #[handler]
-fn ask_password(frame: Data<&Arc<PageLayout>>, Query(link): Query<Link>) -> Response {
-    frame.page(&PasswordPage { frame: &frame, token: &link.token, faults: &[] })
+fn ask_password(frame: Data<&Arc<PageLayout>>, browser: Browser, Query(link): Query<Link>) -> Response {
+    browser.recognized_by(frame.page(&PasswordPage { frame: &frame, token: &link.token, faults: &[] }))
 }
 
 #[handler]
 async fn reset_password(
     frame: Data<&Arc<PageLayout>>,
     accounts: Data<&Arc<Accounts>>,
+    browser: Browser,
     Form(form): Form<NewPassword>,
 ) -> poem::Result<Response> {
-    match accounts.reset_password(&form.token, &Secret::new(form.password)).await {
-        Ok(()) => {
-            let sentence = "You are signed out everywhere. Sign in with your new password.";
-            Ok(done(&frame, &accounts, "Your password is changed", sentence))
+    let (link, password) =
+        (LinkUse { token: &form.token, browser: Some(&browser.id) }, Secret::new(form.password));
+    match accounts.reset_password(link, &password).await {
+        Ok(()) => Ok(done(&frame, &accounts, PASSWORD_CHANGED)),
+        Err(ResetPasswordError::Token(why)) => {
+            let pressed = accounts.was_pressed(Purpose::ResetPassword, link, Some(&password)).await;
+            Ok(refused(&frame, &accounts, why, pressed.map_err(Refusal::problem)?, PASSWORD_CHANGED))
         }
-        Err(ResetPasswordError::Token(why)) => Ok(dead_link(&frame, why)),
         Err(ResetPasswordError::Invalid(Invalid(faults))) => {
-            let page = PasswordPage { frame: &frame, token: &form.token, faults: &faults };
+            let page = PasswordPage { frame: &frame, token: link.token, faults: &faults };
             Ok(frame.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
         Err(error) => Err(error.problem().into()),
     }
 }
 
-fn done(frame: &PageLayout, accounts: &Accounts, heading: &str, sentence: &str) -> Response {
+fn done(frame: &PageLayout, accounts: &Accounts, achieved: Achieved) -> Response {
+    let Achieved { heading, sentence } = achieved;
     frame.page(&DonePage { frame, heading, sentence, next: accounts.pages().as_str() })
+}
+
+/// The page of a link that does nothing; what it achieved if the first press of its button was in the same browser.
+fn refused(
+    frame: &PageLayout,
+    accounts: &Accounts,
+    why: TokenRefused,
+    pressed: bool,
+    achieved: Achieved,
+) -> Response {
+    match why {
+        TokenRefused::Used if pressed => done(frame, accounts, achieved),
+        why => dead_link(frame, why),
+    }
 }
 
 fn dead_link(frame: &PageLayout, why: TokenRefused) -> Response {
@@ -164,76 +210,23 @@ fn dead_link(frame: &PageLayout, why: TokenRefused) -> Response {
         TokenRefused::Invalid => (
             StatusCode::NOT_FOUND,
             "This link is not one of ours",
-            "Perhaps it was cut off when it was copied. Copy the whole address from the letter and try again.",
+            "Perhaps it was cut off when it was copied. Copy the whole address from the email and try again.",
         ),
         TokenRefused::Used => (
             StatusCode::GONE,
             "This link has been used",
-            "Or a newer one took its place. If you wanted to confirm your address, try to sign in; otherwise ask \
-             for another letter where you sign in.",
+            "Or a newer link replaced it. If you wanted to confirm your address, try to sign in. Otherwise ask for \
+             another email where you sign in.",
         ),
         TokenRefused::Expired => (
             StatusCode::GONE,
-            "This link has run out",
-            "Links work for a limited time only. Ask for another letter where you sign in.",
+            "This link has expired",
+            "Links work for a limited time only. Ask for another email where you sign in.",
         ),
     };
     frame.message(status, heading, sentence)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::World;
-    use super::*;
-    use poem::test::TestClient;
-
-    async fn get(world: &World, path: &str) -> (StatusCode, String) {
-        let route = pages(&Arc::new(PageLayout::sample()), &world.accounts).into_route();
-        let answer = TestClient::new(route).get(path).send().await;
-        answer.assert_header("cache-control", "no-store");
-        (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
-    }
-
-    async fn post(world: &World, path: &str, form: &[(&str, &str)]) -> (StatusCode, String) {
-        let route = pages(&Arc::new(PageLayout::sample()), &world.accounts).into_route();
-        let answer = TestClient::new(route).post(path).form(&form).send().await;
-        (answer.0.status(), answer.0.into_body().into_string().await.unwrap())
-    }
-
-    #[tokio::test]
-    async fn opening_a_link_changes_nothing_and_its_button_does_the_step_once() {
-        let world = World::new().await;
-        let token = world.sign_up("ana@example.org", "Ana", "seven maple canoes drift").await;
-        for _ in 0..2 {
-            let (status, html) = get(&world, &format!("/confirm?token={token}")).await;
-            assert!(status.is_success() && html.contains(&format!("value=\"{token}\"")));
-        }
-        let (status, html) = post(&world, "/confirm", &[("token", &token)]).await;
-        assert!(status.is_success() && html.contains("<h1>Welcome</h1>"), "{html}");
-        let (status, html) = post(&world, "/confirm", &[("token", &token)]).await;
-        assert!(status == StatusCode::GONE && html.contains("has been used"));
-    }
-
-    #[tokio::test]
-    async fn a_password_page_tells_the_fault_and_keeps_its_link_good() {
-        let world = World::new().await;
-        world.account("ana@example.org").await;
-        let token = world.reset_token("ana@example.org").await;
-        let (status, html) =
-            post(&world, "/reset-password", &[("token", &token), ("password", "password1")]).await;
-        assert!(status == StatusCode::UNPROCESSABLE_ENTITY && html.contains("easy to guess"));
-        let good = [("token", token.as_str()), ("password", "eight copper kites rise")];
-        assert!(post(&world, "/reset-password", &good).await.0.is_success());
-    }
-
-    #[tokio::test]
-    async fn what_stands_in_a_link_is_never_markup() {
-        let world = World::new().await;
-        for path in ["/confirm", "/confirm-email", "/reset-password"] {
-            let (status, html) = get(&world, &format!("{path}?token=%22%3E%3Cscript%3E")).await;
-            assert!(status.is_success() && !html.contains("<script>"));
-            let (status, html) = post(&world, path, &[("token", "nonsense"), ("password", "x")]).await;
-            assert!(status == StatusCode::NOT_FOUND && html.contains("not one of ours"), "{path}");
-        }
-    }
-}
+#[path = "pages_tests.rs"]
+mod tests;

@@ -12,8 +12,8 @@ use super::errors::{
     ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
 };
 use super::model::{
-    Account, CheckedSignUp, EmailToken, Names, NamesChange, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS,
-    Session, SignUp, SignUpForm, TokenRefused, address,
+    Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange, PendingEmail, Purpose,
+    SIGN_UPS_PER_ADDRESS, Session, SignUp, SignUpForm, TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
 use super::{limits, mails};
@@ -147,14 +147,15 @@ impl Accounts {
     }
 
     /// Turns the sign-up that the token was sent for into an account. Deletes other sign-ups of the address.
-    pub async fn confirm_account(&self, token: &str) -> Result<(), ConfirmAccountError> {
+    pub async fn confirm_account<'a>(&self, link: impl Into<LinkUse<'a>>) -> Result<(), ConfirmAccountError> {
+        let LinkUse { token, browser } = link.into();
         let id = self.open(Purpose::ConfirmAccount, token)?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
             let token = usable(&tx, &id, now).await??;
             let sign_up: SignUp = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
             let account = Account::confirmed(&sign_up, now);
-            open_account(&tx, token, &account, now).await?;
+            open_account(&tx, token.used(now, browser), &account, now).await?;
             Ok(())
         });
         match stored.await {
@@ -208,11 +209,12 @@ impl Accounts {
 
     /// Sets a new password with a token from an email. The token also confirms the address, so a sign-up becomes an account.
     /// All sessions end.
-    pub async fn reset_password(
+    pub async fn reset_password<'a>(
         &self,
-        token: &str,
+        link: impl Into<LinkUse<'a>>,
         password: &Secret<String>,
     ) -> Result<(), ResetPasswordError> {
+        let LinkUse { token, browser } = link.into();
         let id = self.open(Purpose::ResetPassword, token)?;
         let password = Password::read(password.expose());
         self.check_reset(&id, &password).await?;
@@ -224,13 +226,13 @@ impl Accounts {
                 let token = Some(token).filter(|token| token.fits(&account)).ok_or(TokenRefused::Used)?;
                 account.set_password(hash.clone());
                 tx.put(&account).await?;
-                use_up(&tx, token, now).await?;
+                tx.put(&token.used(now, browser)).await?;
                 tx.post(&mails::password_changed(&account, now)).await?;
                 return Ok(());
             }
             let sign_up: SignUp = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
             let account = Account::confirmed(&SignUp { password_hash: hash.clone(), ..sign_up }, now);
-            open_account(&tx, token, &account, now).await?;
+            open_account(&tx, token.used(now, browser), &account, now).await?;
             Ok(())
         });
         match stored.await {
@@ -321,7 +323,8 @@ impl Accounts {
     }
 
     /// Replaces the address of an account, with a token from an email. Deletes sign-ups with the new address.
-    pub async fn confirm_email(&self, token: &str) -> Result<(), ConfirmEmailError> {
+    pub async fn confirm_email<'a>(&self, link: impl Into<LinkUse<'a>>) -> Result<(), ConfirmEmailError> {
+        let LinkUse { token, browser } = link.into();
         let id = self.open(Purpose::ConfirmEmail, token)?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
@@ -330,13 +333,44 @@ impl Accounts {
             account.take_pending_email(&token)?;
             tx.put(&account).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
-            use_up(&tx, token, now).await?;
+            tx.put(&token.used(now, browser)).await?;
             Ok(())
         });
         match stored.await {
             Err(ConfirmEmailError::Store(StoreError::Duplicate { .. })) => Err(ConfirmEmailError::Taken),
             outcome => outcome,
         }
+    }
+
+    /// Whether the same browser used the same link a few minutes ago, and with this password if it resets one: then a
+    /// second press of its button shows what the first achieved.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn was_pressed(
+        &self,
+        purpose: Purpose,
+        link: LinkUse<'_>,
+        password: Option<&Secret<String>>,
+    ) -> Result<bool, StoreError> {
+        let (Ok(id), Some(browser)) = (self.open(purpose, link.token), link.browser) else {
+            return Ok(false);
+        };
+        let used = self.store.get::<EmailToken>(&id).await?;
+        let Some(used) = used.filter(|used| used.was_just_used_by(browser, self.clock.now())) else {
+            return Ok(false);
+        };
+        let Some(password) = password else { return Ok(true) };
+        let account = self.store.get::<Account>(&used.subject).await?;
+        let hash = account.map(|account| account.password_hash);
+        let password = Password::read(password.expose());
+        // While too many passwords are hashed, the link just counts as used.
+        Ok(self.passwords.verify(password, hash.as_deref()).await.unwrap_or(false))
+    }
+
+    /// Id for a browser that opens a page.
+    pub fn new_browser_id(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.ids.secret())
     }
 
     /// Makes the owner of an address an administrator, and creates the account if there is none. With a password, the account
@@ -515,7 +549,7 @@ async fn forget_sign_ups(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
 /// Creates the account of a sign-up. The unique index refuses a second account with the address.
 async fn open_account(
     tx: &Tx,
-    token: EmailToken,
+    used: EmailToken,
     account: &Account,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -523,7 +557,7 @@ async fn open_account(
     if guarded("accounts.forget-others") {
         forget_sign_ups(tx, &account.email_key).await?;
     }
-    use_up(tx, token, now).await?;
+    tx.put(&used).await?;
     tx.post(&mails::welcome(account, now)).await
 }
 
@@ -531,10 +565,6 @@ async fn open_account(
 async fn usable(tx: &Tx, id: &str, now: Timestamp) -> Result<Result<EmailToken, TokenRefused>, StoreError> {
     let Some(token) = tx.get::<EmailToken>(id).await? else { return Ok(Err(TokenRefused::Expired)) };
     Ok(token.check(now).map(|()| token))
-}
-
-async fn use_up(tx: &Tx, token: EmailToken, now: Timestamp) -> Result<(), StoreError> {
-    tx.put(&EmailToken { used_at: Some(now), ..token }).await
 }
 
 async fn reset_token(

@@ -70,6 +70,11 @@ impl World {
         Self { accounts, base, emails }
     }
 
+    /// Advances the clock.
+    pub fn pass(&self, time: Duration) {
+        self.base.clock.advance(time);
+    }
+
     async fn all<D: Document>(&self) -> Vec<D> {
         self.base.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
     }
