@@ -1,5 +1,7 @@
 //! `orientation check`: what is configured, which part serves what, and what is wrong with it.
 
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -42,6 +44,9 @@ pub(super) async fn run() -> Result<(), Failed> {
                 wrong.push(name);
             }
         }
+    }
+    for warning in open_files(&config) {
+        println!("{:10}{warning}", "WARNING");
     }
     if wrong.is_empty() {
         println!("Nothing is wrong.");
@@ -87,6 +92,28 @@ async fn store(config: &Config) -> Found {
     }
     let store = Store::sqlite(&file, Access::Beside).map_err(|error| error.to_string())?;
     Ok(format!("SQLite in {folder}: opens; {}", known(&store).await?))
+}
+
+/// A warning for each file of the embedded store that other users of this machine can open: it holds keys and personal
+/// data. This program creates files with the rights 0600, but older versions and copies by hand may have wider rights.
+#[cfg(unix)]
+fn open_files(config: &Config) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let files = ["", "-wal", "-shm", ".lock"].map(|end| config.data.join(format!("{STORE_FILE}{end}")));
+    let mode = |file: &Path| std::fs::metadata(file).ok().map(|found| found.permissions().mode() & 0o777);
+    let open =
+        files.iter().filter_map(|file| Some((file, mode(file)?))).filter(|(_, mode)| mode & 0o077 != 0);
+    let warning = |(file, mode): (&PathBuf, u32)| {
+        let file = file.display();
+        format!("{file} can be opened by other users of this machine ({mode:04o}): run `chmod 600 {file}`")
+    };
+    open.map(warning).collect()
+}
+
+/// Rights are checked on Unix only.
+#[cfg(not(unix))]
+fn open_files(_: &Config) -> Vec<String> {
+    vec![]
 }
 
 /// What a start of this version would make of what is stored. Looks only: an older version may go on with it.
@@ -145,4 +172,35 @@ async fn traces(config: &Config) -> Found {
 async fn reach(url: &Url) -> std::io::Result<()> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     TcpStream::connect((host, url.port_or_known_default().unwrap_or(80))).await.map(drop)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_that_others_can_open_are_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_string_lossy().into_owned();
+        let config = Config::from_env(&[("ORIENTATION_DATA".to_owned(), data)].into()).unwrap();
+        assert_eq!(open_files(&config), Vec::<String>::new());
+        for (name, mode) in
+            [(STORE_FILE, 0o644), ("orientation.db-wal", 0o600), ("orientation.db-shm", 0o640)]
+        {
+            let file = folder.path().join(name);
+            write(&file, "").unwrap();
+            set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        }
+        let warnings = open_files(&config);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let file = folder.path().join(STORE_FILE).display().to_string();
+        assert_eq!(
+            warnings[0],
+            format!("{file} can be opened by other users of this machine (0644): run `chmod 600 {file}`")
+        );
+        assert!(warnings[1].contains("orientation.db-shm") && warnings[1].contains("(0640)"), "{warnings:?}");
+    }
 }

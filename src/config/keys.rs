@@ -269,7 +269,7 @@ impl Key {
 }
 
 /// Whether the value is an address with a user, or contains the prefix of a Stripe secret.
-fn looks_secret(value: &str) -> bool {
+pub(super) fn looks_secret(value: &str) -> bool {
     let signed_in = value.contains("://") && value.contains('@');
     signed_in || ["sk_", "rk_", "whsec_"].iter().any(|prefix| value.contains(prefix))
 }

@@ -357,7 +357,11 @@ pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
 
 /// Refuses a URL: paths are printed, and a URL may contain a password.
 fn no_address(path: &str) -> Result<(), String> {
-    if path.contains("://") { Err("is a URL, not a path on this machine".into()) } else { Ok(()) }
+    match path {
+        _ if path.contains("://") => Err("is a URL, not a path on this machine".into()),
+        _ if keys::looks_secret(path) => Err("looks like a secret, not a path".into()),
+        _ => Ok(()),
+    }
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {

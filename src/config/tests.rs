@@ -100,6 +100,15 @@ fn no_refusal_repeats_a_secret() {
     .unwrap_err()
     .to_string();
     assert!(!told.contains("hidden"), "{told}");
+    // Secrets under the keys of paths.
+    for key in ["ORIENTATION_EVENT", "ORIENTATION_FONTS", "ORIENTATION_DATA"] {
+        for secret in ["sk_live_hidden", "whsec_hidden", "mongodb://user:hidden@host"] {
+            let told = Config::from_env(&env(&[(key, secret)])).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("{key}: ")) && !told.contains("hidden"), "{told}");
+        }
+    }
+    let told = Config::from_env(&env(&[("ORIENTATION_EVENT", "hidden")])).unwrap_err().to_string();
+    assert!(told.contains("the file can't be read") && !told.contains("hidden"), "{told}");
 }
 
 #[test]

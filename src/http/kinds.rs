@@ -81,7 +81,7 @@ pub(super) fn bad_request(status: u16) -> Problem {
 
 /// 400: the `Host` header is missing or repeated.
 pub(super) fn bad_host() -> Problem {
-    Kind::new(400, "bad-request", "Bad request").says("An HTTP/1.1 request needs exactly one `Host` header.")
+    Kind::new(400, "bad-request", "Bad request").says("A request needs exactly one `Host` header.")
 }
 
 /// 401.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::http::header;
-use poem::{Response, Route, endpoint, get};
+use poem::{IntoResponse, Request, Response, Route, endpoint, get};
 
+use super::kinds;
 use super::limits::ConnectionLimits;
-use super::server::Server;
+use super::server::{BadHost, Server};
 use crate::platform::metrics::{CONTENT_TYPE, Metrics};
 
 /// Maximum number of connections: Prometheus needs one, an operator another.
 const CONNECTIONS: usize = 16;
 
-/// The listener of the metrics.
+/// Serves the metrics.
 pub struct MetricsPage {
     server: Server,
     metrics: Arc<Metrics>,
@@ -43,9 +44,12 @@ impl MetricsPage {
     /// Serves `/metrics` until it is dropped.
     pub async fn serve(self) {
         let metrics = self.metrics;
-        let page = endpoint::make(move |_| {
+        let page = endpoint::make(move |request: Request| {
             let metrics = metrics.clone();
             async move {
+                if request.data::<BadHost>().is_some() {
+                    return kinds::bad_host().into_response();
+                }
                 let page = Response::builder().content_type(CONTENT_TYPE);
                 page.header(header::CACHE_CONTROL, "no-store").body(metrics.text().await)
             }

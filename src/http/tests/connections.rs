@@ -75,6 +75,25 @@ impl Served {
     }
 }
 
+#[tokio::test]
+async fn a_request_without_one_host_is_refused() {
+    let served = serve(ConnectionLimits::default()).await;
+    let ask = async |version: &str, hosts: &str| {
+        served.say(&format!("GET /v1/client HTTP/{version}\r\n{hosts}connection: close\r\n\r\n")).await
+    };
+    let host = "host: 127.0.0.1\r\n";
+    for (version, hosts) in [("1.1", ""), ("1.1", &host.repeat(2)), ("1.0", &host.repeat(2))] {
+        let refused = ask(version, hosts).await;
+        assert!(refused.starts_with(&format!("HTTP/{version} 400 Bad Request")), "{hosts}: {refused}");
+        assert!(refused.contains("application/problem+json"), "{refused}");
+        assert!(refused.contains("needs exactly one `Host` header"), "{refused}");
+    }
+    for (version, hosts) in [("1.1", host), ("1.0", host), ("1.0", "")] {
+        let answer = ask(version, hosts).await;
+        assert!(answer.starts_with(&format!("HTTP/{version} 200 OK")), "{hosts}: {answer}");
+    }
+}
+
 /// All that comes until the other end closes; a reset counts as closing.
 async fn everything(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();

@@ -2,10 +2,12 @@
 //! `api-real`). These don't, because:
 //!
 //! - `sandbox`: Stripe shows its own checkout page;
+//! - `demo`: it reads the outbox;
 //! - `outbox`: emails that are really sent are not shown in the browser, and SES takes no address that isn't ASCII before
 //!   the `@`;
 //! - `traces`: it runs the shipped program, which without servers has the embedded adapters only.
 
+mod demo;
 mod outbox;
 mod sandbox;
 mod traces;

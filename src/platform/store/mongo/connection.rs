@@ -6,7 +6,8 @@ use std::time::Duration;
 use bson::doc;
 use mongodb::error::ErrorKind;
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+    Acknowledgment, ClientOptions, ConnectionString, ReadConcern, ReadPreference, SelectionCriteria,
+    WriteConcern,
 };
 use mongodb::{Client, Database};
 use tokio::time::timeout;
@@ -74,7 +75,7 @@ async fn options(uri: &str) -> Result<ClientOptions> {
     let parsed = timeout(CALL, ClientOptions::parse(uri).into_future()).await;
     let mut options = match parsed {
         Ok(Ok(options)) => options,
-        Ok(Err(error)) => return Err(unknown_option(uri, &error).unwrap_or_else(unreadable)),
+        Ok(Err(error)) => return Err(bad_option(uri, &error).unwrap_or_else(unreadable)),
         Err(_elapsed) => return Err(unreadable()),
     };
     options.app_name.get_or_insert_with(|| "orientation".to_owned());
@@ -91,22 +92,31 @@ async fn options(uri: &str) -> Result<ClientOptions> {
     Ok(options)
 }
 
-/// The refusal of an option that the driver does not know. The driver's other sentences quote parts of the address, which may
-/// contain a password, so only a name is taken from it: letters, after the host.
-fn unknown_option(uri: &str, error: &mongodb::error::Error) -> Option<StoreError> {
+/// The refusal of an option in the address. The driver's sentences quote parts of the address, which may contain a password,
+/// so only the option's name is shown: letters, after the host.
+fn bad_option(uri: &str, error: &mongodb::error::Error) -> Option<StoreError> {
+    let option = first_bad_option(uri)?;
     let ErrorKind::InvalidArgument { message, .. } = &*error.kind else { return None };
-    let (name, rest) = message.split_once(" is an invalid option")?;
-    let (_, options) = uri.rsplit_once('@').unwrap_or(("", uri)).1.split_once('?')?;
-    let written = options.split('&').filter_map(|option| option.split_once('='));
-    let written = written.map(|(name, _)| name).find(|written| written.eq_ignore_ascii_case(name))?;
-    if !written.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return None;
-    }
-    let similar = rest.rsplit_once(": ").map(|(_, similar)| format!("; did you mean {similar}?"));
-    Some(StoreError::Unusable(format!(
-        "the address of MongoDB has an unknown option, {written}{}",
-        similar.unwrap_or_default()
-    )))
+    let why = match message.split_once(" is an invalid option") {
+        None => "a value that MongoDB's driver does not accept".to_owned(),
+        Some((_, rest)) => match rest.rsplit_once(": ") {
+            Some((_, similar)) => format!("no meaning for MongoDB's driver; did you mean {similar}?"),
+            None => "no meaning for MongoDB's driver".to_owned(),
+        },
+    };
+    Some(StoreError::Unusable(format!("the option {option} in the address of MongoDB has {why}")))
+}
+
+/// The name of the option up to which the driver refuses the address.
+fn first_bad_option(uri: &str) -> Option<&str> {
+    let host = uri.rfind('@').map_or(0, |at| at + 1);
+    let start = host + uri[host..].find('?')? + 1;
+    let ends = uri[start..].match_indices('&').map(|(at, _)| start + at).chain([uri.len()]);
+    let accepts = |end: usize| ConnectionString::parse(&uri[..end]).is_ok();
+    let end = Some(ends).filter(|_| accepts(start - 1))?.find(|end| !accepts(*end))?;
+    let option = uri[start..end].rsplit('&').next()?;
+    let name = option.split_once('=').map_or(option, |(name, _)| name);
+    Some(name).filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 fn unreadable() -> StoreError {
@@ -185,7 +195,7 @@ pub(super) async fn bounded_by<T>(
 
 #[cfg(test)]
 mod tests {
-    use mongodb::options::{ConnectionString, HostInfo};
+    use mongodb::options::HostInfo;
 
     use super::*;
 
@@ -230,10 +240,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_option_that_the_driver_does_not_accept_is_named() {
+        let unknown = "has no meaning for MongoDB's driver";
+        let value = "has a value that MongoDB's driver does not accept";
+        for (options, option, why) in [
+            ("retryWrite=true", "retryWrite", "; did you mean retrywrites?"),
+            ("authSource=admin&frobnicate=1", "frobnicate", unknown),
+            ("replicaSet=rs0&maxPoolSize=many&appName=x", "maxPoolSize", value),
+            ("readPreference=nearby", "readPreference", value),
+            ("tls=perhaps", "tls", value),
+            ("w=-1", "w", value),
+        ] {
+            for head in ["mongodb://ana:s3cret@host/week", "mongodb+srv://ana:s3cret@h.example.org/"] {
+                let refused = super::options(&format!("{head}?{options}")).await.unwrap_err().to_string();
+                assert!(
+                    refused.contains(&format!("the option {option} in the address of MongoDB")),
+                    "{refused}"
+                );
+                assert!(refused.contains(why) && !refused.contains("s3cret"), "{refused}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn an_invalid_uri_is_refused_without_being_shown() {
-        for address in
-            ["ana:s3cret@host", "mongodb://ana:s3cret:x@host", "mongodb://ana:s3cret@host/?s3cret=1"]
-        {
+        for address in [
+            "ana:s3cret@host",
+            "mongodb://ana:s3cret:x@host",
+            "mongodb://ana:s3cret@host/?s3cret=1",
+            "mongodb://ana:p?s3cret=a&b=1@host",
+        ] {
             let refused = options(address).await.unwrap_err().to_string();
             assert!(refused.contains("mongodb://") && !refused.contains("s3cret"), "{refused}");
         }

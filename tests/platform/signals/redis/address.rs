@@ -45,6 +45,25 @@ async fn a_check_reports_the_reason_without_the_password() {
 }
 
 #[tokio::test]
+async fn a_check_reports_that_publishing_is_forbidden_or_memory_is_full() {
+    let server = Server::started(&[]).await;
+    let mut client = server.client().await;
+    let run = async |client: &mut redis::aio::MultiplexedConnection, command: &[&str]| {
+        let _: () = redis::cmd(command[0]).arg(&command[1..]).query_async(client).await.unwrap();
+    };
+    let limited = ["ACL", "SETUSER", "limited", "on", ">right", "~*", "&*", "+@all", "-publish"];
+    run(&mut client, &limited).await;
+    let address = secret(&server.url().replace("//", "//limited:right@"));
+    let why = Redis::check(&address, "p:").await.unwrap_err().to_string();
+    assert!(why.contains("it refuses to publish wake-ups (PUBLISH)") && why.contains("NOPERM"), "{why}");
+    run(&mut client, &["ACL", "SETUSER", "limited", "+publish"]).await;
+    assert_eq!(Redis::check(&address, "p:").await, Ok(()));
+    run(&mut client, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let why = Redis::check(&address, "p:").await.unwrap_err().to_string();
+    assert!(why.contains("OOM command not allowed when used memory > 'maxmemory'"), "{why}");
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_redis_is_reported_in_one_sentence() {
     for answer in [
         "HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\n\r\nhidden",

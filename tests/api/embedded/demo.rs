@@ -1,0 +1,50 @@
+//! `orientation demo` against a service that runs already.
+
+use std::process::{Output, Stdio};
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::support::{PASSWORD, TestApp};
+
+/// Simulates two students, with `password` on standard input.
+async fn demo(app: &TestApp, options: &[&str], password: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_orientation"))
+        .args(["demo", "--url", &app.url, "--students", "2"])
+        .args(options)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program is built");
+    let mut input = child.stdin.take().expect("piped");
+    // A program that refuses its options does not read the password.
+    let _ = input.write_all(format!("{password}\n").as_bytes()).await;
+    drop(input);
+    child.wait_with_output().await.expect("it ends")
+}
+
+fn refusal(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_reads_the_outbox_of_a_rehearsal_for_the_demo() {
+    let app = TestApp::start_with(|config| config.rehearsal = true).await;
+    let administrator = app.administrator().await;
+    let option = ["--administrator", administrator.email()];
+    let output = demo(&app, &option, PASSWORD).await;
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && report.contains("2 students at"), "{output:?}");
+    let nobody = refusal(&demo(&app, &[], "").await);
+    assert!(nobody.contains("needs an administrator: pass --administrator EMAIL"), "{nobody}");
+    let wrong = refusal(&demo(&app, &option, "not the password").await);
+    assert!(wrong.contains("--administrator: ") && !wrong.contains("not the password"), "{wrong}");
+    let student = app.student().await;
+    let student = refusal(&demo(&app, &["--administrator", student.email()], PASSWORD).await);
+    assert!(student.contains("needs an administrator"), "{student}");
+    app.finish().await;
+}
