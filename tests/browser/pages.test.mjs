@@ -17,10 +17,10 @@ after(async () => {
 });
 
 // A window with a new, signed-in student.
-async function signedIn(email) {
+async function signedIn(email, names = { firstName: 'Noor', lastName: 'Haddad' }) {
   const window = await openWindow(browser, service);
   const post = async (path, data) => assert.ok((await window.context.request.post(path, { data })).ok(), path);
-  await post('/v1/accounts', { email, password, firstName: 'Noor', lastName: 'Haddad' });
+  await post('/v1/accounts', { email, password, ...names });
   const { link } = await waitForLink(service.url, email, '/confirm');
   await post('/v1/accounts/confirm', { token: new URL(link).searchParams.get('token') });
   await post('/v1/session', { email, password });
@@ -159,5 +159,50 @@ test('every email fits a phone and a desktop, and loads nothing from other hosts
   }
   assert.ok(subjects.size >= 6, [...subjects.keys()].join('; '));
   assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('a name or an address without a space widens no email and no page', async () => {
+  const long = 'W'.repeat(100);
+  const host = `${'w'.repeat(63)}.${'m'.repeat(63)}.example.org`;
+  const [email, next] = ['e', 'n'].map((first) => `${first.padEnd(64, 'w')}@${host}`);
+  const names = { firstName: long, lastName: long, preferredName: long };
+  const { page, context } = await signedIn(email, names);
+  const { request } = context;
+  const { components: { schemas } } = await (await fetch(`${service.url}/openapi.json`)).json();
+  const form = { ...schemas.RegistrationForm.example, legalName: 'W'.repeat(120), studentId: 'longest1' };
+  const registered = await request.post('/v1/registration', { data: form });
+  assert.ok(registered.ok(), await registered.text());
+  const { order } = await registered.json();
+  await page.goto(order.checkoutUrl);
+  await look(page, 'long-checkout');
+  await page.getByRole('button', { name: 'Pay', exact: true }).click();
+  await page.getByRole('heading', { name: 'Thank you' }).waitFor();
+  await look(page, 'long-checkout-done');
+  await request.post('/v1/password-resets', { data: { email } });
+  await request.post('/v1/accounts', { data: { email, password, ...names } });
+  const newPassword = 'a brass kettle hums at noon';
+  await request.put('/v1/me/password', { data: { currentPassword: password, newPassword } });
+  await request.put('/v1/me/email', { data: { currentPassword: newPassword, email: next } });
+  await waitForEmail(service.url, email, ({ attachments }) => attachments?.length > 0);
+  await waitForEmail(service.url, email, ({ subject }) => /address/i.test(subject));
+  await waitForEmail(service.url, next, () => true);
+  await page.goto('/outbox');
+  await look(page, 'long-outbox');
+  await page.goto(`/outbox?to=${email}`);
+  await look(page, 'long-outbox-to');
+  for (const [kind, to] of [['old', email], ['new', next]]) {
+    const { items } = await (await fetch(`${service.url}/outbox.json?to=${encodeURIComponent(to)}`)).json();
+    for (const [n, { id }] of items.entries()) {
+      await page.goto(`/outbox/${encodeURIComponent(id)}/html`);
+      await look(page, `long-email-${kind}-${n}`);
+      await page.goto(`/outbox/${encodeURIComponent(id)}`);
+      await look(page, `long-outbox-email-${kind}-${n}`);
+    }
+  }
+  await page.goto(`/outbox?to=${'w'.repeat(200)}`);
+  await look(page, 'long-outbox-empty');
+  await page.goto(`/${long}`);
+  await look(page, 'long-not-found');
   await context.close();
 });

@@ -12,7 +12,7 @@ import { chromium } from 'playwright-core';
 const artefacts = process.env.ORIENTATION_ARTEFACTS ?? join(tmpdir(), 'orientation-browser');
 
 export const desktop = { width: 1200, height: 900 };
-export const phone = { width: 390, height: 844 };
+export const phone = { width: 360, height: 780 };
 
 export async function startService() {
   const program = process.env.ORIENTATION_PROGRAM;
