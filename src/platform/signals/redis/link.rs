@@ -234,6 +234,7 @@ fn sentence(error: RedisError) -> String {
         ErrorKind::Parse | ErrorKind::RESP3NotSupported => {
             "the server does not speak RESP3, which Redis 6 and later do".into()
         }
+        _ if error.code() == Some("OOM") => "its memory is full, so it refuses writes (OOM)".into(),
         _ => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
