@@ -21,11 +21,12 @@ use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sa
 use crate::features::registration::{self, OrientationSale, Registrations};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
-use crate::features::{event, health, outbox};
+use crate::features::{Feature, event, health, outbox};
 use crate::http::pages::{self, FirstPage, HtmlErrors};
 use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
 use crate::kernel::{Clock, Ids};
 use crate::platform::audit;
+use crate::platform::idempotency;
 use crate::platform::jobs::{self, Crons, Workers};
 use crate::platform::keys;
 use crate::platform::mail::sns::{AwsHosts, Hosts};
@@ -83,6 +84,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         audit::schemas(),
         groups::schemas(),
         health::schemas(),
+        idempotency::schemas(),
         jobs::schemas(),
         keys::schemas(),
         mail::schemas(),
@@ -148,7 +150,8 @@ impl App {
             .and(tickets::feature(&base, &tickets))
             .and(suppressions::feature(&base, &suppressions))
             .and(outbox::feature(&base, mail.outbox.as_ref()))
-            .and(health::feature(&base));
+            .and(health::feature(&base))
+            .and(Feature::new().sweeps(&base, "11 * * * *", idempotency::old_keys()));
 
         let mailer = Arc::new(mail.mailer(&base, Templates::new(features.emails)?));
         let bulk = Arc::new(BulkMailer(mailer.clone()));

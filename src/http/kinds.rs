@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::problem::{Examples, Kind, Problem, Refusal};
 use crate::kernel::{FieldError, Invalid, Scope};
+use crate::platform::idempotency::OnceError;
 use crate::platform::signals::TooMany;
-use crate::platform::store::{PageError, StoreError};
+use crate::platform::store::{PageError, Stale, StoreError};
 
 const BAD_CURSOR: Kind = Kind::new(400, "bad-cursor", "Invalid cursor");
 const BAD_PARAMETER: Kind = Kind::new(400, "bad-parameter", "Invalid parameter");
@@ -18,10 +19,13 @@ const STUDENTS_ONLY: Kind = Kind::new(403, "students-only", "Students only");
 const NOT_FOUND: Kind = Kind::new(404, "not-found", "Not found");
 const METHOD_NOT_ALLOWED: Kind = Kind::new(405, "method-not-allowed", "Method not allowed");
 const TOO_SLOW: Kind = Kind::new(408, "too-slow", "Request timed out");
+const STALE: Kind = Kind::new(412, "stale", "Changed in the meantime");
 const TOO_LARGE: Kind = Kind::new(413, "too-large", "Body too large");
 const WRONG_CONTENT_TYPE: Kind = Kind::new(415, "wrong-content-type", "Unsupported content type");
 const UNKNOWN_HOST: Kind = Kind::new(421, "unknown-host", "Unknown host");
+const IDEMPOTENCY_KEY_REUSED: Kind = Kind::new(422, "idempotency-key-reused", "Idempotency key already used");
 const INVALID: Kind = Kind::new(422, "invalid", "Invalid body");
+const IF_MATCH_MISSING: Kind = Kind::new(428, "if-match-missing", "Missing If-Match");
 const TOO_MANY_REQUESTS: Kind = Kind::new(429, "too-many-requests", "Too many requests");
 const INTERNAL: Kind = Kind::new(500, "internal", "Internal error");
 const UNAVAILABLE: Kind = Kind::new(503, "unavailable", "Temporarily unavailable");
@@ -37,10 +41,13 @@ pub(super) const SHARED: &[Kind] = &[
     SCOPE_MISSING,
     STUDENTS_ONLY,
     TOO_SLOW,
+    STALE,
     TOO_LARGE,
     WRONG_CONTENT_TYPE,
     UNKNOWN_HOST,
+    IDEMPOTENCY_KEY_REUSED,
     INVALID,
+    IF_MATCH_MISSING,
     TOO_MANY_REQUESTS,
     UNAVAILABLE,
 ];
@@ -147,6 +154,11 @@ pub fn invalid(errors: Vec<FieldError>) -> Problem {
     INVALID.says("Fix the fields listed in `errors` and try again.").with_errors(errors)
 }
 
+/// 428: the operation edits what others may edit at the same time.
+pub(super) fn if_match_missing() -> Problem {
+    IF_MATCH_MISSING.says("Send the `ETag` of the version that you edited as `If-Match`.")
+}
+
 /// 429.
 pub fn too_many(error: TooMany) -> Problem {
     let seconds = super::metered::seconds(error.retry_after).max(1);
@@ -195,6 +207,30 @@ impl Refusal for PageError {
     fn problem(self) -> Problem {
         match self {
             Self::BadCursor => bad_cursor(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for Stale {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self])
+    }
+
+    fn problem(self) -> Problem {
+        STALE.says("Somebody else changed this after you read it. Read it again, and repeat your edit on the new version.")
+    }
+}
+
+impl Refusal for OnceError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::KeyReused]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::KeyReused => IDEMPOTENCY_KEY_REUSED
+                .says("You have sent another request with this `Idempotency-Key`. Send each new request with a new key."),
             Self::Store(error) => error.problem(),
         }
     }

@@ -11,9 +11,11 @@
 mod api;
 mod cookie;
 mod docs;
+mod edit;
 mod errors;
 mod etag;
 mod formats;
+mod idempotency;
 mod kinds;
 mod limits;
 mod listing;
@@ -37,6 +39,8 @@ mod text;
 
 pub use api::{Api, ApiParts};
 pub use cookie::HostCookie;
+pub use edit::{IfMatch, entity_tag, precondition};
+pub use idempotency::IdempotencyKey;
 pub use kinds::{busy, internal, invalid, not_signed_in, too_many, unavailable};
 pub use limits::ConnectionLimits;
 pub use listing::{PageBody, PageCursor, PageLimit};

@@ -87,6 +87,10 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
     if operation["parameters"].is_array() {
         problems.push(kinds::bad_parameter("limit"));
     }
+    if parameters(operation).any(|parameter| parameter["name"] == "If-Match" && parameter["required"] == true)
+    {
+        problems.push(kinds::if_match_missing());
+    }
     if content.is_object() {
         problems.extend([
             kinds::broken_body(),
@@ -112,6 +116,10 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
         problems.push(kinds::foreign_origin());
     }
     problems
+}
+
+fn parameters(operation: &Value) -> impl Iterator<Item = &Value> {
+    operation["parameters"].as_array().into_iter().flatten()
 }
 
 /// Writes the responses, sorted by status.

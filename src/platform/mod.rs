@@ -2,6 +2,7 @@
 //! that finish what a request began, and the audit trail.
 
 pub mod audit;
+pub mod idempotency;
 pub mod jobs;
 pub mod keys;
 pub mod mail;

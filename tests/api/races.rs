@@ -1,9 +1,9 @@
 //! Concurrent requests over HTTP.
 //!
 //! The races are shown to be real where a guard can be switched off for a single future (cargo feature `faults`):
-//! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs` and
-//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`. Unique keys
-//! decide the rest: one registration per account, one account per student id.
+//! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs`,
+//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`, and
+//! `without_the_guard_each_takes_effect` in `src/platform/idempotency/tests.rs`. Unique keys decide the rest: one registration per account, one account per student id.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use orientation::features::groups::GroupBook;
 use orientation::features::payments::Order;
 use orientation::features::registration::Registration;
 use orientation::platform::store::{Filter, Query};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::stripe::{self, event};
@@ -66,6 +67,21 @@ async fn fifty_deliveries_of_one_event_at_once_have_one_effect() {
     let registered: u32 = book(&app).await.groups.iter().map(|tally| tally.registered).sum();
     let emails = app.mailbox(ana.email()).emails().await.len();
     assert_eq!((kept.payments.len(), registered, emails), (1, 1, 1));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_presses_under_one_key_register_once_and_get_one_answer() {
+    let app = TestApp::start().await;
+    let (ana, form) = (app.student().await, form(&new_student_id()));
+    let press = async || {
+        let request = ana.request(Method::POST, "/v1/registration").header("Idempotency-Key", "pressed");
+        ana.send(request.json(&form)).await.ok(201)["order"]["id"].clone()
+    };
+    let orders = join_all((0..20).map(|_| press())).await;
+    assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
+    let members: u32 = book(&app).await.groups.iter().map(|tally| tally.members).sum();
+    assert_eq!((members, app.store.count::<Order>(Filter::All).await.expect("readable")), (1, 1));
     app.finish().await;
 }
 

@@ -1,9 +1,10 @@
 //! `/v1/registration`. `src/features/registration/controller_tests.rs` tests the refusals and what a PATCH may change;
 //! here are the tests that need the whole service.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, form, new_student_id, reaches_all_of};
+use crate::support::{Answer, TestApp, Visitor, form, new_student_id, reaches_all_of};
 use crate::v1_event::app_before_its_window;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,6 +23,69 @@ async fn a_form_is_returned_as_answered_and_can_be_submitted_once() {
     same_id["studentId"] = written["studentId"].as_str().expect("a text").to_uppercase().into();
     bo.post("/v1/registration", &same_id).await.refused(409, "student-id-taken");
     bo.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+/// Submits the form under this key.
+async fn register_once(student: &Visitor, key: &str, form: &Value) -> Answer {
+    let request = student.request(Method::POST, "/v1/registration").header("Idempotency-Key", key);
+    student.send(request.json(form)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_sent_again_under_its_key_gets_the_same_registration() {
+    let app = TestApp::start().await;
+    let (ana, bo) = (app.student().await, app.student().await);
+    let written = form(&new_student_id());
+    let first = register_once(&ana, "0199a0b1", &written).await.ok(201);
+    assert_eq!(register_once(&ana, "0199a0b1", &written).await.ok(201), first);
+    let mut other = written.clone();
+    other["joinsHunt"] = (other["joinsHunt"] != true).into();
+    register_once(&ana, "0199a0b1", &other).await.refused(422, "idempotency-key-reused");
+    register_once(&ana, "another", &written).await.refused(409, "already-registered");
+    register_once(&ana, "", &written).await.refused(400, "bad-parameter");
+    register_once(&ana, &"x".repeat(256), &written).await.refused(400, "bad-parameter");
+
+    let another = register_once(&bo, "0199a0b1", &form(&new_student_id())).await.ok(201);
+    assert_ne!(another["order"]["id"], first["order"]["id"], "each account has keys of its own");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_under_a_key_answers_after_payment_with_what_it_has_become() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let written = form(&new_student_id());
+    let order = register_once(&ana, "k", &written).await.ok(201)["order"].clone();
+    ana.press_button(&order, "pay").await;
+    let again = register_once(&ana, "k", &written).await.ok(201);
+    assert_eq!(
+        (&again["registration"]["state"], &again["order"]["state"]),
+        (&json!("registered"), &json!("paid"))
+    );
+    assert_eq!(ana.get("/v1/orders").await.ok(200)["items"].as_array().map(Vec::len), Some(1));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_an_older_version_is_refused_if_it_names_its_version() {
+    let app = TestApp::start().await;
+    let (ana, _) = app.submitted().await;
+    let edit = async |tag: &str, city: &str| {
+        let request = ana.request(Method::PATCH, "/v1/registration").header("If-Match", tag);
+        ana.send(request.json(&json!({ "summerCity": city }))).await
+    };
+    let seen = ana.get("/v1/registration").await;
+    assert_eq!(seen.header("cache-control"), Some("no-store"), "it has health data");
+    let seen = seen.header("etag").expect("a tag").to_owned();
+    let changed = edit(&seen, "Lisbon").await;
+    let now = changed.header("etag").expect("a tag").to_owned();
+    assert_eq!(changed.ok(200)["summerCity"], "Lisbon");
+    edit(&seen, "Porto").await.refused(412, "stale");
+    assert_eq!(ana.get("/v1/registration").await.ok(200)["summerCity"], "Lisbon");
+    edit(&format!("{seen}, {now}"), "Porto").await.ok(200);
+    edit("*", "Faro").await.ok(200);
+    ana.patch("/v1/registration", &json!({ "summerCity": "Braga" })).await.ok(200);
     app.finish().await;
 }
 
@@ -186,6 +250,11 @@ async fn every_outcome_of_the_registration_operations_is_reached() {
         let taken = reach.example(&ana, "register").await.ok(201)["registration"]["studentId"].clone();
         reach.example(&ana, "register").await.refused(409, "already-registered");
         reach.example(&ana, "updateRegistration").await.ok(200);
+        let stale = ana.request(Method::PATCH, "/v1/registration").header("If-Match", "\"older\"");
+        ana.send(stale.json(&json!({ "joinsHunt": false }))).await.refused(412, "stale");
+        let cy = app.student().await;
+        register_once(&cy, "k", &form(&new_student_id())).await.ok(201);
+        register_once(&cy, "k", &form(&new_student_id())).await.refused(422, "idempotency-key-reused");
         ana.get("/v1/registration").await.ok(200);
         let same_id = form(taken.as_str().expect("a text"));
         bo.post("/v1/registration", &same_id).await.refused(409, "student-id-taken");

@@ -7,11 +7,14 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 
 use super::model::LostItem;
-use super::service::{GetLostItemError, LostItems, ReportLostItemError};
+use super::service::{GetLostItemError, LostItems, ReportLostItemError, UpdateLostItemError};
 use crate::http::rights::Student;
-use crate::http::{By, Examples, Failure, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal};
+use crate::http::{
+    By, Examples, Failure, IfMatch, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal,
+    entity_tag,
+};
 use crate::platform::signals::TooMany;
-use crate::platform::store::{PageError, StoreError};
+use crate::platform::store::{PageError, Stale, StoreError};
 
 #[derive(Tags)]
 enum Tag {
@@ -67,6 +70,25 @@ impl poem_openapi::types::Example for LostItemReport {
     }
 }
 
+/// An item as it is.
+#[derive(ApiResponse)]
+pub enum LostItemAnswer {
+    /// The item.
+    #[oai(status = 200)]
+    Current(
+        Json<LostItemBody>,
+        /// Entity tag of the item: send it as `If-Match` with an edit.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+impl LostItemAnswer {
+    fn new(item: &LostItem) -> Result<Self, StoreError> {
+        Ok(Self::Current(Json(LostItemBody::from(item)), entity_tag(item)?))
+    }
+}
+
 /// The result of a report.
 #[derive(ApiResponse)]
 pub enum Reported {
@@ -88,6 +110,20 @@ impl Refusal for GetLostItemError {
             Self::NotFound => {
                 NO_SUCH_LOST_ITEM.says("`listLostItems` lists the items that you have reported.")
             }
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for UpdateLostItemError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<Stale>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => GetLostItemError::NotFound.problem(),
+            Self::Stale(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
     }
@@ -131,9 +167,29 @@ impl LostItemsController {
         /// Id of the report, from `listLostItems`.
         #[oai(name = "itemId", example = "an_item")]
         item_id: Path<String>,
-    ) -> Result<Json<LostItemBody>, Failure<GetLostItemError>> {
+    ) -> Result<LostItemAnswer, Failure<GetLostItemError>> {
         let item = self.0.item(&caller.account_id, &item_id.0).await?;
-        Ok(Json(LostItemBody::from(&item)))
+        Ok(LostItemAnswer::new(&item).map_err(GetLostItemError::from)?)
+    }
+
+    /// Change a lost item
+    ///
+    /// Replaces the description.
+    #[oai(path = "/v1/lost-items/:itemId", method = "patch", operation_id = "updateLostItem")]
+    async fn update_lost_item(
+        &self,
+        By(caller): By<Student>,
+        /// Id of the report, from `listLostItems`.
+        #[oai(name = "itemId", example = "an_item")]
+        item_id: Path<String>,
+        /// `ETag` of the item that was edited.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
+        report: JsonBody<LostItemReport>,
+    ) -> Result<LostItemAnswer, Failure<UpdateLostItemError>> {
+        let (account, description) = (&caller.account_id, report.0.description);
+        let item = self.0.update(account, &item_id.0, description, &if_match.0).await?;
+        Ok(LostItemAnswer::new(&item).map_err(UpdateLostItemError::from)?)
     }
 
     /// Report a lost item

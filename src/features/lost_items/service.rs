@@ -1,4 +1,4 @@
-//! Use cases: report a lost item, list one's own reports.
+//! Use cases: report a lost item, show, list and change one's own reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use crate::features::accounts::Account;
 use crate::kernel::{Clock, Ids};
 use crate::platform::mail::Mail;
 use crate::platform::signals::{Limit, Signals, TooMany};
-use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
+use crate::platform::store::{
+    Cursor, Dir, Filter, Page, PageError, Precondition, Query, Stale, Store, StoreError,
+};
 
 /// Reports per account: more than anybody needs, too few to fill the store.
 const REPORT: Limit = Limit { name: "report-lost-item", quota: 10, window: Duration::from_hours(1) };
@@ -35,6 +37,17 @@ pub enum ReportLostItemError {
 pub enum GetLostItemError {
     #[error("there is no such item, or it is somebody else's")]
     NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an item was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateLostItemError {
+    #[error("there is no such item, or it is somebody else's")]
+    NotFound,
+    #[error(transparent)]
+    Stale(#[from] Stale),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -92,6 +105,29 @@ impl LostItems {
             })
             .await?;
         Ok(item)
+    }
+
+    /// Describes an item that this account has reported anew, if it is as `condition` says.
+    ///
+    /// # Errors
+    /// [`UpdateLostItemError`]; then nothing has changed.
+    pub async fn update(
+        &self,
+        account: &str,
+        id: &str,
+        description: String,
+        condition: &Precondition,
+    ) -> Result<LostItem, UpdateLostItemError> {
+        self.store
+            .transact(async |tx| {
+                let item = tx.get::<LostItem>(id).await?.filter(|item| item.account == account);
+                let mut item = item.ok_or(UpdateLostItemError::NotFound)?;
+                condition.check(&item)?;
+                item.description.clone_from(&description);
+                tx.put(&item).await?;
+                Ok(item)
+            })
+            .await
     }
 
     /// The page of this account's items, newest first, that begins at `after`; at most `limit`.

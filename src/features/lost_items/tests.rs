@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::base::TestBase;
 use crate::features::accounts::{Account, Names, SignUp};
-use crate::http::testing;
+use crate::http::{entity_tag, testing};
 use crate::kernel::{Clock, EmailAddress, Rights, Role};
 use crate::platform::mail::{Mail, Template};
 use crate::platform::store::Filter;
@@ -102,6 +102,36 @@ async fn reports_are_validated_and_limited() {
     base.clock.advance(Duration::from_hours(2));
     let (status, problem) = post(report).await;
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/too-many-lost-items")));
+}
+
+#[tokio::test]
+async fn an_edit_names_the_version_that_it_was_made_from() {
+    let base = base().await;
+    let client = client(&base);
+    let items = LostItems::new(&base);
+    let item = items.report("ana", "An umbrella".into()).await.unwrap();
+    let seen = entity_tag(&item).unwrap();
+    let edit = async |if_match: Option<&str>, description: &str| {
+        let request = client.patch(format!("/v1/lost-items/{}", item.id));
+        let request = request.header("cookie", "orientation_session=ana").header("host", "127.0.0.1:3000");
+        let request = request.header("origin", "http://127.0.0.1:3000");
+        let request = request.body_json(&json!({ "description": description }));
+        let response = match if_match {
+            Some(tags) => request.header("if-match", tags).send().await,
+            None => request.send().await,
+        };
+        let (status, tag) = (response.0.status().as_u16(), response.0.header("etag").map(str::to_owned));
+        (status, tag, response.0.into_body().into_json::<Value>().await.unwrap())
+    };
+    let (status, _, problem) = edit(None, "A blue umbrella").await;
+    assert_eq!((status, &problem["type"]), (428, &json!("/problems/if-match-missing")));
+    let (status, changed, _) = edit(Some(&seen), "A blue umbrella").await;
+    assert_eq!(status, 200);
+    let (status, _, problem) = edit(Some(&seen), "A red umbrella").await;
+    assert_eq!((status, &problem["type"]), (412, &json!("/problems/stale")));
+    assert_eq!(items.item("ana", &item.id).await.unwrap().description, "A blue umbrella");
+    assert_eq!(edit(changed.as_deref(), "A red umbrella").await.0, 200);
+    assert_eq!(edit(Some(&"x".repeat(2000)), "A red umbrella").await.0, 400);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
+use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined, ParseFromJSON, ToJSON};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
@@ -17,12 +18,13 @@ use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
 use crate::http::rights::Student;
 use crate::http::{
-    By, DateText, EmailText, Examples, Failure, JsonBody, Kind, PhoneText, Problem, Refusal, Remark, Rule,
-    Text, TextFormat, not_signed_in,
+    By, DateText, EmailText, Examples, Failure, IdempotencyKey, JsonBody, Kind, PhoneText, Problem, Refusal,
+    Remark, Rule, Text, TextFormat, entity_tag, not_signed_in, precondition,
 };
 use crate::kernel::{Invalid, Timestamp};
+use crate::platform::idempotency::OnceError;
 use crate::platform::signals::TooMany;
-use crate::platform::store::StoreError;
+use crate::platform::store::{Stale, StoreError};
 
 #[derive(Tags)]
 enum Tag {
@@ -468,6 +470,22 @@ pub enum RegisterAnswer {
     Created(Json<Registered>),
 }
 
+/// The registration as it is.
+#[derive(ApiResponse)]
+pub enum RegistrationAnswer {
+    /// The registration.
+    #[oai(status = 200)]
+    Current(
+        Json<RegistrationBody>,
+        /// Entity tag of the registration: send it as `If-Match` with an edit.
+        #[oai(header = "ETag")]
+        String,
+        /// `no-store`: the registration has health data.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
+}
+
 const CLOSED: Kind = Kind::new(409, "registration-closed", "Registration is closed");
 const ALREADY_REGISTERED: Kind = Kind::new(409, "already-registered", "Already registered");
 const STUDENT_ID_TAKEN: Kind = Kind::new(409, "student-id-taken", "Student id already in use");
@@ -478,6 +496,7 @@ impl Refusal for RegisterError {
         let closed = Self::Closed(example_window(), Tz::America__Toronto);
         Examples::of([closed, Self::AlreadyRegistered, Self::StudentIdTaken, Self::NoAccount])
             .and::<Invalid>()
+            .and::<OnceError>()
             .and::<TooMany>()
             .and::<StoreError>()
     }
@@ -493,6 +512,7 @@ impl Refusal for RegisterError {
             ),
             Self::NoAccount => not_signed_in(),
             Self::Invalid(error) => error.problem(),
+            Self::Repeated(error) => error.problem(),
             Self::TooMany(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
@@ -514,13 +534,14 @@ impl Refusal for GetRegistrationError {
 
 impl Refusal for UpdateRegistrationError {
     fn examples() -> Examples<Self> {
-        Examples::of([Self::NotFound]).and::<Invalid>().and::<StoreError>()
+        Examples::of([Self::NotFound]).and::<Invalid>().and::<Stale>().and::<StoreError>()
     }
 
     fn problem(self) -> Problem {
         match self {
             Self::NotFound => no_registration(),
             Self::Invalid(error) => error.problem(),
+            Self::Stale(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
     }
@@ -560,6 +581,11 @@ impl RegistrationController {
     fn body(&self, registration: Registration) -> RegistrationBody {
         RegistrationBody::new(registration, self.registrations.event())
     }
+
+    fn answer(&self, registration: Registration) -> Result<RegistrationAnswer, StoreError> {
+        let tag = entity_tag(&registration)?;
+        Ok(RegistrationAnswer::Current(Json(self.body(registration)), tag, "no-store".into()))
+    }
 }
 
 #[OpenApi(tag = "Tag::Registration")]
@@ -567,14 +593,20 @@ impl RegistrationController {
     /// Submit the registration form
     ///
     /// Puts the student into a group and orders the orientation ticket. The order's `checkoutUrl` is where to pay it; the
-    /// student is registered once it is paid.
+    /// student is registered once it is paid. Sent again with the same `Idempotency-Key`, the same form gets the same
+    /// registration instead of a 409.
     #[oai(path = "/v1/registration", method = "post", operation_id = "register")]
     async fn register(
         &self,
         student: By<Student>,
+        /// Key of this request, chosen by the client: a UUID, for example. Remembered for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<IdempotencyKey>,
         form: JsonBody<RegistrationForm>,
     ) -> Result<RegisterAnswer, Failure<RegisterError>> {
-        let (registration, order) = self.registrations.register(&student.0.account_id, form.0.into()).await?;
+        let (account, form) = (&student.0.account_id, Form::from(form.0));
+        let once = key.0.once("register", account, &form);
+        let (registration, order) = self.registrations.register(account, form, once.as_ref()).await?;
         let order = OrderBody::from(&order);
         Ok(RegisterAnswer::Created(Json(Registered { registration: self.body(registration), order })))
     }
@@ -586,8 +618,9 @@ impl RegistrationController {
     async fn get_registration(
         &self,
         student: By<Student>,
-    ) -> Result<Json<RegistrationBody>, Failure<GetRegistrationError>> {
-        Ok(Json(self.body(self.registrations.registration(&student.0.account_id).await?)))
+    ) -> Result<RegistrationAnswer, Failure<GetRegistrationError>> {
+        let registration = self.registrations.registration(&student.0.account_id).await?;
+        Ok(self.answer(registration).map_err(GetRegistrationError::from)?)
     }
 
     /// Change your registration
@@ -599,9 +632,14 @@ impl RegistrationController {
     async fn update_registration(
         &self,
         student: By<Student>,
+        /// `ETag` of the registration that was edited. If it has changed since, the response is 412.
+        #[oai(name = "If-Match", validator(max_length = 1024))]
+        if_match: Header<Option<String>>,
         changes: JsonBody<RegistrationChanges>,
-    ) -> Result<Json<RegistrationBody>, Failure<UpdateRegistrationError>> {
-        Ok(Json(self.body(self.registrations.update(&student.0.account_id, changes.0.into()).await?)))
+    ) -> Result<RegistrationAnswer, Failure<UpdateRegistrationError>> {
+        let condition = precondition(if_match.0.as_deref());
+        let updated = self.registrations.update(&student.0.account_id, changes.0.into(), &condition).await?;
+        Ok(self.answer(updated).map_err(UpdateRegistrationError::from)?)
     }
 }
 

@@ -13,12 +13,15 @@ use crate::base::Base;
 use crate::config::{Event, Product, Window};
 use crate::features::accounts::Account;
 use crate::features::groups::Groups;
-use crate::features::payments::{Ended, LONGEST_CHECKOUT, NextPage, Order, Owed, Payments, Sale, Words};
+use crate::features::payments::{
+    Ended, LONGEST_CHECKOUT, NextPage, Order, OrderState, Owed, Payments, Sale, Words,
+};
 use crate::kernel::faults;
 use crate::kernel::{Clock, Ids, Invalid, Timestamp};
+use crate::platform::idempotency::{Once, OnceError};
 use crate::platform::mail::{EmailKind, Mail};
 use crate::platform::signals::{Limit, Signals, TooMany};
-use crate::platform::store::{Store, StoreError, Tx};
+use crate::platform::store::{Precondition, Stale, Store, StoreError, Tx};
 
 /// Attempts to submit a form: enough to correct mistakes, too few to find out which student ids are taken.
 const REGISTER: Limit = Limit { name: "register", quota: 60, window: Duration::from_secs(3600) };
@@ -38,6 +41,8 @@ pub enum RegisterError {
     /// The account was deleted after the request began.
     #[error("the account no longer exists")]
     NoAccount,
+    #[error(transparent)]
+    Repeated(#[from] OnceError),
     #[error(transparent)]
     TooMany(#[from] TooMany),
     #[error(transparent)]
@@ -60,6 +65,8 @@ pub enum UpdateRegistrationError {
     NotFound,
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Stale(#[from] Stale),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -98,11 +105,20 @@ impl Registrations {
     }
 
     /// Submits a student's form: takes a place in a group, orders the orientation ticket, and opens its checkout. If the
-    /// gateway is unreachable, the order has no checkout yet, and a job tries again.
+    /// gateway is unreachable, the order has no checkout yet, and a job tries again. A request that took effect before
+    /// under the key of `once` returns what it made then.
     ///
     /// # Errors
     /// [`RegisterError`]. Nothing has changed then.
-    pub async fn register(&self, account: &str, form: Form) -> Result<(Registration, Order), RegisterError> {
+    pub async fn register(
+        &self,
+        account: &str,
+        form: Form,
+        once: Option<&Once>,
+    ) -> Result<(Registration, Order), RegisterError> {
+        if let Some(earlier) = self.earlier(account, once).await? {
+            return Ok(earlier);
+        }
         let now = self.0.clock.now();
         let window = self.0.event.registration;
         if !window.is_open(now) {
@@ -112,11 +128,34 @@ impl Registrations {
         let form = form.checked(&self.0.event).map_err(Invalid)?;
         let account: Account = self.0.store.get(account).await?.ok_or(RegisterError::NoAccount)?;
         let order = Order::open(self.0.ids.next(), &account.id, self.ticket(), account.email, now);
-        let registration = self.submit(form, &order, now).await?;
+        let submitted = self.submit(form, &order, once, now).await;
+        // The same request, sent at the same time, may have been faster.
+        if let Err(RegisterError::AlreadyRegistered) = submitted
+            && let Some(earlier) = self.earlier(&account.id, once).await?
+        {
+            return Ok(earlier);
+        }
+        let registration = submitted?;
         faults::point("register.after-first-tx");
         let order = self.open_checkout(order).await;
         faults::point("register.after-checkout");
         Ok((registration, order))
+    }
+
+    /// What this request made when it took effect.
+    async fn earlier(
+        &self,
+        account: &str,
+        once: Option<&Once>,
+    ) -> Result<Option<(Registration, Order)>, RegisterError> {
+        let Some(once) = once else { return Ok(None) };
+        let Some(order) = self.0.store.earlier(once).await? else { return Ok(None) };
+        let registration: Option<Registration> = self.0.store.get(account).await?;
+        let mut order: Option<Order> = self.0.store.get(&order).await?;
+        if let Some(unpaid) = order.take_if(|order| order.state == OrderState::Open) {
+            order = Some(self.open_checkout(unpaid).await);
+        }
+        Ok(registration.zip(order))
     }
 
     /// The registration of an account.
@@ -127,7 +166,7 @@ impl Registrations {
         self.0.store.get(account).await?.ok_or(GetRegistrationError::NotFound)
     }
 
-    /// Changes a submitted form.
+    /// Changes a submitted form, if the registration is as `condition` says.
     ///
     /// # Errors
     /// [`UpdateRegistrationError`]. Nothing has changed then.
@@ -135,12 +174,14 @@ impl Registrations {
         &self,
         account: &str,
         changes: Changes,
+        condition: &Precondition,
     ) -> Result<Registration, UpdateRegistrationError> {
         self.0
             .store
             .transact(async |tx| {
                 let registration = tx.get::<Registration>(account).await?;
                 let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
+                condition.check(&registration)?;
                 let changed = registration.form.changed(changes.clone(), &self.0.event);
                 registration.form = changed.map_err(Invalid)?;
                 tx.put(&registration).await?;
@@ -154,11 +195,20 @@ impl Registrations {
     }
 
     /// The first transaction: the place in a group, the registration, and the order with its job.
-    async fn submit(&self, form: Form, order: &Order, now: Timestamp) -> Result<Registration, RegisterError> {
+    async fn submit(
+        &self,
+        form: Form,
+        order: &Order,
+        once: Option<&Once>,
+        now: Timestamp,
+    ) -> Result<Registration, RegisterError> {
         let submitted = self
             .0
             .store
             .transact_at(&[Groups::GUARD], async |tx| {
+                if let Some(once) = once {
+                    tx.once(once, &order.id, now).await?;
+                }
                 let group = self.0.groups.take_place(&tx, &form.discipline, &form.pronouns).await?;
                 let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
                 tx.insert(&registration).await?;

@@ -106,7 +106,7 @@ impl Desk {
     }
 
     async fn register(&self, account: &str, form: Form) -> Result<(Registration, Order), RegisterError> {
-        self.registrations.register(account, form).await
+        self.registrations.register(account, form, None).await
     }
 
     async fn book(&self) -> GroupBook {
@@ -211,15 +211,15 @@ async fn an_invalid_form_changes_nothing() {
 #[tokio::test]
 async fn changes_are_stored_and_fixed_properties_rejected() {
     let desk = Desk::open().await;
-    let nobody = desk.registrations.update("ana", Changes::default()).await;
+    let nobody = desk.registrations.update("ana", Changes::default(), &Precondition::default()).await;
     assert!(matches!(nobody, Err(UpdateRegistrationError::NotFound)));
     desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let changes = Changes { joins_hunt: Some(true), ..Changes::default() };
-    desk.registrations.update("ana", changes).await.unwrap();
+    desk.registrations.update("ana", changes, &Precondition::default()).await.unwrap();
     let kept = desk.registrations.registration("ana").await.unwrap();
     assert!(kept.form.joins_hunt);
-    let refused =
-        desk.registrations.update("ana", Changes { fixed: vec!["studentId"], ..Changes::default() }).await;
+    let fixed = Changes { fixed: vec!["studentId"], ..Changes::default() };
+    let refused = desk.registrations.update("ana", fixed, &Precondition::default()).await;
     assert!(matches!(refused, Err(UpdateRegistrationError::Invalid(errors)) if errors.0.len() == 1));
     assert_eq!(desk.registrations.registration("ana").await.unwrap(), kept);
 }
@@ -319,4 +319,26 @@ async fn without_the_guard_places_are_miscounted() {
     let counted: u32 = book.groups.iter().map(|tally| tally.members).sum();
     let even = groups.values().max() == Some(&10);
     assert!((counted as usize) < CROWD || !even, "the race does not occur: {counted}");
+}
+
+/// Sends one form twenty times at once under one key. Returns the orders that were answered with; `None` for a refusal.
+async fn twenty_presses(desk: &Desk) -> Vec<Option<String>> {
+    desk.account("ana").await;
+    let form = form("silva042");
+    let once = Once::new("register", "ana", "key", &form);
+    let presses = (0..20).map(|_| desk.registrations.register("ana", form.clone(), Some(&once)));
+    join_all(presses).await.into_iter().map(|press| press.ok().map(|(_, order)| order.id)).collect()
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_twenty_times_at_once_under_one_key_gets_one_answer() {
+    let orders = twenty_presses(&Desk::open().await).await;
+    assert!(orders[0].is_some() && orders.iter().all(|order| *order == orders[0]), "{orders:?}");
+}
+
+#[tokio::test]
+async fn without_the_key_s_record_nineteen_of_them_are_refused() {
+    let desk = Desk::open().await;
+    let orders = faults::without("idempotency.once", twenty_presses(&desk)).await;
+    assert_eq!(orders.iter().flatten().count(), 1);
 }

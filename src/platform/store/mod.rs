@@ -35,6 +35,7 @@ mod page;
 mod privacy;
 mod query;
 mod queue;
+mod revision;
 mod sqlite;
 mod stats;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use page::{Cursor, Page, PageError};
 pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Retention, Since, Until};
 pub use query::{Dir, Filter, Query, Value};
 use queue::KeyedQueue;
+pub use revision::{Precondition, Revision, Stale};
 pub use stats::Stats;
 pub use tx::Tx;
 

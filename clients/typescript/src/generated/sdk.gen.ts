@@ -260,7 +260,8 @@ export const updateRegistration = <ThrowOnError extends boolean = false>(options
  * Submit the registration form
  *
  * Puts the student into a group and orders the orientation ticket. The order's `checkoutUrl` is where to pay it; the
- * student is registered once it is paid.
+ * student is registered once it is paid. Sent again with the same `Idempotency-Key`, the same form gets the same
+ * registration instead of a 409.
  */
 export const register = <ThrowOnError extends boolean = false>(options: Options<RegisterData, ThrowOnError>) => (options.client ?? client).post<RegisterResponses, RegisterErrors, ThrowOnError>({
     security: [{

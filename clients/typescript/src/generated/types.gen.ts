@@ -2084,7 +2084,7 @@ export type GetRegistrationError = GetRegistrationErrors[keyof GetRegistrationEr
 
 export type GetRegistrationResponses = {
     /**
-     * Done.
+     * The registration.
      */
     200: Registration;
 };
@@ -2093,6 +2093,12 @@ export type GetRegistrationResponse = GetRegistrationResponses[keyof GetRegistra
 
 export type UpdateRegistrationData = {
     body: RegistrationChanges;
+    headers?: {
+        /**
+         * `ETag` of the registration that was edited. If it has changed since, the response is 412.
+         */
+        'If-Match'?: string;
+    };
     path?: never;
     query?: never;
     url: '/v1/registration';
@@ -2100,11 +2106,12 @@ export type UpdateRegistrationData = {
 
 export type UpdateRegistrationErrors = {
     /**
+     * - Invalid parameter (`bad-parameter`).
      * - Unreadable body (`broken-body`).
      * - Malformed JSON (`malformed-json`).
      */
     400: Problem & {
-        type: '/problems/broken-body' | '/problems/malformed-json';
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
         status: 400;
     };
     /**
@@ -2135,6 +2142,13 @@ export type UpdateRegistrationErrors = {
     408: Problem & {
         type: '/problems/too-slow';
         status: 408;
+    };
+    /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
     };
     /**
      * Body too large (`too-large`).
@@ -2178,7 +2192,7 @@ export type UpdateRegistrationError = UpdateRegistrationErrors[keyof UpdateRegis
 
 export type UpdateRegistrationResponses = {
     /**
-     * Done.
+     * The registration.
      */
     200: Registration;
 };
@@ -2187,6 +2201,12 @@ export type UpdateRegistrationResponse = UpdateRegistrationResponses[keyof Updat
 
 export type RegisterData = {
     body: RegistrationForm;
+    headers?: {
+        /**
+         * Key of this request, chosen by the client: a UUID, for example. Remembered for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
     path?: never;
     query?: never;
     url: '/v1/registration';
@@ -2194,11 +2214,12 @@ export type RegisterData = {
 
 export type RegisterErrors = {
     /**
+     * - Invalid parameter (`bad-parameter`).
      * - Unreadable body (`broken-body`).
      * - Malformed JSON (`malformed-json`).
      */
     400: Problem & {
-        type: '/problems/broken-body' | '/problems/malformed-json';
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
         status: 400;
     };
     /**
@@ -2254,12 +2275,12 @@ export type RegisterErrors = {
         status: 421;
     };
     /**
-     * Invalid body (`invalid`).
+     * - Idempotency key already used (`idempotency-key-reused`).
+     * - Invalid body (`invalid`).
      */
     422: Problem & {
-        type: '/problems/invalid';
+        type: '/problems/idempotency-key-reused' | '/problems/invalid';
         status: 422;
-        errors: Array<FieldError>;
     };
     /**
      * Too many requests (`too-many-requests`).
