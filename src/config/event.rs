@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use crate::kernel::{EmailAddress, Money, Timestamp, text};
+use crate::kernel::{ALL_GROUPS, EmailAddress, Money, Timestamp, text};
 
 /// The option for pronouns in the student's own words. It is always offered.
 pub const OTHER_PRONOUNS: &str = "Other";
@@ -368,6 +368,13 @@ impl Check<'_> {
     fn groups(&mut self, written: &Spanned<Vec<WrittenGroup>>) -> Vec<GroupConfig> {
         self.bounded("groups", written, 1);
         self.unique("groups.name", written.get_ref().iter().map(|group| &group.name));
+        for group in written.get_ref().iter().filter(|group| group.name.get_ref().trim() == ALL_GROUPS) {
+            self.fault(
+                "groups.name",
+                group.name.span(),
+                "the scope of all groups has this name: choose another",
+            );
+        }
         let mut group = |one: &WrittenGroup| GroupConfig {
             name: self.line("groups.name", &one.name, NAME_LENGTH),
             symbol: self.line("groups.symbol", &one.symbol, SYMBOL_LENGTH),

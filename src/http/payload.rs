@@ -130,11 +130,11 @@ impl Checks {
         };
         let mut errors: Vec<_> = check.iter_errors(body).flat_map(|error| errors_of(&error)).collect();
         errors.dedup();
-        errors.truncate(MOST_ERRORS);
-        match self.rules.get(name) {
-            Some(rule) => with_rule(errors, rule, body),
-            None => errors,
+        if let Some(rule) = self.rules.get(name) {
+            errors = with_rule(errors, rule, body);
         }
+        errors.truncate(MOST_ERRORS);
+        errors
     }
 
     /// Cleans every text in `value`, and removes optional texts that are empty afterwards.

@@ -1,6 +1,7 @@
 //! Responses that are written in advance: for public data that everybody reads.
 
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 use poem::{IntoResponse, Response};
@@ -84,12 +85,16 @@ pub enum PreparedAnswer<T: Type> {
     ),
 }
 
-/// Keeps a prepared response until a topic is woken, in whichever process the change was made.
+/// Time after which a cached response is made again. Changes of other processes wake the cache only while Redis is
+/// reachable; without it, this limits how long they stay unseen.
+pub const MAX_AGE: Duration = Duration::from_secs(5);
+
+/// Keeps a prepared response until a topic is woken, in whichever process the change was made, for at most [`MAX_AGE`].
 pub struct PreparedCache<T>(Mutex<Kept<T>>);
 
 struct Kept<T> {
     changes: Listener,
-    prepared: Option<Prepared<T>>,
+    prepared: Option<(Prepared<T>, Instant)>,
 }
 
 impl<T: Type + ToJSON> PreparedCache<T> {
@@ -99,8 +104,8 @@ impl<T: Type + ToJSON> PreparedCache<T> {
         Self(Mutex::new(Kept { changes: signals.listen(topic), prepared: None }))
     }
 
-    /// The response, made from what `read` returns if the topic was woken since the last time. Requests that arrive
-    /// meanwhile wait for it.
+    /// The response, made from the result of `read` if the topic was woken since the last time or the response is too old.
+    /// Requests that arrive meanwhile wait for it.
     ///
     /// # Errors
     /// Those of `read`; the next request tries again.
@@ -110,11 +115,16 @@ impl<T: Type + ToJSON> PreparedCache<T> {
         if kept.changes.was_woken() {
             kept.prepared = None;
         }
-        if let Some(prepared) = &kept.prepared {
+        if let Some((prepared, made_at)) = &kept.prepared
+            && made_at.elapsed() < MAX_AGE
+        {
             return Ok(prepared.clone());
         }
+        // Before the read, so that the age counts from the state that it sees.
+        let made_at = Instant::now();
         let prepared = Prepared::new(&read().await?);
-        Ok(kept.prepared.insert(prepared).clone())
+        kept.prepared = Some((prepared.clone(), made_at));
+        Ok(prepared)
     }
 }
 
@@ -124,7 +134,7 @@ mod tests {
     use crate::platform::signals::InProcess;
 
     #[tokio::test]
-    async fn a_prepared_response_is_kept_until_its_topic_is_woken() {
+    async fn a_prepared_response_is_kept_until_its_topic_is_woken_or_it_is_too_old() {
         let signals = InProcess::new(0.0);
         let cache = PreparedCache::<String>::new(&signals, "news");
         let read = async |text: &str| {
@@ -137,6 +147,12 @@ mod tests {
         assert_eq!(read("two").await, Ok("\"one\"".to_owned()));
         signals.wake("news");
         assert_eq!(read("two").await, Ok("\"two\"".to_owned()));
+        cache.0.lock().await.prepared.as_mut().unwrap().1 -= MAX_AGE;
+        assert_eq!(
+            read("three").await,
+            Ok("\"three\"".to_owned()),
+            "a change that no signal announced is seen"
+        );
     }
 
     #[tokio::test]

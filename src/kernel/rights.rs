@@ -73,6 +73,9 @@ pub enum Scope {
 #[error("there is no such scope")]
 pub struct UnknownScope;
 
+/// The name in the scope of all groups, `group:all`. No group can have it.
+pub const ALL_GROUPS: &str = "all";
+
 /// The longest name of a group in a scope, in characters: that of a group in `event.toml`.
 const GROUP_NAME_MAX: usize = 100;
 
@@ -261,7 +264,7 @@ mod tests {
         for name in ["group:Alpha Team", "group:Équipe", "hunt-team:7", "hunt-team:0"] {
             assert_eq!(Scope::parse(name).unwrap().to_string(), name);
         }
-        assert_eq!(Scope::parse("group:all"), Ok(Scope::AnyGroup));
+        assert_eq!(Scope::parse(&format!("group:{ALL_GROUPS}")), Ok(Scope::AnyGroup));
     }
 
     #[test]

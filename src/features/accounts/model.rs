@@ -431,7 +431,7 @@ impl Document for EmailToken {
     const COLLECTION: &'static str = "letter_tokens";
     const INDEXES: &'static [Index] = &[Index::on("letter_tokens_by_end", &["expiresAt"])];
     const PERSONAL: Personal = Personal::Of(
-        Owner::Account("subject"),
+        Owner::Address("email"),
         &[
             PersonalField::new("email", Class::Contact),
             PersonalField::new("purpose", Class::Activity),

@@ -102,7 +102,7 @@ impl Accounts {
     }
 
     /// Stores a sign-up and sends the email that confirms it. If the address has an account, its owner gets an email that
-    /// says so instead. Result and work are the same either way.
+    /// says so instead. The result is the same either way, and password hashing outweighs what differs in the work.
     pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), SignUpError> {
         self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         let form = off_thread(move || form.check()).await?.map_err(Invalid)?;

@@ -147,7 +147,7 @@ impl Payments {
         let applied = self
             .0
             .store
-            .transact_at(&[self.guard(&known)], async |tx| {
+            .transact_at(&self.guards(&known), async |tx| {
                 let mut order = self.claim(&tx, &seen, order).await?.ok_or(ApplyError::NotOurs)?;
                 let before = order.state;
                 let outcome = self.apply_change(&tx, &mut order, change, now).await?;

@@ -242,6 +242,8 @@ impl Document for Order {
             PersonalField::new("price", Class::Payment),
             PersonalField::new("fullPrice", Class::Payment),
             PersonalField::new("attempts", Class::Payment),
+            PersonalField::new("intents", Class::Payment),
+            PersonalField::new("paidIntent", Class::Payment),
             PersonalField::new("payments", Class::Payment),
             PersonalField::new("returns", Class::Payment),
             PersonalField::new("refunds", Class::Payment),

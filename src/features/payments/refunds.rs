@@ -148,7 +148,7 @@ impl Payments {
         let now = self.0.clock.now();
         self.0
             .store
-            .transact_at(&[self.guard(order)], async |tx| {
+            .transact_at(&self.guards(order), async |tx| {
                 let mut order = tx.get::<Order>(&order.id).await?.ok_or(CloseOrderError::NotFound)?;
                 if order.state == ending.state() {
                     return Ok(Some(order));
@@ -236,7 +236,7 @@ impl Payments {
         let now = self.0.clock.now();
         self.0
             .store
-            .transact_at(&[self.guard(order)], async |tx| {
+            .transact_at(&self.guards(order), async |tx| {
                 let Some(mut order) = tx.get::<Order>(&order.id).await? else { return Ok(()) };
                 let before = order.state;
                 let outcome = order.refund_answered(refund.refund, gateway_id, now);

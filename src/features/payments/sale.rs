@@ -58,9 +58,9 @@ impl Default for Words {
 /// that settles or ends the order, so that both happen or neither does.
 #[async_trait]
 pub trait Sale: Send + Sync + 'static {
-    /// The document that all orders of the product write, for
+    /// Guards of the documents that many orders of the product write, such as the groups or the remaining places, for
     /// [`Store::transact_at`](crate::platform::store::Store::transact_at).
-    fn guard(&self) -> &'static str;
+    fn guards(&self, order: &Order) -> Vec<String>;
 
     /// How long a checkout can be paid. The gateway allows 32 minutes to 24 hours less a minute; other values are moved
     /// into this range.

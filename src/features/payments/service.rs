@@ -107,9 +107,9 @@ impl Payments {
         self.sale(order).map_or(LONGEST_CHECKOUT, |sale| sale.checkout_lifetime())
     }
 
-    /// The name under which transactions that settle or end this order queue.
-    pub(super) fn guard<'a>(&self, order: &'a Order) -> &'a str {
-        self.sale(order).map_or(&order.id, |sale| sale.guard())
+    /// The guards of transactions that settle or end this order.
+    pub(super) fn guards(&self, order: &Order) -> Vec<String> {
+        self.sale(order).map_or_else(|| vec![order.id.clone()], |sale| sale.guards(order))
     }
 
     /// What pages say about the product of this order.

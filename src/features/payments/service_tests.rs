@@ -10,7 +10,7 @@ use crate::features::payments::events::{ReceiveError, Received};
 use crate::features::payments::gateway::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Refund, RefundRequest, Sandbox, Source, sign,
 };
-use crate::features::payments::model::{OrderState, Outcome, Owed, StripeEvent};
+use crate::features::payments::model::{Order, OrderState, Outcome, Owed, StripeEvent};
 use crate::features::payments::sale::Ended;
 use crate::kernel::{EmailAddress, Money, RandomIds, Secret};
 use crate::platform::jobs::{Job, JobState};
@@ -29,8 +29,8 @@ pub struct Counted {
 
 #[async_trait]
 impl Sale for Counted {
-    fn guard(&self) -> &'static str {
-        "counted"
+    fn guards(&self, _: &Order) -> Vec<String> {
+        vec!["counted".into()]
     }
 
     fn checkout_lifetime(&self) -> Duration {

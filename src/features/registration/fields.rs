@@ -185,7 +185,8 @@ pub const FIELDS: &[Field] = {
             "form.huntTeammates",
             "Team-mates for the hunt",
             Addresses(TEAMMATES_MAX),
-            Logistics,
+            // Addresses of other people.
+            Contact,
             |form| json!(form.hunt_teammates),
         )
         .optional(),

@@ -270,8 +270,8 @@ impl OrientationSale {
 
 #[async_trait]
 impl Sale for OrientationSale {
-    fn guard(&self) -> &'static str {
-        Groups::GUARD
+    fn guards(&self, _: &Order) -> Vec<String> {
+        vec![Groups::GUARD.into()]
     }
 
     fn checkout_lifetime(&self) -> Duration {

@@ -57,7 +57,7 @@ impl Store {
     /// transactions would collide, those of one process queue instead, for ten seconds at most ([`StoreError::Busy`]);
     /// on SQLite they queue anyway. The guards are taken in one order, whatever the order in which they are named, so
     /// that two transactions never wait for each other.
-    pub async fn transact_at<T, E, F, Fut>(&self, guards: &[&str], work: F) -> Result<T, E>
+    pub async fn transact_at<T, E, F, Fut>(&self, guards: &[impl AsRef<str>], work: F) -> Result<T, E>
     where
         F: Fn(Tx) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T, E>> + Send,
@@ -69,7 +69,8 @@ impl Store {
         }
         refuse_nested()?;
         let give_up = Instant::now() + PATIENCE;
-        let _turns = self.queues.turns(guards, give_up).await?;
+        let guards: Vec<_> = guards.iter().map(AsRef::as_ref).collect();
+        let _turns = self.queues.turns(&guards, give_up).await?;
         self.transact_until(give_up, work).await
     }
 

@@ -34,8 +34,8 @@ struct Counted {
 
 #[async_trait]
 impl Sale for Counted {
-    fn guard(&self) -> &'static str {
-        "counted"
+    fn guards(&self, _: &Order) -> Vec<String> {
+        vec!["counted".into()]
     }
 
     fn checkout_lifetime(&self) -> Duration {
