@@ -369,10 +369,10 @@ impl Check<'_> {
         self.bounded("groups", written, 1);
         self.unique("groups.name", written.get_ref().iter().map(|group| &group.name));
         for group in written.get_ref().iter().filter(|group| group.name.get_ref().trim() == ALL_GROUPS) {
-            self.fault(
+            self.error(
                 "groups.name",
                 group.name.span(),
-                "the scope of all groups has this name: choose another",
+                "it is the name of the scope of all groups: choose another",
             );
         }
         let mut group = |one: &WrittenGroup| GroupConfig {
