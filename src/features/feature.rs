@@ -8,7 +8,7 @@ use crate::base::Base;
 use crate::http::Rule;
 use crate::http::pages::Pages;
 use crate::kernel::Timestamp;
-use crate::platform::jobs::{Cron, Payload, Subscriber, Subscribers, Sweep};
+use crate::platform::jobs::{Cron, Payload, Steps, Subscriber, Subscribers, Sweep};
 use crate::platform::mail::Template;
 
 /// What a feature adds to the service, or what several add together. The function `feature` in each feature's `mod.rs`
@@ -95,6 +95,16 @@ impl<C> Feature<C> {
     pub fn sweeps(mut self, base: &Base, pattern: &'static str, sweep: Sweep) -> Self {
         self.crons.push(Cron::of_sweep(pattern, &sweep));
         self.subscribers = self.subscribers.with_sweep(sweep, base.store.clone(), base.clock.clone());
+        self
+    }
+
+    /// Adds work that is larger than a transaction.
+    ///
+    /// # Panics
+    /// If the kind has a handler already: the mistake shows at the first start.
+    pub fn steps<S: Steps>(mut self, base: &Base, steps: Arc<S>) -> Self {
+        let (store, clock, ids) = (base.store.clone(), base.clock.clone(), base.ids.clone());
+        self.subscribers = self.subscribers.with_steps(steps, store, clock, ids);
         self
     }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::model::Payload;
+use super::steps::{Stepper, Steps};
 use super::sweep::Sweep;
-use crate::kernel::Clock;
+use crate::kernel::{Clock, Ids};
 use crate::platform::store::{Store, StoreError};
 
 /// Why a job was not done. The texts are logged and shown to operators: no personal data.
@@ -83,6 +84,21 @@ impl Subscribers {
     /// If its kind already has one.
     pub fn with_sweep(mut self, sweep: Sweep, store: Store, clock: Arc<dyn Clock>) -> Self {
         self.add(sweep.kind, Arc::new(sweep.served(store, clock)));
+        self
+    }
+
+    /// Adds the handler of work in steps.
+    ///
+    /// # Panics
+    /// If its kind has one.
+    pub fn with_steps<S: Steps>(
+        mut self,
+        steps: Arc<S>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        self.add(S::KIND, Arc::new(Stepper { steps, store, clock, ids }));
         self
     }
 
