@@ -11,6 +11,11 @@ use crate::platform::store::{
     Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField, StoreError, Tx,
 };
 
+/// Maximum number of attempts without a reply: each may have delivered a copy.
+pub const UNANSWERED_MAX: u32 = 5;
+
+const UNANSWERED: &str = "the server did not reply to any of 5 attempts: it may have delivered the email";
+
 /// The state of an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +28,7 @@ pub enum MailState {
     Sent,
     /// Sent, and possibly sent before.
     SentPossiblyTwice,
-    /// Refused by the transport for good: see [`Mail::reason`].
+    /// Refused by the transport for good, or attempted too often: see [`Mail::reason`].
     Failed,
     /// Not sent: its subject no longer exists or no longer needs an email. See [`Mail::reason`].
     Obsolete,
@@ -62,6 +67,9 @@ pub struct Mail {
     /// answer.
     #[serde(default)]
     pub interrupted: bool,
+    /// Number of attempts to which the transport did not reply, since the last retry by an operator.
+    #[serde(default)]
+    pub unanswered: u32,
     /// How often an operator has sent it again after it failed.
     #[serde(default)]
     pub retries: u32,
@@ -115,7 +123,7 @@ pub enum Outcome {
     Sent,
     /// It was not sent, and is retried.
     Deferred,
-    /// It may have been sent; it is retried, so that no recipient is missed.
+    /// It may have been sent. It is retried, so that no recipient is missed, but at most [`UNANSWERED_MAX`] times in all.
     Uncertain,
     /// It was refused for good, with this reason.
     Failed(String),
@@ -143,6 +151,7 @@ impl Mail {
             about: about.into_iter().map(|(name, id)| (name.to_owned(), id)).collect(),
             state: MailState::Queued,
             interrupted: false,
+            unanswered: 0,
             retries: 0,
             reason: None,
             created_at: now,
@@ -179,6 +188,9 @@ impl Mail {
         self.state = match outcome {
             Outcome::Sent if self.interrupted && !is_idempotent => MailState::SentPossiblyTwice,
             Outcome::Sent => MailState::Sent,
+            Outcome::Uncertain if !is_idempotent && self.unanswered + 1 >= UNANSWERED_MAX => {
+                MailState::Failed
+            }
             Outcome::Deferred | Outcome::Uncertain => MailState::Queued,
             Outcome::Failed(_) => MailState::Failed,
             Outcome::Obsolete(_) => MailState::Obsolete,
@@ -186,7 +198,11 @@ impl Mail {
         };
         match outcome {
             Outcome::Sent => self.sent_at = Some(now),
-            Outcome::Uncertain => self.interrupted = true,
+            Outcome::Uncertain => {
+                self.interrupted = true;
+                self.unanswered += 1;
+                self.reason = (self.state == MailState::Failed).then(|| UNANSWERED.into());
+            }
             Outcome::Failed(reason) => self.reason = Some(reason),
             Outcome::Obsolete(reason) => self.reason = Some(reason.into()),
             Outcome::Deferred | Outcome::Suppressed => {}
@@ -198,7 +214,7 @@ impl Mail {
         if self.state != MailState::Failed {
             return false;
         }
-        (self.state, self.reason) = (MailState::Queued, None);
+        (self.state, self.reason, self.unanswered) = (MailState::Queued, None, 0);
         self.retries += 1;
         true
     }
@@ -326,6 +342,24 @@ mod tests {
     }
 
     #[test]
+    fn an_email_is_attempted_five_times_without_an_answer() {
+        let attempts = |is_idempotent| {
+            let mut mail = sending(0);
+            let attempt = |mail: &mut Mail| {
+                let begun = mail.start_sending();
+                mail.finish_sending(Outcome::Uncertain, is_idempotent, NOW());
+                begun
+            };
+            let count = (0..20).take_while(|_| attempt(&mut mail)).count();
+            (count, mail)
+        };
+        let (count, mut failed) = attempts(false);
+        assert_eq!((count, failed.state, failed.reason.as_deref()), (5, MailState::Failed, Some(UNANSWERED)));
+        assert!(failed.retry() && failed.unanswered == 0 && failed.interrupted);
+        assert_eq!(attempts(true).0, 20, "an idempotent transport delivers no copy");
+    }
+
+    #[test]
     fn a_deferred_run_keeps_the_mark_of_an_earlier_one() {
         let mut mail = finished(sending(2), Outcome::Deferred, false);
         assert!(mail.start_sending());
@@ -381,7 +415,8 @@ mod tests {
             "createdAt": "2026-09-01T07:00:00.000Z",
         });
         let mail: Mail = serde_json::from_value(old).unwrap();
-        assert_eq!((mail.interrupted, mail.class, mail.retries), (false, MailClass::Direct, 0));
+        assert_eq!((mail.interrupted, mail.class), (false, MailClass::Direct));
+        assert_eq!((mail.unanswered, mail.retries), (0, 0));
     }
 
     #[test]

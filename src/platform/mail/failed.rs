@@ -7,8 +7,11 @@ use crate::kernel::{Actor, Clock, EmailAddress, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
-/// Emails of one page, and those that are retried in one transaction.
+/// Emails of one page.
 const PAGE: u32 = 100;
+
+/// Emails that are retried in one transaction: each takes five calls to the store, and a transaction at most 5 seconds.
+const AT_ONCE: usize = 15;
 
 /// Which failed emails. A field that is absent selects all.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +88,9 @@ impl FailedEmails {
             last = Some(end.clone());
             let ids: Vec<_> =
                 page.iter().filter(|mail| which.is_to(mail)).map(|mail| mail.id.clone()).collect();
-            count += self.retry_all(actor, &ids).await?;
+            for ids in ids.chunks(AT_ONCE) {
+                count += self.retry_all(actor, ids).await?;
+            }
         }
     }
 

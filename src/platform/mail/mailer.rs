@@ -110,13 +110,18 @@ impl Mailer {
             Plan::Skip(outcome) => (outcome, Ok(())),
         };
         faults::point("mail.after-send");
-        let state = self.finish(id, &outcome).await?.map(tracing::field::debug);
+        let state = self.finish(id, &outcome).await?;
         faults::point("mail.after-finish");
+        let (template, logged) = (&mail.template, state.map(tracing::field::debug));
         match &outcome {
             Outcome::Failed(reason) => {
-                tracing::warn!(mail = mail.id, template = mail.template, state, reason, "the email failed");
+                tracing::warn!(mail = mail.id, template, state = logged, reason, "the email failed");
             }
-            _ => tracing::info!(mail = mail.id, template = mail.template, state, "email"),
+            Outcome::Uncertain if state == Some(MailState::Failed) => {
+                tracing::warn!(mail = mail.id, template, "the email failed: the server never replied to it");
+                return Ok(());
+            }
+            _ => tracing::info!(mail = mail.id, template, state = logged, "email"),
         }
         result
     }

@@ -123,6 +123,7 @@ async fn refusals_of_smtp() {
         (Recipient("554 5.7.1 <ana@example.org>: Relay access denied"), "account"),
         (Recipient("553 5.7.1 <a@example.edu>: Sender address rejected: not owned by user a"), "account"),
         (Recipient("550-5.7.1 Relaying denied.\r\n550 5.7.1 Sign in."), "account"),
+        (Recipient("550 5.7.133 Sender not authenticated for group"), "permanent"),
         (Recipient("535 not signed in"), "account"),
         (Recipient("553 5.1.3 no address, whatever 5.7.1 means"), "permanent"),
         (Begin("554 5.7.1 Client host rejected: Access denied"), "account"),

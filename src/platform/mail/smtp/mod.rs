@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use self::connection::{Connection, Delivery, SmtpError};
@@ -35,6 +36,8 @@ const DELIVERY: Duration = Duration::from_secs(60);
 const STILL_THERE: Duration = Duration::from_secs(3);
 /// Maximum time that a sign-up waits to learn whether the server accepts its address.
 const QUESTION: Duration = Duration::from_secs(5);
+/// Minimum time between two such questions, so that sign-ups can't open any number of connections.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The extension for addresses with characters outside ASCII (RFC 6531).
 const SMTPUTF8: &str = "SMTPUTF8";
@@ -47,6 +50,8 @@ pub struct Smtp {
     idle: Idle<Connection>,
     /// Whether the server offers SMTPUTF8, as far as is known.
     utf8: AtomicU8,
+    /// When a sign-up last asked for it.
+    asked_at: Mutex<Option<Instant>>,
 }
 
 const UNKNOWN: u8 = 0;
@@ -61,7 +66,8 @@ impl Smtp {
     pub fn new(config: &SmtpConfig, clock: Arc<dyn Clock>) -> Result<Self, BadSmtpUrl> {
         let server = Server::at(config.url.expose())?;
         let utf8 = AtomicU8::new(UNKNOWN);
-        Ok(Self { server, sender: config.sender.clone(), clock, idle: Idle::new(), utf8 })
+        let (idle, asked_at) = (Idle::new(), Mutex::default());
+        Ok(Self { server, sender: config.sender.clone(), clock, idle, utf8, asked_at })
     }
 
     /// Connects, signs in and names the sender, without an email; returns remarks.
@@ -160,15 +166,19 @@ impl Transport for Smtp {
         false
     }
 
-    /// Asks the server if that isn't known yet. If it can't be asked, the address counts as accepted.
+    /// Asks the server, unless it is known to offer SMTPUTF8, but at most once in [`ASK_AGAIN`]: sign-ups that come meanwhile
+    /// wait for the answer. If the server can't be asked, the address counts as accepted.
     async fn accepts(&self, to: &EmailAddress) -> bool {
         if !to.needs_smtputf8() {
             return true;
         }
-        if self.utf8.load(Ordering::Relaxed) == UNKNOWN
-            && let Ok(Ok(connection)) = timeout(QUESTION, self.connect()).await
-        {
-            self.idle.keep(connection, Instant::now());
+        let mut asked_at = self.asked_at.lock().await;
+        let is_due = asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
+        if is_due && self.utf8.load(Ordering::Relaxed) != OFFERED {
+            if let Ok(Ok(connection)) = timeout(QUESTION, self.connect()).await {
+                self.idle.keep(connection, Instant::now());
+            }
+            *asked_at = Some(Instant::now());
         }
         self.utf8.load(Ordering::Relaxed) != NOT_OFFERED
     }

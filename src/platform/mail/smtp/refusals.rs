@@ -71,7 +71,9 @@ fn concerns_account(reply: &Reply, stage: Stage) -> bool {
     let known = match reply.status() {
         // Servers such as Postfix wait for the recipient to say that we may not send ("554 5.7.1 Relay access denied").
         // After the message, 5.7 is mostly about its content.
-        Some((5, 7, detail)) if ORGANISATION.contains(&detail) || stage == Stage::Recipient => true,
+        // Other details of 5.7 are then about the recipient, such as a restricted list (5.7.133).
+        Some((5, 7, 0 | 1)) if stage == Stage::Recipient => true,
+        Some((5, 7, detail)) if ORGANISATION.contains(&detail) => true,
         Some(status) => ACCOUNT.contains(&status),
         None => false,
     };
