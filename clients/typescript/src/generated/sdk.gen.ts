@@ -27,11 +27,11 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 export const getEvent = <ThrowOnError extends boolean = false>(options?: Options<GetEventData, ThrowOnError>) => (options?.client ?? client).get<GetEventResponses, GetEventErrors, ThrowOnError>({ url: '/v1/event', ...options });
 
 /**
- * Signs up
+ * Sign up
  *
- * Sends a letter with a link that confirms the address within 24 hours; the account exists from then on. The
- * answer is the same whether or not the address has an account already: if it has, its owner gets a letter
- * that says so. In the sandbox letters lie at `/outbox`.
+ * Sends an email with a link that confirms the address and creates the account. The link expires after 24 hours.
+ * The response is the same whether or not the address has an account: if it has one, its owner gets an email that
+ * says so. In the sandbox, emails are at `/outbox`.
  */
 export const signUp = <ThrowOnError extends boolean = false>(options: Options<SignUpData, ThrowOnError>) => (options.client ?? client).post<SignUpResponses, SignUpErrors, ThrowOnError>({
     url: '/v1/accounts',
@@ -43,10 +43,10 @@ export const signUp = <ThrowOnError extends boolean = false>(options: Options<Si
 });
 
 /**
- * Confirms an address
+ * Confirm an email address
  *
- * Takes the `token` of the link in the confirmation letter, and makes the account of the sign-up that it was
- * sent for. Other sign-ups with the same address end.
+ * Creates the account of the sign-up that the token was sent for. Other sign-ups with the same address are
+ * deleted.
  */
 export const confirmAccount = <ThrowOnError extends boolean = false>(options: Options<ConfirmAccountData, ThrowOnError>) => (options.client ?? client).post<ConfirmAccountResponses, ConfirmAccountErrors, ThrowOnError>({
     url: '/v1/accounts/confirm',
@@ -58,9 +58,9 @@ export const confirmAccount = <ThrowOnError extends boolean = false>(options: Op
 });
 
 /**
- * Asks for the confirmation letter again
+ * Resend the confirmation email
  *
- * Sends the latest sign-up of the address another letter. The answer is the same whether or not there is one.
+ * Sends another email for the latest sign-up of the address. The response is the same whether or not there is one.
  */
 export const resendConfirmation = <ThrowOnError extends boolean = false>(options: Options<ResendConfirmationData, ThrowOnError>) => (options.client ?? client).post<ResendConfirmationResponses, ResendConfirmationErrors, ThrowOnError>({
     url: '/v1/accounts/confirmation',
@@ -72,9 +72,9 @@ export const resendConfirmation = <ThrowOnError extends boolean = false>(options
 });
 
 /**
- * Signs out
+ * Sign out
  *
- * Ends the session and takes its cookie away. Your other sessions go on.
+ * Ends the session and removes its cookie. Your other sessions continue.
  */
 export const signOut = <ThrowOnError extends boolean = false>(options?: Options<SignOutData, ThrowOnError>) => (options?.client ?? client).delete<SignOutResponses, SignOutErrors, ThrowOnError>({
     security: [{
@@ -87,9 +87,9 @@ export const signOut = <ThrowOnError extends boolean = false>(options?: Options<
 });
 
 /**
- * Signs in
+ * Sign in
  *
- * Opens a session of 30 days and sets its cookie, which browsers send along from then on.
+ * Opens a session of 30 days and sets the session cookie.
  */
 export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
     url: '/v1/session',
@@ -101,9 +101,9 @@ export const signIn = <ThrowOnError extends boolean = false>(options: Options<Si
 });
 
 /**
- * Asks for a new password
+ * Request a password reset
  *
- * Sends a letter with a link, good for an hour, with which a new password can be set. The answer is the same
+ * Sends an email with a link that sets a new password. The link expires after an hour. The response is the same
  * whether or not the address is known.
  */
 export const requestPasswordReset = <ThrowOnError extends boolean = false>(options: Options<RequestPasswordResetData, ThrowOnError>) => (options.client ?? client).post<RequestPasswordResetResponses, RequestPasswordResetErrors, ThrowOnError>({
@@ -116,10 +116,10 @@ export const requestPasswordReset = <ThrowOnError extends boolean = false>(optio
 });
 
 /**
- * Sets a new password by a letter's link
+ * Reset the password
  *
- * Takes the `token` of the link in the letter. All sessions end; sign in with the new password. It also
- * confirms the address, if that had not been done.
+ * Sets a new password with the token from the email. All sessions end: sign in with the new password. If the
+ * address was not confirmed yet, it is now.
  */
 export const resetPassword = <ThrowOnError extends boolean = false>(options: Options<ResetPasswordData, ThrowOnError>) => (options.client ?? client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError>({
     url: '/v1/password-resets/complete',
@@ -131,9 +131,9 @@ export const resetPassword = <ThrowOnError extends boolean = false>(options: Opt
 });
 
 /**
- * Shows your account
+ * Get your account
  *
- * Names, address, role, and what you may do.
+ * Returns your names, email address, role and scopes.
  */
 export const getMe = <ThrowOnError extends boolean = false>(options?: Options<GetMeData, ThrowOnError>) => (options?.client ?? client).get<GetMeResponses, GetMeErrors, ThrowOnError>({
     security: [{
@@ -146,10 +146,9 @@ export const getMe = <ThrowOnError extends boolean = false>(options?: Options<Ge
 });
 
 /**
- * Changes your names
+ * Change your names
  *
- * What is left out stays as it is. Address and password have operations of their own; nothing else is yours to
- * write.
+ * Omitted properties keep their value. `changeEmail` and `changePassword` change the address and the password.
  */
 export const updateMe = <ThrowOnError extends boolean = false>(options: Options<UpdateMeData, ThrowOnError>) => (options.client ?? client).patch<UpdateMeResponses, UpdateMeErrors, ThrowOnError>({
     security: [{
@@ -166,9 +165,9 @@ export const updateMe = <ThrowOnError extends boolean = false>(options: Options<
 });
 
 /**
- * Changes your password
+ * Change your password
  *
- * Your other sessions end, and a letter tells you that it happened.
+ * Your other sessions end, a pending change of the email address is cancelled, and you get an email about it.
  */
 export const changePassword = <ThrowOnError extends boolean = false>(options: Options<ChangePasswordData, ThrowOnError>) => (options.client ?? client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError>({
     security: [{
@@ -185,11 +184,11 @@ export const changePassword = <ThrowOnError extends boolean = false>(options: Op
 });
 
 /**
- * Changes your address
+ * Change your email address
  *
- * Sends a letter to the new address, whose link confirms it within 24 hours, and a notice to the present one,
- * which stays good until then. The answer is the same whether or not the new address has an account already.
- * Another password ends a change that is under way.
+ * Sends an email with a link to the new address, and a notice to the current one, which remains valid until you
+ * follow the link. The link expires after 24 hours. The response is the same whether or not the new address has an
+ * account. Changing the password cancels a pending address change.
  */
 export const changeEmail = <ThrowOnError extends boolean = false>(options: Options<ChangeEmailData, ThrowOnError>) => (options.client ?? client).put<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError>({
     security: [{
@@ -206,10 +205,10 @@ export const changeEmail = <ThrowOnError extends boolean = false>(options: Optio
 });
 
 /**
- * Confirms a new address
+ * Confirm a new email address
  *
- * Takes the `token` of the link in the letter that went to the new address. Needs no session: letters are often
- * opened on another device.
+ * Replaces the address of the account by the one that the token was sent to. It needs no session, because emails are
+ * often opened on another device.
  */
 export const confirmEmail = <ThrowOnError extends boolean = false>(options: Options<ConfirmEmailData, ThrowOnError>) => (options.client ?? client).post<ConfirmEmailResponses, ConfirmEmailErrors, ThrowOnError>({
     url: '/v1/me/email/confirm',

@@ -11,19 +11,19 @@ export type ClientOptions = {
  */
 export type Account = {
     /**
-     * Its id.
+     * Id of the account.
      */
     id: string;
     /**
-     * Where letters go, and what you sign in with.
+     * Email address: where emails are sent, and what you sign in with.
      */
     email: string;
     /**
-     * A new address that waits to be confirmed by the letter that went there.
+     * New email address that is not confirmed yet.
      */
     pendingEmail?: string;
     /**
-     * First name, or the only one.
+     * First name, or the only name.
      */
     firstName: string;
     /**
@@ -31,7 +31,7 @@ export type Account = {
      */
     lastName?: string;
     /**
-     * The name that we call you, if that isn't your first name.
+     * Name to address you by, if it isn't your first name.
      */
     preferredName?: string;
     /**
@@ -47,7 +47,7 @@ export type Account = {
      */
     scopes: Array<string>;
     /**
-     * When the address was first confirmed: RFC 3339, UTC.
+     * Time when the account was created (RFC 3339, UTC).
      */
     createdAt: string;
 };
@@ -55,11 +55,11 @@ export type Account = {
 /**
  * AddressBody
  *
- * An e-mail address.
+ * An email address.
  */
 export type AddressBody = {
     /**
-     * The address that you signed up with, in whatever letter case.
+     * Email address of the account. Upper and lower case don't matter.
      */
     email: string;
 };
@@ -67,15 +67,15 @@ export type AddressBody = {
 /**
  * ChangeEmailBody
  *
- * Another address.
+ * A change of the email address.
  */
 export type ChangeEmailBody = {
     /**
-     * The password that you have now.
+     * Current password.
      */
     currentPassword: string;
     /**
-     * The new address. It counts once it is confirmed by the letter that goes there.
+     * New email address. It replaces the current one when you follow the link that we send to it.
      */
     email: string;
 };
@@ -83,15 +83,15 @@ export type ChangeEmailBody = {
 /**
  * ChangePasswordBody
  *
- * Another password.
+ * A change of the password.
  */
 export type ChangePasswordBody = {
     /**
-     * The password that you have now.
+     * Current password.
      */
     currentPassword: string;
     /**
-     * The new one: 8 to 128 characters that can't be guessed.
+     * New password of 8 to 128 characters. Passwords that are easy to guess are refused.
      */
     newPassword: string;
 };
@@ -733,15 +733,15 @@ export type RegistrationWindow = {
 /**
  * ResetPasswordBody
  *
- * A new password by a letter.
+ * A new password, and the token from the email.
  */
 export type ResetPasswordBody = {
     /**
-     * What stands behind `?token=` in the letter's link.
+     * Token: everything after `?token=` in the link.
      */
     token: string;
     /**
-     * The new password: 8 to 128 characters that can't be guessed.
+     * New password of 8 to 128 characters. Passwords that are easy to guess are refused.
      */
     password: string;
 };
@@ -754,15 +754,15 @@ export type Role = 'student' | 'leader';
 /**
  * SignInBody
  *
- * What a sign-in needs.
+ * Credentials.
  */
 export type SignInBody = {
     /**
-     * The address that you signed up with, in whatever letter case.
+     * Email address of the account. Upper and lower case don't matter.
      */
     email: string;
     /**
-     * Your password.
+     * Password of the account.
      */
     password: string;
 };
@@ -770,31 +770,32 @@ export type SignInBody = {
 /**
  * SignUpBody
  *
- * What a sign-up needs.
+ * A sign-up.
  */
 export type SignUpBody = {
     /**
-     * Where the confirmation goes. Letter case does not matter when you sign in.
+     * Email address, to be confirmed by a link in an email. Upper and lower case don't matter when you sign in.
      */
     email: string;
     /**
-     * 8 to 128 characters that can't be guessed: a few words are best. Kept only as a hash.
+     * Password of 8 to 128 characters. A few words are best; passwords that are easy to guess are refused. Stored only as a
+     * hash.
      */
     password: string;
     /**
-     * First name, or the only one: 1 to 100 characters.
+     * First name, or the only name. 1 to 100 characters.
      */
     firstName: string;
     /**
-     * Last name, if you have one: at most 100 characters.
+     * Last name, if you have one. At most 100 characters.
      */
     lastName?: string;
     /**
-     * The name that we call you, if that isn't your first name: at most 100 characters.
+     * Name to address you by, if it isn't your first name. At most 100 characters.
      */
     preferredName?: string;
     /**
-     * Student (the default) or leader. The committee approves leaders before anything else works for them.
+     * Role of the account; `student` by default. The committee approves leaders before anything else works for them.
      */
     role?: Role;
 };
@@ -917,11 +918,11 @@ export type TicketKeys = {
 /**
  * TokenBody
  *
- * The token of a letter's link.
+ * Token of a link in an email.
  */
 export type TokenBody = {
     /**
-     * What stands behind `?token=` in the letter's link.
+     * Token: everything after `?token=` in the link.
      */
     token: string;
 };
@@ -929,19 +930,19 @@ export type TokenBody = {
 /**
  * UpdateMeBody
  *
- * Names to change; what is left out stays.
+ * Names to change. Omitted properties keep their value.
  */
 export type UpdateMeBody = {
     /**
-     * First name, or the only one: 1 to 100 characters. It can't be removed.
+     * First name, or the only name. 1 to 100 characters. It can't be removed.
      */
     firstName?: string | null;
     /**
-     * Last name: at most 100 characters. `null` removes it.
+     * Last name. At most 100 characters; `null` removes it.
      */
     lastName?: string | null;
     /**
-     * The name that we call you: at most 100 characters. `null` removes it, and we use your first name.
+     * Name to address you by. At most 100 characters; `null` removes it, and we use your first name.
      */
     preferredName?: string | null;
 };
@@ -1119,7 +1120,7 @@ export type SignUpError = SignUpErrors[keyof SignUpErrors];
 
 export type SignUpResponses = {
     /**
-     * Taken. What follows, if anything, comes by letter.
+     * Accepted. If there is anything to do, an email says so.
      */
     202: unknown;
 };
@@ -1297,7 +1298,7 @@ export type ResendConfirmationError = ResendConfirmationErrors[keyof ResendConfi
 
 export type ResendConfirmationResponses = {
     /**
-     * Taken. What follows, if anything, comes by letter.
+     * Accepted. If there is anything to do, an email says so.
      */
     202: unknown;
 };
@@ -1523,7 +1524,7 @@ export type RequestPasswordResetError = RequestPasswordResetErrors[keyof Request
 
 export type RequestPasswordResetResponses = {
     /**
-     * Taken. What follows, if anything, comes by letter.
+     * Accepted. If there is anything to do, an email says so.
      */
     202: unknown;
 };
@@ -1929,7 +1930,7 @@ export type ChangeEmailError = ChangeEmailErrors[keyof ChangeEmailErrors];
 
 export type ChangeEmailResponses = {
     /**
-     * Taken. What follows, if anything, comes by letter.
+     * Accepted. If there is anything to do, an email says so.
      */
     202: unknown;
 };
