@@ -40,7 +40,7 @@ pub(super) async fn run() -> Result<(), Failed> {
         match part {
             Ok(found) => println!("{name:10}{found}"),
             Err(why) => {
-                println!("{name:10}WRONG: {why}");
+                println!("{name:10}ERROR: {why}");
                 wrong.push(name);
             }
         }
@@ -49,10 +49,10 @@ pub(super) async fn run() -> Result<(), Failed> {
         println!("{:10}{warning}", "WARNING");
     }
     if wrong.is_empty() {
-        println!("Nothing is wrong.");
+        println!("No errors.");
         return Ok(());
     }
-    Err(Failed(format!("what stands behind these can't be used: {}", wrong.join(", "))))
+    Err(Failed(format!("these dependencies are unavailable: {}", wrong.join(", "))))
 }
 
 fn keys() -> Table {
@@ -75,7 +75,7 @@ type Found = Result<String, String>;
 
 async fn in_time(trying: impl Future<Output = Found>) -> Found {
     let found = timeout(PATIENCE, trying).await;
-    found.unwrap_or_else(|_| Err(format!("no answer within {} seconds", PATIENCE.as_secs())))
+    found.unwrap_or_else(|_| Err(format!("no reply within {} seconds", PATIENCE.as_secs())))
 }
 
 async fn store(config: &Config) -> Found {
@@ -83,12 +83,12 @@ async fn store(config: &Config) -> Found {
         let store =
             Store::mongo(address.expose(), Access::Beside).await.map_err(|error| error.to_string())?;
         let known = known(&store).await?;
-        return Ok(format!("MongoDB, database {}: answers, and has transactions; {known}", store.name()));
+        return Ok(format!("MongoDB, database {}: reachable, with transactions; {known}", store.name()));
     }
     let folder = config.data.display();
     let file = config.data.join(STORE_FILE);
     if !file.exists() {
-        return Ok(format!("SQLite in {folder}: made at the first start"));
+        return Ok(format!("SQLite in {folder}: will be created at the first start"));
     }
     let store = Store::sqlite(&file, Access::Beside).map_err(|error| error.to_string())?;
     Ok(format!("SQLite in {folder}: opens; {}", known(&store).await?))
@@ -122,7 +122,7 @@ async fn known(store: &Store) -> Found {
     match outdated.is_empty() {
         true => Ok("its schema is known".to_owned()),
         false => Ok(format!(
-            "an older version wrote {}: the start of this one migrates it, once no other process serves",
+            "an older version wrote {}: this version migrates it at its first start, when no other process is running",
             outdated.join(", ")
         )),
     }
@@ -131,7 +131,7 @@ async fn known(store: &Store) -> Found {
 async fn signals(config: &Config) -> Found {
     let Some(url) = &config.redis else { return Ok("within the process".to_owned()) };
     Redis::check(url, "orientation:check:").await.map_err(|error| error.to_string())?;
-    Ok("Redis: answers, and takes limits and wake-ups".to_owned())
+    Ok("Redis: reachable, accepts rate limits and signals".to_owned())
 }
 
 async fn mail(config: &Config) -> Found {
@@ -150,8 +150,8 @@ async fn payments(config: &Config) -> Found {
         .map_err(|error| format!("STRIPE_WEBHOOK_SECRETS: {error}"))?;
     stripe.check().await.map_err(|error| error.to_string())?;
     match account.live {
-        true => Ok("Stripe, with a live key that it lets in: payments are real".to_owned()),
-        false => Ok("Stripe, with a test key that it lets in: no money moves".to_owned()),
+        true => Ok("Stripe: live key accepted, payments are real".to_owned()),
+        false => Ok("Stripe: test key accepted, no money moves".to_owned()),
     }
 }
 
@@ -165,7 +165,7 @@ fn metrics(config: &Config) -> String {
 async fn traces(config: &Config) -> Found {
     let Some(collector) = &config.otlp else { return Ok("none".to_owned()) };
     reach(collector).await.map_err(|error| format!("{collector} can't be reached: {error}"))?;
-    Ok(format!("sent to {collector}, which can be reached"))
+    Ok(format!("sent to {collector}, which is reachable"))
 }
 
 /// Whether somebody listens there. What is said over the connection is another matter.

@@ -75,7 +75,7 @@ fn forwarded(address: &str) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port)
 }
 
-/// Whoever is connected; this machine where nobody is (tests without a socket).
+/// Address of the connected client; the loopback address in tests without a socket.
 pub(super) fn peer(request: &Request) -> IpAddr {
     let address = request.remote_addr().as_socket_addr();
     address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip().to_canonical())
@@ -105,7 +105,7 @@ impl Endpoint for Pipeline {
         let trace = traces::request(head.method, || self.parent(&request));
         let (name, trace_id) = (id.to_str().unwrap_or_default(), traces::id(&trace));
         let span = tracing::info_span!(target: ACCESS_LOG, "request", id = name, trace_id);
-        // Wrapped where it stands: a future of this size is dear to move.
+        // Wrapped in place, because moving a future of this size is expensive.
         let work = pin!(self.answer(request, &head).map(|outcome| outcome.unwrap_or_else(errors::answer)));
         let work = jobs::traced(name.to_owned(), metered::collect(work));
         let (mut answer, taken) = work.instrument(trace.clone()).instrument(span).await;
@@ -121,7 +121,7 @@ impl Endpoint for Pipeline {
     }
 }
 
-/// One line a request: never a query, nothing about people.
+/// Logs one line per request. It contains no query and no personal data.
 fn log(id: &str, trace_id: Option<String>, head: &Head, answer: &Response, took: Duration) {
     tracing::info!(
         target: ACCESS_LOG,
@@ -134,7 +134,7 @@ fn log(id: &str, trace_id: Option<String>, head: &Head, answer: &Response, took:
     );
 }
 
-/// What is still to be known about a request once it has been answered.
+/// Facts about a request that are needed after its response.
 struct Head {
     method: &'static str,
     api: bool,
@@ -153,7 +153,7 @@ impl Pipeline {
         }
     }
 
-    /// The id under which a trusted proxy knows the request, or a new one.
+    /// The request id of a trusted proxy, or a new one.
     fn request_id(&self, request: &Request) -> HeaderValue {
         let given = request.headers().get(REQUEST_ID).filter(|id| is_sane_id(id.as_bytes()));
         match given {
@@ -162,7 +162,7 @@ impl Pipeline {
         }
     }
 
-    /// The place in a trace that a trusted proxy says the request belongs to.
+    /// The parent span, if a trusted proxy sent one.
     fn parent<'a>(&self, request: &'a Request) -> Option<&'a str> {
         let parent = request.headers().get(TRACE_PARENT).filter(|_| self.shared.trusts(peer(request)))?;
         parent.to_str().ok()
@@ -186,7 +186,7 @@ impl Pipeline {
         }
     }
 
-    /// Answers what is not to reach an operation or a page.
+    /// The response to a request that must not reach an operation or a page.
     fn turn_away(&self, request: &Request, head: &Head) -> Option<Response> {
         if request.data::<BadHost>().is_some() {
             return Some(kinds::bad_host().into_response());
@@ -210,7 +210,7 @@ impl Pipeline {
         })
     }
 
-    /// To the operation or page.
+    /// Routes the request to its operation or page.
     fn lead<'a>(
         &'a self,
         request: Request,
@@ -232,7 +232,7 @@ fn has_body(request: &Request) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|bytes| bytes != "0")
 }
 
-/// Reads the whole body within its limits, so that nothing behind has to care.
+/// Reads the whole body within its limits.
 async fn read_body(request: &mut Request, limit: usize) -> Result<(), Problem> {
     let headers = request.headers();
     let declared =
@@ -247,8 +247,8 @@ async fn read_body(request: &mut Request, limit: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The bytes of `body`. Of one that is too long the rest is read and dropped up to a limit: a sender who is cut
-/// off while writing doesn't see the answer.
+/// Reads the bytes of `body`. If it is too long, the rest is read and dropped up to a limit, because a client that is cut
+/// off while writing doesn't see the response.
 async fn gather(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut chunks = body.into_bytes_stream();
     let (mut bytes, mut seen) = (Vec::new(), 0);
@@ -265,12 +265,12 @@ async fn gather(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     if seen > limit { Err(kinds::too_large(limit)) } else { Ok(bytes) }
 }
 
-/// Ids of proxies: letters, digits and what stands between them, so that none forges a line of the log.
+/// Whether the id of a proxy consists of letters, digits and punctuation only, so that it can't forge a line of the log.
 fn is_sane_id(id: &[u8]) -> bool {
     (8..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
-/// Strangers may call a method what they like; the log has only the known ones.
+/// The method for the log. Unknown methods are not logged by name, because clients choose them.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -284,20 +284,20 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// What was asked for, without what it was asked about: the operation's id or the page's pattern.
+/// The operation's id or the page's path pattern, without parameters.
 fn route(answer: &Response) -> &str {
     let operation = answer.data::<OperationId>().map(|operation| operation.0);
     operation.or_else(|| answer.data::<PathPattern>().map(|pattern| &*pattern.0)).unwrap_or("-")
 }
 
-/// Headers that every answer bears.
+/// Headers of every response.
 pub(super) struct Headers {
     page_policy: HeaderValue,
     secure: bool,
 }
 
 impl Headers {
-    /// For a service under https (`secure`) with pages that may send their forms on to the frontend.
+    /// `secure`: whether the service is under https. Forms of pages may redirect to the frontend.
     pub(super) fn new(origins: &Origins, secure: bool) -> Self {
         let frontend = origins.frontend().and_then(|origin| origin.to_str().ok()).unwrap_or_default();
         let policy = format!(
@@ -332,7 +332,7 @@ impl Headers {
     }
 }
 
-/// Nothing is kept by others, but for what can be asked for again by its tag.
+/// Responses are not cached, except for those with an entity tag, which are revalidated.
 fn caching(head: &Head, headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_static(match (headers.contains_key(header::ETAG), head.cookie) {
         (true, false) => "no-cache",
@@ -341,7 +341,7 @@ fn caching(head: &Head, headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Lets the frontend's pages send the cookie and read the answer.
+/// Allows pages of the frontend to send the cookie and read the response.
 fn allow_frontend(frontend: &HeaderValue, headers: &mut HeaderMap) {
     let fixed = [
         (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),

@@ -15,7 +15,7 @@ pub struct Anybody;
 /// Any signed-in account.
 pub struct SignedIn;
 
-/// Whoever presents a session cookie. For an operation that reads the account itself and so needs no [`Caller`]: the
+/// A request with a session cookie. For an operation that reads the account itself and so needs no [`Caller`]: the
 /// operation must check that the cookie opens a session.
 pub struct CookieHolder;
 

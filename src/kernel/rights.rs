@@ -245,7 +245,7 @@ pub enum Actor {
     Machine(String),
     /// The service, by the kind of the job or the webhook.
     System(String),
-    /// Whoever runs a command on the machine.
+    /// A person who runs a command on the machine.
     Operator,
 }
 

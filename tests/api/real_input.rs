@@ -114,7 +114,7 @@ async fn people_with_one_name_sign_up_register_and_get_a_ticket() {
     assert_eq!((&me["firstName"], me.get("lastName")), (&json!("Suharto"), None));
     let emails = app.mailbox("suharto@mail.example.edu");
     let confirm = emails.email("Confirm").await["text"].as_str().expect("a text").to_owned();
-    assert!(confirm.contains("by the name of Suharto.\n"), "{confirm}");
+    assert!(confirm.contains("and the name Suharto.\n"), "{confirm}");
     emails.email("Welcome").await;
 
     let mut written = form(&new_student_id());

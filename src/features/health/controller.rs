@@ -17,7 +17,7 @@ enum Tag {
     Health,
 }
 
-/// The process answers.
+/// The process is running.
 #[derive(Debug, Object)]
 #[oai(example)]
 struct Liveness {
@@ -37,26 +37,26 @@ impl poem_openapi::types::Example for Liveness {
     }
 }
 
-/// The service can answer.
+/// The service is ready.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase", example)]
 struct Readiness {
-    /// Always `ready`; a service that is not ready answers 503.
+    /// Always `ready`. If the service is not ready, the response is 503.
     status: Ready,
-    /// Whether jobs are done; a service whose jobs are `stuck` is ready all the same.
+    /// Whether jobs are running. A service whose jobs are `stuck` is still ready.
     jobs: JobsProgress,
     /// Time for which the oldest due job has been due, in seconds; 0 if no job is due.
     oldest_due_job_seconds: u64,
-    /// Whether processes reach each other; a service whose signals are `unreachable` is ready all the same.
+    /// Whether processes can signal each other. A service whose signals are `unreachable` is still ready.
     signals: SignalsReach,
 }
 
 #[derive(Debug, Enum)]
 #[oai(rename_all = "camelCase")]
 enum JobsProgress {
-    /// Jobs are being done, or none is due.
+    /// Jobs are running, or none is due.
     Running,
-    /// Jobs have been due for 15 minutes, and none was done in that time.
+    /// Jobs have been due for 15 minutes, and none has finished in that time.
     Stuck,
 }
 
@@ -72,7 +72,7 @@ impl From<Work> for JobsProgress {
 #[derive(Debug, Enum)]
 #[oai(rename_all = "camelCase")]
 enum SignalsReach {
-    /// There is one process, or each works alone.
+    /// Signals stay within this process: no Redis is configured.
     WithinProcess,
     /// Processes wake each other at once and share rate limits.
     Connected,
@@ -109,7 +109,7 @@ impl poem_openapi::types::Example for Readiness {
 
 const NOT_READY: Kind = Kind::new(503, "not-ready", "Not ready");
 
-/// How soon a store that failed may be back.
+/// Time to wait before retrying after the store has failed.
 const STORE_IS_BACK: Duration = Duration::from_secs(5);
 
 impl Refusal for NotReady {
@@ -133,7 +133,7 @@ pub struct HealthController {
 }
 
 impl HealthController {
-    /// Answers what `health` sees.
+    /// The operations over `health`.
     pub fn new(health: Arc<Health>) -> Self {
         Self { health }
     }
@@ -141,19 +141,19 @@ impl HealthController {
 
 #[OpenApi(tag = "Tag::Health")]
 impl HealthController {
-    /// Is the process alive?
+    /// Check that the process is running
     ///
-    /// Answers as long as the process can answer at all, whatever has become of the store.
+    /// The response is 200 as long as the process can respond, even if the store is unavailable.
     #[oai(path = "/health/live", method = "get", operation_id = "getHealth")]
     async fn live(&self, _anybody: By<Anybody>) -> Json<Liveness> {
         Json(Liveness { status: Live::Live })
     }
 
-    /// Can the service answer?
+    /// Check that the service is ready
     ///
-    /// Reads from the store, at most once a second, and writes to it, at most every five seconds. The answer also says
-    /// whether jobs are run, how long the oldest due one has waited, and whether processes reach each other; none of this
-    /// makes the service unready.
+    /// Reads from the store at most once a second, and writes to it at most every five seconds. The response also shows
+    /// whether jobs are running, for how long the oldest one has been due, and whether processes can signal each other. None
+    /// of these makes the service unready.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self, _anybody: By<Anybody>) -> Result<Json<Readiness>, Failure<NotReady>> {
         let seen = self.health.readiness().await?;

@@ -18,7 +18,7 @@ use crate::platform::store::{Cursor, Page};
 /// Who may read the emails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever reaches the machine: it is this one alone.
+    /// Anybody who can reach the service: it listens on loopback only.
     Anybody,
     /// Accounts with `admin:all`: a rehearsal faces strangers.
     Administrators,

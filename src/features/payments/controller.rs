@@ -330,7 +330,7 @@ impl PaymentsController {
 
     /// Receive an event from the payment service
     ///
-    /// For Stripe and for the sandbox that stands in for it. Both sign with a secret, so the example gets 400. The signature
+    /// For Stripe, and for the sandbox that replaces it. Both sign with a secret, so the example gets 400. The signature
     /// covers the raw body and is checked before the body is read. An event takes effect once, whether it arrives twice,
     /// late or out of order.
     #[oai(path = "/v1/webhooks/stripe", method = "post", operation_id = "receiveStripeEvent")]

@@ -1,4 +1,4 @@
-//! Operations on one's own ticket.
+//! Operations on the caller's ticket.
 
 use std::sync::Arc;
 
@@ -16,87 +16,87 @@ use crate::http::{By, Examples, Failure, Kind, Problem, Refusal, internal};
 use crate::platform::keys::PublicKey;
 use crate::platform::store::StoreError;
 
-/// Tickets are the holder's own, and always made anew.
+/// Caching of tickets: by the holder's browser only, which revalidates them.
 const PRIVATE: &str = "private, no-cache";
 
-/// A key that was replaced is known to everybody five minutes later.
+/// Caching of the keys: for five minutes, so that a new key is known everywhere after that time.
 const PUBLIC: &str = "public, max-age=300";
 
 #[derive(Tags)]
 enum Tag {
-    /// The signed ticket of somebody who is registered, and the keys that it can be checked with.
+    /// Signed tickets of registered students, and the public keys that verify them.
     Tickets,
 }
 
-/// The ticket of somebody who is registered.
+/// The ticket of a registered student.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Ticket", rename_all = "camelCase", example)]
 struct TicketBody {
-    /// What the QR code says: `OT1.<key id>.<payload>.<signature>`. There is nothing personal in it.
+    /// Content of the QR code: `OT1.<key id>.<payload>.<signature>`. It contains no personal data.
     token: String,
-    /// When its holder was registered: RFC 3339, UTC.
+    /// Time when the holder was registered (RFC 3339, UTC).
     issued_at: String,
-    /// The holder's group.
+    /// Group of the holder.
     group: GroupBody,
-    /// The order that paid for it.
+    /// Id of the order that paid for the ticket.
     order: OrderBody,
-    /// What was paid.
+    /// Receipt of the payment.
     receipt: Receipt,
-    /// Where the ticket can be fetched to show or print it.
+    /// Paths of the ticket's files.
     downloads: Downloads,
 }
 
-/// What was paid.
+/// A receipt.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", example)]
 struct Receipt {
-    /// The receipt's number: the order's id.
+    /// Receipt number: the id of the order.
     number: String,
-    /// What was bought, and what was taken off.
+    /// Items and discounts.
     lines: Vec<ReceiptLine>,
-    /// What was paid in all.
+    /// Total amount paid.
     total: MoneyBody,
 }
 
-/// A line of a receipt.
+/// One line of a receipt.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", example)]
 struct ReceiptLine {
-    /// What was bought, or why something was taken off.
+    /// Name of the item or the discount.
     name: String,
-    /// For how much; below zero where something was taken off.
+    /// Price of the item; negative for a discount.
     amount: MoneyBody,
 }
 
-/// Addresses of a ticket's files; they need the session too.
+/// Paths of a ticket's files. They need the session cookie.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", example)]
 struct Downloads {
-    /// The QR code as a picture.
+    /// QR code as PNG.
     png: String,
-    /// The QR code as a drawing.
+    /// QR code as SVG.
     svg: String,
-    /// The page to print.
+    /// Page to print, as PDF.
     pdf: String,
 }
 
-/// The public keys that tickets are checked with.
+/// The public keys that verify tickets.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "TicketKeys", rename_all = "camelCase", example)]
 struct TicketKeysBody {
-    /// The current key first.
+    /// Public keys, the current one first.
     keys: Vec<TicketKeyBody>,
 }
 
-/// The public half of a key that signs tickets.
+/// A public key that verifies tickets.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "TicketKey", rename_all = "camelCase", example)]
 struct TicketKeyBody {
-    /// The key's id, as in the tokens that it signed.
+    /// Key id, as in the tokens that it signed.
     kid: String,
     /// Always `Ed25519` (RFC 8032).
     algorithm: String,
-    /// 32 bytes in base64url without padding.
+    /// Public key: 32 bytes in base64url without padding.
     public_key: String,
     /// Whether new tickets are signed with it.
     current: bool,
@@ -111,14 +111,14 @@ enum TicketAnswer {
 
 #[derive(ApiResponse)]
 enum KeysAnswer {
-    /// The keys, which may be kept for five minutes.
+    /// The keys. They can be cached for five minutes.
     #[oai(status = 200)]
     Keys(Json<TicketKeysBody>, #[oai(header = "Cache-Control")] String),
 }
 
 #[derive(ApiResponse)]
 enum PngAnswer {
-    /// The QR code in black and white, ten pixels a module, with its quiet zone.
+    /// The QR code in black and white, ten pixels per module, with its quiet zone.
     #[oai(status = 200, content_type = "image/png")]
     Png(
         Binary<Vec<u8>>,
@@ -140,7 +140,7 @@ enum SvgAnswer {
 
 #[derive(ApiResponse)]
 enum PdfAnswer {
-    /// A page of A5, tagged for screen readers.
+    /// An A5 page, tagged for screen readers.
     #[oai(status = 200, content_type = "application/pdf")]
     Pdf(
         Binary<Vec<u8>>,
@@ -193,9 +193,9 @@ impl TicketsController {
 
 #[OpenApi]
 impl TicketsController {
-    /// Get my ticket
+    /// Get your ticket
     ///
-    /// The ticket of the student who is signed in. It is there as soon as the registration is paid, and always the same.
+    /// Available as soon as the registration is paid. The ticket never changes.
     #[oai(path = "/v1/ticket", method = "get", operation_id = "getTicket", tag = "Tag::Tickets")]
     async fn get_ticket(&self, student: By<Student>) -> Result<TicketAnswer, Failure<TicketError>> {
         let ticket = self.tickets.ticket(&student.0.account_id).await?;
@@ -203,39 +203,39 @@ impl TicketsController {
         Ok(TicketAnswer::Ticket(Json(body), PRIVATE.into()))
     }
 
-    /// Get my ticket's QR code as a picture
+    /// Get the QR code of your ticket as PNG
     ///
-    /// For a wallet, a letter or a page: sharp on every screen.
+    /// For wallets, emails and pages.
     #[oai(path = "/v1/ticket.png", method = "get", operation_id = "getTicketPng", tag = "Tag::Tickets")]
     async fn get_ticket_png(&self, student: By<Student>) -> Result<PngAnswer, Failure<PrintError>> {
         let png = self.tickets.png(&student.0.account_id).await?;
         Ok(PngAnswer::Png(Binary(png), shown_as("ticket.png"), PRIVATE.into()))
     }
 
-    /// Get my ticket's QR code as a drawing
+    /// Get the QR code of your ticket as SVG
     ///
-    /// Sharp at any size.
+    /// For print and large screens.
     #[oai(path = "/v1/ticket.svg", method = "get", operation_id = "getTicketSvg", tag = "Tag::Tickets")]
     async fn get_ticket_svg(&self, student: By<Student>) -> Result<SvgAnswer, Failure<PrintError>> {
         let svg = self.tickets.svg(&student.0.account_id).await?;
         Ok(SvgAnswer::Svg(Binary(svg), shown_as("ticket.svg"), PRIVATE.into()))
     }
 
-    /// Get my ticket as a page to print
+    /// Get your ticket as PDF
     ///
-    /// Name, group, what was bought, how to find us, and the QR code. Never the form's answers.
+    /// A page with name, group, receipt, directions and QR code. It contains no answers of the form.
     #[oai(path = "/v1/ticket.pdf", method = "get", operation_id = "getTicketPdf", tag = "Tag::Tickets")]
     async fn get_ticket_pdf(&self, student: By<Student>) -> Result<PdfAnswer, Failure<PrintError>> {
         let pdf = self.tickets.pdf(&student.0.account_id).await?;
         Ok(PdfAnswer::Pdf(Binary(pdf), shown_as("ticket.pdf"), PRIVATE.into()))
     }
 
-    /// List the keys that tickets are checked with
+    /// List the keys that verify tickets
     ///
-    /// Whoever has them can check offline that we issued a ticket: the token is `OT1.<kid>.<payload>.<signature>`, and
+    /// With these keys, a scanner can verify offline that we issued a ticket. The token is `OT1.<kid>.<payload>.<signature>`, and
     /// the signature (base64url, Ed25519) is over everything before the last full stop. The payload is base64url of 24
     /// bytes: the order's id (a UUID), then the seconds since 1970-01-01 UTC at which the ticket was issued
-    /// (big-endian). Whether it still holds is only known here.
+    /// (big-endian). Only the service knows whether the ticket is still valid.
     #[oai(path = "/v1/ticket-keys", method = "get", operation_id = "getTicketKeys", tag = "Tag::Tickets")]
     async fn get_ticket_keys(&self, _anybody: By<Anybody>) -> KeysAnswer {
         let keys = self.tickets.public_keys().iter().map(TicketKeyBody::from).collect();

@@ -2,13 +2,13 @@
 //!
 //! Nothing is kept: a ticket is made from registration and order each time it is asked for, and comes out the same. Its
 //! QR code is a signed [`token`], which whoever has the public keys can check offline. It can be had as a picture, as a
-//! drawing, and on a page to print, which also goes with the letter *registration complete*. The page shows the legal
+//! drawing, and on a page to print, which is also attached to the email *registration complete*. The page shows the legal
 //! name, because the desk compares it with papers, and below it in brackets the preferred name of those who have one,
 //! because that is what they are called; group, what was bought and how to find us; never the form's answers.
 //!
 //! - [`token`]: what the QR code says;
 //! - [`drawing`]: pictures and pages, in every script that the fonts of `fonts/` have;
-//! - [`mails`]: the letter.
+//! - [`mails`]: the email.
 
 mod controller;
 mod drawing;

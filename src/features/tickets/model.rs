@@ -3,7 +3,7 @@
 use crate::features::payments::{Order, OrderState};
 use crate::kernel::{Money, Timestamp};
 
-/// The ticket of somebody who is registered. It is made anew from what is kept each time it is asked for, and comes
+/// The ticket of a registered student. It is made anew from what is kept each time it is asked for, and comes
 /// out the same.
 #[derive(Clone, Debug)]
 pub struct Ticket {
@@ -26,7 +26,7 @@ pub struct Line {
 }
 
 impl Ticket {
-    /// What was bought, and what was taken off.
+    /// Items and discounts.
     pub fn lines(&self) -> Vec<Line> {
         let price = self.order.price;
         let mut lines = vec![Line { name: self.order.product_name.clone(), amount: price }];

@@ -1,4 +1,4 @@
-//! From registration and order to the ticket, over HTTP and by letter.
+//! From registration and order to the ticket, over HTTP and by email.
 
 use std::sync::Arc;
 
@@ -173,7 +173,7 @@ async fn the_public_keys_are_for_everybody_to_keep_a_while() {
 }
 
 #[tokio::test]
-async fn the_letter_has_the_ticket_and_nothing_of_the_form() {
+async fn the_email_has_the_ticket_and_no_answers_of_the_form() {
     let world = World::new().await;
     world.student(true).await;
     let letter = world.letter().await.unwrap();

@@ -68,29 +68,26 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::UNAUTHORIZED => ("Not signed in", "Sign in first, then open this page again."),
         StatusCode::FORBIDDEN => {
-            ("Not for you", "Your account may not see this page, or the request came from another site.")
+            ("Not allowed", "Your account can't open this page, or the request came from another site.")
         }
         StatusCode::NOT_FOUND => {
             ("Nothing here", "There is no such page. Perhaps the address was cut off when it was copied.")
         }
         StatusCode::METHOD_NOT_ALLOWED => {
-            ("Not this way", "This address can't be used like that. Go back and use the page's buttons.")
+            ("Not possible", "This page doesn't support the request. Go back and use the page's buttons.")
         }
         StatusCode::REQUEST_TIMEOUT => {
             ("Too slow", "The request did not arrive in time. Go back and try again.")
         }
-        StatusCode::PAYLOAD_TOO_LARGE => ("Too much", "More was sent than this page takes."),
-        StatusCode::TOO_MANY_REQUESTS => ("Too many tries", "Wait a few minutes, then try again."),
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too large", "The form contains more than this page accepts."),
+        StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a few minutes, then try again."),
         StatusCode::SERVICE_UNAVAILABLE => {
-            ("Not available now", "It could not be done now, or not be confirmed. Try again in a moment.")
+            ("Not available", "The request could not be completed or confirmed. Try again in a moment.")
         }
         status if status.is_server_error() => {
-            ("Something broke", "It is our fault, and it is in our log. Try again in a moment.")
+            ("Something went wrong", "This is our fault, and we have a record of it. Try again in a moment.")
         }
-        _ => (
-            "That did not work",
-            "Something in the address or the form is not as it should be. Go back and try again.",
-        ),
+        _ => ("That did not work", "The address or the form is invalid. Go back and try again."),
     }
 }
 
@@ -125,7 +122,7 @@ mod tests {
         answer.assert_header("retry-after", "7");
         answer.assert_content_type("text/html; charset=utf-8");
         answer.assert_header("cache-control", "no-store");
-        assert!(answer.0.into_body().into_string().await.unwrap().contains("<h1>Too many tries</h1>"));
+        assert!(answer.0.into_body().into_string().await.unwrap().contains("<h1>Too many attempts</h1>"));
     }
 
     #[tokio::test]

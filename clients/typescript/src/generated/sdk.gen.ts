@@ -325,7 +325,7 @@ export const openCheckout = <ThrowOnError extends boolean = false>(options: Opti
 /**
  * Receive an event from the payment service
  *
- * For Stripe and for the sandbox that stands in for it. Both sign with a secret, so the example gets 400. The signature
+ * For Stripe, and for the sandbox that replaces it. Both sign with a secret, so the example gets 400. The signature
  * covers the raw body and is checked before the body is read. An event takes effect once, whether it arrives twice,
  * late or out of order.
  */
@@ -339,9 +339,9 @@ export const receiveStripeEvent = <ThrowOnError extends boolean = false>(options
 });
 
 /**
- * Get my ticket
+ * Get your ticket
  *
- * The ticket of the student who is signed in. It is there as soon as the registration is paid, and always the same.
+ * Available as soon as the registration is paid. The ticket never changes.
  */
 export const getTicket = <ThrowOnError extends boolean = false>(options?: Options<GetTicketData, ThrowOnError>) => (options?.client ?? client).get<GetTicketResponses, GetTicketErrors, ThrowOnError>({
     security: [{
@@ -354,9 +354,9 @@ export const getTicket = <ThrowOnError extends boolean = false>(options?: Option
 });
 
 /**
- * Get my ticket's QR code as a picture
+ * Get the QR code of your ticket as PNG
  *
- * For a wallet, a letter or a page: sharp on every screen.
+ * For wallets, emails and pages.
  */
 export const getTicketPng = <ThrowOnError extends boolean = false>(options?: Options<GetTicketPngData, ThrowOnError>) => (options?.client ?? client).get<GetTicketPngResponses, GetTicketPngErrors, ThrowOnError>({
     security: [{
@@ -369,9 +369,9 @@ export const getTicketPng = <ThrowOnError extends boolean = false>(options?: Opt
 });
 
 /**
- * Get my ticket's QR code as a drawing
+ * Get the QR code of your ticket as SVG
  *
- * Sharp at any size.
+ * For print and large screens.
  */
 export const getTicketSvg = <ThrowOnError extends boolean = false>(options?: Options<GetTicketSvgData, ThrowOnError>) => (options?.client ?? client).get<GetTicketSvgResponses, GetTicketSvgErrors, ThrowOnError>({
     security: [{
@@ -384,9 +384,9 @@ export const getTicketSvg = <ThrowOnError extends boolean = false>(options?: Opt
 });
 
 /**
- * Get my ticket as a page to print
+ * Get your ticket as PDF
  *
- * Name, group, what was bought, how to find us, and the QR code. Never the form's answers.
+ * A page with name, group, receipt, directions and QR code. It contains no answers of the form.
  */
 export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Options<GetTicketPdfData, ThrowOnError>) => (options?.client ?? client).get<GetTicketPdfResponses, GetTicketPdfErrors, ThrowOnError>({
     security: [{
@@ -399,12 +399,12 @@ export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Opt
 });
 
 /**
- * List the keys that tickets are checked with
+ * List the keys that verify tickets
  *
- * Whoever has them can check offline that we issued a ticket: the token is `OT1.<kid>.<payload>.<signature>`, and
+ * With these keys, a scanner can verify offline that we issued a ticket. The token is `OT1.<kid>.<payload>.<signature>`, and
  * the signature (base64url, Ed25519) is over everything before the last full stop. The payload is base64url of 24
  * bytes: the order's id (a UUID), then the seconds since 1970-01-01 UTC at which the ticket was issued
- * (big-endian). Whether it still holds is only known here.
+ * (big-endian). Only the service knows whether the ticket is still valid.
  */
 export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
 
@@ -459,17 +459,17 @@ export const receiveSesNotification = <ThrowOnError extends boolean = false>(opt
 });
 
 /**
- * Is the process alive?
+ * Check that the process is running
  *
- * Answers as long as the process can answer at all, whatever has become of the store.
+ * The response is 200 as long as the process can respond, even if the store is unavailable.
  */
 export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/health/live', ...options });
 
 /**
- * Can the service answer?
+ * Check that the service is ready
  *
- * Reads from the store, at most once a second, and writes to it, at most every five seconds. The answer also says
- * whether jobs are run, how long the oldest due one has waited, and whether processes reach each other; none of this
- * makes the service unready.
+ * Reads from the store at most once a second, and writes to it at most every five seconds. The response also shows
+ * whether jobs are running, for how long the oldest one has been due, and whether processes can signal each other. None
+ * of these makes the service unready.
  */
 export const getReadiness = <ThrowOnError extends boolean = false>(options?: Options<GetReadinessData, ThrowOnError>) => (options?.client ?? client).get<GetReadinessResponses, GetReadinessErrors, ThrowOnError>({ url: '/health/ready', ...options });

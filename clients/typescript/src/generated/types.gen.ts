@@ -99,19 +99,19 @@ export type ChangePasswordBody = {
 /**
  * Downloads
  *
- * Addresses of a ticket's files; they need the session too.
+ * Paths of a ticket's files. They need the session cookie.
  */
 export type Downloads = {
     /**
-     * The QR code as a picture.
+     * QR code as PNG.
      */
     png: string;
     /**
-     * The QR code as a drawing.
+     * QR code as SVG.
      */
     svg: string;
     /**
-     * The page to print.
+     * Page to print, as PDF.
      */
     pdf: string;
 };
@@ -215,7 +215,7 @@ export type Live = 'live';
 /**
  * Liveness
  *
- * The process answers.
+ * The process is running.
  */
 export type Liveness = {
     /**
@@ -320,15 +320,15 @@ export type Product = {
 /**
  * Readiness
  *
- * The service can answer.
+ * The service is ready.
  */
 export type Readiness = {
     /**
-     * Always `ready`; a service that is not ready answers 503.
+     * Always `ready`. If the service is not ready, the response is 503.
      */
     status: Ready;
     /**
-     * Whether jobs are done; a service whose jobs are `stuck` is ready all the same.
+     * Whether jobs are running. A service whose jobs are `stuck` is still ready.
      */
     jobs: JobsProgress;
     /**
@@ -336,7 +336,7 @@ export type Readiness = {
      */
     oldestDueJobSeconds: number;
     /**
-     * Whether processes reach each other; a service whose signals are `unreachable` is ready all the same.
+     * Whether processes can signal each other. A service whose signals are `unreachable` is still ready.
      */
     signals: SignalsReach;
 };
@@ -346,19 +346,19 @@ export type Ready = 'ready';
 /**
  * Receipt
  *
- * What was paid.
+ * A receipt.
  */
 export type Receipt = {
     /**
-     * The receipt's number: the order's id.
+     * Receipt number: the id of the order.
      */
     number: string;
     /**
-     * What was bought, and what was taken off.
+     * Items and discounts.
      */
     lines: Array<ReceiptLine>;
     /**
-     * What was paid in all.
+     * Total amount paid.
      */
     total: Money;
 };
@@ -366,15 +366,15 @@ export type Receipt = {
 /**
  * ReceiptLine
  *
- * A line of a receipt.
+ * One line of a receipt.
  */
 export type ReceiptLine = {
     /**
-     * What was bought, or why something was taken off.
+     * Name of the item or the discount.
      */
     name: string;
     /**
-     * For how much; below zero where something was taken off.
+     * Price of the item; negative for a discount.
      */
     amount: Money;
 };
@@ -850,31 +850,31 @@ export type SuppressionPage = {
 /**
  * Ticket
  *
- * The ticket of somebody who is registered.
+ * The ticket of a registered student.
  */
 export type Ticket = {
     /**
-     * What the QR code says: `OT1.<key id>.<payload>.<signature>`. There is nothing personal in it.
+     * Content of the QR code: `OT1.<key id>.<payload>.<signature>`. It contains no personal data.
      */
     token: string;
     /**
-     * When its holder was registered: RFC 3339, UTC.
+     * Time when the holder was registered (RFC 3339, UTC).
      */
     issuedAt: string;
     /**
-     * The holder's group.
+     * Group of the holder.
      */
     group: Group;
     /**
-     * The order that paid for it.
+     * Id of the order that paid for the ticket.
      */
     order: Order;
     /**
-     * What was paid.
+     * Receipt of the payment.
      */
     receipt: Receipt;
     /**
-     * Where the ticket can be fetched to show or print it.
+     * Paths of the ticket's files.
      */
     downloads: Downloads;
 };
@@ -882,11 +882,11 @@ export type Ticket = {
 /**
  * TicketKey
  *
- * The public half of a key that signs tickets.
+ * A public key that verifies tickets.
  */
 export type TicketKey = {
     /**
-     * The key's id, as in the tokens that it signed.
+     * Key id, as in the tokens that it signed.
      */
     kid: string;
     /**
@@ -894,7 +894,7 @@ export type TicketKey = {
      */
     algorithm: string;
     /**
-     * 32 bytes in base64url without padding.
+     * Public key: 32 bytes in base64url without padding.
      */
     publicKey: string;
     /**
@@ -906,11 +906,11 @@ export type TicketKey = {
 /**
  * TicketKeys
  *
- * The public keys that tickets are checked with.
+ * The public keys that verify tickets.
  */
 export type TicketKeys = {
     /**
-     * The current key first.
+     * Public keys, the current one first.
      */
     keys: Array<TicketKey>;
 };
@@ -2698,7 +2698,7 @@ export type GetTicketPngError = GetTicketPngErrors[keyof GetTicketPngErrors];
 
 export type GetTicketPngResponses = {
     /**
-     * The QR code in black and white, ten pixels a module, with its quiet zone.
+     * The QR code in black and white, ten pixels per module, with its quiet zone.
      */
     200: Blob | File;
 };
@@ -2810,7 +2810,7 @@ export type GetTicketPdfError = GetTicketPdfErrors[keyof GetTicketPdfErrors];
 
 export type GetTicketPdfResponses = {
     /**
-     * A page of A5, tagged for screen readers.
+     * An A5 page, tagged for screen readers.
      */
     200: Blob | File;
 };
@@ -2838,7 +2838,7 @@ export type GetTicketKeysError = GetTicketKeysErrors[keyof GetTicketKeysErrors];
 
 export type GetTicketKeysResponses = {
     /**
-     * The keys, which may be kept for five minutes.
+     * The keys. They can be cached for five minutes.
      */
     200: TicketKeys;
 };
