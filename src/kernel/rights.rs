@@ -214,6 +214,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A signed-in student, for tests.
+    #[cfg(test)]
+    pub fn student(account_id: &str) -> Self {
+        Self { account_id: account_id.into(), session_id: "session".into(), rights: Rights::student() }
+    }
+
     /// The caller as the one who makes a change.
     pub fn actor(&self) -> Actor {
         Actor::Account(self.account_id.clone())

@@ -157,6 +157,7 @@ async fn orders_keep_their_state_and_unpaid_ones_can_be_paid() {
         ("processing", "order-processing"),
         ("wrong-amount", "order-under-review"),
         ("registered", "order-paid"),
+        ("refunded", "order-not-owed"),
     ] {
         let checkout = format!("/v1/orders/{}/checkout", order(name));
         earlier.sign_in(name).await.press(&checkout).await.refused(409, refusal);

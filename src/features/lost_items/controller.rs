@@ -187,8 +187,8 @@ impl LostItemsController {
         if_match: IfMatch,
         report: JsonBody<LostItemReport>,
     ) -> Result<LostItemAnswer, Failure<UpdateLostItemError>> {
-        let (account, description) = (&caller.account_id, report.0.description);
-        let item = self.0.update(account, &item_id.0, description, &if_match.0).await?;
+        let description = report.0.description;
+        let item = self.0.update(&caller, &item_id.0, description, &if_match.0).await?;
         Ok(LostItemAnswer::new(&item).map_err(UpdateLostItemError::from)?)
     }
 
@@ -202,7 +202,7 @@ impl LostItemsController {
         By(caller): By<Student>,
         report: JsonBody<LostItemReport>,
     ) -> Result<Reported, Failure<ReportLostItemError>> {
-        let item = self.0.report(&caller.account_id, report.0.description).await?;
+        let item = self.0.report(&caller, report.0.description).await?;
         Ok(Reported::Reported(Json(LostItemBody::from(&item))))
     }
 

@@ -7,7 +7,7 @@ use super::mails::{AboutItem, LostItemReported};
 use super::model::LostItem;
 use crate::base::Base;
 use crate::features::accounts::Account;
-use crate::kernel::{Clock, Ids};
+use crate::kernel::{Caller, Clock, Ids};
 use crate::platform::mail::Mail;
 use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{
@@ -84,7 +84,12 @@ impl LostItems {
     ///
     /// # Errors
     /// [`ReportLostItemError`]; then nothing has changed.
-    pub async fn report(&self, account: &str, description: String) -> Result<LostItem, ReportLostItemError> {
+    pub async fn report(
+        &self,
+        caller: &Caller,
+        description: String,
+    ) -> Result<LostItem, ReportLostItemError> {
+        let account = caller.account_id.as_str();
         self.signals.take(REPORT, account).await?;
         let item = LostItem {
             id: self.ids.next(),
@@ -113,14 +118,14 @@ impl LostItems {
     /// [`UpdateLostItemError`]; then nothing has changed.
     pub async fn update(
         &self,
-        account: &str,
+        caller: &Caller,
         id: &str,
         description: String,
         condition: &Precondition,
     ) -> Result<LostItem, UpdateLostItemError> {
         self.store
             .transact(async |tx| {
-                let item = tx.get::<LostItem>(id).await?.filter(|item| item.account == account);
+                let item = tx.get::<LostItem>(id).await?.filter(|item| item.account == caller.account_id);
                 let mut item = item.ok_or(UpdateLostItemError::NotFound)?;
                 condition.check(&item)?;
                 item.description.clone_from(&description);

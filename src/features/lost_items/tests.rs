@@ -9,7 +9,7 @@ use super::*;
 use crate::base::TestBase;
 use crate::features::accounts::{Account, Names, SignUp};
 use crate::http::{entity_tag, testing};
-use crate::kernel::{Clock, EmailAddress, Rights, Role};
+use crate::kernel::{Caller, Clock, EmailAddress, Rights, Role};
 use crate::platform::mail::{Mail, Template};
 use crate::platform::store::Filter;
 
@@ -109,7 +109,7 @@ async fn an_edit_names_the_version_that_it_was_made_from() {
     let base = base().await;
     let client = client(&base);
     let items = LostItems::new(&base);
-    let item = items.report("ana", "An umbrella".into()).await.unwrap();
+    let item = items.report(&Caller::student("ana"), "An umbrella".into()).await.unwrap();
     let seen = entity_tag(&item).unwrap();
     let edit = async |if_match: Option<&str>, description: &str| {
         let request = client.patch(format!("/v1/lost-items/{}", item.id));
@@ -139,7 +139,7 @@ async fn reports_are_listed_in_pages_and_deleted_after_30_days() {
     let base = base().await;
     let (client, items) = (client(&base), Arc::new(LostItems::new(&base)));
     for number in 0..3 {
-        items.report("ana", format!("Umbrella {number}")).await.unwrap();
+        items.report(&Caller::student("ana"), format!("Umbrella {number}")).await.unwrap();
     }
     let get = async |path: String| send(&client, "ana", Method::GET, &path, Value::Null).await.1;
     let first = get("/v1/lost-items?limit=2".into()).await;

@@ -161,6 +161,9 @@ impl Refusal for Closed {
             Self::Paid => ORDER_PAID.says("Nothing is left to pay."),
             Self::Processing => ORDER_PROCESSING.says("Wait for the bank to confirm the payment."),
             Self::NotOwed => ORDER_NOT_OWED.says("This order was cancelled or waived."),
+            Self::Refunded => ORDER_NOT_OWED.says(
+                "The payment of this order was refunded. To take part after all, write to the committee.",
+            ),
             Self::UnderReview => ORDER_UNDER_REVIEW.says(
                 "We received a payment that does not match the order. The committee is looking into it; don't pay \
                  again.",
@@ -324,7 +327,7 @@ impl PaymentsController {
         #[oai(name = "orderId", example = "an_order_id")]
         order_id: Path<String>,
     ) -> Result<Json<OrderBody>, Failure<OpenCheckoutError>> {
-        let order = self.0.open_own_checkout(&caller.0.account_id, &order_id.0).await?;
+        let order = self.0.open_own_checkout(&caller.0, &order_id.0).await?;
         Ok(Json(OrderBody::from(&order)))
     }
 

@@ -360,6 +360,8 @@ pub enum Closed {
     Processing,
     #[error("the order is cancelled or waived")]
     NotOwed,
+    #[error("the payment was refunded")]
+    Refunded,
     #[error("a payment is under review")]
     UnderReview,
 }
@@ -492,10 +494,8 @@ impl Order {
     /// [`Closed`] if the order can't be paid.
     pub fn step(&self) -> Result<Step<'_>, Closed> {
         match self.state {
-            OrderState::Paid
-            | OrderState::PartiallyRefunded
-            | OrderState::Refunded
-            | OrderState::Disputed => Err(Closed::Paid),
+            OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Disputed => Err(Closed::Paid),
+            OrderState::Refunded => Err(Closed::Refunded),
             OrderState::Processing => Err(Closed::Processing),
             OrderState::Cancelled | OrderState::Waived => Err(Closed::NotOwed),
             OrderState::Open | OrderState::Expired if self.has_unsettled_payment() => {

@@ -161,7 +161,7 @@ fn a_closed_order_gets_no_checkout() {
     let cases = [
         (OrderState::Paid, Closed::Paid),
         (OrderState::PartiallyRefunded, Closed::Paid),
-        (OrderState::Refunded, Closed::Paid),
+        (OrderState::Refunded, Closed::Refunded),
         (OrderState::Disputed, Closed::Paid),
         (OrderState::Processing, Closed::Processing),
         (OrderState::Cancelled, Closed::NotOwed),

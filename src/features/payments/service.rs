@@ -12,7 +12,7 @@ use super::jobs::OpenCheckout;
 use super::model::{AttemptState, Closed, LONGEST_CHECKOUT, Order, Step, fact_of};
 use super::sale::{Sale, Words};
 use crate::base::Base;
-use crate::kernel::{Clock, Timestamp, faults};
+use crate::kernel::{Caller, Clock, Timestamp, faults};
 use crate::platform::jobs::Job;
 use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{Cursor, Filter, Page, PageError, Query, Store, StoreError, Tx};
@@ -123,13 +123,13 @@ impl Payments {
         tx.enqueue(&job.at(now.plus(FINISH_AFTER))).await
     }
 
-    /// Opens the checkout of an order of `account`, or returns the one that can be paid.
+    /// Opens the checkout of the caller's order, or returns the one that can be paid.
     ///
     /// # Errors
     /// [`OpenCheckoutError`]; an order of another account is not found.
-    pub async fn open_own_checkout(&self, account: &str, order: &str) -> Result<Order, OpenCheckoutError> {
-        self.0.signals.take(OPEN_CHECKOUT, account).await?;
-        match self.order(account, order).await {
+    pub async fn open_own_checkout(&self, caller: &Caller, order: &str) -> Result<Order, OpenCheckoutError> {
+        self.0.signals.take(OPEN_CHECKOUT, &caller.account_id).await?;
+        match self.order(&caller.account_id, order).await {
             Ok(order) => self.open_checkout(&order.id).await,
             Err(GetOrderError::NotFound) => Err(OpenCheckoutError::NotFound),
             Err(GetOrderError::Store(error)) => Err(error.into()),

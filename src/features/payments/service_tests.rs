@@ -12,7 +12,7 @@ use crate::features::payments::gateway::{
 };
 use crate::features::payments::model::{Order, OrderState, Outcome, Owed, StripeEvent};
 use crate::features::payments::sale::Ended;
-use crate::kernel::{EmailAddress, Money, RandomIds, Secret};
+use crate::kernel::{Caller, EmailAddress, Money, RandomIds, Secret};
 use crate::platform::jobs::{Job, JobState};
 
 /// A sale that counts its calls.
@@ -267,11 +267,11 @@ async fn after_its_expiry_the_gateway_confirms_before_the_next_checkout_opens() 
 async fn an_order_belongs_to_its_account() {
     let shop = Shop::open().await;
     let order = shop.order().await;
-    let stranger = shop.payments.open_own_checkout("bob", &order.id).await;
+    let stranger = shop.payments.open_own_checkout(&Caller::student("bob"), &order.id).await;
     assert!(matches!(stranger, Err(OpenCheckoutError::NotFound)));
     assert!(matches!(shop.payments.order("bob", &order.id).await, Err(GetOrderError::NotFound)));
     assert!(shop.payments.order("ana", &order.id).await.is_ok());
-    assert!(shop.payments.open_own_checkout("ana", &order.id).await.is_ok());
+    assert!(shop.payments.open_own_checkout(&Caller::student("ana"), &order.id).await.is_ok());
 }
 
 #[tokio::test]
@@ -281,7 +281,7 @@ async fn too_many_checkout_requests_are_refused() {
         shop.base.signals.take(OPEN_CHECKOUT, "ana").await.unwrap();
     }
     let order = shop.order().await;
-    let refused = shop.payments.open_own_checkout("ana", &order.id).await;
+    let refused = shop.payments.open_own_checkout(&Caller::student("ana"), &order.id).await;
     assert!(matches!(refused, Err(OpenCheckoutError::TooMany(_))));
     assert!(shop.payments.open_checkout(&order.id).await.is_ok(), "the service itself is not held up");
 }
@@ -358,7 +358,9 @@ async fn twenty_simultaneous_requests_after_the_expiry_make_one_attempt() {
     let asked: Vec<_> = (0..20)
         .map(|_| {
             let (payments, order) = (shop.payments.clone(), order.id.clone());
-            tokio::spawn(async move { payments.open_own_checkout("ana", &order).await.unwrap() })
+            tokio::spawn(
+                async move { payments.open_own_checkout(&Caller::student("ana"), &order).await.unwrap() },
+            )
         })
         .collect();
     for answer in futures_util::future::join_all(asked).await {

@@ -604,9 +604,9 @@ impl RegistrationController {
         key: Header<IdempotencyKey>,
         form: JsonBody<RegistrationForm>,
     ) -> Result<RegisterAnswer, Failure<RegisterError>> {
-        let (account, form) = (&student.0.account_id, Form::from(form.0));
-        let once = key.0.once("register", account, &form);
-        let (registration, order) = self.registrations.register(account, form, once.as_ref()).await?;
+        let (caller, form) = (&student.0, Form::from(form.0));
+        let once = key.0.once("register", &caller.account_id, &form);
+        let (registration, order) = self.registrations.register(caller, form, once.as_ref()).await?;
         let order = OrderBody::from(&order);
         Ok(RegisterAnswer::Created(Json(Registered { registration: self.body(registration), order })))
     }
@@ -638,7 +638,7 @@ impl RegistrationController {
         changes: JsonBody<RegistrationChanges>,
     ) -> Result<RegistrationAnswer, Failure<UpdateRegistrationError>> {
         let condition = precondition(if_match.0.as_deref());
-        let updated = self.registrations.update(&student.0.account_id, changes.0.into(), &condition).await?;
+        let updated = self.registrations.update(&student.0, changes.0.into(), &condition).await?;
         Ok(self.answer(updated).map_err(UpdateRegistrationError::from)?)
     }
 }

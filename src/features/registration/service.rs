@@ -17,7 +17,7 @@ use crate::features::payments::{
     Ended, LONGEST_CHECKOUT, NextPage, Order, OrderState, Owed, Payments, Sale, Words,
 };
 use crate::kernel::faults;
-use crate::kernel::{Clock, Ids, Invalid, Timestamp};
+use crate::kernel::{Caller, Clock, Ids, Invalid, Timestamp};
 use crate::platform::idempotency::{Once, OnceError};
 use crate::platform::mail::{EmailKind, Mail};
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -112,11 +112,11 @@ impl Registrations {
     /// [`RegisterError`]. Nothing has changed then.
     pub async fn register(
         &self,
-        account: &str,
+        caller: &Caller,
         form: Form,
         once: Option<&Once>,
     ) -> Result<(Registration, Order), RegisterError> {
-        if let Some(earlier) = self.earlier(account, once).await? {
+        if let Some(earlier) = self.earlier(&caller.account_id, once).await? {
             return Ok(earlier);
         }
         let now = self.0.clock.now();
@@ -124,9 +124,10 @@ impl Registrations {
         if !window.is_open(now) {
             return Err(RegisterError::Closed(window, self.0.event.time_zone));
         }
-        self.0.signals.take(REGISTER, account).await?;
+        self.0.signals.take(REGISTER, &caller.account_id).await?;
         let form = form.checked(&self.0.event).map_err(Invalid)?;
-        let account: Account = self.0.store.get(account).await?.ok_or(RegisterError::NoAccount)?;
+        let account: Option<Account> = self.0.store.get(&caller.account_id).await?;
+        let account = account.ok_or(RegisterError::NoAccount)?;
         let order = Order::open(self.0.ids.next(), &account.id, self.ticket(), account.email, now);
         let submitted = self.submit(form, &order, once, now).await;
         // The same request, sent at the same time, may have been faster.
@@ -172,14 +173,14 @@ impl Registrations {
     /// [`UpdateRegistrationError`]. Nothing has changed then.
     pub async fn update(
         &self,
-        account: &str,
+        caller: &Caller,
         changes: Changes,
         condition: &Precondition,
     ) -> Result<Registration, UpdateRegistrationError> {
         self.0
             .store
             .transact(async |tx| {
-                let registration = tx.get::<Registration>(account).await?;
+                let registration = tx.get::<Registration>(&caller.account_id).await?;
                 let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
                 condition.check(&registration)?;
                 let changed = registration.form.changed(changes.clone(), &self.0.event);

@@ -12,7 +12,7 @@ use crate::features::payments::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
     Refund, RefundRequest, Source, Webhook,
 };
-use crate::kernel::{EmailAddress, Role, Secret};
+use crate::kernel::{Caller, EmailAddress, Role, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::mail::Mail;
 use crate::platform::store::{Filter, Query};
@@ -106,7 +106,7 @@ impl Desk {
     }
 
     async fn register(&self, account: &str, form: Form) -> Result<(Registration, Order), RegisterError> {
-        self.registrations.register(account, form, None).await
+        self.registrations.register(&Caller::student(account), form, None).await
     }
 
     async fn book(&self) -> GroupBook {
@@ -211,15 +211,18 @@ async fn an_invalid_form_changes_nothing() {
 #[tokio::test]
 async fn changes_are_stored_and_fixed_properties_rejected() {
     let desk = Desk::open().await;
-    let nobody = desk.registrations.update("ana", Changes::default(), &Precondition::default()).await;
+    let nobody = desk
+        .registrations
+        .update(&Caller::student("ana"), Changes::default(), &Precondition::default())
+        .await;
     assert!(matches!(nobody, Err(UpdateRegistrationError::NotFound)));
     desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
     let changes = Changes { joins_hunt: Some(true), ..Changes::default() };
-    desk.registrations.update("ana", changes, &Precondition::default()).await.unwrap();
+    desk.registrations.update(&Caller::student("ana"), changes, &Precondition::default()).await.unwrap();
     let kept = desk.registrations.registration("ana").await.unwrap();
     assert!(kept.form.joins_hunt);
     let fixed = Changes { fixed: vec!["studentId"], ..Changes::default() };
-    let refused = desk.registrations.update("ana", fixed, &Precondition::default()).await;
+    let refused = desk.registrations.update(&Caller::student("ana"), fixed, &Precondition::default()).await;
     assert!(matches!(refused, Err(UpdateRegistrationError::Invalid(errors)) if errors.0.len() == 1));
     assert_eq!(desk.registrations.registration("ana").await.unwrap(), kept);
 }
@@ -326,7 +329,8 @@ async fn twenty_presses(desk: &Desk) -> Vec<Option<String>> {
     desk.account("ana").await;
     let form = form("silva042");
     let once = Once::new("register", "ana", "key", &form);
-    let presses = (0..20).map(|_| desk.registrations.register("ana", form.clone(), Some(&once)));
+    let ana = Caller::student("ana");
+    let presses = (0..20).map(|_| desk.registrations.register(&ana, form.clone(), Some(&once)));
     join_all(presses).await.into_iter().map(|press| press.ok().map(|(_, order)| order.id)).collect()
 }
 
