@@ -10,7 +10,7 @@ use crate::http::pages::PageLayout;
 use crate::kernel::{Clock, Ids, Secret};
 use crate::platform::keys::{Keys, KeysError, Sealer};
 use crate::platform::mail::EmailLayout;
-use crate::platform::metrics::Metrics;
+use crate::platform::monitoring::Metrics;
 use crate::platform::signals::{InProcess, Redis, RedisError, Signals};
 use crate::platform::store::Store;
 

@@ -10,7 +10,7 @@ use poem::{IntoResponse, Request, Response, Route, endpoint, get};
 use super::kinds;
 use super::limits::ConnectionLimits;
 use super::server::{BadHost, Server};
-use crate::platform::metrics::{CONTENT_TYPE, Metrics};
+use crate::platform::monitoring::{CONTENT_TYPE, Metrics};
 
 /// Maximum number of connections: Prometheus needs one, an operator another.
 const CONNECTIONS: usize = 16;

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod mail;
 pub mod memory;
 pub mod metrics;
+pub mod monitoring;
 pub mod signals;
 pub mod store;
 pub mod tls;

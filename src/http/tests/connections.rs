@@ -13,7 +13,8 @@ use super::api;
 use crate::http::limits::BODY_TIME;
 use crate::http::{ConnectionLimits, Server};
 use crate::kernel::{ManualClock, Timestamp};
-use crate::platform::metrics::{Connections, Metrics};
+use crate::platform::metrics::Connections;
+use crate::platform::monitoring::Metrics;
 use crate::platform::signals::InProcess;
 use crate::platform::store::testing::TestStore;
 

@@ -56,100 +56,102 @@ const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'
     Described { name, kind: Kind::Histogram, labels, help }
 }
 
-pub(super) const REQUESTS: Described = counter(
+pub(in crate::platform) const REQUESTS: Described = counter(
     "orientation_http_requests_total",
     &["operation", "status"],
     "Requests answered, by operation (`none`: pages and unknown paths) and status.",
 );
-pub(super) const REQUEST_SECONDS: Described = histogram(
+pub(in crate::platform) const REQUEST_SECONDS: Described = histogram(
     "orientation_http_request_duration_seconds",
     &["operation"],
     "Time from the end of the request's headers until the response begins.",
 );
-pub(super) const IN_FLIGHT: Described =
+pub(in crate::platform) const IN_FLIGHT: Described =
     gauge("orientation_http_requests_in_flight", &[], "Requests being answered.");
-pub(super) const CONNECTIONS: Described = gauge("orientation_http_connections", &[], "Open connections.");
-pub(super) const ACCEPTED: Described =
+pub(in crate::platform) const CONNECTIONS: Described =
+    gauge("orientation_http_connections", &[], "Open connections.");
+pub(in crate::platform) const ACCEPTED: Described =
     counter("orientation_http_connections_accepted_total", &[], "Connections accepted.");
-pub(super) const REFUSED: Described = counter(
+pub(in crate::platform) const REFUSED: Described = counter(
     "orientation_http_connections_refused_total",
     &[],
     "Connections refused because every slot was in use by a running request.",
 );
-pub(super) const CUT_OFF: Described = counter(
+pub(in crate::platform) const CUT_OFF: Described = counter(
     "orientation_http_connections_cut_off_total",
     &["reason"],
     "Connections closed by the service because the client sent nothing (`silent`), was too slow or idle (`slow`), or a slot was needed for another connection (`room`).",
 );
-pub(super) const JOBS: Described = gauge(
+pub(in crate::platform) const JOBS: Described = gauge(
     "orientation_jobs",
     &["kind", "state"],
     "Jobs in the store that are `waiting`, `running` or `dead`. Completed jobs are not counted.",
 );
-pub(super) const OLDEST_DUE: Described = gauge(
+pub(in crate::platform) const OLDEST_DUE: Described = gauge(
     "orientation_job_oldest_due_age_seconds",
     &["kind"],
     "Time for which the oldest due job has been waiting for a worker, or has been abandoned by one that died.",
 );
-pub(super) const JOB_RUNS: Described = counter(
+pub(in crate::platform) const JOB_RUNS: Described = counter(
     "orientation_job_runs_total",
     &["kind", "outcome"],
     "Job runs in this process: `done`, `failed` (retried later), `dead` (not retried), `handedBack` (released at shutdown) or `lost` (the lease expired and another worker took over).",
 );
-pub(super) const JOB_SECONDS: Described =
+pub(in crate::platform) const JOB_SECONDS: Described =
     histogram("orientation_job_run_duration_seconds", &["kind"], "Duration of job runs.");
-pub(super) const MAILS: Described = gauge("orientation_mails", &["state"], "Emails in the store, by state.");
-pub(super) const SENDS: Described = counter(
+pub(in crate::platform) const MAILS: Described =
+    gauge("orientation_mails", &["state"], "Emails in the store, by state.");
+pub(in crate::platform) const SENDS: Described = counter(
     "orientation_mail_sends_total",
     &["outcome"],
     "Emails handed to the transport, by outcome: `sent`, `temporary` (retried later), `account` (the account is refused: retried later), `throttled` (too fast: retried later), `uncertain` (no answer: retried, may arrive twice) or `permanent` (refused, not retried).",
 );
-pub(super) const SEND_SECONDS: Described =
+pub(in crate::platform) const SEND_SECONDS: Described =
     histogram("orientation_mail_send_duration_seconds", &[], "Time until the transport answers.");
-pub(super) const GATEWAY_CALLS: Described = counter(
+pub(in crate::platform) const GATEWAY_CALLS: Described = counter(
     "orientation_gateway_calls_total",
     &["method", "outcome"],
     "Calls to the payment gateway: `done`, `unavailable` (retried later) or `refused`.",
 );
-pub(super) const GATEWAY_SECONDS: Described = histogram(
+pub(in crate::platform) const GATEWAY_SECONDS: Described = histogram(
     "orientation_gateway_call_duration_seconds",
     &["method"],
     "Time until the gateway answers, with retries.",
 );
-pub(super) const TRANSACTIONS: Described =
+pub(in crate::platform) const TRANSACTIONS: Described =
     counter("orientation_store_transactions_total", &[], "Transactions that were committed durably.");
-pub(super) const COMMITS: Described = counter(
+pub(in crate::platform) const COMMITS: Described = counter(
     "orientation_store_commits_total",
     &[],
     "Commits of the database. Fewer than transactions when several share a commit.",
 );
-pub(super) const ROLLBACKS: Described = counter(
+pub(in crate::platform) const ROLLBACKS: Described = counter(
     "orientation_store_rollbacks_total",
     &[],
     "Transactions rolled back: refused, failed, timed out or dropped by their caller.",
 );
-pub(super) const CONFLICTS: Described = counter(
+pub(in crate::platform) const CONFLICTS: Described = counter(
     "orientation_store_conflicts_total",
     &[],
     "Transactions run again because another one wrote the same documents.",
 );
-pub(super) const COMMIT_SECONDS: Described =
+pub(in crate::platform) const COMMIT_SECONDS: Described =
     counter("orientation_store_commit_seconds_total", &[], "Total time spent in commits.");
-pub(super) const QUEUE: Described =
+pub(in crate::platform) const QUEUE: Described =
     gauge("orientation_store_transactions_waiting", &[], "Transactions waiting to start.");
-pub(super) const STORE_UP: Described = gauge(
+pub(in crate::platform) const STORE_UP: Described = gauge(
     "orientation_store_up",
     &[],
     "1 if the store could be read for this response. Otherwise 0, and metrics that are counted in the store are missing.",
 );
-pub(super) const SIGNALS_UP: Described = gauge(
+pub(in crate::platform) const SIGNALS_UP: Described = gauge(
     "orientation_signals_up",
     &[],
     "1 if signals reach the other processes, or if there are none. 0 while Redis is unreachable.",
 );
-pub(super) const STARTED: Described =
+pub(in crate::platform) const STARTED: Described =
     gauge("process_start_time_seconds", &[], "Start time of the process, in seconds since 1970-01-01 UTC.");
-pub(super) const BUILD: Described =
+pub(in crate::platform) const BUILD: Described =
     gauge("orientation_build_info", &["version"], "Always 1. The label is the running version.");
 
 /// All metrics.
@@ -183,41 +185,41 @@ pub const ALL: &[Described] = &[
 ];
 
 impl Described {
-    pub(super) fn counter(&self, registry: &Registry) -> IntCounter {
+    pub(in crate::platform) fn counter(&self, registry: &Registry) -> IntCounter {
         self.register(registry, IntCounter::with_opts(self.opts()))
     }
 
     /// A counter of non-integers, such as seconds.
-    pub(super) fn sum(&self, registry: &Registry) -> Counter {
+    pub(in crate::platform) fn sum(&self, registry: &Registry) -> Counter {
         self.register(registry, Counter::with_opts(self.opts()))
     }
 
-    pub(super) fn counters(&self, registry: &Registry) -> IntCounterVec {
+    pub(in crate::platform) fn counters(&self, registry: &Registry) -> IntCounterVec {
         self.register(registry, IntCounterVec::new(self.opts(), self.labels))
     }
 
-    pub(super) fn gauge(&self, registry: &Registry) -> IntGauge {
+    pub(in crate::platform) fn gauge(&self, registry: &Registry) -> IntGauge {
         self.register(registry, IntGauge::with_opts(self.opts()))
     }
 
     /// A gauge of non-integers, such as seconds.
-    pub(super) fn level(&self, registry: &Registry) -> Gauge {
+    pub(in crate::platform) fn level(&self, registry: &Registry) -> Gauge {
         self.register(registry, Gauge::with_opts(self.opts()))
     }
 
-    pub(super) fn gauges(&self, registry: &Registry) -> IntGaugeVec {
+    pub(in crate::platform) fn gauges(&self, registry: &Registry) -> IntGaugeVec {
         self.register(registry, IntGaugeVec::new(self.opts(), self.labels))
     }
 
-    pub(super) fn levels(&self, registry: &Registry) -> GaugeVec {
+    pub(in crate::platform) fn levels(&self, registry: &Registry) -> GaugeVec {
         self.register(registry, GaugeVec::new(self.opts(), self.labels))
     }
 
-    pub(super) fn histogram(&self, registry: &Registry) -> Histogram {
+    pub(in crate::platform) fn histogram(&self, registry: &Registry) -> Histogram {
         self.register(registry, Histogram::with_opts(self.buckets()))
     }
 
-    pub(super) fn histograms(&self, registry: &Registry) -> HistogramVec {
+    pub(in crate::platform) fn histograms(&self, registry: &Registry) -> HistogramVec {
         self.register(registry, HistogramVec::new(self.buckets(), self.labels))
     }
 

@@ -27,7 +27,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    pub(super) fn registered(registry: &Registry) -> Self {
+    pub(in crate::platform) fn registered(registry: &Registry) -> Self {
         Self {
             answered: described::REQUESTS.counters(registry),
             seconds: described::REQUEST_SECONDS.histograms(registry),
@@ -136,7 +136,7 @@ pub enum CutOff {
 }
 
 impl Connections {
-    pub(super) fn registered(registry: &Registry) -> Self {
+    pub(in crate::platform) fn registered(registry: &Registry) -> Self {
         let cut_off = described::CUT_OFF.counters(registry);
         Self {
             open: described::CONNECTIONS.gauge(registry),

@@ -14,7 +14,7 @@ pub struct JobRuns {
 }
 
 impl JobRuns {
-    pub(super) fn registered(registry: &Registry) -> Self {
+    pub(in crate::platform) fn registered(registry: &Registry) -> Self {
         let (runs, seconds) = (described::JOB_RUNS, described::JOB_SECONDS);
         Self { runs: runs.counters(registry), seconds: seconds.histograms(registry) }
     }
@@ -41,7 +41,7 @@ pub struct MailSends {
 }
 
 impl MailSends {
-    pub(super) fn registered(registry: &Registry) -> Self {
+    pub(in crate::platform) fn registered(registry: &Registry) -> Self {
         let (sends, seconds) = (described::SENDS, described::SEND_SECONDS);
         Self { sends: sends.counters(registry), seconds: seconds.histogram(registry) }
     }
@@ -61,7 +61,7 @@ pub struct GatewayCalls {
 }
 
 impl GatewayCalls {
-    pub(super) fn registered(registry: &Registry) -> Self {
+    pub(in crate::platform) fn registered(registry: &Registry) -> Self {
         let (calls, seconds) = (described::GATEWAY_CALLS, described::GATEWAY_SECONDS);
         Self { calls: calls.counters(registry), seconds: seconds.histograms(registry) }
     }

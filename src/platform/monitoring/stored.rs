@@ -6,10 +6,10 @@ use std::time::Duration;
 use prometheus::{Counter, GaugeVec, IntCounter, IntGauge, IntGaugeVec, Registry};
 use tokio::time::{Instant, timeout};
 
-use super::described;
 use crate::kernel::Clock;
 use crate::platform::jobs::{Count, JobState, Jobs};
 use crate::platform::mail::Mail;
+use crate::platform::metrics::described;
 use crate::platform::store::{Filter, Stats, Store, StoreError};
 
 /// How long counts are reused, so that frequent reading costs the store nothing.
