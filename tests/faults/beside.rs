@@ -15,7 +15,7 @@ async fn a_second_serving_process_is_refused_with_a_reason() {
     program.start("").await;
     let refused = run(program.command(&[]).env("ORIENTATION_LISTEN", "127.0.0.1:0"), "").await;
     let said = refusal(&refused);
-    assert!(said.contains("already serves from") && said.contains("stop it first"), "{said}");
+    assert!(said.contains("already serves from") && said.contains("Stop it first"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     let health =
         client().get(format!("{}/health/ready", program.url())).send().await.expect("the first still serves");
@@ -84,7 +84,7 @@ async fn a_weak_password_or_an_invalid_address_creates_no_administrator() {
     let program = Program::new();
     let weak = run(&mut program.command(&["admin", "create", "--email", &address()]), "12345678\n").await;
     let said = refusal(&weak);
-    let reason = said.trim().split_once("the password is not good enough: ").map(|(_, reason)| reason.len());
+    let reason = said.trim().split_once("the password is too weak: ").map(|(_, reason)| reason.len());
     assert!(reason.is_some_and(|length| length > 20), "{said}");
     let bad = run(&mut program.command(&["admin", "create", "--email", "nobody"]), "").await;
     assert!(refusal(&bad).contains("--email"), "{bad:?}");
