@@ -39,7 +39,7 @@ test('validation errors have the pointer of their field', async () => {
 function whatToDo(error: RegisterError): string {
   switch (error.type) {
     case '/problems/invalid':
-      return `fix ${error.errors.map(({ pointer }) => pointer).join(', ')}`;
+      return `fix ${(error.errors ?? []).map(({ pointer }) => pointer).join(', ')}`;
     case '/problems/already-registered':
     case '/problems/registration-closed':
     case '/problems/student-id-taken':
@@ -50,8 +50,10 @@ function whatToDo(error: RegisterError): string {
     case '/problems/foreign-origin':
     case '/problems/unknown-host':
       return 'go away';
+    case '/problems/bad-parameter':
     case '/problems/broken-body':
     case '/problems/malformed-json':
+    case '/problems/idempotency-key-reused':
     case '/problems/too-large':
     case '/problems/wrong-content-type':
       return 'report a bug';
