@@ -368,7 +368,8 @@ impl Check<'_> {
     fn groups(&mut self, written: &Spanned<Vec<WrittenGroup>>) -> Vec<GroupConfig> {
         self.bounded("groups", written, 1);
         self.unique("groups.name", written.get_ref().iter().map(|group| &group.name));
-        for group in written.get_ref().iter().filter(|group| group.name.get_ref().trim() == ALL_GROUPS) {
+        let is_all = |group: &&WrittenGroup| text::clean(group.name.get_ref()).to_lowercase() == ALL_GROUPS;
+        for group in written.get_ref().iter().filter(is_all) {
             self.error(
                 "groups.name",
                 group.name.span(),
@@ -529,6 +530,7 @@ mod tests {
             ("\"they/them\"", "\"they/them\", \"other\"", "form.pronouns"),
             ("\"Vegan\"", "\"vegetarian\"", "form.dietary"),
             ("name = \"Beta\"", "name = \"ALPHA\"", "groups.name"),
+            ("name = \"Beta\"", "name = \"All\u{200b}\"", "groups.name"),
             ("id = \"retreat\"", "id = \"Re treat\"", "products.id"),
             ("price = \"CAD 95.00\"", "stripe_price = \"\"\nprice = \"CAD 95.00\"", "products.stripe_price"),
             ("symbol = \"ο\"", "symbol = \"\"", "groups.symbol"),

@@ -121,7 +121,7 @@ fn to_ascii(domain: &str) -> Option<Cow<'_, str>> {
     Uts46::new().to_ascii(domain.as_bytes(), deny, hyphens, DnsLength::Verify).ok()
 }
 
-/// HTML's characters of ASCII, and beyond it everything that has a shape of its own: letters with their marks, digits,
+/// HTML's characters of ASCII, and beyond it every visible character: letters with their marks, digits,
 /// symbols (RFC 6532 takes any).
 fn is_local(c: char) -> bool {
     if c.is_ascii() {

@@ -122,7 +122,7 @@ pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
     ]
 }
 
-/// What the templates show. The link of an email without one of its own is the page on which people sign in.
+/// Values that the templates show. An email without a specific link has the page on which people sign in.
 struct About {
     /// The recipient's preferred name.
     name: String,
@@ -146,7 +146,7 @@ impl EmailParts {
         let (account, began) = self.subject(&token).await?;
         let when = if token.purpose == Purpose::ConfirmAccount { began } else { token.created_at };
         let link = token.purpose.link(&self.pages, &self.sealer.seal(token.purpose.seal(), &token.id));
-        let ends = self.told(token.expires_at);
+        let ends = self.in_words(token.expires_at);
         Ok(About { link, ends, ..self.about(&account, token.email, when) })
     }
 
@@ -185,14 +185,14 @@ impl EmailParts {
             name: account.greeting().to_owned(),
             full_name: account.full_name(),
             address,
-            when: self.told(when),
+            when: self.in_words(when),
             link: self.pages.clone(),
             ends: String::new(),
         }
     }
 
     /// A time in the event's time zone, in words.
-    fn told(&self, time: Timestamp) -> String {
+    fn in_words(&self, time: Timestamp) -> String {
         time.to_utc().with_timezone(&self.time_zone).format("%A %-d %B %Y at %H:%M (%Z)").to_string()
     }
 }

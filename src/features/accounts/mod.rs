@@ -5,7 +5,8 @@
 //! may wait for the same one: the first that is confirmed becomes the account, the others are deleted. Signing in opens a
 //! [`Session`]; only the cookie contains its secret. A forgotten password is reset by email. A new address is confirmed by
 //! email, and the old address gets a notice. Responses never reveal whether an address has an account:
-//! the result is the same, and the expensive part of the work is.
+//! the result is the same, and signing up and signing in
+//! hash a password either way.
 //!
 //! Changing the password ends sessions, links and a pending change of address: each of them carries the
 //! [`Account::password_version`] that it was made under.

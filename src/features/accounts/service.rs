@@ -102,7 +102,7 @@ impl Accounts {
     }
 
     /// Stores a sign-up and sends the email that confirms it. If the address has an account, its owner gets an email that
-    /// says so instead. The result is the same either way, and password hashing outweighs what differs in the work.
+    /// says so instead. The result is the same either way, after the same password hash.
     pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), SignUpError> {
         self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
         let form = off_thread(move || form.check()).await?.map_err(Invalid)?;
@@ -500,7 +500,7 @@ impl Accounts {
     }
 
     /// The unique index refused a second account with the address of this token: deletes the sign-ups that wait for the
-    /// address, in a transaction of its own. The token counts as replaced.
+    /// address, in a separate transaction. The token counts as replaced.
     async fn address_taken(&self, token_id: &str) -> Result<TokenRefused, StoreError> {
         let forgotten = self.store.transact(async |tx| {
             let token: Option<EmailToken> = tx.get(token_id).await?;

@@ -343,7 +343,7 @@ async fn the_unique_index_alone_would_decide_it_too() {
     let tokens = five_sign_ups(&world).await;
     let work = confirm_at_once(&world, tokens);
     assert_eq!(crate::kernel::faults::without("accounts.forget-others", work).await, (1, 1));
-    assert!(world.all::<SignUp>().await.is_empty(), "what still waited went in a transaction of its own");
+    assert!(world.all::<SignUp>().await.is_empty(), "a separate transaction deleted the other sign-ups");
 }
 
 #[cfg(feature = "faults")]
@@ -612,7 +612,7 @@ async fn what_has_expired_is_swept_and_what_has_not_stays() {
     world.base.clock.advance(Duration::from_hours(25));
     assert_eq!(world.sweep().await, 2, "the sign-up of a week, the second link");
     let swept = world.accounts.confirm_account(&token).await.unwrap_err();
-    assert!(matches!(swept, ConfirmAccountError::Token(TokenRefused::Expired)), "a swept link has run out");
+    assert!(matches!(swept, ConfirmAccountError::Token(TokenRefused::Expired)), "a deleted link has expired");
     world.base.clock.advance(SESSION_LASTS);
     assert_eq!(world.sweep().await, 1, "the session");
 }

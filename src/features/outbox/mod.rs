@@ -3,7 +3,7 @@
 //! The [`Outbox`] is the mailer's transport: it writes each rendered email down under the id of its mail, once,
 //! however often it is sent. `/outbox` lists them with the newest first, `/outbox/{id}` shows one as HTML (in a
 //! frame in which nothing runs), as text and with its files, and `/outbox.json` tells the same to scripts, by
-//! recipient if asked. Whoever can open these pages can read everybody's emails and follow their links: they are
+//! recipient if asked. A person who can open these pages can read everybody's emails and follow their links: they are
 //! there only on a machine that nobody else reaches, or, in a rehearsal, for administrators.
 
 mod model;

@@ -166,7 +166,7 @@ async fn connections_with_unfinished_bodies_make_room_for_others() {
     for _ in 0..200 {
         let mut stream = served.connect().await;
         let begun = "POST /v1/form HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 50\r\n\r\n{";
-        // Whoever had to make room is gone.
+        // The connection that had to make room is closed.
         let _ = stream.write_all(begun.as_bytes()).await;
         unfinished.push(stream);
     }

@@ -1,6 +1,6 @@
 //! Requests that take effect once, however often a client sends them.
 //!
-//! The client names a request by a key of its own. The transaction of the effect records the key with the id of what it
+//! The client chooses a key for a request. The transaction of the effect records the key with the id of what it
 //! made ([`Tx::once`]), so the record is kept if and only if the effect is. The key is unique: of requests that arrive
 //! together one takes effect, and the others find its record ([`Store::earlier`]). A use case answers a repeated request
 //! from what the record names, so that no response is stored.

@@ -1,6 +1,6 @@
-//! Work that is larger than a transaction: it is done in steps, each a job with a transaction of its own.
+//! Work that is larger than a transaction, in steps: each step is a job with one transaction.
 //!
-//! A plan is a document that says what is to be done and how far it is. [`Tx::begin`] stores it in the transaction that
+//! A plan is a document with the work and its progress. [`Tx::begin`] stores it in the transaction that
 //! decides on the work, with the job of the first step. Each step does a bounded batch, and stores the plan and the job of
 //! the next step in the same transaction. If the process dies, the work continues after the last step that was committed;
 //! no batch takes effect twice.
@@ -18,24 +18,24 @@ use crate::platform::store::{Document, Store, StoreError, Tx};
 /// Work in steps.
 #[async_trait]
 pub trait Steps: Send + Sync + 'static {
-    /// What is to be done, and how far it is: the cursor after which the next batch begins, and counts for people.
+    /// The work and its progress: the cursor after which the next batch begins, and counts for people.
     type Plan: Document;
 
     /// Kind of the jobs.
     const KIND: &'static str;
 
-    /// Does the next batch and records in `plan` how far it is. A batch is small (some hundred documents), because a
-    /// transaction has five seconds. Of a finished plan there is no batch left: it does nothing.
+    /// Does the next batch and records the progress in `plan`. A batch is small (a few hundred documents), because a
+    /// transaction can take five seconds at most. Does nothing if the plan is finished.
     ///
     /// # Errors
-    /// Those of the store; the step is then tried again.
+    /// Those of the store. The step is then retried.
     async fn step(&self, tx: &Tx, plan: &mut Self::Plan) -> Result<Progress, StoreError>;
 }
 
 /// Whether there is another step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There is.
+    /// There is another step.
     More,
     /// The plan is finished.
     Done,

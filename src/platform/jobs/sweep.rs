@@ -12,8 +12,8 @@ use super::subscriber::{JobError, Run, Served};
 use crate::kernel::{Clock, Timestamp};
 use crate::platform::store::{Dir, Document, Filter, Query, Store, StoreError};
 
-/// How long a job that is done is kept: a day of 25 hours (when clocks go back) and a bit, so that a tick of the
-/// day is still known when a process starts late in it.
+/// How long a finished job is kept: a bit more than a day of 25 hours (when clocks are set back), so that a daily tick is
+/// still known when a process starts late in the day.
 pub const KEPT: Duration = Duration::from_secs(26 * 3600);
 
 /// Jobs of one kind, at most one at a time, that delete documents.
@@ -24,20 +24,20 @@ pub struct Sweep {
 
 type Deletion = Box<dyn Fn(Store, Timestamp) -> BoxFuture<'static, Result<usize, StoreError>> + Send + Sync>;
 
-/// Jobs of the kind `kind` that delete the `D`s which the query asks for, given the current time.
+/// Jobs of the kind `kind` that delete the `D`s that match the query at the current time.
 pub fn sweep<D: Document>(kind: &'static str, which: fn(Timestamp) -> Query) -> Sweep {
     Sweep { kind, deletions: vec![] }.and::<D>(which)
 }
 
 impl Sweep {
-    /// Deletes these documents, too.
+    /// Deletes these documents as well.
     pub fn and<D: Document>(mut self, which: fn(Timestamp) -> Query) -> Self {
         self.deletions
             .push(Box::new(move |store, now| Box::pin(async move { store.sweep::<D>(which(now)).await })));
         self
     }
 
-    /// Deletes all that is no longer needed at `now`, and returns how many documents that was.
+    /// Deletes the documents that are no longer needed at `now`, and returns their number.
     ///
     /// # Errors
     /// [`StoreError`]; what was deleted before the error stays deleted.
@@ -60,7 +60,7 @@ impl Sweep {
     }
 }
 
-/// The sweep of jobs that were done a day ago.
+/// The sweep of jobs that finished a day ago.
 pub(super) fn of_jobs() -> Sweep {
     sweep::<Job>("jobs.sweep", |now| {
         let done = Filter::eq("state", JobState::Done.as_str());
@@ -91,7 +91,7 @@ impl Served for Sweeper {
 
     async fn run(&self, _: serde_json::Value, _: Run) -> Result<(), JobError> {
         let deleted = self.sweep.run(&self.store, self.clock.now()).await?;
-        tracing::info!(kind = self.sweep.kind, deleted, "a sweep is done");
+        tracing::info!(kind = self.sweep.kind, deleted, "a sweep has finished");
         Ok(())
     }
 }

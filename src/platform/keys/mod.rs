@@ -19,7 +19,7 @@ use crate::kernel::{Ids, Timestamp};
 use crate::platform::store::{Schema, Store, schema};
 use seal::Seals;
 
-/// The purpose of unsubscribe links: sealed by a ring of its own, which outlives those of other emails.
+/// The purpose of unsubscribe links. They have a separate key ring, which is kept longer than that of other emails.
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 
 /// Every ring of the service.

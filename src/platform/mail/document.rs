@@ -14,7 +14,10 @@ use crate::platform::store::{
 /// Maximum number of attempts without a reply: each may have delivered a copy.
 pub const UNANSWERED_MAX: u32 = 5;
 
-const UNANSWERED: &str = "the server did not reply to any of 5 attempts: it may have delivered the email";
+/// The reason of an email that failed after them.
+fn unanswered() -> String {
+    format!("the server did not reply to any of {UNANSWERED_MAX} attempts: it may have delivered the email")
+}
 
 /// The state of an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,7 +204,7 @@ impl Mail {
             Outcome::Uncertain => {
                 self.interrupted = true;
                 self.unanswered += 1;
-                self.reason = (self.state == MailState::Failed).then(|| UNANSWERED.into());
+                self.reason = (self.state == MailState::Failed).then(unanswered);
             }
             Outcome::Failed(reason) => self.reason = Some(reason),
             Outcome::Obsolete(reason) => self.reason = Some(reason.into()),
@@ -219,7 +222,7 @@ impl Mail {
         true
     }
 
-    /// The job that sends it, due at `now`. Each retry has a job of its own: that of the first attempts is kept for a
+    /// The job that sends it, due at `now`. Each retry has a new job: that of the first attempts is kept for a
     /// while.
     pub(super) fn job(&self, now: Timestamp) -> Job {
         let mail = self.id.clone();
@@ -342,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_is_attempted_five_times_without_an_answer() {
+    fn attempts_without_an_answer_are_limited() {
         let attempts = |is_idempotent| {
             let mut mail = sending(0);
             let attempt = |mail: &mut Mail| {
@@ -354,7 +357,8 @@ mod tests {
             (count, mail)
         };
         let (count, mut failed) = attempts(false);
-        assert_eq!((count, failed.state, failed.reason.as_deref()), (5, MailState::Failed, Some(UNANSWERED)));
+        assert_eq!((count, failed.state), (UNANSWERED_MAX as usize, MailState::Failed));
+        assert_eq!(failed.reason, Some(unanswered()));
         assert!(failed.retry() && failed.unanswered == 0 && failed.interrupted);
         assert_eq!(attempts(true).0, 20, "an idempotent transport delivers no copy");
     }

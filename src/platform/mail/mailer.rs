@@ -221,7 +221,10 @@ fn outcome(sent: Result<(), SendError>) -> (Outcome, Result<(), JobError>) {
     }
 }
 
-/// The text with its addresses masked: servers repeat addresses in their replies, and job errors end up in logs.
+/// Maximum length of a reason, in code points: a reply can have thousands of lines.
+const REASON_LENGTH: usize = 500;
+
+/// The text with its addresses masked, and cut: servers repeat addresses in their replies, and reasons end up in logs.
 fn without_addresses(reason: &str) -> String {
     let (mut clean, mut word) = (String::new(), String::new());
     for c in reason.chars().chain(['\n']) {
@@ -234,7 +237,8 @@ fn without_addresses(reason: &str) -> String {
         }
     }
     clean.pop();
-    clean
+    // After masking, so that no part of an address remains at the cut.
+    clean.chars().take(REASON_LENGTH).collect()
 }
 
 /// Two days of attempts on average: a mail account that is closed on a Friday night is open again on Monday.
@@ -499,6 +503,8 @@ mod tests {
         let said = "550 5.1.1 <Ana@example.org>: no such user; see ana@example.org, or postmaster@xn--exmple-cua.org.";
         let clean = "550 5.1.1 <(address)>: no such user; see (address), or (address)";
         assert_eq!(without_addresses(said), clean);
+        let long = without_addresses(&format!("{}ana@example.org", "x ".repeat(247)));
+        assert_eq!((long.len(), long.ends_with("(addre")), (REASON_LENGTH, true));
     }
 
     #[tokio::test]

@@ -215,7 +215,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever can sign up can get an email.
+        /// Every address that can sign up can get an email.
         #[test]
         fn every_address_fits_into_a_message(name in "[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~éж王र्❤-]{1,20}") {
             if let Ok(to) = EmailAddress::parse(&format!("{name}@exämple.org")) {

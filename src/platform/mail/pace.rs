@@ -124,7 +124,7 @@ pub(super) struct Pace {
     queue: Mutex<Queue>,
 }
 
-/// The slots that this process has claimed, in their order. Whoever holds the lock gets the next one.
+/// The slots that this process has claimed, in their order. The holder of the lock gets the next one.
 struct Queue {
     slots: VecDeque<Instant>,
     /// How long the last claim took.

@@ -4,7 +4,7 @@
 //! only a hint and may get lost with the connection, so listeners also poll the store. An adapter that can't reach its
 //! server falls back to what this process knows, because a limit protects and never decides.
 //!
-//! To invalidate a cache, let it listen to a topic of its own. The topic is woken by the code that changes the cached
+//! To invalidate a cache, let it listen to its own topic. The topic is woken by the code that changes the cached
 //! data, and by the adapter whenever a wake-up may have been missed.
 
 mod hub;

@@ -32,7 +32,7 @@ pub(super) trait Backend: Send + Sync {
     ) -> Result<Vec<(String, u64)>>;
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64>;
 
-    /// Inserts one document in a transaction of its own. Returns once it, or the document it collides with, is durable.
+    /// Inserts one document in a separate transaction. Returns once it, or the document it collides with, is durable.
     async fn insert(&self, collection: &'static str, id: &str, document: Vec<u8>) -> Result<()> {
         let mut tx = self.begin().await?;
         match tx.insert(collection, id, document).await {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::document::encode;
 use super::error::Result;
-use super::{Dir, Document, Format, Query, Store, StoreError, Tx, Value};
+use super::{Dir, Document, Format, Query, Store, StoreError, Value};
 use crate::kernel::Timestamp;
 
 /// The version of [`Cursor`]s. Those of another version are refused.
@@ -29,7 +29,7 @@ pub struct Page<D> {
 /// A place in a list. Opaque to clients, and valid for the list and the order that it was made for.
 ///
 /// It is base64url of a JSON array: a mark of the version, the collection and the order, then the sort keys of the last
-/// document before the place. Whoever sees it can read those keys.
+/// document before the place, in readable form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
@@ -76,21 +76,6 @@ pub enum PageError {
 impl Store {
     /// The page of the query's documents that begins at `after`, or the first one; as many documents as the query's limit,
     /// at least one. Each page is read as of now.
-    ///
-    /// # Errors
-    /// [`PageError::BadCursor`] if `after` was not returned by this list in the same order.
-    pub async fn page<D: Document>(
-        &self,
-        query: Query,
-        after: Option<&Cursor>,
-    ) -> Result<Page<D>, PageError> {
-        let found = self.find(with_one_more::<D>(&query, after)?).await?;
-        Ok(cut(found, &query)?)
-    }
-}
-
-impl Tx {
-    /// The same within the transaction.
     ///
     /// # Errors
     /// [`PageError::BadCursor`] if `after` was not returned by this list in the same order.

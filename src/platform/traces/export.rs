@@ -103,7 +103,7 @@ where
         .with_filter(ours.with_max_level_hint(LevelFilter::DEBUG))
 }
 
-/// The SDK calls from a thread of its own, and the HTTP client needs the runtime.
+/// The SDK calls from its own thread, and the HTTP client needs the runtime.
 #[derive(Debug)]
 struct OnTheSide {
     collector: Arc<opentelemetry_otlp::SpanExporter>,

@@ -183,7 +183,7 @@ mod tests {
     fn a_trusted_trace_is_continued_and_a_broken_one_is_not() {
         collect(|| {
             assert_eq!(id(&request("GET", || Some(PARENT))).as_deref(), Some(&PARENT[3..35]));
-            let begun = id(&request("GET", || Some("00-nonsense-01"))).expect("a trace of its own");
+            let begun = id(&request("GET", || Some("00-nonsense-01"))).expect("a new trace");
             assert_eq!(begun.len(), 32);
         });
     }

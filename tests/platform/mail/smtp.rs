@@ -235,6 +235,14 @@ async fn a_server_is_asked_once_whether_it_accepts_addresses_outside_ascii() {
     }
     let nobody = transport("smtp://127.0.0.1:1");
     assert!(nobody.accepts(&jorg).await, "while it isn't known");
+
+    let hello = b"421 not now\r\n";
+    let failing =
+        smtp_double::Smtp::with(smtp_double::Manners { hello, ..smtp_double::Manners::USUAL }).await;
+    let transport = transport(&failing.url());
+    let answers = futures_util::future::join_all((0..20).map(|_| transport.accepts(&jorg))).await;
+    assert!(answers.into_iter().all(|accepted| accepted), "while it isn't known");
+    assert_eq!(failing.connections(), 1, "sign-ups can't open a connection each");
 }
 
 /// Each is sent on a connection of its own.

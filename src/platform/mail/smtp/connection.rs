@@ -101,7 +101,7 @@ impl Connection {
             return Err(SmtpError::NoStartTls);
         }
         self.command("STARTTLS", 200..300).await?;
-        // Whoever is between us and the server could have added replies that would pass for encrypted ones.
+        // Somebody between us and the server could have added replies that would pass for encrypted ones.
         if !self.stream.buffer().is_empty() {
             return Err(io::Error::from(io::ErrorKind::InvalidData).into());
         }

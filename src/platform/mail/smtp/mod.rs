@@ -166,7 +166,7 @@ impl Transport for Smtp {
         false
     }
 
-    /// Asks the server, unless it is known to offer SMTPUTF8, but at most once in [`ASK_AGAIN`]: sign-ups that come meanwhile
+    /// Asks the server, unless it is known to offer SMTPUTF8, but at most once in [`ASK_AGAIN`]: sign-ups that arrive meanwhile
     /// wait for the answer. If the server can't be asked, the address counts as accepted.
     async fn accepts(&self, to: &EmailAddress) -> bool {
         if !to.needs_smtputf8() {

@@ -78,7 +78,7 @@ impl Writers {
         SqliteTx::begin(writer)
     }
 
-    /// Creates and migrates the collections, in a batch of its own and on a blocking thread.
+    /// Creates and migrates the collections, in a separate batch and on a blocking thread.
     pub async fn prepare(&self, schemas: &[Schema]) -> Result<()> {
         let mut writer = self.turn().await;
         writer.commit_batch().notify();
@@ -89,7 +89,7 @@ impl Writers {
             .map_err(|error| StoreError::Failed(format!("the preparation ended early: {error}")))?
     }
 
-    /// Runs a statement in a batch of its own.
+    /// Runs a statement in a separate batch.
     pub async fn run_alone(&self, statement: String) -> Result<()> {
         let mut writer = self.turn().await;
         writer.commit_batch().notify();
