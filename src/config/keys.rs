@@ -117,10 +117,10 @@ pub const KEYS: &[Key] = &[
         name: KEY_RING,
         default: "",
         form: "a comma-separated list of id:purpose:key, where id is 1 to 16 lower-case letters, digits and \
-               hyphens, purpose is ticket, email or unsubscribe (each at least once), and key is 32 random bytes in \
-               base64 (`openssl rand -base64 32`)",
-        meaning: "Keys that sign tickets and seal links. The first key of a purpose signs, all verify. Without it, \
-                  a key ring is created in the store.",
+               hyphens, purpose is ticket, email, unsubscribe or second-factor (each at least once), and key is 32 \
+               random bytes in base64 (`openssl rand -base64 32`)",
+        meaning: "Keys that sign tickets, seal links and encrypt the secrets of second factors. The first key of a \
+                  purpose signs or encrypts, all verify or decrypt. Without it, a key ring is created in the store.",
     },
     Key {
         name: LOG,
@@ -296,11 +296,13 @@ pub enum KeyPurpose {
     Email,
     /// Seals unsubscribe links (HMAC-SHA-256).
     Unsubscribe,
+    /// Encrypts the secrets of second factors (AES-256-GCM).
+    SecondFactor,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::Ticket, Self::Email, Self::Unsubscribe];
+    pub const ALL: [Self; 4] = [Self::Ticket, Self::Email, Self::Unsubscribe, Self::SecondFactor];
 
     /// Name in `ORIENTATION_KEYS`.
     pub fn word(self) -> &'static str {
@@ -308,6 +310,7 @@ impl KeyPurpose {
             Self::Ticket => "ticket",
             Self::Email => "email",
             Self::Unsubscribe => "unsubscribe",
+            Self::SecondFactor => "second-factor",
         }
     }
 

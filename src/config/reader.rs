@@ -411,7 +411,8 @@ fn configured_key(item: &str) -> Result<ConfiguredKey, String> {
     if !(1..=16).contains(&id.len()) || !id.bytes().all(of_id) {
         return Err("the id is not 1 to 16 lower-case letters, digits and hyphens".into());
     }
-    let purpose = KeyPurpose::parse(purpose).ok_or("the purpose is not ticket, email or unsubscribe")?;
+    let purpose =
+        KeyPurpose::parse(purpose).ok_or("the purpose is not ticket, email, unsubscribe or second-factor")?;
     let key = STANDARD.decode(key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let key = key.ok_or("the key is not 32 bytes in base64")?;
     Ok(ConfiguredKey { id: id.into(), purpose, key: Secret::new(key) })

@@ -258,12 +258,13 @@ fn a_key_ring_has_a_key_for_each_purpose() {
         let entries: Vec<_> = purposes.iter().map(|purpose| format!("k1:{purpose}:{key}")).collect();
         Config::from_env(&env(&[("ORIENTATION_KEYS", &entries.join(","))]))
     };
-    let keys = ring(&["ticket", "email", "unsubscribe"]).unwrap().keys;
+    let keys = ring(&["ticket", "email", "unsubscribe", "second-factor"]).unwrap().keys;
     assert_eq!(keys.iter().map(|key| key.purpose).collect::<Vec<_>>(), KeyPurpose::ALL);
     assert!(!format!("{keys:?}").contains("[0"));
-    assert!(ring(&["ticket", "email"]).is_err());
-    assert!(ring(&["ticket", "email", "unsubscribe", "email"]).is_err());
-    assert_eq!(ring(&["ticket", "letter", "unsubscribe"]).unwrap().keys[1].purpose, KeyPurpose::Email);
+    assert!(ring(&["ticket", "email", "unsubscribe"]).is_err());
+    assert!(ring(&["ticket", "email", "unsubscribe", "second-factor", "email"]).is_err());
+    let former = ring(&["ticket", "letter", "unsubscribe", "second-factor"]).unwrap();
+    assert_eq!(former.keys[1].purpose, KeyPurpose::Email);
     let capital = Config::from_env(&env(&[("ORIENTATION_KEYS", &format!("K1:ticket:{key}"))])).unwrap_err();
     assert!(capital.to_string().contains("lower-case letters"), "{capital}");
 }

@@ -5,13 +5,16 @@
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
-use crate::kernel::{EmailAddress, text};
+use crate::kernel::{EmailAddress, Timestamp, text};
 
 /// A phone number; see [`super::PhoneText`].
 pub(super) const PHONE: &str = "phone";
 
 /// A date, `YYYY-MM-DD`; see [`super::DateText`].
 pub(super) const DATE: &str = "date";
+
+/// A time with its offset (RFC 3339); see [`super::TimeText`].
+pub(super) const TIME: &str = "date-time";
 
 /// Text in which line breaks and tabs are allowed; see [`super::Remark`].
 pub(super) const MULTILINE: &str = "multiline";
@@ -53,7 +56,7 @@ const LINES: Format = Format {
 };
 
 /// The formats that texts of bodies can have.
-pub(super) const FORMATS: [Format; 7] = [
+pub(super) const FORMATS: [Format; 8] = [
     ONE_LINE,
     LINES,
     // Spaces at the ends are part of a password.
@@ -68,6 +71,14 @@ pub(super) const FORMATS: [Format; 7] = [
         allows: is_date,
         code: "not-a-date",
         detail: "Write a date that exists, such as 2008-02-29.",
+    },
+    Format {
+        name: TIME,
+        check: "text-time",
+        clean: text::identifier,
+        allows: |text| Timestamp::parse(text).is_some(),
+        code: "not-a-time",
+        detail: "Write a time with its offset, such as 2027-09-01T07:00:00Z.",
     },
 ];
 

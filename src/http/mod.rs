@@ -54,7 +54,7 @@ pub use problem::{Examples, Failure, Kind, Problem, Refusal};
 pub use security::{By, Callers, Client, Right, principal};
 pub use server::Server;
 pub use spec::{Document, Operation};
-pub use text::{DateText, EmailText, PhoneText, Remark, Text, TextFormat};
+pub use text::{DateText, EmailText, PhoneText, Remark, Text, TextFormat, TimeText};
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,9 @@ pub type PhoneText = Text<Phone>;
 /// A date in a body, `YYYY-MM-DD`.
 pub type DateText = Text<Date>;
 
+/// A time in a body, with its offset (RFC 3339).
+pub type TimeText = Text<Time>;
+
 /// The format of [`Remark`].
 pub struct Multiline;
 
@@ -62,6 +65,13 @@ pub struct Date;
 
 impl TextFormat for Date {
     const NAME: &'static str = formats::DATE;
+}
+
+/// The format of [`TimeText`].
+pub struct Time;
+
+impl TextFormat for Time {
+    const NAME: &'static str = formats::TIME;
 }
 
 /// A text of the format `F`.

@@ -22,6 +22,11 @@ impl Timestamp {
         Self(millis.clamp(-62_167_219_200_000, Self::LATEST))
     }
 
+    /// The point that RFC 3339 writes like this, with any offset; `None` if it is not a time. Rounded down to milliseconds.
+    pub fn parse(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc().into())
+    }
+
     /// Milliseconds since 1970-01-01 UTC.
     pub fn as_millis(self) -> i64 {
         self.0
@@ -97,7 +102,7 @@ impl<'de> de::Visitor<'de> for TextOrDate {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-        DateTime::parse_from_rfc3339(text).map(|time| time.to_utc().into()).map_err(E::custom)
+        Timestamp::parse(text).ok_or_else(|| E::custom("not a time in RFC 3339"))
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, date: A) -> Result<Timestamp, A::Error> {
@@ -184,6 +189,17 @@ mod tests {
         let stored: bson::Document = bson::deserialize_from_slice(&bytes).unwrap();
         let date = bson::DateTime::from_millis(time.as_millis());
         assert_eq!(stored, bson::doc! { "at": date, "until": date, "times": [date] });
+    }
+
+    #[test]
+    fn a_time_is_read_with_its_offset() {
+        let seven = Timestamp::from_millis(1_788_246_000_000);
+        for text in ["2026-09-01T07:00:00Z", "2026-09-01T03:00:00-04:00", "2026-09-01T07:00:00.0009+00:00"] {
+            assert_eq!(Timestamp::parse(text), Some(seven), "{text}");
+        }
+        for text in ["", "2026-09-01", "2026-09-01T07:00:00", "2026-02-30T07:00:00Z", "now"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What the features are built on: the store for data that must not be lost, signals for data that may be, emails, jobs
-//! that finish what a request began, and the audit trail.
+//! that finish what a request began, the audit trail, keys, and QR codes.
 
 pub mod audit;
 pub mod idempotency;
@@ -9,6 +9,7 @@ pub mod mail;
 pub mod memory;
 pub mod metrics;
 pub mod monitoring;
+pub mod qr;
 pub mod signals;
 pub mod store;
 pub mod tls;

@@ -12,8 +12,9 @@ const ADAPTERS: &[(&str, &[&str])] = &[
     ("redis", &["src/platform/signals/redis/"]),
     ("stripe", &["src/features/payments/gateway/"]),
     ("stripe_", &["src/features/payments/gateway/"]),
-    // AWS's cryptography (`aws_lc_rs`) verifies the signatures of SNS.
-    ("aws_", &["src/platform/mail/ses/", "src/platform/mail/sns/"]),
+    // AWS's cryptography (`aws_lc_rs`) verifies the signatures of SNS and encrypts secrets.
+    ("aws_", &["src/platform/keys/encrypt.rs", "src/platform/mail/ses/", "src/platform/mail/sns/"]),
+    ("totp_rs", &["src/features/second_factor/model.rs"]),
     ("lettre", &["src/platform/mail/message.rs"]),
     ("prometheus", &["src/platform/metrics/", "src/platform/monitoring/"]),
     ("opentelemetry", &["src/platform/traces/"]),
@@ -333,7 +334,7 @@ const BREAKING: &[&[(&str, &str)]] = &[
         ("src/features/tickets/model.rs", "use crate::{http::{Problem, Kind}, kernel::Id};"),
         ("src/features/tickets/mails.rs", "use crate::{\n    kernel,\n    http,\n};"),
         ("src/features/tickets/subscribers.rs", "use super::super::super::http::Kind;"),
-        ("src/features/tickets/drawing/qr.rs", "fn a(_: crate::http::Kind) {}"),
+        ("src/features/tickets/drawing/text.rs", "fn a(_: crate::http::Kind) {}"),
     ],
     &[
         ("src/features/tickets/service.rs", "use crate::features::accounts::model::Account;"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::drawing::{DrawError, Fonts, Item, Presses, Qr, Sheet};
+use super::drawing::{DrawError, Fonts, Item, Presses, Sheet};
 use super::model::{Line, Ticket};
 use super::token::{TicketClaims, TokenError};
 use crate::base::Base;
@@ -14,6 +14,7 @@ use crate::features::payments::Order;
 use crate::features::registration::Registration;
 use crate::kernel::Timestamp;
 use crate::platform::keys::{Keys, PublicKey};
+use crate::platform::qr::Qr;
 use crate::platform::store::{Store, StoreError};
 
 /// Issues and prints tickets.
@@ -99,7 +100,7 @@ impl Tickets {
     /// # Errors
     /// As [`Self::ticket`], and [`PrintError::Draw`].
     pub async fn png(&self, account: &str) -> Result<Vec<u8>, PrintError> {
-        Ok(Qr::new(&self.ticket(account).await?.token)?.png()?)
+        Ok(self.code(account).await?.png().map_err(DrawError::from)?)
     }
 
     /// The ticket's QR code as a drawing.
@@ -107,7 +108,11 @@ impl Tickets {
     /// # Errors
     /// As [`Self::ticket`], and [`PrintError::Draw`].
     pub async fn svg(&self, account: &str) -> Result<Vec<u8>, PrintError> {
-        Ok(Qr::new(&self.ticket(account).await?.token)?.svg().into_bytes())
+        Ok(self.code(account).await?.svg("QR code of the ticket").into_bytes())
+    }
+
+    async fn code(&self, account: &str) -> Result<Qr, PrintError> {
+        Ok(Qr::new(&self.ticket(account).await?.token).map_err(DrawError::from)?)
     }
 
     /// The ticket as a page to print.

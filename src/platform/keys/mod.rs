@@ -1,15 +1,18 @@
-//! Keys that sign tickets and seal links in emails.
+//! Keys that sign tickets, seal links in emails, and encrypt the secrets of second factors.
 //!
-//! Each purpose has a ring: the first key signs, all verify, so that a key can be replaced while its signatures are
-//! still in use. A ring comes from `ORIENTATION_KEYS`, or is created once in the store by the first process that needs
-//! it. Rings in the store contain the keys themselves: **anybody who can read the database file can sign tickets**, so
-//! keep the file as secret as the keys. Once a purpose has a configured ring, its ring in the store is no longer
-//! used; to keep its signatures valid, the operator lists its keys, too.
+//! Each purpose has a ring: the first key signs or encrypts, all verify or decrypt, so that a key can be replaced while
+//! its signatures are still in use. A ring comes from `ORIENTATION_KEYS`, or is created once in the store by the first
+//! process that needs it. Rings in the store contain the keys themselves: **anybody who can read the database file can
+//! sign tickets and read the secrets of second factors**, so keep the file as secret as the keys. Once a purpose has a
+//! configured ring, its ring in the store is no longer used; to keep its signatures valid, the operator lists its keys,
+//! too.
 
+mod encrypt;
 mod ring;
 mod seal;
 mod sign;
 
+pub use encrypt::{Cipher, Undecryptable};
 pub use ring::{KeyRing, KeysError};
 pub use seal::Sealer;
 pub use sign::{BadSignature, PublicKey, TicketKey, TicketKeys};
@@ -28,6 +31,7 @@ pub struct Keys {
     tickets: TicketKeys,
     letters: Seals,
     unsubscribes: Seals,
+    second_factors: Cipher,
 }
 
 impl Keys {
@@ -46,12 +50,18 @@ impl Keys {
             tickets: TicketKeys::new(ring(KeyPurpose::Ticket).await?),
             letters: Seals::new(ring(KeyPurpose::Email).await?),
             unsubscribes: Seals::new(ring(KeyPurpose::Unsubscribe).await?),
+            second_factors: Cipher::new(ring(KeyPurpose::SecondFactor).await?),
         })
     }
 
     /// The keys that sign tickets.
     pub fn tickets(&self) -> &TicketKeys {
         &self.tickets
+    }
+
+    /// The keys that encrypt the secrets of second factors.
+    pub fn second_factors(&self) -> &Cipher {
+        &self.second_factors
     }
 
     fn seals(&self, purpose: &str) -> &Seals {

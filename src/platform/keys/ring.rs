@@ -56,7 +56,8 @@ struct StoredKey {
 impl Document for KeyRing {
     const COLLECTION: &'static str = "key_rings";
     const PERSONAL: Personal = Personal::None;
-    const KEEP: Keep = Keep::with_store("tickets and links that were signed must keep verifying");
+    const KEEP: Keep =
+        Keep::with_store("what was signed must keep verifying, and what was encrypted must be readable");
 
     fn id(&self) -> &str {
         &self.id
@@ -139,6 +140,7 @@ fn document_id(purpose: KeyPurpose) -> &'static str {
         KeyPurpose::Ticket => "ticket",
         KeyPurpose::Email => "letter",
         KeyPurpose::Unsubscribe => "unsubscribe",
+        KeyPurpose::SecondFactor => "second-factor",
     }
 }
 

@@ -1,17 +1,15 @@
-//! Draws tickets: the QR code alone (PNG, SVG), and the page (PDF).
+//! Draws the page of a ticket (PDF).
 //!
 //! - [`fonts`]: the fonts in the binary, and the operator's;
 //! - [`text`]: layout and shaping of text in any script;
 //! - [`page`]: the layout of the page;
 //! - [`pdf`]: the document around the page, tagged for screen readers and suitable for archives;
-//! - [`presses`]: a pool of presses;
-//! - [`qr`]: the code.
+//! - [`presses`]: a pool of presses.
 
 mod fonts;
 mod page;
 mod pdf;
 mod presses;
-mod qr;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,7 +17,6 @@ mod text;
 pub use fonts::{BadFonts, Fonts};
 pub use pdf::DrawError;
 pub use presses::Presses;
-pub use qr::Qr;
 
 use crate::kernel::Timestamp;
 

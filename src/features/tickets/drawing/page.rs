@@ -10,9 +10,9 @@ use krilla::tagging::{
 use parley::Alignment;
 
 use super::pdf::DrawError;
-use super::qr::QUIET;
 use super::text::{Area, Ink, Press, Style, latin, printable, printable_lines};
-use super::{Item, Qr, Sheet};
+use super::{Item, Sheet};
+use crate::platform::qr::{QUIET, Qr};
 
 /// A5 in points (1/72 inch).
 pub const WIDTH: f32 = 419.53;

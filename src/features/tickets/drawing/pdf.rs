@@ -10,16 +10,17 @@ use krilla::outline::{Outline, OutlineNode};
 use krilla::page::PageSettings;
 use krilla::{Document, SerializeSettings};
 
+use super::Sheet;
 use super::page::{self, HEIGHT, WIDTH};
 use super::text::Press;
-use super::{Qr, Sheet};
 use crate::kernel::Timestamp;
+use crate::platform::qr::{Qr, TooLong};
 
 /// Why something was not drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
-    #[error("the text is too long for a QR code")]
-    TooLong,
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     #[error("a font in the binary can't be read")]
     Font,
     #[error("the standards for accessible and archived documents exclude each other")]

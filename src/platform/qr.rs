@@ -1,16 +1,19 @@
-//! The QR code of a ticket.
+//! QR codes as pictures.
 
 use std::fmt::Write;
 
 use qrcodegen::{QrCode, QrCodeEcc};
-
-use super::pdf::DrawError;
 
 /// Modules of white around the code (ISO/IEC 18004).
 pub const QUIET: i32 = 4;
 
 /// Pixels of a module in the PNG: 53 modules make 530 pixels, sharp on every screen.
 const PIXELS: usize = 10;
+
+/// No QR code holds a text of this length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the text is too long for a QR code")]
+pub struct TooLong;
 
 /// A QR code with its quiet zone.
 pub struct Qr {
@@ -28,9 +31,9 @@ impl Qr {
     /// The smallest code that holds `text`, with the best error correction that this size allows.
     ///
     /// # Errors
-    /// [`DrawError::TooLong`] if no code holds it (2,953 bytes).
-    pub fn new(text: &str) -> Result<Self, DrawError> {
-        let code = QrCode::encode_text(text, QrCodeEcc::Low).map_err(|_| DrawError::TooLong)?;
+    /// [`TooLong`] if it has more than 2,953 bytes.
+    pub fn new(text: &str) -> Result<Self, TooLong> {
+        let code = QrCode::encode_text(text, QrCodeEcc::Low).map_err(|_| TooLong)?;
         Ok(Self { code })
     }
 
@@ -59,8 +62,9 @@ impl Qr {
         self.code.get_module(x - QUIET, y - QUIET)
     }
 
-    /// As a drawing of 36 mm that stays sharp at any size.
-    pub fn svg(&self) -> String {
+    /// As a drawing of 36 mm that is sharp at any size. `label` describes it to screen readers; it must not need escaping
+    /// in XML.
+    pub fn svg(&self, label: &'static str) -> String {
         let side = self.side();
         let path = self.bars().iter().fold(String::new(), |mut path, Bar { x, y, width }| {
             let _ = write!(path, "M{x} {y}h{width}v1h-{width}z");
@@ -68,16 +72,16 @@ impl Qr {
         });
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"36mm\" height=\"36mm\" viewBox=\"0 0 {side} {side}\" \
-             shape-rendering=\"crispEdges\" role=\"img\" aria-label=\"QR code of the ticket\">\
+             shape-rendering=\"crispEdges\" role=\"img\" aria-label=\"{label}\">\
              <path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path d=\"{path}\"/></svg>\n"
         )
     }
 
-    /// As a picture in black and white, ten pixels a module.
+    /// As a PNG in black and white, ten pixels a module.
     ///
     /// # Errors
-    /// [`DrawError::Png`] if the encoder fails.
-    pub fn png(&self) -> Result<Vec<u8>, DrawError> {
+    /// If the encoder fails.
+    pub fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
         let side = self.side() as usize * PIXELS;
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, side as u32, side as u32);
@@ -107,10 +111,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_of_the_longest_length_makes_a_code_of_version_7() {
-        let code = Qr::new(&"x".repeat(crate::features::tickets::token::TOKEN_MAX)).unwrap();
-        assert_eq!(code.code.version().value(), 7);
-        assert!(Qr::new(&"x".repeat(3000)).is_err());
+    fn a_longer_text_makes_a_larger_code_up_to_a_limit() {
+        let side = |length: usize| Qr::new(&"x".repeat(length)).map(|code| code.side());
+        assert_eq!((side(1), side(154), side(155)), (Ok(29), Ok(53), Ok(57)));
+        assert_eq!((side(2953), side(2954)), (Ok(185), Err(TooLong)));
     }
 
     #[test]
@@ -135,7 +139,7 @@ mod tests {
         let dark =
             (0..code.side() * code.side()).filter(|n| code.dark(n % code.side(), n / code.side())).count();
         assert_eq!(code.bars().iter().map(|bar| bar.width as usize).sum::<usize>(), dark);
-        assert!(code.svg().contains(&format!("viewBox=\"0 0 {0} {0}\"", code.side())));
+        assert!(code.svg("A code").contains(&format!("viewBox=\"0 0 {0} {0}\"", code.side())));
         assert!(code.bars().iter().all(|bar| bar.x >= QUIET && bar.y >= QUIET));
     }
 }
