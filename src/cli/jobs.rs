@@ -121,8 +121,8 @@ mod tests {
 
     use super::*;
     use crate::kernel::Timestamp;
-    use crate::platform::audit::{self, Action};
-    use crate::platform::jobs::{self, Payload};
+    use crate::platform::audit;
+    use crate::platform::jobs::{self, JOB_DROPPED, JOB_RETRIED, Payload};
     use crate::platform::store::testing::TestStore;
 
     #[derive(Serialize, Deserialize)]
@@ -181,11 +181,7 @@ mod tests {
         let entry = |action, id: &str| (Actor::Operator, action, Some(id.to_owned()));
         assert_eq!(
             audit::testing::trail(&store).await,
-            [
-                entry(Action::JobRetried, "ring:001"),
-                entry(Action::JobDropped, "ring:002"),
-                entry(Action::JobRetried, "ring:003"),
-            ]
+            [entry(JOB_RETRIED, "ring:001"), entry(JOB_DROPPED, "ring:002"), entry(JOB_RETRIED, "ring:003"),]
         );
     }
 

@@ -64,9 +64,9 @@ fn table(emails: &[Mail]) -> Table {
 mod tests {
     use super::*;
     use crate::kernel::{EmailAddress, Timestamp};
-    use crate::platform::audit::{self, Action};
+    use crate::platform::audit;
     use crate::platform::jobs::{self, Job, JobState};
-    use crate::platform::mail::{self, MailState, Outcome};
+    use crate::platform::mail::{self, EMAIL_RETRIED, MailState, Outcome};
     use crate::platform::store::testing::TestStore;
     use crate::platform::store::{Filter, Query};
 
@@ -151,7 +151,7 @@ mod tests {
             store.find::<Job>(waiting).await.unwrap().into_iter().map(|job| job.id).collect();
         jobs.sort();
         assert_eq!(jobs, ["mail:c:1", "mail:d:1"]);
-        let entry = |id: &str| (Actor::Operator, Action::EmailRetried, Some(id.to_owned()));
+        let entry = |id: &str| (Actor::Operator, EMAIL_RETRIED, Some(id.to_owned()));
         assert_eq!(audit::testing::trail(&store).await, [entry("c"), entry("d")]);
     }
 

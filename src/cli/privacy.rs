@@ -46,10 +46,14 @@ fn page(schemas: &[Schema]) -> String {
             for (class, names) in by_class(fields) {
                 let _ = writeln!(page, "- {}: `{}`", capitalised(class.as_str()), names.join("`, `"));
             }
-            let counted: Vec<_> = counted(fields).collect();
-            if !counted.is_empty() {
-                let _ =
-                    writeln!(page, "- Stays for statistics after the disposal: `{}`", counted.join("`, `"));
+            for (retention, stays) in [
+                (Retention::Counted, "Stays for statistics after the disposal"),
+                (Retention::Lasting, "Stays after the disposal"),
+            ] {
+                let paths = with_retention(fields, retention);
+                if !paths.is_empty() {
+                    let _ = writeln!(page, "- {stays}: `{}`", paths.join("`, `"));
+                }
             }
         } else {
             page.push_str("- No personal data\n");
@@ -96,9 +100,9 @@ fn by_class(fields: &[PersonalField]) -> Vec<(Class, Vec<&'static str>)> {
     classes.into_iter().map(|class| (class, names(class).collect())).collect()
 }
 
-/// The fields that the disposal keeps.
-fn counted(fields: &[PersonalField]) -> impl Iterator<Item = &'static str> {
-    fields.iter().filter(|field| field.retention == Retention::Counted).map(|field| field.path)
+/// The fields with which the disposal does this.
+fn with_retention(fields: &[PersonalField], retention: Retention) -> Vec<&'static str> {
+    fields.iter().filter(|field| field.retention == retention).map(|field| field.path).collect()
 }
 
 fn until(until: Until) -> String {

@@ -27,7 +27,8 @@ use super::security::Callers;
 use super::server::BadHost;
 use super::{docs, errors, kinds, limits, metered};
 use crate::platform::metrics::Operations;
-use crate::platform::{jobs, traces};
+use crate::platform::request::RequestContext;
+use crate::platform::traces;
 
 /// The target of the line that each request leaves in the log; `orientation::access=off` in the log's filter
 /// switches it off, and with it the request id on the lines that a request causes.
@@ -105,9 +106,10 @@ impl Endpoint for Pipeline {
         let trace = traces::request(head.method, || self.parent(&request));
         let (name, trace_id) = (id.to_str().unwrap_or_default(), traces::id(&trace));
         let span = tracing::info_span!(target: ACCESS_LOG, "request", id = name, trace_id);
+        let context = RequestContext { id: name.to_owned(), client: Some(self.shared.client(&request)) };
         // Wrapped in place, because moving a future of this size is expensive.
         let work = pin!(self.answer(request, &head).map(|outcome| outcome.unwrap_or_else(errors::answer)));
-        let work = jobs::traced(name.to_owned(), metered::collect(work));
+        let work = context.scope(metered::collect(work));
         let (mut answer, taken) = work.instrument(trace.clone()).instrument(span).await;
         errors::add_allow(&mut answer, &self.methods);
         metered::write(&taken, answer.headers_mut());

@@ -1,5 +1,5 @@
 //! What the features are built on: the store for data that must not be lost, signals for data that may be, emails, jobs
-//! that finish what a request began, the audit trail, keys, and QR codes.
+//! that finish what a request began, the audit log, keys, and QR codes.
 
 pub mod audit;
 pub mod idempotency;
@@ -10,6 +10,7 @@ pub mod memory;
 pub mod metrics;
 pub mod monitoring;
 pub mod qr;
+pub mod request;
 pub mod signals;
 pub mod store;
 pub mod tls;

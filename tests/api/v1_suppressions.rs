@@ -2,8 +2,9 @@
 //! tested in `tests/platform/mail/notifications.rs`.
 
 use orientation::config::{AwsCredentials, MailConfig, SenderConfig, SesConfig};
+use orientation::features::suppressions::SUPPRESSION_REMOVED;
 use orientation::kernel::{Actor, Clock, EmailAddress, Role, Secret, SystemClock};
-use orientation::platform::audit::{Action, AuditEntry};
+use orientation::platform::audit::AuditEntry;
 use orientation::platform::mail::{Mail, MailState};
 use orientation::platform::store::{Filter, Query};
 use reqwest::Method;
@@ -82,7 +83,7 @@ async fn an_address_that_bounced_gets_no_email_until_an_administrator_removes_it
     let trail: Vec<_> =
         trail.into_iter().map(|entry| (entry.actor, entry.action, entry.subject.id)).collect();
     let removed = list["items"][1]["id"].as_str().map(str::to_owned);
-    assert_eq!(trail, [(Actor::Account(admin.account().id.clone()), Action::SuppressionRemoved, removed)]);
+    assert_eq!(trail, [(Actor::Account(admin.account().id.clone()), SUPPRESSION_REMOVED, removed)]);
     app.notify(&about("m1", "Ana@Example.org")).await.ok(200);
     assert_eq!(admin.get("/v1/suppressions").await.ok(200)["items"].as_array().map(Vec::len), Some(1));
     app.finish().await;

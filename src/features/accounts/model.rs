@@ -12,7 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::passwords::Password;
 use crate::kernel::{EmailAddress, FieldError, Rights, Role, Scope, Secret, Timestamp, text};
+use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
+
+/// An account was created as an administrator, or promoted.
+pub const ADMINISTRATOR_MADE: Action = Action::new("administrator.made");
 
 /// Lifetime of a link that confirms an address.
 pub const CONFIRMATION_LASTS: Duration = Duration::from_hours(24);

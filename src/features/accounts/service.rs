@@ -12,8 +12,8 @@ use super::errors::{
     ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
 };
 use super::model::{
-    Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange, PendingEmail, Purpose,
-    SIGN_UPS_PER_ADDRESS, Session, SignUp, SignUpForm, TokenRefused, address,
+    ADMINISTRATOR_MADE, Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange, PendingEmail,
+    Purpose, SIGN_UPS_PER_ADDRESS, Session, SignUp, SignUpForm, TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
 use super::{limits, mails};
@@ -22,7 +22,7 @@ use crate::kernel::faults::guarded;
 use crate::kernel::{
     Actor, Caller, Clock, EmailAddress, FieldError, Ids, Invalid, Role, Secret, Timestamp, text,
 };
-use crate::platform::audit::{Action, Subject};
+use crate::platform::audit::Subject;
 use crate::platform::keys::Sealer;
 use crate::platform::mail::Transport;
 use crate::platform::signals::Signals;
@@ -405,7 +405,7 @@ impl Accounts {
             account.promote();
             tx.put(&account).await?;
             let subject = Subject::of::<Account>(&account.id);
-            tx.audit(actor, Action::AdministratorMade, subject, &[], now).await?;
+            tx.audit(actor, ADMINISTRATOR_MADE, subject, &[], now).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             if wants_link {
                 let purpose = Purpose::ResetPassword;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::model::CONFIRMATION_LASTS;
+use super::model::{ADMINISTRATOR_MADE, CONFIRMATION_LASTS};
 use super::subscribers::expired;
 use super::*;
 use crate::base::TestBase;
 use crate::features::outbox::Outbox;
 use crate::kernel::{Actor, Caller, Clock, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
-use crate::platform::audit::{self, Action};
+use crate::platform::audit;
 use crate::platform::jobs::Job;
 use crate::platform::keys::Sealer;
 use crate::platform::mail::{Email, Mail, RenderError, SendError, Templates, Transport};
@@ -659,7 +659,7 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
     assert_eq!((&account.id, account.role, account.approved), (&student.id, Role::Leader, true));
     let trail = audit::testing::trail(&world.base.store).await;
     assert_eq!(trail.len(), 2, "one entry each");
-    assert_eq!(trail[1], (Actor::Operator, Action::AdministratorMade, Some(student.id)));
+    assert_eq!(trail[1], (Actor::Operator, ADMINISTRATOR_MADE, Some(student.id)));
     let weak =
         world.accounts.make_administrator(&Actor::Operator, &address, Some(&secret("password1"))).await;
     assert!(weak.unwrap_err().to_string().starts_with("password: This password is easy to guess."));

@@ -11,7 +11,20 @@ use super::gateway::{
 };
 use crate::config::Product;
 use crate::kernel::{EmailAddress, Money, Timestamp};
+use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
+
+/// An unpaid order was cancelled.
+pub const ORDER_CANCELLED: Action = Action::new("order.cancelled");
+
+/// An order was waived: nothing has to be paid.
+pub const ORDER_WAIVED: Action = Action::new("order.waived");
+
+/// The gateway was asked about all open orders.
+pub const ORDERS_RECONCILED: Action = Action::new("orders.reconciled");
+
+/// A refund was recorded, to be sent to the gateway.
+pub const REFUND_REQUESTED: Action = Action::new("refund.requested");
 
 /// The longest time for which a checkout can be paid: Stripe's maximum of 24 hours, less a minute for clock skew and a
 /// failed first try.

@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 
 use super::events::{RETRIEVED, Received};
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
-use super::model::{AttemptState, Order, Outcome, PaymentFlag, Step, fact_of};
+use super::model::{AttemptState, ORDERS_RECONCILED, Order, Outcome, PaymentFlag, Step, fact_of};
 use super::service::{Payments, SKEW, log_unknown_checkout};
 use crate::kernel::{Actor, Timestamp};
-use crate::platform::audit::{Action, Subject};
+use crate::platform::audit::Subject;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
 
 /// Orders per run, and per page when all are checked.
@@ -166,10 +166,7 @@ impl Payments {
     async fn audit_run(&self, actor: &Actor) -> Result<(), StoreError> {
         let now = self.0.clock.now();
         let orders = Subject::all::<Order>;
-        self.0
-            .store
-            .transact(async |tx| tx.audit(actor, Action::OrdersReconciled, orders(), &[], now).await)
-            .await
+        self.0.store.transact(async |tx| tx.audit(actor, ORDERS_RECONCILED, orders(), &[], now).await).await
     }
 
     /// Returns whether to continue.

@@ -5,11 +5,13 @@
 
 use super::gateway::GatewayError;
 use super::jobs::{OpenCheckout, SendRefund};
-use super::model::{Closed, Ending, NotRefundable, Order, Outcome, Step};
+use super::model::{
+    Closed, Ending, NotRefundable, ORDER_CANCELLED, ORDER_WAIVED, Order, Outcome, REFUND_REQUESTED, Step,
+};
 use super::sale::Ended;
 use super::service::{FINISH_AFTER, OpenCheckoutError, Payments};
 use crate::kernel::{Actor, Money};
-use crate::platform::audit::{Action, Subject};
+use crate::platform::audit::Subject;
 use crate::platform::store::StoreError;
 
 /// Why an order was not closed.
@@ -158,8 +160,8 @@ impl Payments {
                 }
                 tx.put(&order).await?;
                 let action = match ending {
-                    Ending::Waived => Action::OrderWaived,
-                    Ending::Cancelled => Action::OrderCancelled,
+                    Ending::Waived => ORDER_WAIVED,
+                    Ending::Cancelled => ORDER_CANCELLED,
                 };
                 tx.audit(actor, action, Subject::of::<Order>(&order.id), &[], now).await?;
                 let opening = OpenCheckout::key_of(&order.id, order.attempt().number);
@@ -193,8 +195,7 @@ impl Payments {
             let number = order.request_refund(amount, reason, now)?;
             tx.put(&order).await?;
             let subject = Subject::of::<Order>(&order.id);
-            tx.audit(actor, Action::RefundRequested, subject, &[("refund", &number.to_string())], now)
-                .await?;
+            tx.audit(actor, REFUND_REQUESTED, subject, &[("refund", &number.to_string())], now).await?;
             tx.enqueue(&SendRefund::of(&order, number).job(now).at(now.plus(FINISH_AFTER))).await?;
             Ok::<_, RefundError>(SendRefund::of(&order, number))
         });

@@ -2,8 +2,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::service::tests::Shop;
 use super::*;
-use crate::features::payments::model::{OrderState, PaymentFlag, RefundState};
-use crate::platform::audit::Action;
+use crate::features::payments::model::{
+    ORDER_CANCELLED, ORDER_WAIVED, OrderState, PaymentFlag, REFUND_REQUESTED, RefundState,
+};
 use crate::platform::audit::testing::trail;
 
 fn calls(counter: &AtomicU32) -> u32 {
@@ -48,7 +49,7 @@ async fn an_open_order_is_cancelled_after_its_checkout_has_been_expired() {
     }
     assert_eq!((calls(&shop.counted.cancelled), calls(&shop.counted.expired)), (2, 0));
     let actions: Vec<_> = trail(&shop.base.store).await.into_iter().map(|(_, action, _)| action).collect();
-    assert_eq!(actions, [Action::OrderCancelled, Action::OrderCancelled], "once per order");
+    assert_eq!(actions, [ORDER_CANCELLED, ORDER_CANCELLED], "once per order");
     assert!(shop.jobs().await.iter().all(|job| !job.starts_with("checkout:")), "nothing is left to open");
 }
 
@@ -60,7 +61,7 @@ async fn a_waived_order_proceeds_as_if_it_was_paid() {
     assert_eq!((waived.state, waived.paid_at), (OrderState::Waived, None));
     assert_eq!(shop.payments.waive(&Actor::Operator, &order.id).await.unwrap(), waived);
     assert_eq!(calls(&shop.counted.paid), 1);
-    let entry = (Actor::Operator, Action::OrderWaived, Some(order.id.clone()));
+    let entry = (Actor::Operator, ORDER_WAIVED, Some(order.id.clone()));
     assert_eq!(trail(&shop.base.store).await, [entry]);
     let cancelled = shop.payments.cancel(&Actor::Operator, &order.id).await;
     assert!(matches!(cancelled, Err(CloseOrderError::Closed(Closed::NotOwed))));
@@ -123,7 +124,7 @@ async fn a_refund_is_made_once_and_reported_to_the_feature_when_nothing_is_left(
     let again = shop.payments.refund(&Actor::Operator, &order.id, None, "again").await;
     assert!(matches!(again, Err(RefundError::NotRefundable(NotRefundable::NothingLeft))));
     assert_eq!((calls(&shop.counted.paid), calls(&shop.counted.refunded)), (1, 1));
-    let entry = (Actor::Operator, Action::RefundRequested, Some(order.id.clone()));
+    let entry = (Actor::Operator, REFUND_REQUESTED, Some(order.id.clone()));
     assert_eq!(trail(&shop.base.store).await, [entry.clone(), entry], "none for the one that was refused");
     assert!(shop.jobs().await.iter().all(|job| !job.starts_with("refund:")));
 }

@@ -12,7 +12,7 @@ mod service;
 mod subscribers;
 
 pub use controller::SuppressionsController;
-pub use model::SnsNotification;
+pub use model::{SUPPRESSION_REMOVED, SnsNotification};
 pub use service::{ReceiveError, RemoveError, Suppressions};
 pub use subscribers::old_notifications;
 

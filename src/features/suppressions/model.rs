@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::audit::Action;
 use crate::platform::mail::SuppressionCause;
 use crate::platform::store::{Document, Index, Keep, Personal};
+
+/// An address was taken off the suppression list.
+pub const SUPPRESSION_REMOVED: Action = Action::new("suppression.removed");
 
 /// A notification that took effect, by SNS's id. Its content is not kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]

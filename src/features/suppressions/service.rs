@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::model::{SesEvent, SnsNotification, Verdict};
+use super::model::{SUPPRESSION_REMOVED, SesEvent, SnsNotification, Verdict};
 use crate::base::Base;
 use crate::kernel::{Actor, Clock, Ids, Timestamp};
-use crate::platform::audit::{Action, Subject};
+use crate::platform::audit::Subject;
 use crate::platform::mail::Suppression;
 use crate::platform::mail::sns::{Message, MessageKind, ReadError, Sns, Unreachable, Untrusted};
 use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError, Tx};
@@ -150,7 +150,7 @@ impl Suppressions {
             if !tx.delete::<Suppression>(id).await? {
                 return Err(RemoveError::NotFound);
             }
-            tx.audit(actor, Action::SuppressionRemoved, Subject::of::<Suppression>(id), &[], now).await?;
+            tx.audit(actor, SUPPRESSION_REMOVED, Subject::of::<Suppression>(id), &[], now).await?;
             Ok(())
         });
         removed.await?;

@@ -1,149 +1,41 @@
-//! The audit trail: who changed what, and when.
+//! The audit log: who changed what, when and why.
 //!
 //! Every change that staff, a machine or the operator makes writes an [`AuditEntry`] in its own transaction, with
-//! [`Tx::audit`]: the entry is kept if and only if the change is. Entries hold ids, never personal data.
+//! [`Tx::audit`](crate::platform::store::Tx::audit): the entry is kept if and only if the change is. Entries hold ids, never
+//! personal data, except for the reason and the client's address, which can be erased.
+//!
+//! [`seal`] numbers the entries and chains them by hash, some seconds after they were written. [`verify`] compares them with
+//! the chain: it finds the first entry that was changed, removed or inserted.
 //!
 //! An entry's id is made inside the transaction, so ids ascend in the order of the commits as far as the store allows. On
 //! SQLite, where one transaction writes at a time, the two orders are the same unless the clock is set back. On
 //! MongoDB two overlapping transactions may commit in the other order, so an entry may appear up to
-//! [`SETTLED_AFTER`] after its id was made. Code that numbers or chains entries in their order must skip younger ones.
+//! [`SETTLED_AFTER`] after its id was made; [`seal`] leaves younger ones alone.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod chain;
+mod encoding;
+mod entry;
+mod salted;
+mod seal;
+mod verify;
 
-use serde::{Deserialize, Serialize};
+pub use chain::{AuditHead, AuditLink, BadHead, ChainHead};
+pub use entry::{Action, AuditEntry, Subject};
+pub use salted::SaltedText;
+pub use seal::{SETTLED_AFTER, seal};
+pub use verify::{Intact, Tampering, VerifyError, verify};
 
-use crate::kernel::{Actor, Ids, RandomIds, Timestamp};
-use crate::platform::store::{
-    Class, Document, Index, Keep, Owner, Personal, PersonalField, Schema, StoreError, Tx, schema,
-};
-
-/// The age after which no entry with an earlier id can appear: the longest transaction of 5 seconds, its commit, and
-/// clock differences between machines.
-pub const SETTLED_AFTER: Duration = Duration::from_secs(30);
-
-/// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    /// An account was created as an administrator, or promoted.
-    #[serde(rename = "administrator.made")]
-    AdministratorMade,
-    /// A dead job was given its attempts again.
-    #[serde(rename = "job.retried")]
-    JobRetried,
-    /// A job was dropped without being run.
-    #[serde(rename = "job.dropped")]
-    JobDropped,
-    /// A failed email was put back into the queue.
-    #[serde(rename = "email.retried")]
-    EmailRetried,
-    /// An unpaid order was cancelled.
-    #[serde(rename = "order.cancelled")]
-    OrderCancelled,
-    /// An order was waived: nothing has to be paid.
-    #[serde(rename = "order.waived")]
-    OrderWaived,
-    /// The gateway was asked about all open orders.
-    #[serde(rename = "orders.reconciled")]
-    OrdersReconciled,
-    /// A refund was recorded, to be sent to the gateway.
-    #[serde(rename = "refund.requested")]
-    RefundRequested,
-    /// An address was taken off the suppression list.
-    #[serde(rename = "suppression.removed")]
-    SuppressionRemoved,
-}
-
-/// The document that a change was made to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Subject {
-    /// Its collection.
-    pub collection: String,
-    /// Its id; absent if the change is to the whole collection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-impl Subject {
-    /// The document of this kind and id.
-    pub fn of<D: Document>(id: &str) -> Self {
-        Self { collection: D::COLLECTION.into(), id: Some(id.into()) }
-    }
-
-    /// All documents of this kind.
-    pub fn all<D: Document>() -> Self {
-        Self { collection: D::COLLECTION.into(), id: None }
-    }
-}
-
-/// The record of one change. Never changed or deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuditEntry {
-    /// Ascends in the order of the commits: see the [module](self).
-    pub id: String,
-    /// When it was done.
-    pub at: Timestamp,
-    /// Who did it.
-    pub actor: Actor,
-    /// What was done.
-    pub action: Action,
-    /// To what.
-    pub subject: Subject,
-    /// Further ids and numbers, by name. Never personal data.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub detail: BTreeMap<String, String>,
-}
-
-impl Document for AuditEntry {
-    const COLLECTION: &'static str = "audit_entries";
-    const INDEXES: &'static [Index] =
-        &[Index::on("audit_entries_by_subject", &["subject.collection", "subject.id", "id"])];
-    const PERSONAL: Personal = Personal::Of(
-        Owner::Account("actor.id"),
-        &[
-            PersonalField::new("actor", Class::Activity),
-            PersonalField::new("action", Class::Activity),
-            PersonalField::new("at", Class::Activity),
-        ],
-    );
-    const KEEP: Keep = Keep::with_store("shows who changed what; it holds ids only");
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl Tx {
-    /// Records at `now` which actor makes the change of this transaction. `detail` has further ids and numbers, by name;
-    /// never personal data.
-    ///
-    /// # Errors
-    /// Store errors.
-    pub async fn audit(
-        &self,
-        actor: &Actor,
-        action: Action,
-        subject: Subject,
-        detail: &[(&str, &str)],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let detail = detail.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        // Made here, and again if the work runs again, so that ids follow the order of the commits.
-        let id = RandomIds.next();
-        self.insert(&AuditEntry { id, at: now, actor: actor.clone(), action, subject, detail }).await
-    }
-}
+use crate::platform::store::{Schema, schema};
 
 /// The documents of this module.
 pub fn schemas() -> Vec<Schema> {
-    vec![schema::<AuditEntry>()]
+    vec![schema::<AuditEntry>(), schema::<AuditLink>(), schema::<AuditHead>()]
 }
 
 #[cfg(test)]
 pub mod testing {
-    use super::*;
+    use super::{Action, AuditEntry};
+    use crate::kernel::Actor;
     use crate::platform::store::{Dir, Filter, Query, Store};
 
     /// Actor, action and subject id of each entry, in the order of the entries' ids.
@@ -156,16 +48,22 @@ pub mod testing {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use serde_json::{Value, json};
 
     use super::testing::trail;
     use super::*;
+    use crate::kernel::{Actor, Timestamp};
+    use crate::platform::request::RequestContext;
     use crate::platform::store::testing::TestStore;
-    use crate::platform::store::{Filter, Query};
+    use crate::platform::store::{Filter, Query, Store, StoreError, Tx};
+
+    const DONE: Action = Action::new("test.done");
 
     async fn record(tx: &Tx, subject: &str, detail: &[(&str, &str)]) -> Result<(), StoreError> {
         let subject = Subject::of::<AuditEntry>(subject);
-        tx.audit(&Actor::Operator, Action::JobDropped, subject, detail, Timestamp::from_millis(0)).await
+        tx.audit(&Actor::Operator, DONE, subject, detail, Timestamp::from_millis(0)).await
     }
 
     #[tokio::test]
@@ -180,7 +78,7 @@ mod tests {
         assert!(refused.is_err());
         assert_eq!(trail(&store).await, []);
         store.transact(async |tx| record(&tx, "done", &[]).await).await.unwrap();
-        assert_eq!(trail(&store).await, [(Actor::Operator, Action::JobDropped, Some("done".into()))]);
+        assert_eq!(trail(&store).await, [(Actor::Operator, DONE, Some("done".into()))]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -205,15 +103,56 @@ mod tests {
         assert_eq!(order, (0..20).map(|n| format!("{n:02}")).collect::<Vec<_>>());
     }
 
+    /// The only entry, as it is stored.
+    async fn stored(store: &Store) -> Value {
+        let entries: Vec<AuditEntry> = store.find(Query::new(Filter::All).limit(2)).await.unwrap();
+        assert_eq!(entries.len(), 1);
+        serde_json::to_value(&entries[0]).unwrap()
+    }
+
     #[tokio::test]
     async fn an_entry_is_stored_in_words() {
         let store = TestStore::with(&schemas()).await;
         store.transact(async |tx| record(&tx, "e", &[("refund", "2")]).await).await.unwrap();
-        let entries: Vec<AuditEntry> = store.find(Query::new(Filter::All).limit(2)).await.unwrap();
-        let stored = serde_json::to_value(&entries[0]).unwrap();
-        assert_eq!(stored["action"], "job.dropped");
-        assert_eq!(stored["actor"], json!({ "kind": "operator" }));
-        assert_eq!(stored["subject"], json!({ "collection": "audit_entries", "id": "e" }));
-        assert_eq!(stored["detail"], json!({ "refund": "2" }));
+        let mut stored = stored(&store).await;
+        stored.as_object_mut().unwrap().remove("id");
+        let expected = json!({
+            "at": "1970-01-01T00:00:00.000Z",
+            "actor": { "kind": "operator" },
+            "action": "test.done",
+            "subject": { "collection": "audit_entries", "id": "e" },
+            "detail": { "refund": "2" },
+        });
+        assert_eq!(stored, expected, "outside of a request there is neither request nor client");
+    }
+
+    #[tokio::test]
+    async fn an_entry_names_its_request_and_keeps_reason_and_client_beside_their_digests() {
+        let store = TestStore::with(&schemas()).await;
+        let request = RequestContext { id: "r-1".into(), client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let (subject, now) = (Subject::all::<AuditEntry>, Timestamp::from_millis(0));
+        let written = store.transact(async |tx| {
+            tx.audit_with_reason(&Actor::Operator, DONE, subject(), &[], "she asked for it", now).await
+        });
+        request.scope(written).await.unwrap();
+        let stored = stored(&store).await;
+        assert_eq!(stored["request"], "r-1");
+        for (field, text) in [("reason", "she asked for it"), ("client", "127.0.0.1")] {
+            assert_eq!(stored[field]["text"], text);
+            assert_eq!(stored[field]["salt"].as_str().unwrap().len(), 64);
+            assert_eq!(stored[field]["digest"].as_str().unwrap().len(), 64);
+        }
+        assert_ne!(stored["reason"]["salt"], stored["client"]["salt"]);
+    }
+
+    #[tokio::test]
+    async fn entries_of_earlier_versions_can_be_read() {
+        let entry = json!({
+            "id": "e", "at": "2026-09-01T07:00:00.000Z", "actor": { "kind": "account", "id": "a" },
+            "action": "order.waived", "subject": { "collection": "orders", "id": "o" },
+        });
+        let read: AuditEntry = serde_json::from_value(entry.clone()).unwrap();
+        assert_eq!((read.action.as_str(), &read.request, &read.reason), ("order.waived", &None, &None));
+        assert_eq!(serde_json::to_value(&read).unwrap(), entry);
     }
 }

@@ -28,7 +28,7 @@ async fn buy(store: &Store, once: &Once) -> Result<String, OnceError> {
         .transact(async |tx| {
             tx.once(once, &made, now()).await?;
             let subject = Subject::of::<AuditEntry>(&made);
-            tx.audit(&Actor::Operator, Action::JobDropped, subject, &[], now()).await
+            tx.audit(&Actor::Operator, Action::new("test.done"), subject, &[], now()).await
         })
         .await;
     match done {

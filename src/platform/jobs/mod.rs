@@ -20,12 +20,11 @@ mod trace;
 mod workers;
 
 pub use cron::{Cron, Crons};
-pub use model::{Job, JobState, LEASE, Payload};
+pub use model::{JOB_DROPPED, JOB_RETRIED, Job, JobState, LEASE, Payload};
 pub use service::{ChangeError, Count, Jobs};
 pub use steps::{Progress, Steps};
 pub use subscriber::{JobError, Run, Subscriber, Subscribers};
 pub use sweep::{Sweep, sweep};
-pub use trace::traced;
 pub use workers::{Running, Workers};
 
 use crate::platform::store::{Schema, schema};

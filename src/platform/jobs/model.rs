@@ -6,7 +6,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::kernel::Timestamp;
 use crate::kernel::faults;
+use crate::platform::audit::Action;
 use crate::platform::store::{Document, Index, Keep, Personal};
+
+/// A dead job was given its attempts again.
+pub const JOB_RETRIED: Action = Action::new("job.retried");
+/// A job was dropped without being run.
+pub const JOB_DROPPED: Action = Action::new("job.dropped");
 
 /// Lease duration without renewal. A crash is noticed when the lease expires.
 pub const LEASE: Duration = Duration::from_secs(6);
@@ -87,7 +93,7 @@ pub struct Job {
     pub lease_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
-    /// Its origin, see [`traced`](super::traced).
+    /// Its origin: the id of the request that caused it, and its position in the trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     pub created_at: Timestamp,

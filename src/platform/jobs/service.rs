@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TOPIC;
-use super::model::{Job, JobState};
+use super::model::{JOB_DROPPED, JOB_RETRIED, Job, JobState};
 use super::queue::put_back;
 use crate::kernel::{Actor, Clock, Timestamp};
-use crate::platform::audit::{Action, Subject};
+use crate::platform::audit::Subject;
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
 /// Maximum length of the list of [`Jobs::dead`].
@@ -152,7 +152,7 @@ impl Jobs {
                     return Err(ChangeError::State(job.state));
                 }
                 job.revive(now);
-                tx.audit(actor, Action::JobRetried, Subject::of::<Job>(id), &[], now).await?;
+                tx.audit(actor, JOB_RETRIED, Subject::of::<Job>(id), &[], now).await?;
                 tx.note(TOPIC).await;
                 Ok(put_back(&tx, job, now).await?)
             })
@@ -197,7 +197,7 @@ impl Jobs {
                 }
                 job.discard(now);
                 tx.put(&job).await?;
-                tx.audit(actor, Action::JobDropped, Subject::of::<Job>(id), &[], now).await?;
+                tx.audit(actor, JOB_DROPPED, Subject::of::<Job>(id), &[], now).await?;
                 Ok(job)
             })
             .await

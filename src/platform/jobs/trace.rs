@@ -1,22 +1,15 @@
 //! The origin of a job: the id of the request that caused it, which the log shows, and its position in the trace, if
 //! traces are on.
 
+use crate::platform::request::RequestContext;
 use crate::platform::traces;
-
-tokio::task_local! { static REQUEST: String; }
 
 /// Separates the two in [`Job::trace`](super::Job::trace). Request ids don't contain it.
 const AND: char = ';';
 
-/// Runs `work` so that the jobs it enqueues carry `request`, the id of the request. Jobs that those jobs enqueue
-/// carry it, too.
-pub async fn traced<F: Future>(request: String, work: F) -> F::Output {
-    REQUEST.scope(request, work).await
-}
-
 /// The trace text of jobs that are enqueued here.
 pub(super) fn current() -> Option<String> {
-    let request = REQUEST.try_with(String::clone).ok();
+    let request = RequestContext::current().map(|request| request.id);
     match traces::current() {
         Some(parent) => Some(format!("{}{AND}{parent}", request.unwrap_or_default())),
         None => request,
@@ -50,7 +43,8 @@ mod tests {
     #[tokio::test]
     async fn without_traces_a_job_carries_the_request() {
         assert_eq!(current(), None);
-        assert_eq!(traced("7".into(), async { current() }).await.as_deref(), Some("7"));
+        let request = RequestContext { id: "7".into(), client: None };
+        assert_eq!(request.scope(async { current() }).await.as_deref(), Some("7"));
     }
 
     #[test]

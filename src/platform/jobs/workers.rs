@@ -22,6 +22,7 @@ use super::sweep;
 use super::{TOPIC, trace};
 use crate::kernel::{Clock, Ids, Timestamp};
 use crate::platform::metrics::JobRuns;
+use crate::platform::request::RequestContext;
 use crate::platform::signals::{Listener, Signals, wake_after_commit};
 use crate::platform::store::{Filter, Store, StoreError};
 use crate::platform::traces;
@@ -406,8 +407,9 @@ impl Worker {
             traces::ended(&end, if ended.is_ok() { "done" } else { "failed" }, ended.is_ok());
             ended
         };
-        let work: Pin<Box<dyn Future<Output = _> + Send>> = match request.map(str::to_owned) {
-            Some(request) => Box::pin(trace::traced(request, work)),
+        let context = request.map(|id| RequestContext { id: id.to_owned(), client: None });
+        let work: Pin<Box<dyn Future<Output = _> + Send>> = match context {
+            Some(context) => Box::pin(context.scope(work)),
             None => Box::pin(work),
         };
         let run = self.tasks.spawn(work.instrument(traced).instrument(span));

@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::audit::Action;
 use crate::platform::jobs::{Job, Payload};
 use crate::platform::store::{
     Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField, StoreError, Tx,
 };
+
+/// A failed email was put back into the queue.
+pub const EMAIL_RETRIED: Action = Action::new("email.retried");
 
 /// Maximum number of attempts without a reply: each may have delivered a copy.
 pub const UNANSWERED_MAX: u32 = 5;

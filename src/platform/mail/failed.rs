@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Mail, MailState};
+use super::{EMAIL_RETRIED, Mail, MailState};
 use crate::kernel::{Actor, Clock, EmailAddress, Timestamp};
-use crate::platform::audit::{Action, Subject};
+use crate::platform::audit::Subject;
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
 
 /// Emails of one page.
@@ -106,7 +106,7 @@ impl FailedEmails {
                     }
                     tx.put(&mail).await?;
                     tx.enqueue(&mail.job(now)).await?;
-                    tx.audit(actor, Action::EmailRetried, Subject::of::<Mail>(id), &[], now).await?;
+                    tx.audit(actor, EMAIL_RETRIED, Subject::of::<Mail>(id), &[], now).await?;
                     count += 1;
                 }
                 Ok(count)

@@ -32,7 +32,7 @@ mod smtp;
 pub mod sns;
 mod suppression;
 
-pub use document::{Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
+pub use document::{EMAIL_RETRIED, Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
 pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates, Unsubscribe};
 pub use failed::{FailedEmails, Which};
 pub use kind::EmailKind;

@@ -48,6 +48,11 @@ impl PersonalField {
     pub const fn new(path: &'static str, class: Class) -> Self {
         Self { path, class, retention: Retention::Erased }
     }
+
+    /// A field of this class, which the disposal leaves as it is.
+    pub const fn lasting(path: &'static str, class: Class) -> Self {
+        Self { path, class, retention: Retention::Lasting }
+    }
 }
 
 /// What the disposal at the end of the school year does with a field.
@@ -58,6 +63,8 @@ pub enum Retention {
     Erased,
     /// Keeps it for statistics, in a document that no longer says whose it was.
     Counted,
+    /// Leaves it as it is: the document is needed longer, as its [`Keep`] says.
+    Lasting,
 }
 
 /// The kind of personal data in a field.
@@ -74,7 +81,7 @@ pub enum Class {
     Logistics,
     /// Orders, payments and refunds.
     Payment,
-    /// The content of emails.
+    /// The content of emails, and reasons that people give.
     Content,
     /// When somebody did something.
     Activity,

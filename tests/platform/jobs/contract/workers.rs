@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use orientation::platform::jobs::{JobState, LEASE, TOPIC, traced};
+use orientation::platform::jobs::{JobState, LEASE, TOPIC};
+use orientation::platform::request::RequestContext;
 use orientation::platform::signals::Signals;
 
 use super::fresh;
@@ -224,6 +225,7 @@ async fn a_backlog_of_ten_thousand_jobs_is_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_carries_the_trace_of_its_cause() {
     let tower = Tower::on(fresh()).await;
-    traced("request 7".into(), tower.enqueue(&[ring("1", Does::Ring, tower.now())])).await;
+    let request = RequestContext { id: "request 7".into(), client: None };
+    request.scope(tower.enqueue(&[ring("1", Does::Ring, tower.now())])).await;
     assert_eq!(tower.job("1").await.trace.as_deref(), Some("request 7"));
 }
