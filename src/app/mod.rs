@@ -19,11 +19,12 @@ use crate::features::accounts::{self, Accounts, Passwords};
 use crate::features::groups::{self, Groups};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::registration::{self, OrientationSale, Registrations};
+use crate::features::sessions::{self, Sessions};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
 use crate::features::{Feature, event, health, outbox};
 use crate::http::pages::{self, FirstPage, HtmlErrors};
-use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
+use crate::http::{Api, ApiParts, Document, MetricsPage, NoMachines, Server};
 use crate::kernel::{Clock, Ids};
 use crate::platform::audit;
 use crate::platform::idempotency;
@@ -136,6 +137,7 @@ impl App {
         // Services, each after those that it uses.
         let passwords = Passwords::on_all_cores(base.ids.clone());
         let accounts = Arc::new(Accounts::new(&base, passwords, mail.transport.clone()));
+        let sessions = Arc::new(Sessions::new(&base, &accounts));
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
@@ -145,6 +147,7 @@ impl App {
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
         let features = event::feature(&base)
             .and(accounts::feature(&base, &accounts))
+            .and(sessions::feature(&base, &sessions))
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
             .and(tickets::feature(&base, &tickets))
@@ -173,7 +176,8 @@ impl App {
                 public_url: config.public_url,
                 frontend_url: config.frontend_url,
                 trusted_proxies: config.trusted_proxies,
-                callers: accounts.clone(),
+                callers: sessions,
+                machines: Arc::new(NoMachines),
                 rules: features.rules,
             },
         )

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -21,6 +22,8 @@ pub const NAME_LENGTH: usize = 100;
 const LINES_LENGTH: usize = 500;
 /// The longest symbol of a group, in code points.
 const SYMBOL_LENGTH: usize = 8;
+/// Days without a request after which a session ends, if the file doesn't say otherwise.
+const IDLE_DAYS: u32 = 14;
 /// The most entries of one list.
 pub const LIST_LENGTH: usize = 200;
 
@@ -57,6 +60,27 @@ pub struct Event {
     pub how_to_find_us: String,
     /// Recipients of the daily report.
     pub report_recipients: Vec<EmailAddress>,
+    /// Rules of signing in.
+    pub sign_in: SignInRules,
+}
+
+/// Rules of signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignInRules {
+    /// Time without a request after which a session ends.
+    pub idle: Duration,
+    /// Whether administrators can do nothing until they have set up a second factor.
+    pub administrators_need_second_factor: bool,
+}
+
+impl Default for SignInRules {
+    fn default() -> Self {
+        Self { idle: days(IDLE_DAYS), administrators_need_second_factor: false }
+    }
+}
+
+fn days(number: u32) -> Duration {
+    Duration::from_hours(24 * u64::from(number))
 }
 
 /// A period of time.
@@ -190,6 +214,7 @@ struct WrittenEvent {
     how_to_find_us: Spanned<String>,
     report_recipients: Spanned<Vec<Spanned<String>>>,
     registration: WrittenWindow,
+    sign_in: Option<WrittenSignIn>,
     form: WrittenForm,
     products: Spanned<Vec<WrittenProduct>>,
     groups: Spanned<Vec<WrittenGroup>>,
@@ -200,6 +225,13 @@ struct WrittenEvent {
 struct WrittenWindow {
     opens: Spanned<Datetime>,
     closes: Spanned<Datetime>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSignIn {
+    idle_days: Option<Spanned<u32>>,
+    administrators_need_second_factor: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -272,6 +304,7 @@ impl Check<'_> {
             postal_address,
             how_to_find_us,
             report_recipients,
+            sign_in: written.sign_in.map(|written| self.sign_in(&written)).unwrap_or_default(),
         };
         Some(event)
     }
@@ -331,6 +364,19 @@ impl Check<'_> {
             self.error("registration.closes", written.closes.span(), "it is not after `opens`");
         }
         Some(window)
+    }
+
+    fn sign_in(&mut self, written: &WrittenSignIn) -> SignInRules {
+        let mut rules = SignInRules::default();
+        if let Some(written) = &written.idle_days {
+            // A session ends after 30 days in any case.
+            if !(1..=30).contains(written.get_ref()) {
+                self.error("sign_in.idle_days", written.span(), "it is not 1 to 30");
+            }
+            rules.idle = days(*written.get_ref());
+        }
+        rules.administrators_need_second_factor = written.administrators_need_second_factor.unwrap_or(false);
+        rules
     }
 
     fn local_time(&mut self, key: &str, zone: Tz, written: &Spanned<Datetime>) -> Option<Timestamp> {

@@ -21,7 +21,7 @@ use crate::kernel::Secret;
 
 pub use event::{
     BadEvent, EarlyBird, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, Product,
-    Window,
+    SignInRules, Window,
 };
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};

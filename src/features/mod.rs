@@ -10,6 +10,7 @@ mod lost_items;
 pub mod outbox;
 pub mod payments;
 pub mod registration;
+pub mod sessions;
 pub mod suppressions;
 pub mod tickets;
 

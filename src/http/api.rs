@@ -13,7 +13,7 @@ use super::cookie::HostCookie;
 use super::origin::Origins;
 use super::payload::{Checks, Rule};
 use super::pipeline::{Headers, Pipeline, Shared};
-use super::security::Callers;
+use super::security::{Callers, MachineCallers};
 use super::spec::Document;
 use super::{docs, errors};
 use crate::platform::metrics::Requests;
@@ -26,8 +26,10 @@ pub struct ApiParts {
     pub frontend_url: Option<Url>,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Finds the caller of a request.
+    /// Finds the account behind a session cookie.
     pub callers: Arc<dyn Callers>,
+    /// Finds the machine behind a bearer key.
+    pub machines: Arc<dyn MachineCallers>,
     /// Rules of the features on request bodies.
     pub rules: Vec<Rule>,
 }
@@ -57,6 +59,7 @@ impl Api {
         let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
         let shared = Shared {
             callers: parts.callers,
+            machines: parts.machines,
             cookie: HostCookie::session(&parts.public_url),
             checks: Checks::new(&document, parts.rules),
             proxies: parts.trusted_proxies,

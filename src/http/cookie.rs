@@ -27,6 +27,11 @@ impl HostCookie {
         Self::new(public_url, "orientation_browser", "__Host-orientation_browser")
     }
 
+    /// The cookie that marks a browser in which somebody has signed in before.
+    pub fn device(public_url: &Url) -> Self {
+        Self::new(public_url, "orientation_device", "__Host-orientation_device")
+    }
+
     fn new(public_url: &Url, name: &'static str, host_name: &'static str) -> Self {
         let secure = public_url.scheme() == "https";
         Self { name: if secure { host_name } else { name }, secure }

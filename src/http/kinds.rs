@@ -15,6 +15,9 @@ const MALFORMED_JSON: Kind = Kind::new(400, "malformed-json", "Malformed JSON");
 const NOT_SIGNED_IN: Kind = Kind::new(401, "not-signed-in", "Not signed in");
 const FOREIGN_ORIGIN: Kind = Kind::new(403, "foreign-origin", "Cross-origin request");
 const SCOPE_MISSING: Kind = Kind::new(403, "scope-missing", "Missing scope");
+const NOT_APPROVED: Kind = Kind::new(403, "not-approved", "Not approved yet");
+const MUST_ENROL: Kind = Kind::new(403, "second-factor-required", "Second factor required");
+const LEADERS_ONLY: Kind = Kind::new(403, "leaders-only", "Leaders only");
 const STUDENTS_ONLY: Kind = Kind::new(403, "students-only", "Students only");
 const NOT_FOUND: Kind = Kind::new(404, "not-found", "Not found");
 const METHOD_NOT_ALLOWED: Kind = Kind::new(405, "method-not-allowed", "Method not allowed");
@@ -39,6 +42,9 @@ pub(super) const SHARED: &[Kind] = &[
     NOT_SIGNED_IN,
     FOREIGN_ORIGIN,
     SCOPE_MISSING,
+    NOT_APPROVED,
+    MUST_ENROL,
+    LEADERS_ONLY,
     STUDENTS_ONLY,
     TOO_SLOW,
     STALE,
@@ -104,13 +110,24 @@ pub(super) fn foreign_origin() -> Problem {
 }
 
 /// 403.
-pub(super) fn scope_missing(scope: &Scope) -> Problem {
+pub(super) fn scope_missing(scope: Scope) -> Problem {
     SCOPE_MISSING.says(format!("This needs the scope `{scope}`, which an administrator can grant."))
 }
 
 /// 403: a leader without approval holds no scopes yet.
 pub(super) fn not_approved() -> Problem {
-    SCOPE_MISSING.says("The committee has not approved your account yet. You will get an email when it has.")
+    NOT_APPROVED.says("The committee has not approved your account. You will get an email when it does.")
+}
+
+/// 403: the event demands a second factor of administrators, and this one has none.
+pub(super) fn must_enrol() -> Problem {
+    MUST_ENROL
+        .says("Administrators need a second factor. Set one up with `enrolTotp` and `confirmTotp` first.")
+}
+
+/// 403.
+pub(super) fn leaders_only() -> Problem {
+    LEADERS_ONLY.says("This is for leaders.")
 }
 
 /// 403.

@@ -51,7 +51,10 @@ pub use payload::{JsonBody, Rule};
 pub use pipeline::ACCESS_LOG;
 pub use prepared::{Prepared, PreparedAnswer, PreparedCache};
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
-pub use security::{By, Callers, Client, Right, principal};
+pub use security::{
+    By, CallerOfCookie, Callers, Client, KeyError, MachineCallers, NoMachines, RenewedCookie, Requirement,
+    Visit, principal,
+};
 pub use server::Server;
 pub use spec::{Document, Operation};
 pub use text::{DateText, EmailText, PhoneText, Remark, Text, TextFormat, TimeText};

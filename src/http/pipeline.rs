@@ -23,7 +23,7 @@ use super::cookie::HostCookie;
 use super::origin::{self, Origins};
 use super::payload::Checks;
 use super::problem::Problem;
-use super::security::Callers;
+use super::security::{Callers, MachineCallers, NewCookies};
 use super::server::BadHost;
 use super::{docs, errors, kinds, limits, metered};
 use crate::platform::metrics::Operations;
@@ -41,6 +41,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What extractors need, handed over as request data.
 pub(super) struct Shared {
     pub(super) callers: Arc<dyn Callers>,
+    pub(super) machines: Arc<dyn MachineCallers>,
     pub(super) cookie: HostCookie,
     pub(super) checks: Checks,
     pub(super) proxies: Vec<IpNet>,
@@ -108,11 +109,14 @@ impl Endpoint for Pipeline {
         let span = tracing::info_span!(target: ACCESS_LOG, "request", id = name, trace_id);
         let context = RequestContext { id: name.to_owned(), client: Some(self.shared.client(&request)) };
         // Wrapped in place, because moving a future of this size is expensive.
-        let work = pin!(self.answer(request, &head).map(|outcome| outcome.unwrap_or_else(errors::answer)));
+        let cookies = NewCookies::default();
+        let work =
+            pin!(self.answer(request, &head, &cookies).map(|outcome| outcome.unwrap_or_else(errors::answer)));
         let work = context.scope(metered::collect(work));
         let (mut answer, taken) = work.instrument(trace.clone()).instrument(span).await;
         errors::add_allow(&mut answer, &self.methods);
         metered::write(&taken, answer.headers_mut());
+        cookies.write(answer.headers_mut());
         self.headers.complete(&head, &self.origins, &mut answer);
         let operation = answer.data::<OperationId>().map(|operation| operation.0);
         let took = flight.answered(operation, answer.status().as_u16());
@@ -170,7 +174,12 @@ impl Pipeline {
         parent.to_str().ok()
     }
 
-    async fn answer(&self, mut request: Request, head: &Head) -> poem::Result<Response> {
+    async fn answer(
+        &self,
+        mut request: Request,
+        head: &Head,
+        cookies: &NewCookies,
+    ) -> poem::Result<Response> {
         if let Some(answer) = self.turn_away(&request, head) {
             return Ok(answer);
         }
@@ -179,6 +188,7 @@ impl Pipeline {
             Box::pin(read_body(&mut request, limit)).await?;
         }
         request.set_data(self.shared.clone());
+        request.set_data(cookies.clone());
         let work = pin!(self.lead(request, head));
         let guarded = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(limits::REQUEST_TIME, guarded).await {

@@ -108,9 +108,17 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
         problems.extend([kinds::not_signed_in(), kinds::busy(Duration::from_secs(5))]);
     }
     match right {
-        Some("anybody" | "account") | None => {}
+        Some("anybody" | "session") | None => {}
+        Some("account") => problems.push(kinds::must_enrol()),
         Some("student") => problems.push(kinds::students_only()),
-        Some(_) => problems.push(kinds::scope_missing(&Scope::AccountsEdit)),
+        Some("leader") => {
+            problems.extend([kinds::leaders_only(), kinds::not_approved(), kinds::must_enrol()]);
+        }
+        Some(_) => problems.extend([
+            kinds::scope_missing(Scope::AccountsEdit),
+            kinds::not_approved(),
+            kinds::must_enrol(),
+        ]),
     }
     if method != "get" && operation[WEBHOOK].is_null() {
         problems.push(kinds::foreign_origin());

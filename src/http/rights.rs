@@ -1,4 +1,4 @@
-//! The rights that operations ask for: the list that a reviewer reads.
+//! What operations require of their callers: the list that a reviewer reads.
 
 use std::borrow::Cow;
 
@@ -6,29 +6,41 @@ use poem::Request;
 
 use super::kinds;
 use super::problem::Problem;
-use super::security::{Right, principal, session_cookie, signed_in};
-use crate::kernel::{Caller, Principal, Role, Scope, Secret};
+use super::security::{Requirement, principal, signed_in};
+use crate::kernel::{Caller, Principal, Rights, Role, Scope};
 
-/// No right: anybody, signed in or not.
+/// Nothing: anybody, signed in or not.
 pub struct Anybody;
 
-/// Any signed-in account.
-pub struct SignedIn;
+/// Any session, even that of an administrator who must set up a second factor first: for the few operations that lead
+/// there.
+pub struct OwnAccount;
 
-/// A request with a session cookie. For an operation that reads the account itself and so needs no [`Caller`]: the
-/// operation must check that the cookie opens a session.
-pub struct CookieHolder;
+/// Any signed-in account. An administrator who must set up a second factor first is refused.
+pub struct SignedIn;
 
 /// A signed-in student.
 pub struct Student;
 
+/// A signed-in leader whom the committee approved.
+pub struct ApprovedLeader;
+
 /// Everything: for the few operations that only administrators may use.
 pub struct Administer;
+
+/// Reading of accounts and their rights.
+pub struct ReadAccounts;
+
+/// Approval of leaders, and corrections of what is fixed for students.
+pub struct EditAccounts;
+
+/// Reading of the audit log.
+pub struct ReadAudit;
 
 /// Reading of mailings, and of the addresses that get no emails.
 pub struct ReadMailings;
 
-/// A right that a scope gives. Leaders hold scopes, and so do machines.
+/// A scope. Leaders hold scopes, and so do machines.
 pub trait Scoped: Send + Sync + 'static {
     /// The scope that the caller must hold.
     const SCOPE: Scope;
@@ -38,31 +50,41 @@ impl Scoped for Administer {
     const SCOPE: Scope = Scope::AdminAll;
 }
 
+impl Scoped for ReadAccounts {
+    const SCOPE: Scope = Scope::AccountsRead;
+}
+
+impl Scoped for EditAccounts {
+    const SCOPE: Scope = Scope::AccountsEdit;
+}
+
+impl Scoped for ReadAudit {
+    const SCOPE: Scope = Scope::AuditRead;
+}
+
 impl Scoped for ReadMailings {
     const SCOPE: Scope = Scope::MailingsRead;
 }
 
-impl<R: Scoped> Right for R {
+impl<R: Scoped> Requirement for R {
     type Caller = Principal;
     const SESSION: bool = true;
 
     fn name() -> Cow<'static, str> {
-        R::SCOPE.as_str()
+        R::SCOPE.as_str().into()
     }
 
     async fn admit(request: &Request) -> Result<Principal, Problem> {
         let principal = principal(request).await?;
-        if principal.rights.may(&R::SCOPE) {
+        if principal.rights.may(R::SCOPE) {
             return Ok(principal);
         }
-        if principal.rights.role == Role::Leader && !principal.rights.approved {
-            return Err(kinds::not_approved());
-        }
-        Err(kinds::scope_missing(&R::SCOPE))
+        check_standing(&principal.rights)?;
+        Err(kinds::scope_missing(R::SCOPE))
     }
 }
 
-impl Right for Anybody {
+impl Requirement for Anybody {
     type Caller = ();
     const SESSION: bool = false;
 
@@ -75,7 +97,20 @@ impl Right for Anybody {
     }
 }
 
-impl Right for SignedIn {
+impl Requirement for OwnAccount {
+    type Caller = Caller;
+    const SESSION: bool = true;
+
+    fn name() -> Cow<'static, str> {
+        "session".into()
+    }
+
+    async fn admit(request: &Request) -> Result<Caller, Problem> {
+        signed_in(request).await
+    }
+}
+
+impl Requirement for SignedIn {
     type Caller = Caller;
     const SESSION: bool = true;
 
@@ -84,24 +119,12 @@ impl Right for SignedIn {
     }
 
     async fn admit(request: &Request) -> Result<Caller, Problem> {
-        signed_in(request).await
+        let caller = signed_in(request).await?;
+        if caller.rights.must_enrol { Err(kinds::must_enrol()) } else { Ok(caller) }
     }
 }
 
-impl Right for CookieHolder {
-    type Caller = Secret<String>;
-    const SESSION: bool = true;
-
-    fn name() -> Cow<'static, str> {
-        SignedIn::name()
-    }
-
-    async fn admit(request: &Request) -> Result<Secret<String>, Problem> {
-        Ok(Secret::new(session_cookie(request)?.to_owned()))
-    }
-}
-
-impl Right for Student {
+impl Requirement for Student {
     type Caller = Caller;
     const SESSION: bool = true;
 
@@ -116,4 +139,33 @@ impl Right for Student {
         }
         Err(kinds::students_only())
     }
+}
+
+impl Requirement for ApprovedLeader {
+    type Caller = Caller;
+    const SESSION: bool = true;
+
+    fn name() -> Cow<'static, str> {
+        "leader".into()
+    }
+
+    async fn admit(request: &Request) -> Result<Caller, Problem> {
+        let caller = signed_in(request).await?;
+        check_standing(&caller.rights)?;
+        match caller.rights.role {
+            Role::Leader => Ok(caller),
+            Role::Student => Err(kinds::leaders_only()),
+        }
+    }
+}
+
+/// Refuses leaders who can use no right yet: those without approval, and administrators who must enrol.
+fn check_standing(rights: &Rights) -> Result<(), Problem> {
+    if rights.must_enrol {
+        return Err(kinds::must_enrol());
+    }
+    if rights.role == Role::Leader && !rights.approved {
+        return Err(kinds::not_approved());
+    }
+    Ok(())
 }

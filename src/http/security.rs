@@ -3,39 +3,92 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use poem::http::header::AUTHORIZATION;
+use poem::http::HeaderMap;
+use poem::http::header::{AUTHORIZATION, HeaderValue, SET_COOKIE, USER_AGENT};
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::cookie;
-use super::kinds::{not_signed_in, unavailable};
+use super::cookie::{self, HostCookie};
+use super::kinds::{not_signed_in, too_many, unavailable};
 use super::pipeline::{Shared, peer};
 use super::problem::Problem;
 use super::spec::{self, RIGHT};
 use crate::kernel::{Caller, Principal};
+use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
-/// Finds who is behind a request. `features::accounts` implements it.
+/// Finds the account behind a session cookie. `features::sessions` implements it.
 #[async_trait]
 pub trait Callers: Send + Sync + 'static {
     /// The account that the session cookie signs in; `None` if it opens no session.
-    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError>;
-
-    /// The machine that the bearer key belongs to; `None` if the key is unknown, expired or revoked.
-    async fn by_key(&self, key: &str) -> Result<Option<Principal>, StoreError>;
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<CallerOfCookie>, StoreError>;
 }
 
-/// What an operation asks of its caller. Every operation names one, so that none is public by omission; `http::rights` has
-/// all of them.
-pub trait Right: Send + Sync + 'static {
+/// The account that a session cookie signs in.
+#[derive(Clone, Debug)]
+pub struct CallerOfCookie {
+    /// The account.
+    pub caller: Caller,
+    /// The cookie that replaces the one that was sent, if the session got a new id.
+    pub renewed: Option<RenewedCookie>,
+}
+
+impl From<Caller> for CallerOfCookie {
+    fn from(caller: Caller) -> Self {
+        Self { caller, renewed: None }
+    }
+}
+
+/// A session cookie that replaces another.
+#[derive(Clone, Debug)]
+pub struct RenewedCookie {
+    /// Its value.
+    pub value: String,
+    /// What is left of the session.
+    pub lasts: Duration,
+}
+
+/// Finds the machine behind a bearer key.
+#[async_trait]
+pub trait MachineCallers: Send + Sync + 'static {
+    /// The machine that the key belongs to. `client` is where the request comes from.
+    async fn by_key(&self, key: &str, client: IpAddr) -> Result<Principal, KeyError>;
+}
+
+/// Why a bearer key is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It is unknown, expired or revoked.
+    #[error("no such key")]
+    Invalid,
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// No machine has a key.
+pub struct NoMachines;
+
+#[async_trait]
+impl MachineCallers for NoMachines {
+    async fn by_key(&self, _: &str, _: IpAddr) -> Result<Principal, KeyError> {
+        Err(KeyError::Invalid)
+    }
+}
+
+/// What an operation requires of its caller. Every operation names one, so that none is public by omission; `http::rights`
+/// has all of them.
+pub trait Requirement: Send + Sync + 'static {
     /// What the operation learns about its caller.
     type Caller: Send;
 
-    /// Name of the right in the document, as `x-right`.
+    /// Name of the requirement in the document, as `x-right`.
     fn name() -> Cow<'static, str>;
 
     /// Whether the session cookie is needed.
@@ -48,29 +101,71 @@ pub trait Right: Send + Sync + 'static {
     fn admit(request: &Request) -> impl Future<Output = Result<Self::Caller, Problem>> + Send;
 }
 
-/// The caller of an operation, who has the right `R`; 401 or 403 otherwise.
-pub struct By<R: Right>(pub R::Caller);
+/// The caller of an operation, who is as `R` requires; 401 or 403 otherwise.
+pub struct By<R: Requirement>(pub R::Caller);
 
 /// The client's address, as trusted proxies report it.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(pub IpAddr);
 
-/// The value of the session cookie.
-///
-/// # Errors
-/// 401 if the request has none.
-pub(super) fn session_cookie(request: &Request) -> Result<&str, Problem> {
-    shared(request)?.cookie.of(request.headers()).ok_or_else(not_signed_in)
+/// The browser or program that a request comes from, for operations that open a session.
+pub struct Visit {
+    /// The client's address.
+    pub client: IpAddr,
+    /// What it calls itself.
+    pub user_agent: Option<String>,
+    headers: HeaderMap,
+    cookies: NewCookies,
 }
 
-/// The account that is signed in by the session cookie.
+impl Visit {
+    /// Value of a cookie that it sent.
+    pub fn cookie(&self, cookie: HostCookie) -> Option<&str> {
+        cookie.of(&self.headers)
+    }
+
+    /// Adds a `Set-Cookie` header to the response, beside those that the document shows.
+    pub fn set(&self, header: String) {
+        self.cookies.add(header);
+    }
+}
+
+/// `Set-Cookie` headers to be added to the response of a request.
+#[derive(Clone, Default)]
+pub(super) struct NewCookies(Arc<Mutex<Vec<String>>>);
+
+impl NewCookies {
+    fn add(&self, header: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(header);
+    }
+
+    /// Adds the headers to a response, except for those of cookies that the response sets already.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        for new in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let name = new.split('=').next().unwrap_or_default();
+            let is_set =
+                |set: &HeaderValue| set.to_str().is_ok_and(|set| set.split('=').next() == Some(name));
+            if !headers.get_all(SET_COOKIE).iter().any(is_set) {
+                headers.append(SET_COOKIE, HeaderValue::from_str(&new).expect("cookies are plain text"));
+            }
+        }
+    }
+}
+
+/// The account that is signed in by the session cookie. If the session got a new id, the response sets its cookie.
 ///
 /// # Errors
 /// 401 if there is none, 503 if the store fails.
 pub async fn signed_in(request: &Request) -> Result<Caller, Problem> {
-    let cookie = session_cookie(request)?;
-    let caller = shared(request)?.callers.by_cookie(cookie).await.map_err(unavailable)?;
-    caller.ok_or_else(not_signed_in)
+    let shared = shared(request)?;
+    let cookie = shared.cookie.of(request.headers()).ok_or_else(not_signed_in)?;
+    let found = shared.callers.by_cookie(cookie).await.map_err(unavailable)?.ok_or_else(not_signed_in)?;
+    if let (Some(RenewedCookie { value, lasts }), Some(cookies)) =
+        (found.renewed, request.data::<NewCookies>())
+    {
+        cookies.add(shared.cookie.set(&value, lasts));
+    }
+    Ok(found.caller)
 }
 
 /// The account or machine behind the request. A bearer key counts before the session cookie.
@@ -81,8 +176,13 @@ pub async fn principal(request: &Request) -> Result<Principal, Problem> {
     let Some(key) = bearer_key(request) else {
         return Ok(signed_in(request).await?.into());
     };
-    let principal = shared(request)?.callers.by_key(key).await.map_err(unavailable)?;
-    principal.ok_or_else(not_signed_in)
+    let shared = shared(request)?;
+    let found = shared.machines.by_key(key, shared.client(request)).await;
+    found.map_err(|error| match error {
+        KeyError::Invalid => not_signed_in(),
+        KeyError::TooMany(error) => too_many(error),
+        KeyError::Store(error) => unavailable(error),
+    })
 }
 
 fn shared(request: &Request) -> Result<&Shared, Problem> {
@@ -99,7 +199,7 @@ fn bearer_key(request: &Request) -> Option<&str> {
 /// Name of the security scheme of the session cookie.
 const SESSION: &str = "session";
 
-impl<'a, R: Right> ApiExtractor<'a> for By<R> {
+impl<'a, R: Requirement> ApiExtractor<'a> for By<R> {
     const TYPES: &'static [ApiExtractorType] =
         &[ApiExtractorType::SecurityScheme, ApiExtractorType::Parameter];
     type ParamType = ();
@@ -149,5 +249,14 @@ impl<'a> FromRequest<'a> for Client {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let shared = request.data::<Arc<Shared>>();
         Ok(Self(shared.map_or_else(|| peer(request), |shared| shared.client(request))))
+    }
+}
+
+impl<'a> FromRequest<'a> for Visit {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let Client(client) = <Client as FromRequest>::from_request(request, body).await?;
+        let user_agent = request.header(USER_AGENT).map(str::to_owned);
+        let cookies = request.data::<NewCookies>().cloned().unwrap_or_default();
+        Ok(Self { client, user_agent, headers: request.headers().clone(), cookies })
     }
 }

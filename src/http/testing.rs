@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use poem::IntoEndpoint;
 use poem_openapi::OpenApi;
 
-use super::security::Callers;
+use super::security::{CallerOfCookie, Callers, NoMachines};
 use super::{Api, ApiParts};
-use crate::kernel::{Caller, Principal, Rights};
+use crate::kernel::{Caller, Rights};
 use crate::platform::store::StoreError;
 
 /// Signed-in callers for tests: what a cookie opens.
@@ -16,13 +16,10 @@ struct Cookies(fn(&str) -> Option<(String, Rights)>);
 
 #[async_trait]
 impl Callers for Cookies {
-    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<CallerOfCookie>, StoreError> {
         let opened = (self.0)(cookie);
-        Ok(opened.map(|(account_id, rights)| Caller { account_id, session_id: "session".into(), rights }))
-    }
-
-    async fn by_key(&self, _: &str) -> Result<Option<Principal>, StoreError> {
-        Ok(None)
+        Ok(opened
+            .map(|(account_id, rights)| Caller { account_id, session_id: "session".into(), rights }.into()))
     }
 }
 
@@ -42,6 +39,7 @@ where
         public_url: public_url.parse().unwrap(),
         frontend_url: None,
         trusted_proxies: vec![],
+        machines: Arc::new(NoMachines),
         callers: Arc::new(Cookies(open)),
         rules: vec![],
     };

@@ -19,7 +19,7 @@ pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
 pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
 pub use phone::{PHONE_MAX, e164};
-pub use rights::{ALL_GROUPS, Actor, Caller, Principal, Rights, Role, Scope, UnknownScope};
+pub use rights::{ALL_GROUPS, Actor, Caller, Principal, Reach, Right, Rights, Role, Scope, UnknownRight};
 pub use secret::Secret;
 pub use student_field::StudentField;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -3,25 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined, Password};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use serde_json::Value;
 
 use super::errors::{
-    ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, ResetPasswordError,
-    SendLinkError, SignInError, SignUpError, UpdateMeError,
+    AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
+    ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
 };
-use super::model::{self, Account, NamesChange, SESSION_LASTS, SignUpForm, TokenRefused};
+use super::model::{self, Account, Approval, NamesChange, SignUpForm, TokenRefused};
 use super::passwords::HashingOverloaded;
 use super::service::Accounts;
-use crate::http::rights::{Anybody, CookieHolder, SignedIn};
+use crate::http::rights::{Anybody, OwnAccount, SignedIn};
 use crate::http::{
-    By, Callers, Client, EmailText, Examples, Failure, HostCookie, JsonBody, Kind, Problem, Refusal, Rule,
-    busy, not_signed_in,
+    By, Client, EmailText, Examples, Failure, JsonBody, Kind, Problem, Refusal, Rule, busy, not_signed_in,
 };
-use crate::kernel::{Caller, FieldError, Invalid, Principal, Role, Scope, Secret};
+use crate::kernel::{FieldError, Invalid, Role, Secret};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
@@ -147,24 +145,6 @@ impl Example for AddressBody {
     }
 }
 
-/// Credentials.
-#[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
-pub struct SignInBody {
-    /// Email address of the account. Upper and lower case don't matter.
-    #[oai(validator(max_length = 254))]
-    email: EmailText,
-    /// Password of the account.
-    #[oai(validator(max_length = 512))]
-    password: Password,
-}
-
-impl Example for SignInBody {
-    fn example() -> Self {
-        Self { email: EMAIL.into(), password: Password(PASSWORD.into()) }
-    }
-}
-
 /// A new password, and the token from the email.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
@@ -287,6 +267,12 @@ pub struct AccountBody {
     approved: bool,
     /// Scopes that an administrator granted, such as `scanner:food`. Students have none.
     scopes: Vec<String>,
+    /// Properties of registration forms that an administrator granted, such as `dietary`. Students have none.
+    student_fields: Vec<String>,
+    /// Students about whom an administrator allowed you to read, such as `group:Alpha`. Students have none.
+    reach: Vec<String>,
+    /// Whether sign-in needs a code of your second factor.
+    second_factor: bool,
     /// Time when the account was created (RFC 3339, UTC).
     created_at: String,
 }
@@ -301,8 +287,11 @@ impl From<&Account> for AccountBody {
             last_name: account.last_name.clone(),
             preferred_name: account.preferred_name.clone(),
             role: account.role.into(),
-            approved: account.approved,
-            scopes: account.scopes.iter().map(Scope::to_string).collect(),
+            approved: account.approval == Approval::Approved,
+            scopes: account.scopes.iter().map(ToString::to_string).collect(),
+            student_fields: account.student_fields.iter().map(ToString::to_string).collect(),
+            reach: account.reach.iter().map(ToString::to_string).collect(),
+            second_factor: account.second_factor_since.is_some(),
             created_at: account.created_at.rfc3339(),
         }
     }
@@ -320,6 +309,9 @@ impl Example for AccountBody {
             role: RoleBody::Student,
             approved: true,
             scopes: vec![],
+            student_fields: vec![],
+            reach: vec![],
+            second_factor: false,
             created_at: "2027-06-01T14:03:00.000Z".into(),
         }
     }
@@ -339,31 +331,6 @@ pub enum Done {
     /// Done.
     #[oai(status = 204)]
     Done,
-}
-
-/// A session was opened.
-#[derive(ApiResponse)]
-pub enum Opened {
-    /// You are signed in.
-    #[oai(status = 200)]
-    Opened(
-        Json<AccountBody>,
-        /// The session cookie.
-        #[oai(header = "Set-Cookie")]
-        String,
-    ),
-}
-
-/// A session was ended.
-#[derive(ApiResponse)]
-pub enum Ended {
-    /// You are signed out.
-    #[oai(status = 204)]
-    Ended(
-        /// Removes the session cookie.
-        #[oai(header = "Set-Cookie")]
-        String,
-    ),
 }
 
 // ---- refusals ----
@@ -446,7 +413,7 @@ impl Refusal for ConfirmAccountError {
     }
 }
 
-impl Refusal for SignInError {
+impl Refusal for AuthenticateError {
     fn examples() -> Examples<Self> {
         Examples::of([Self::WrongCredentials]).and::<Invalid>().and::<TooMany>().and::<StoreError>()
     }
@@ -542,27 +509,12 @@ impl Refusal for ConfirmEmailError {
 // ---- operations ----
 
 /// The operations on accounts.
-pub struct AccountsController {
-    accounts: Arc<Accounts>,
-    cookie: HostCookie,
-}
+pub struct AccountsController(Arc<Accounts>);
 
 impl AccountsController {
-    /// The operations of `accounts`. `cookie` carries the sessions.
-    pub fn new(accounts: Arc<Accounts>, cookie: HostCookie) -> Self {
-        Self { accounts, cookie }
-    }
-}
-
-#[async_trait]
-impl Callers for Accounts {
-    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        self.caller(cookie).await
-    }
-
-    async fn by_key(&self, _: &str) -> Result<Option<Principal>, StoreError> {
-        // Machines have no keys yet.
-        Ok(None)
+    /// The operations of `accounts`.
+    pub fn new(accounts: Arc<Accounts>) -> Self {
+        Self(accounts)
     }
 }
 
@@ -580,7 +532,7 @@ impl AccountsController {
         client: Client,
         body: JsonBody<SignUpBody>,
     ) -> Result<Accepted, Failure<SignUpError>> {
-        self.accounts.sign_up(body.0.into(), client.0).await?;
+        self.0.sign_up(body.0.into(), client.0).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -594,7 +546,7 @@ impl AccountsController {
         _anybody: By<Anybody>,
         body: JsonBody<TokenBody>,
     ) -> Result<Done, Failure<ConfirmAccountError>> {
-        self.accounts.confirm_account(&body.0.token).await?;
+        self.0.confirm_account(&body.0.token).await?;
         Ok(Done::Done)
     }
 
@@ -608,33 +560,8 @@ impl AccountsController {
         client: Client,
         body: JsonBody<AddressBody>,
     ) -> Result<Accepted, Failure<SendLinkError>> {
-        self.accounts.resend_confirmation(body.0.email.as_ref(), client.0).await?;
+        self.0.resend_confirmation(body.0.email.as_ref(), client.0).await?;
         Ok(Accepted::Accepted)
-    }
-
-    /// Sign in
-    ///
-    /// Opens a session of 30 days and sets the session cookie.
-    #[oai(path = "/v1/session", method = "post", operation_id = "signIn")]
-    async fn sign_in(
-        &self,
-        _anybody: By<Anybody>,
-        client: Client,
-        body: JsonBody<SignInBody>,
-    ) -> Result<Opened, Failure<SignInError>> {
-        let password = Secret::new(body.0.password.0);
-        let (secret, account) = self.accounts.sign_in(body.0.email.as_ref(), &password, client.0).await?;
-        let cookie = self.cookie.set(&secret.cookie(), SESSION_LASTS);
-        Ok(Opened::Opened(Json(AccountBody::from(&account)), cookie))
-    }
-
-    /// Sign out
-    ///
-    /// Ends the session and removes its cookie. Your other sessions continue.
-    #[oai(path = "/v1/session", method = "delete", operation_id = "signOut")]
-    async fn sign_out(&self, caller: By<SignedIn>) -> Result<Ended, Failure<StoreError>> {
-        self.accounts.sign_out(&caller.0).await?;
-        Ok(Ended::Ended(self.cookie.clear()))
     }
 
     /// Request a password reset
@@ -648,7 +575,7 @@ impl AccountsController {
         client: Client,
         body: JsonBody<AddressBody>,
     ) -> Result<Accepted, Failure<SendLinkError>> {
-        self.accounts.request_password_reset(body.0.email.as_ref(), client.0).await?;
+        self.0.request_password_reset(body.0.email.as_ref(), client.0).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -663,7 +590,7 @@ impl AccountsController {
         body: JsonBody<ResetPasswordBody>,
     ) -> Result<Done, Failure<ResetPasswordError>> {
         let password = Secret::new(body.0.password.0);
-        self.accounts.reset_password(&body.0.token, &password).await?;
+        self.0.reset_password(&body.0.token, &password).await?;
         Ok(Done::Done)
     }
 
@@ -671,8 +598,8 @@ impl AccountsController {
     ///
     /// Returns your names, email address, role and scopes.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
-    async fn get_me(&self, cookie: By<CookieHolder>) -> Result<Json<AccountBody>, Failure<GetMeError>> {
-        Ok(Json(AccountBody::from(&self.accounts.me(cookie.0.expose()).await?)))
+    async fn get_me(&self, caller: By<OwnAccount>) -> Result<Json<AccountBody>, Failure<GetMeError>> {
+        Ok(Json(AccountBody::from(&self.0.me(&caller.0).await?)))
     }
 
     /// Change your names
@@ -684,7 +611,7 @@ impl AccountsController {
         caller: By<SignedIn>,
         body: JsonBody<UpdateMeBody>,
     ) -> Result<Json<AccountBody>, Failure<UpdateMeError>> {
-        let account = self.accounts.update_me(&caller.0, &body.0.into()).await?;
+        let account = self.0.update_me(&caller.0, &body.0.into()).await?;
         Ok(Json(AccountBody::from(&account)))
     }
 
@@ -698,7 +625,7 @@ impl AccountsController {
         body: JsonBody<ChangePasswordBody>,
     ) -> Result<Done, Failure<ChangeCredentialsError>> {
         let (current, new) = (Secret::new(body.0.current_password.0), Secret::new(body.0.new_password.0));
-        self.accounts.change_password(&caller.0, &current, &new).await?;
+        self.0.change_password(&caller.0, &current, &new).await?;
         Ok(Done::Done)
     }
 
@@ -714,7 +641,7 @@ impl AccountsController {
         body: JsonBody<ChangeEmailBody>,
     ) -> Result<Accepted, Failure<ChangeCredentialsError>> {
         let password = Secret::new(body.0.current_password.0);
-        self.accounts.change_email(&caller.0, &password, body.0.email.as_ref()).await?;
+        self.0.change_email(&caller.0, &password, body.0.email.as_ref()).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -728,7 +655,7 @@ impl AccountsController {
         _anybody: By<Anybody>,
         body: JsonBody<TokenBody>,
     ) -> Result<Done, Failure<ConfirmEmailError>> {
-        self.accounts.confirm_email(&body.0.token).await?;
+        self.0.confirm_email(&body.0.token).await?;
         Ok(Done::Done)
     }
 }
@@ -736,16 +663,21 @@ impl AccountsController {
 /// Rules on addresses and names that schemas can't express. Password strength is not among them: it takes a millisecond to
 /// compute, so only a body that is otherwise valid is worth it.
 pub fn rules() -> Vec<Rule> {
-    let bodies = ["SignUpBody", "SignInBody", "AddressBody", "ChangeEmailBody", "UpdateMeBody"];
+    let bodies = ["SignUpBody", "AddressBody", "ChangeEmailBody", "UpdateMeBody"];
     bodies.map(|body| -> Rule { (body, Box::new(addresses_and_names)) }).into()
+}
+
+/// The rule on `email` of a body.
+pub fn check_address(body: &Value) -> Vec<FieldError> {
+    let written = body.get("email").and_then(Value::as_str);
+    written.and_then(|email| model::address("/email", email).err()).into_iter().collect()
 }
 
 fn addresses_and_names(body: &Value) -> Vec<FieldError> {
     let written = |property: &str| body.get(property).and_then(Value::as_str);
-    let address = written("email").and_then(|email| model::address("/email", email).err());
     let names = ["firstName", "lastName", "preferredName"];
     let links = names.iter().filter_map(|name| model::link(&format!("/{name}"), written(name)?));
-    links.chain(address).collect()
+    links.chain(check_address(body)).collect()
 }
 
 #[cfg(test)]
@@ -759,17 +691,22 @@ mod tests {
     use super::super::model::Purpose;
     use super::super::tests::World;
     use super::*;
-    use crate::http::{Api, ApiParts};
+    use crate::features::sessions::SessionsController;
+    use crate::http::{Api, ApiParts, NoMachines};
     use poem_openapi::types::ToJSON;
 
     fn api(world: &World) -> TestClient<impl Endpoint<Output = Response>> {
-        let public_url = Url::parse("http://127.0.0.1:3000").unwrap();
-        let cookie = HostCookie::session(&public_url);
-        let controller = AccountsController::new(world.accounts.clone(), cookie);
-        let callers = world.accounts.clone();
-        let parts =
-            ApiParts { public_url, frontend_url: None, trusted_proxies: vec![], callers, rules: rules() };
-        let api = Api::new(controller, Route::new(), parts).into_endpoint();
+        let accounts = AccountsController::new(world.accounts.clone());
+        let sessions = SessionsController::new(&world.base, world.sessions.clone());
+        let parts = ApiParts {
+            public_url: Url::parse("http://127.0.0.1:3000").unwrap(),
+            frontend_url: None,
+            trusted_proxies: vec![],
+            callers: world.sessions.clone(),
+            machines: Arc::new(NoMachines),
+            rules: rules(),
+        };
+        let api = Api::new((accounts, sessions), Route::new(), parts).into_endpoint();
         TestClient::new(api).default_header("host", "127.0.0.1:3000")
     }
 
@@ -783,7 +720,7 @@ mod tests {
         let api = api(&world);
         let sign_up = SignUpBody::example().to_json().unwrap();
         api.post("/v1/accounts").body_json(&sign_up).send().await.assert_status(StatusCode::ACCEPTED);
-        let sign_in = SignInBody::example().to_json().unwrap();
+        let sign_in = json!({ "email": EMAIL, "password": PASSWORD });
         let early = api.post("/v1/session").body_json(&sign_in).send().await;
         early.assert_status(StatusCode::UNAUTHORIZED);
         assert!(json_of(early).await["detail"].as_str().unwrap().contains("resendConfirmation"));

@@ -39,9 +39,9 @@ pub enum ConfirmAccountError {
     Store(#[from] StoreError),
 }
 
-/// Why somebody can't sign in.
+/// Why an address and a password are not those of an account.
 #[derive(Debug, thiserror::Error)]
-pub enum SignInError {
+pub enum AuthenticateError {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// No confirmed account has this address and password.

@@ -11,10 +11,18 @@ use sha2::{Digest, Sha256};
 
 use crate::platform::signals::Limit;
 
-/// Sign-ins of one address. Enough for a person who mistypes; 960 guesses a day are too few for a password that passed
-/// [`super::passwords`].
+/// Sign-ins of one address from one client. Enough for a person who mistypes; 960 guesses a day are too few for a password
+/// that passed [`super::passwords`].
+pub const SIGN_IN_PAIR: Limit = Limit { name: "sign-in", quota: 10, window: Duration::from_mins(15) };
+
+/// Sign-ins of one address from all clients together, in browsers that are new to the account. It stops those who guess from
+/// many addresses; somebody who guesses from a few doesn't use it up, and so doesn't lock out the owner.
 pub const SIGN_IN_ADDRESS: Limit =
-    Limit { name: "sign-in-address", quota: 10, window: Duration::from_mins(15) };
+    Limit { name: "sign-in-address", quota: 100, window: Duration::from_mins(15) };
+
+/// Sign-ins of one address in browsers in which the account was signed in before. Strangers can't use it up.
+pub const SIGN_IN_DEVICE: Limit =
+    Limit { name: "sign-in-device", quota: 10, window: Duration::from_mins(15) };
 
 /// Sign-ins from one client. Enough for a lecture hall behind one address, too few to try a list of leaked passwords.
 pub const SIGN_IN_CLIENT: Limit =

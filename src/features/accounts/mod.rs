@@ -1,9 +1,9 @@
-//! Accounts and sessions.
+//! Accounts.
 //!
 //! A sign-up with an address and a password stores a [`SignUp`] and sends an email. Its link turns the sign-up into an
 //! [`Account`], so every account has a confirmed address. Anybody can sign up with anybody's address, so several sign-ups
-//! may wait for the same one: the first that is confirmed becomes the account, the others are deleted. Signing in opens a
-//! [`Session`]; only the cookie contains its secret. A forgotten password is reset by email. A new address is confirmed by
+//! may wait for the same one: the first that is confirmed becomes the account, the others are deleted. `sessions` opens
+//! a [`Session`] when somebody signs in; only the cookie contains its secret. A forgotten password is reset by email. A new address is confirmed by
 //! email, and the old address gets a notice. Responses never reveal whether an address has an account:
 //! the result is the same, and signing up and signing in
 //! hash a password either way.
@@ -11,6 +11,7 @@
 //! Changing the password ends sessions, links and a pending change of address: each of them carries the
 //! [`Account::password_version`] that it was made under.
 
+mod administrators;
 mod browser;
 mod controller;
 mod errors;
@@ -31,22 +32,23 @@ use crate::base::Base;
 use crate::http::HostCookie;
 use crate::platform::store::{Schema, schema};
 
-pub use controller::{AccountBody, AccountsController};
+pub use administrators::{PutStaffError, put_staff};
+pub use controller::{AccountBody, AccountsController, RoleBody, check_address};
 pub use errors::{
-    ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, MakeAdministratorError,
-    ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
+    AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
+    MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
 };
 pub use model::{
-    Account, EmailToken, LinkUse, Names, NamesChange, PendingEmail, Purpose, SESSION_LASTS, Session, SignUp,
-    SignUpForm, TokenRefused,
+    Account, Approval, EmailToken, Enrolment, LinkUse, Names, NamesChange, PendingEmail, Purpose,
+    SESSION_LASTS, Session, SessionSecret, SignUp, SignUpForm, TokenRefused,
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};
-pub use service::{Accounts, Administrator, SessionSecret};
+pub use service::{Accounts, Administrator, Authenticated};
 
 /// What accounts add to the service.
 pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsController> {
     Feature::new()
-        .serves(AccountsController::new(accounts.clone(), HostCookie::session(&base.public_url)))
+        .serves(AccountsController::new(accounts.clone()))
         .shows(pages::pages(&base.page_layout, accounts, HostCookie::browser(&base.public_url)))
         .writes(mails::templates(base))
         .sweeps(base, "41 * * * *", subscribers::expired())
@@ -55,5 +57,11 @@ pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsControl
 
 /// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {
-    vec![schema::<Account>(), schema::<SignUp>(), schema::<EmailToken>(), schema::<Session>()]
+    vec![
+        schema::<Account>(),
+        schema::<SignUp>(),
+        schema::<EmailToken>(),
+        schema::<Session>(),
+        schema::<administrators::AdministratorsGuard>(),
+    ]
 }

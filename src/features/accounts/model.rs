@@ -11,7 +11,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use sha2::{Digest, Sha256};
 
 use super::passwords::Password;
-use crate::kernel::{EmailAddress, FieldError, Rights, Role, Scope, Secret, Timestamp, text};
+use crate::kernel::{
+    EmailAddress, FieldError, Reach, Right, Rights, Role, Scope, Secret, StudentField, Timestamp, text,
+};
 use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
@@ -26,6 +28,12 @@ pub const RESET_LASTS: Duration = Duration::from_hours(1);
 
 /// How long after the use of a link a second press of its button, in the same browser, shows what the first achieved.
 pub const SECOND_PRESS: Duration = Duration::from_mins(5);
+
+/// The precision of the time at which a session was last seen: enough to notice a stranger, too little to follow somebody.
+const LAST_SEEN_TO: Duration = Duration::from_hours(1);
+
+/// How long a session is accepted under its former id, for requests that were sent before the new one arrived.
+const OVERLAP: Duration = Duration::from_mins(1);
 
 /// Time within which a sign-up must be confirmed. Until then, the email can be sent again.
 pub const SIGN_UP_LASTS: Duration = Duration::from_hours(7 * 24);
@@ -58,14 +66,61 @@ pub struct Account {
     pub preferred_name: Option<String>,
     pub role: Role,
     /// Whether the committee approved the leader. Students need no approval.
-    pub approved: bool,
+    pub approval: Approval,
     /// Granted scopes. Students hold none.
     pub scopes: BTreeSet<Scope>,
+    /// Properties of registration forms that the leader may read. Students hold none.
+    #[serde(default)]
+    pub student_fields: BTreeSet<StudentField>,
+    /// Students about whom the leader may read. Students hold none.
+    #[serde(default)]
+    pub reach: BTreeSet<Reach>,
+    /// Number of times that the rights grew. A session that was opened before gets a new id at its next request.
+    #[serde(default)]
+    pub rights_version: u32,
+    /// Time since which sign-in needs a code of the second factor; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_since: Option<Timestamp>,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
     /// Number of passwords that the account has had. Sessions and links made under an earlier one are invalid.
     pub password_version: u32,
     pub created_at: Timestamp,
+}
+
+/// Whether the committee wants somebody as a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Approval {
+    /// Not decided yet.
+    Waiting,
+    /// Approved. Students are, because they need no approval.
+    Approved,
+    /// Declined before they were approved.
+    Rejected,
+    /// Approved once, and no longer.
+    Withdrawn,
+}
+
+/// Whether the event demands a second factor of administrators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolment {
+    /// Leaders set one up if they like.
+    Voluntary,
+    /// Until they have one, administrators can do nothing else.
+    Demanded,
+}
+
+impl Approval {
+    /// Its name, as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 /// The new address of an account, once it is confirmed.
@@ -79,9 +134,12 @@ pub struct PendingEmail {
 
 impl Document for Account {
     const COLLECTION: &'static str = "accounts";
-    const VERSION: u32 = 2;
-    const MIGRATIONS: &'static [Migration] = &[without_unknown_scopes];
-    const INDEXES: &'static [Index] = &[Index::unique("accounts_by_email", &["emailKey"])];
+    const VERSION: u32 = 3;
+    const MIGRATIONS: &'static [Migration] = &[without_unknown_scopes, with_approval_and_reach];
+    const INDEXES: &'static [Index] = &[
+        Index::unique("accounts_by_email", &["emailKey"]),
+        Index::on("accounts_by_approval", &["role", "approval", "id"]),
+    ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Account("id"),
         &[
@@ -93,8 +151,11 @@ impl Document for Account {
             PersonalField::new("preferredName", Class::Identity),
             PersonalField::new("passwordHash", Class::Secret),
             PersonalField::new("role", Class::Activity),
-            PersonalField::new("approved", Class::Activity),
+            PersonalField::new("approval", Class::Activity),
             PersonalField::new("scopes", Class::Activity),
+            PersonalField::new("studentFields", Class::Activity),
+            PersonalField::new("reach", Class::Activity),
+            PersonalField::new("secondFactorSince", Class::Activity),
             PersonalField::new("createdAt", Class::Activity),
         ],
     );
@@ -108,8 +169,23 @@ impl Document for Account {
 /// Version 1 stored scopes as free text.
 fn without_unknown_scopes(mut account: Value) -> Value {
     if let Some(scopes) = account.get_mut("scopes").and_then(Value::as_array_mut) {
-        scopes.retain(|scope| scope.as_str().is_some_and(|name| Scope::parse(name).is_ok()));
+        let known = |name: &str| Scope::parse(name).is_ok() || Reach::parse(name).is_ok();
+        scopes.retain(|scope| scope.as_str().is_some_and(known));
     }
+    account
+}
+
+/// Version 2 had `approved`, and kept the reach among the scopes.
+fn with_approval_and_reach(mut account: Value) -> Value {
+    let Some(properties) = account.as_object_mut() else { return account };
+    let approved = properties.remove("approved").is_some_and(|approved| approved == Value::Bool(true));
+    let approval = if approved { Approval::Approved } else { Approval::Waiting };
+    properties.insert("approval".into(), approval.as_str().into());
+    let is_reach = |scope: &Value| scope.as_str().is_some_and(|name| Reach::parse(name).is_ok());
+    let mixed = properties.get("scopes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let (reach, scopes): (Vec<_>, Vec<_>) = mixed.into_iter().partition(is_reach);
+    properties.insert("scopes".into(), scopes.into());
+    properties.insert("reach".into(), reach.into());
     account
 }
 
@@ -125,8 +201,12 @@ impl Account {
             last_name: sign_up.names.last.clone(),
             preferred_name: sign_up.names.preferred.clone(),
             role: sign_up.role,
-            approved: sign_up.role == Role::Student,
+            approval: if sign_up.role == Role::Student { Approval::Approved } else { Approval::Waiting },
             scopes: BTreeSet::new(),
+            student_fields: BTreeSet::new(),
+            reach: BTreeSet::new(),
+            rights_version: 0,
+            second_factor_since: None,
             password_hash: sign_up.password_hash.clone(),
             password_version: 1,
             created_at: now,
@@ -180,9 +260,77 @@ impl Account {
         Ok(())
     }
 
-    /// What the account may do.
-    pub fn rights(&self) -> Rights {
-        Rights { role: self.role, approved: self.approved, scopes: self.scopes.clone() }
+    /// What the account may do. `enrolment` says whether the event demands a second factor of administrators.
+    pub fn rights(&self, enrolment: Enrolment) -> Rights {
+        let demanded = enrolment == Enrolment::Demanded && self.scopes.contains(&Scope::AdminAll);
+        Rights {
+            role: self.role,
+            approved: self.approval == Approval::Approved,
+            scopes: self.scopes.clone(),
+            student_fields: self.student_fields.clone(),
+            reach: self.reach.clone(),
+            must_enrol: demanded && self.second_factor_since.is_none(),
+        }
+    }
+
+    /// Whether the owner holds `admin:all`, with or without the second factor that the event may demand.
+    pub fn is_administrator(&self) -> bool {
+        self.rights(Enrolment::Voluntary).is_administrator()
+    }
+
+    /// Approves the leader, withdraws the approval, or rejects them.
+    pub fn decide(&mut self, approval: Approval) {
+        self.change_rights(|account| account.approval = approval);
+    }
+
+    /// Adds a right.
+    pub fn grant(&mut self, right: Right) {
+        self.change_rights(|account| {
+            match right {
+                Right::Scope(scope) => account.scopes.insert(scope),
+                Right::StudentField(field) => account.student_fields.insert(field),
+                Right::Reach(reach) => account.reach.insert(reach),
+            };
+        });
+    }
+
+    /// Whether the account holds this very right. `admin:all` implies others, which are not held by that.
+    pub fn holds(&self, right: &Right) -> bool {
+        match right {
+            Right::Scope(scope) => self.scopes.contains(scope),
+            Right::StudentField(field) => self.student_fields.contains(field),
+            Right::Reach(reach) => self.reach.contains(reach),
+        }
+    }
+
+    /// Replaces all rights.
+    pub fn set_rights(&mut self, rights: impl IntoIterator<Item = Right>) {
+        let rights: Vec<_> = rights.into_iter().collect();
+        self.change_rights(|account| {
+            account.scopes.clear();
+            account.student_fields.clear();
+            account.reach.clear();
+            for right in rights {
+                account.grant(right);
+            }
+        });
+    }
+
+    /// Sets the time since which sign-in needs a code, or `None` for no second factor.
+    pub fn set_second_factor(&mut self, since: Option<Timestamp>) {
+        self.second_factor_since = since;
+        if since.is_some() {
+            self.rights_version = self.rights_version.saturating_add(1);
+        }
+    }
+
+    /// Applies `change`, and counts if the rights have grown.
+    fn change_rights(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = self.rights(Enrolment::Voluntary);
+        let version = self.rights_version;
+        change(self);
+        let grew = !self.rights(Enrolment::Voluntary).are_within(&before);
+        self.rights_version = if grew { version.saturating_add(1) } else { version };
     }
 
     /// Personal data that must not be the password.
@@ -197,9 +345,11 @@ impl Account {
 
     /// Makes its owner an administrator.
     pub fn promote(&mut self) {
-        self.role = Role::Leader;
-        self.approved = true;
-        self.scopes = BTreeSet::from([Scope::AdminAll]);
+        self.change_rights(|account| {
+            account.role = Role::Leader;
+            account.approval = Approval::Approved;
+            account.scopes = BTreeSet::from([Scope::AdminAll]);
+        });
     }
 }
 
@@ -571,6 +721,33 @@ impl<'a> From<&'a String> for LinkUse<'a> {
     }
 }
 
+/// The secret in a session cookie: 256 random bits.
+#[derive(Clone, Debug)]
+pub struct SessionSecret(Secret<[u8; 32]>);
+
+impl SessionSecret {
+    /// From [`Ids::secret`](crate::kernel::Ids::secret).
+    pub fn new(bits: [u8; 32]) -> Self {
+        Self(Secret::new(bits))
+    }
+
+    /// The secret in a cookie's value; `None` if it is malformed.
+    pub fn read(cookie: &str) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        Some(Self::new(bytes.try_into().ok()?))
+    }
+
+    /// The cookie's value: base64url.
+    pub fn cookie(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0.expose())
+    }
+
+    /// Id of its session: the SHA-256 of the secret, in base64url.
+    pub fn session_id(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
+    }
+}
+
 /// A signed-in browser.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -580,16 +757,40 @@ pub struct Session {
     pub account_id: String,
     /// [`Account::password_version`] when it was opened. A new password ends the session.
     pub password_version: u32,
+    /// [`Account::rights_version`] when it was opened or got this id.
+    #[serde(default)]
+    pub rights_version: u32,
+    /// What kind of browser it is, such as `Firefox on Android`. Absent in sessions that were opened before it was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// The network that it was opened from, such as `192.0.2.0/24`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The hour of its latest request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+    /// Id of the session that continues this one, which ends within a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
 impl Document for Session {
     const COLLECTION: &'static str = "sessions";
-    const INDEXES: &'static [Index] = &[Index::on("sessions_by_end", &["expiresAt"])];
+    const INDEXES: &'static [Index] = &[
+        Index::on("sessions_by_end", &["expiresAt"]),
+        Index::on("sessions_by_account", &["accountId", "createdAt", "id"]),
+    ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Account("accountId"),
-        &[PersonalField::new("createdAt", Class::Activity), PersonalField::new("id", Class::Secret)],
+        &[
+            PersonalField::new("createdAt", Class::Activity),
+            PersonalField::new("device", Class::Activity),
+            PersonalField::new("network", Class::Activity),
+            PersonalField::new("seenAt", Class::Activity),
+            PersonalField::new("id", Class::Secret),
+        ],
     );
     const KEEP: Keep =
         Keep::lasting(SESSION_LASTS, "a signed-in browser; sign-out and a new password end it earlier");
@@ -606,17 +807,53 @@ impl Session {
             id,
             account_id: account.id.clone(),
             password_version: account.password_version,
+            rights_version: account.rights_version,
+            device: None,
+            network: None,
+            seen_at: Some(hour(now)),
+            replaced_by: None,
             created_at: now,
             expires_at: now.plus(SESSION_LASTS),
         }
     }
 
-    /// Whether it signs in `account` at `now`.
-    pub fn is_good_for(&self, account: &Account, now: Timestamp) -> bool {
+    /// Whether it signs in `account` at `now`. It ends if it is not used for as long as `idle`.
+    pub fn is_good_for(&self, account: &Account, idle: Duration, now: Timestamp) -> bool {
         now < self.expires_at
             && self.account_id == account.id
             && self.password_version == account.password_version
+            && self.seen_at.is_none_or(|seen| seen > Self::idle_since(idle, now))
     }
+
+    /// The `seen_at` of sessions that ended at `now` because they were not used for as long as `idle`.
+    pub fn idle_since(idle: Duration, now: Timestamp) -> Timestamp {
+        now.minus(idle).minus(LAST_SEEN_TO)
+    }
+
+    /// The session as used at `now`, if that is worth storing.
+    pub fn seen(&self, now: Timestamp) -> Option<Self> {
+        let seen_at = Some(hour(now));
+        (self.seen_at < seen_at).then(|| Self { seen_at, ..self.clone() })
+    }
+
+    /// The session under a new id, and this one, which ends after a moment: requests that are under way still
+    /// use it.
+    pub fn renew(&self, id: String, account: &Account, now: Timestamp) -> (Self, Self) {
+        let rights_version = account.rights_version;
+        let old = Self {
+            replaced_by: Some(id.clone()),
+            rights_version,
+            expires_at: self.expires_at.min(now.plus(OVERLAP)),
+            ..self.clone()
+        };
+        (Self { id, rights_version, seen_at: Some(hour(now)), ..self.clone() }, old)
+    }
+}
+
+/// The hour that the time is in.
+fn hour(time: Timestamp) -> Timestamp {
+    let hour = LAST_SEEN_TO.as_secs() as i64 * 1000;
+    Timestamp::from_millis(time.as_millis().div_euclid(hour) * hour)
 }
 
 /// The validation error of a name that an email program would turn into a link. Anybody can make us send an email to

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::errors::{
-    ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError, MakeAdministratorError,
-    ResetPasswordError, SendLinkError, SignInError, SignUpError, UpdateMeError,
+    AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
+    MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
 };
 use super::model::{
     ADMINISTRATOR_MADE, Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange, PendingEmail,
@@ -25,35 +24,8 @@ use crate::kernel::{
 use crate::platform::audit::Subject;
 use crate::platform::keys::Sealer;
 use crate::platform::mail::Transport;
-use crate::platform::signals::Signals;
+use crate::platform::signals::{Signals, TooMany};
 use crate::platform::store::{Dir, Filter, Query, Store, StoreError, Tx};
-
-/// The secret in a session cookie: 256 random bits.
-#[derive(Clone, Debug)]
-pub struct SessionSecret(Secret<[u8; 32]>);
-
-impl SessionSecret {
-    /// From [`Ids::secret`].
-    pub fn new(bits: [u8; 32]) -> Self {
-        Self(Secret::new(bits))
-    }
-
-    /// The secret in a cookie's value; `None` if it is malformed.
-    pub fn read(cookie: &str) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
-        Some(Self::new(bytes.try_into().ok()?))
-    }
-
-    /// The cookie's value: base64url.
-    pub fn cookie(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.0.expose())
-    }
-
-    /// Id of its session: the SHA-256 of the secret, in base64url.
-    pub fn session_id(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
-    }
-}
 
 /// Result of [`Accounts::make_administrator`].
 #[derive(Debug)]
@@ -64,7 +36,18 @@ pub struct Administrator {
     pub link: Option<Secret<Url>>,
 }
 
-/// Sign-up, sign-in, and changes of an account.
+/// Purpose of the tokens that mark browsers.
+const DEVICE: &str = "device";
+
+/// Result of [`Accounts::authenticate`].
+#[derive(Debug)]
+pub struct Authenticated {
+    pub account: Account,
+    /// Whether the account was signed in before in the same browser, with the same password.
+    pub known_device: bool,
+}
+
+/// Sign-up, the check of credentials, and changes of an account.
 pub struct Accounts {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -166,29 +149,51 @@ impl Accounts {
         }
     }
 
-    /// Opens a session.
-    pub async fn sign_in(
+    /// The account with this address and password. The work and the answer are the same whether or not there is such an
+    /// account. Limits how often anybody can try: a browser in which the account was signed in before has a limit of its
+    /// own, so that others who guess can't lock the owner out.
+    ///
+    /// # Errors
+    /// [`AuthenticateError`].
+    pub async fn authenticate(
         &self,
         email: &str,
         password: &Secret<String>,
         client: IpAddr,
-    ) -> Result<(SessionSecret, Account), SignInError> {
+        device: Option<&str>,
+    ) -> Result<Authenticated, AuthenticateError> {
         let email = address("/email", email).map_err(Invalid::from)?;
         self.signals.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
-        self.signals.take(limits::SIGN_IN_ADDRESS, &limits::address_key(&email.key())).await?;
         let known = self.store.find::<Account>(by_email(&email.key())).await?.pop();
+        let token = device.and_then(|token| self.sealer.open(DEVICE, token));
+        let known_device = known.as_ref().is_some_and(|account| token == Some(device_id(account)));
+        self.take_sign_in(&email, client, known_device).await?;
         let hash = known.as_ref().map(|account| account.password_hash.as_str());
         let fits = self.passwords.verify(Password::read(password.expose()), hash).await?;
-        let account = known.filter(|_| fits).ok_or(SignInError::WrongCredentials)?;
-        let secret = SessionSecret::new(self.ids.secret());
-        let session = Session::open(secret.session_id(), &account, self.clock.now());
-        self.store.insert(&session).await?;
-        Ok((secret, account))
+        let account = known.filter(|_| fits).ok_or(AuthenticateError::WrongCredentials)?;
+        Ok(Authenticated { account, known_device })
     }
 
-    /// Ends the caller's session.
-    pub async fn sign_out(&self, caller: &Caller) -> Result<(), StoreError> {
-        self.store.transact(async |tx| tx.delete::<Session>(&caller.session_id).await).await.map(drop)
+    async fn take_sign_in(
+        &self,
+        email: &EmailAddress,
+        client: IpAddr,
+        known_device: bool,
+    ) -> Result<(), TooMany> {
+        let address = limits::address_key(&email.key());
+        if known_device {
+            self.signals.take(limits::SIGN_IN_DEVICE, &address).await?;
+            return Ok(());
+        }
+        let pair = format!("{address}:{}", limits::client_key(client));
+        self.signals.take(limits::SIGN_IN_PAIR, &pair).await?;
+        self.signals.take(limits::SIGN_IN_ADDRESS, &address).await?;
+        Ok(())
+    }
+
+    /// The token that marks a browser as one in which this account was signed in. It becomes invalid with the password.
+    pub fn device_token(&self, account: &Account) -> String {
+        self.sealer.seal(DEVICE, &device_id(account))
     }
 
     /// Sends an email with a link that sets a new password, for an account or for the newest sign-up of the address. The
@@ -243,9 +248,25 @@ impl Accounts {
         }
     }
 
-    /// The account that a session cookie signs in.
-    pub async fn me(&self, cookie: &str) -> Result<Account, GetMeError> {
-        let (_, account) = self.open_session(cookie).await?.ok_or(GetMeError::SignedOut)?;
+    /// The caller's account.
+    ///
+    /// # Errors
+    /// [`GetMeError`].
+    pub async fn me(&self, caller: &Caller) -> Result<Account, GetMeError> {
+        self.store.get(&caller.account_id).await?.ok_or(GetMeError::SignedOut)
+    }
+
+    /// The caller's account, if this is its password.
+    ///
+    /// # Errors
+    /// [`ChangeCredentialsError`], with a validation error at `/currentPassword` if it is not.
+    pub async fn check_password(
+        &self,
+        caller: &Caller,
+        password: &Secret<String>,
+    ) -> Result<Account, ChangeCredentialsError> {
+        let account = self.account(caller).await?;
+        self.check_current(&account, password).await?;
         Ok(account)
     }
 
@@ -387,7 +408,7 @@ impl Accounts {
         }
         let wants_link = password.is_none();
         // An account always has a password. Here it is one that nobody knows.
-        let unknown = || Password::read(&SessionSecret::new(self.ids.secret()).cookie());
+        let unknown = || Password::read(&BASE64_URL_SAFE_NO_PAD.encode(self.ids.secret()));
         let hash = self.passwords.hash(password.unwrap_or_else(unknown)).await?;
         let now = self.clock.now();
         let names =
@@ -465,28 +486,6 @@ impl Accounts {
         Ok(check_strength(password, "/password", &about).await??)
     }
 
-    /// The caller whom a session cookie signs in; `None` if it opens no session.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn caller(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let opened = self.open_session(cookie).await?;
-        Ok(opened.map(|(session, account)| Caller {
-            rights: account.rights(),
-            account_id: account.id,
-            session_id: session.id,
-        }))
-    }
-
-    /// The session behind a cookie and its account.
-    async fn open_session(&self, cookie: &str) -> Result<Option<(Session, Account)>, StoreError> {
-        let Some(secret) = SessionSecret::read(cookie) else { return Ok(None) };
-        let Some(session) = self.store.get::<Session>(&secret.session_id()).await? else { return Ok(None) };
-        let account = self.store.get::<Account>(&session.account_id).await?;
-        let account = account.filter(|account| session.is_good_for(account, self.clock.now()));
-        Ok(account.map(|account| (session, account)))
-    }
-
     async fn account(&self, caller: &Caller) -> Result<Account, ChangeCredentialsError> {
         self.store.get(&caller.account_id).await?.ok_or(ChangeCredentialsError::SignedOut)
     }
@@ -510,6 +509,10 @@ impl Accounts {
         forgotten.await?;
         Ok(TokenRefused::Used)
     }
+}
+
+fn device_id(account: &Account) -> String {
+    format!("{}:{}", account.id, account.password_version)
 }
 
 fn by_email(email_key: &str) -> Query {

@@ -11,6 +11,7 @@ use super::subscribers::expired;
 use super::*;
 use crate::base::TestBase;
 use crate::features::outbox::Outbox;
+use crate::features::sessions::{OpenedSession, Origin, Sessions, SignInError};
 use crate::kernel::{Actor, Caller, Clock, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
 use crate::platform::audit;
 use crate::platform::jobs::Job;
@@ -28,7 +29,8 @@ const START: i64 = 1_811_858_400_000;
 
 pub(super) struct World {
     pub accounts: Arc<Accounts>,
-    base: TestBase,
+    pub sessions: Arc<Sessions>,
+    pub base: TestBase,
     emails: Templates,
 }
 
@@ -67,7 +69,8 @@ impl World {
         let passwords = Passwords::new(base.ids.clone(), 2);
         let accounts = Arc::new(Accounts::new(&base, passwords, transport));
         let emails = Templates::new(feature(&base, &accounts).emails).unwrap();
-        Self { accounts, base, emails }
+        let sessions = Arc::new(Sessions::new(&base, &accounts));
+        Self { accounts, sessions, base, emails }
     }
 
     /// Advances the clock.
@@ -110,13 +113,21 @@ impl World {
     }
 
     /// Signs in; the cookie.
-    async fn sign_in(&self, email: &str, password: &str) -> Result<String, SignInError> {
-        let (secret, _) = self.accounts.sign_in(email, &secret(password), CLIENT).await?;
-        Ok(secret.cookie())
+    async fn sign_in(&self, email: &str, password: &str) -> Result<String, AuthenticateError> {
+        match self.open_session(email, password).await {
+            Ok(opened) => Ok(opened.secret.cookie()),
+            Err(SignInError::Credentials(refused)) => Err(refused),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn open_session(&self, email: &str, password: &str) -> Result<OpenedSession, SignInError> {
+        let origin = Origin { client: CLIENT, user_agent: None, device: None };
+        self.sessions.sign_in(email, &secret(password), origin).await
     }
 
     async fn caller(&self, cookie: &str) -> Option<Caller> {
-        self.accounts.caller(cookie).await.unwrap()
+        Some(self.sessions.caller(cookie).await.unwrap()?.0)
     }
 
     async fn account_of(&self, caller: &Caller) -> Account {
@@ -141,7 +152,7 @@ async fn an_account_exists_once_its_address_is_confirmed_and_can_sign_in_from_th
     let token = world.sign_up("Ana@Example.org", "Ana", PASSWORD).await;
     assert!(world.all::<Account>().await.is_empty());
     let early = world.sign_in(ANA, PASSWORD).await.unwrap_err();
-    assert!(matches!(early, SignInError::WrongCredentials));
+    assert!(matches!(early, AuthenticateError::WrongCredentials));
     world.accounts.confirm_account(&token).await.unwrap();
     let cookie = world.sign_in("ANA@example.ORG", PASSWORD).await.unwrap();
     let caller = world.caller(&cookie).await.unwrap();
@@ -296,8 +307,8 @@ async fn leaders_sign_in_and_wait_for_approval() {
     world.accounts.sign_up(leader, CLIENT).await.unwrap();
     let token = world.token("confirm-address", Purpose::ConfirmAccount, ANA).await;
     world.accounts.confirm_account(&token).await.unwrap();
-    let (_, account) = world.accounts.sign_in(ANA, &secret(PASSWORD), CLIENT).await.unwrap();
-    assert_eq!((account.role, account.approved), (Role::Leader, false));
+    let account = world.open_session(ANA, PASSWORD).await.unwrap().account;
+    assert_eq!((account.role, account.approval), (Role::Leader, Approval::Waiting));
 }
 
 // ---- races ----
@@ -371,7 +382,7 @@ async fn a_wrong_password_an_unknown_address_and_an_unconfirmed_one_cost_one_has
     {
         let before = world.accounts.hashes();
         let refused = world.sign_in(email, password).await.unwrap_err();
-        assert!(matches!(refused, SignInError::WrongCredentials), "{email}");
+        assert!(matches!(refused, AuthenticateError::WrongCredentials), "{email}");
         assert_eq!(world.accounts.hashes() - before, 1, "{email}");
     }
 }
@@ -382,7 +393,7 @@ async fn a_session_ends_by_signing_out_and_after_a_month() {
     world.account(ANA).await;
     let one = world.sign_in(ANA, PASSWORD).await.unwrap();
     let other = world.sign_in(ANA, PASSWORD).await.unwrap();
-    world.accounts.sign_out(&world.caller(&one).await.unwrap()).await.unwrap();
+    world.sessions.sign_out(&world.caller(&one).await.unwrap()).await.unwrap();
     assert!(world.caller(&one).await.is_none() && world.caller(&other).await.is_some());
     world.base.clock.advance(SESSION_LASTS);
     assert!(world.caller(&other).await.is_none());
@@ -589,10 +600,10 @@ async fn an_address_taken_before_it_was_confirmed_is_refused_and_sign_ups_of_it_
 async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_addresses_alike() {
     let world = World::on(Base::for_tests().await.with_limits());
     for email in [ANA, "nobody@example.org"] {
-        for _ in 0..limits::SIGN_IN_ADDRESS.quota {
-            assert!(matches!(world.sign_in(email, PASSWORD).await, Err(SignInError::WrongCredentials)));
+        for _ in 0..limits::SIGN_IN_PAIR.quota {
+            assert!(matches!(world.sign_in(email, PASSWORD).await, Err(AuthenticateError::WrongCredentials)));
         }
-        assert!(matches!(world.sign_in(email, PASSWORD).await, Err(SignInError::TooMany(_))));
+        assert!(matches!(world.sign_in(email, PASSWORD).await, Err(AuthenticateError::TooMany(_))));
         for _ in 0..limits::LETTERS_ADDRESS.quota {
             world.accounts.request_password_reset(email, CLIENT).await.unwrap();
         }
@@ -621,11 +632,11 @@ async fn what_has_expired_is_swept_and_what_has_not_stays() {
 async fn a_leader_holds_no_scope_until_the_committee_approves() {
     let mut account = World::new().await.account(ANA).await;
     account.role = Role::Leader;
-    account.approved = false;
+    account.approval = Approval::Waiting;
     account.scopes.insert(Scope::ScannerFood);
-    assert!(!account.rights().may(&Scope::ScannerFood));
-    account.approved = true;
-    assert!(account.rights().may(&Scope::ScannerFood));
+    assert!(!account.rights(Enrolment::Voluntary).may(Scope::ScannerFood));
+    account.approval = Approval::Approved;
+    assert!(account.rights(Enrolment::Voluntary).may(Scope::ScannerFood));
 }
 
 #[test]
@@ -633,6 +644,11 @@ fn scopes_that_do_not_exist_are_dropped_from_old_accounts() {
     let old = serde_json::json!({ "id": "a", "scopes": ["admin:all", "admin:everything", "group:Alpha", 7] });
     let new = Account::MIGRATIONS[0](old);
     assert_eq!(new, serde_json::json!({ "id": "a", "scopes": ["admin:all", "group:Alpha"] }));
+    let newest = Account::MIGRATIONS[1](serde_json::json!({ "scopes": new["scopes"], "approved": true }));
+    let expected =
+        serde_json::json!({ "approval": "approved", "scopes": ["admin:all"], "reach": ["group:Alpha"] });
+    assert_eq!(newest, expected);
+    assert_eq!(Account::MIGRATIONS[1](serde_json::json!({ "approved": false }))["approval"], "waiting");
 }
 
 #[tokio::test]
@@ -645,7 +661,7 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
     assert!(made.created && link.expose().path() == "/reset-password");
     world.accounts.reset_password(&token, &secret(OTHER_PASSWORD)).await.unwrap();
     let cookie = world.sign_in("chair@example.org", OTHER_PASSWORD).await.unwrap();
-    assert!(world.caller(&cookie).await.unwrap().rights.may(&Scope::JobsManage));
+    assert!(world.caller(&cookie).await.unwrap().rights.may(Scope::JobsManage));
 
     let student = world.account(ANA).await;
     let address = EmailAddress::parse("ANA@example.org").unwrap();
@@ -655,8 +671,11 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
         .await
         .unwrap();
     assert!(!promoted.created && promoted.link.is_none());
-    let (_, account) = world.accounts.sign_in(ANA, &secret(OTHER_PASSWORD), CLIENT).await.unwrap();
-    assert_eq!((&account.id, account.role, account.approved), (&student.id, Role::Leader, true));
+    let account = world.open_session(ANA, OTHER_PASSWORD).await.unwrap().account;
+    assert_eq!(
+        (&account.id, account.role, account.approval),
+        (&student.id, Role::Leader, Approval::Approved)
+    );
     let trail = audit::testing::trail(&world.base.store).await;
     assert_eq!(trail.len(), 2, "one entry each");
     assert_eq!(trail[1], (Actor::Operator, ADMINISTRATOR_MADE, Some(student.id)));

@@ -307,7 +307,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
 }
 
 async fn administrator(request: &Request) -> Result<()> {
-    if principal(request).await?.rights.may(&Scope::AdminAll) {
+    if principal(request).await?.rights.may(Scope::AdminAll) {
         return Ok(());
     }
     Err(ADMINISTRATORS_ONLY.says("In a rehearsal only administrators can read the outbox.").into())

@@ -91,7 +91,7 @@ impl World {
 fn account() -> Account {
     serde_json::from_value(serde_json::json!({
         "id": "a", "email": "ana@example.org", "emailKey": "ana@example.org", "firstName": "Ana", "lastName": "Lee",
-        "preferredName": "Annie", "role": "student", "approved": true, "scopes": [], "passwordHash": "",
+        "preferredName": "Annie", "role": "student", "approval": "approved", "scopes": [], "passwordHash": "",
         "passwordVersion": 1, "createdAt": "2026-08-01T12:00:00.000Z"
     }))
     .unwrap()

@@ -37,7 +37,7 @@ fn operations_list_only_their_possible_statuses() {
     let document = document();
     let sent = ["200", "400", "403", "408", "413", "415", "421", "422"];
     assert_eq!(statuses(&document, "/v1/form", "post"), sent);
-    assert_eq!(statuses(&document, "/v1/me", "get"), ["200", "401", "421", "503"]);
+    assert_eq!(statuses(&document, "/v1/me", "get"), ["200", "401", "403", "421", "503"]);
     assert_eq!(statuses(&document, "/v1/student", "get"), ["200", "401", "403", "421", "503"]);
     assert_eq!(statuses(&document, "/v1/things/{id}", "get"), ["200", "400", "404", "421", "503"]);
     let message = ["200", "400", "408", "413", "415", "421"];

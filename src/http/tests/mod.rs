@@ -5,6 +5,7 @@ mod connections;
 mod document;
 mod requests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -229,8 +230,10 @@ struct Sessions;
 
 #[async_trait]
 impl Callers for Sessions {
-    async fn by_cookie(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let caller = |rights| Caller { account_id: cookie.into(), session_id: "s".into(), rights };
+    async fn by_cookie(&self, cookie: &str) -> Result<Option<CallerOfCookie>, StoreError> {
+        let caller = |rights| {
+            CallerOfCookie::from(Caller { account_id: cookie.into(), session_id: "s".into(), rights })
+        };
         match cookie {
             // A student's scopes have no effect, and neither have those of a leader without approval.
             "student" => {
@@ -244,14 +247,19 @@ impl Callers for Sessions {
             _ => Ok(None),
         }
     }
+}
 
-    async fn by_key(&self, key: &str) -> Result<Option<Principal>, StoreError> {
+struct Keys;
+
+#[async_trait]
+impl MachineCallers for Keys {
+    async fn by_key(&self, key: &str, _: IpAddr) -> Result<Principal, KeyError> {
         let machine = |rights| Principal { actor: Actor::Machine(key.into()), rights };
         match key {
-            "editor-key" => Ok(Some(machine(Rights::leader([Scope::AccountsEdit])))),
-            "scanner-key" => Ok(Some(machine(Rights::leader([Scope::ScannerFood])))),
-            "broken" => Err(StoreError::Busy),
-            _ => Ok(None),
+            "editor-key" => Ok(machine(Rights::leader([Scope::AccountsEdit]))),
+            "scanner-key" => Ok(machine(Rights::leader([Scope::ScannerFood]))),
+            "broken" => Err(StoreError::Busy.into()),
+            _ => Err(KeyError::Invalid),
         }
     }
 }
@@ -267,6 +275,7 @@ fn parts(public_url: &str) -> ApiParts {
         frontend_url: Some(Url::parse("http://127.0.0.1:5173").unwrap()),
         trusted_proxies: vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
         callers: Arc::new(Sessions),
+        machines: Arc::new(Keys),
         rules: vec![],
     }
 }

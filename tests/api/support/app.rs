@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use orientation::app::App;
 use orientation::config::Config;
-use orientation::features::accounts::{Account, Names, Password, Passwords, Session, SessionSecret, SignUp};
+use orientation::features::accounts::{
+    Account, Approval, Names, Password, Passwords, Session, SessionSecret, SignUp,
+};
 use orientation::http::{ConnectionLimits, Server};
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, Scope, Timestamp};
 use orientation::platform::jobs::Job;
@@ -174,7 +176,7 @@ impl TestApp {
     pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
         let now = self.clock.now();
         let mut account = account(email, role, now).await;
-        account.approved = true;
+        account.approval = Approval::Approved;
         account.scopes = scopes.iter().map(|scope| Scope::parse(scope).expect("a scope")).collect();
         let secret = SessionSecret::new(RandomIds.secret());
         let session = Session::open(secret.session_id(), &account, now);

@@ -1,0 +1,69 @@
+//! The rule that there is always an administrator.
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Account, Approval};
+use crate::kernel::Scope;
+use crate::kernel::faults::guarded;
+use crate::platform::store::{Document, Filter, Keep, Personal, StoreError, Tx};
+
+/// Written by every transaction that ends an administrator, so that the store refuses one of two that overlap.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdministratorsGuard {
+    id: String,
+    /// Number of administrators who ended.
+    ended: u64,
+}
+
+impl AdministratorsGuard {
+    const ID: &str = "administrators";
+}
+
+impl Document for AdministratorsGuard {
+    const COLLECTION: &'static str = "administrators_guard";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("keeps two administrators from ending each other at once");
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Why the account of a leader is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PutStaffError {
+    /// Nobody could give anybody rights afterwards, except at the command line.
+    #[error("this is the last administrator")]
+    LastAdministrator,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Stores `after`, the changed account of a leader who was `before`. Every change that can end an administrator is made
+/// with it.
+///
+/// # Errors
+/// [`PutStaffError`]; then the transaction must end without effect.
+pub async fn put_staff(tx: &Tx, before: &Account, after: &Account) -> Result<(), PutStaffError> {
+    if before.is_administrator() && !after.is_administrator() {
+        end_administrator(tx, &before.id).await?;
+    }
+    Ok(tx.put(after).await?)
+}
+
+async fn end_administrator(tx: &Tx, id: &str) -> Result<(), PutStaffError> {
+    if guarded("accounts.last-administrator") {
+        let ended =
+            tx.get::<AdministratorsGuard>(AdministratorsGuard::ID).await?.map_or(0, |guard| guard.ended);
+        tx.put(&AdministratorsGuard { id: AdministratorsGuard::ID.into(), ended: ended + 1 }).await?;
+    }
+    let others = Filter::eq("role", "leader")
+        .and(Filter::eq("approval", Approval::Approved.as_str()))
+        .and(Filter::has("scopes", Scope::AdminAll.as_str()))
+        .and(Filter::Not(Box::new(Filter::eq("id", id))));
+    match tx.count::<Account>(others).await? {
+        0 => Err(PutStaffError::LastAdministrator),
+        _ => Ok(()),
+    }
+}

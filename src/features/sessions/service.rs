@@ -1,0 +1,236 @@
+//! Use cases of sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::errors::{EndSessionError, SignInError};
+use super::mails;
+use super::model::Origin;
+use crate::base::Base;
+use crate::features::accounts::{
+    Account, Accounts, AuthenticateError, Authenticated, Enrolment, Session, SessionSecret,
+};
+use crate::kernel::{Caller, Clock, Ids, Role, Secret, Timestamp};
+use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
+
+/// A session that was just opened.
+#[derive(Debug)]
+pub struct OpenedSession {
+    /// The secret for its cookie.
+    pub secret: SessionSecret,
+    /// Who signed in.
+    pub account: Account,
+    /// The token that marks the browser from now on.
+    pub device: String,
+}
+
+/// The secret of a session's new cookie, and what is left of the session.
+#[derive(Debug)]
+pub struct Renewed {
+    pub secret: SessionSecret,
+    pub lasts: Duration,
+}
+
+/// A session of the caller.
+#[derive(Debug)]
+pub struct OwnSession {
+    pub session: Session,
+    /// Whether it is the session of this request.
+    pub is_current: bool,
+}
+
+/// Signing in and out, and the sessions of an account.
+pub struct Sessions {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    accounts: Arc<Accounts>,
+    idle: Duration,
+    enrolment: Enrolment,
+}
+
+impl Sessions {
+    /// The sessions of `accounts`, in the store of `base`.
+    pub fn new(base: &Base, accounts: &Arc<Accounts>) -> Self {
+        let rules = base.event.sign_in;
+        let demanded = rules.administrators_need_second_factor;
+        Self {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            accounts: accounts.clone(),
+            idle: rules.idle,
+            enrolment: if demanded { Enrolment::Demanded } else { Enrolment::Voluntary },
+        }
+    }
+
+    /// Opens a session. A leader gets an email if the browser is new to the account.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: &Secret<String>,
+        origin: Origin<'_>,
+    ) -> Result<OpenedSession, SignInError> {
+        let checked = self.accounts.authenticate(email, password, origin.client, origin.device).await?;
+        let Authenticated { account, known_device } = checked;
+        let secret = SessionSecret::new(self.ids.secret());
+        let session = Session {
+            device: Some(origin.device_name()),
+            network: Some(origin.network()),
+            ..Session::open(secret.session_id(), &account, self.clock.now())
+        };
+        let announced = account.role == Role::Leader && !known_device;
+        let stored = self.store.transact(async |tx| {
+            let same = tx.get::<Account>(&account.id).await?;
+            // The password may have been changed in the meantime.
+            let same = same.filter(|same| same.password_version == account.password_version);
+            let account = same.ok_or(AuthenticateError::WrongCredentials)?;
+            tx.insert(&session).await?;
+            if announced {
+                tx.post(&mails::new_device(&account, &session)).await?;
+            }
+            Ok::<_, SignInError>(account)
+        });
+        let account = stored.await?;
+        let device = self.accounts.device_token(&account);
+        Ok(OpenedSession { secret, account, device })
+    }
+
+    /// Ends the caller's session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sign_out(&self, caller: &Caller) -> Result<(), StoreError> {
+        match self.end(caller, &caller.session_id).await {
+            Ok(()) | Err(EndSessionError::NotFound) => Ok(()),
+            Err(EndSessionError::Store(error)) => Err(error),
+        }
+    }
+
+    /// The page of the caller's sessions, newest first, that begins at `after`; at most `limit`.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<OwnSession>, PageError> {
+        let own = self.store.get::<Session>(&caller.session_id).await?;
+        let version = own.map_or(0, |own| own.password_version);
+        let now = self.clock.now();
+        let not_idle = Filter::Or(vec![
+            Filter::Not(Box::new(Filter::Exists("seenAt"))),
+            Filter::Gt("seenAt", Session::idle_since(self.idle, now).into()),
+        ]);
+        let open = Filter::eq("accountId", caller.account_id.as_str())
+            .and(Filter::Gt("expiresAt", now.into()))
+            .and(Filter::eq("passwordVersion", i64::from(version)))
+            .and(Filter::Not(Box::new(Filter::Exists("replacedBy"))))
+            .and(not_idle);
+        let newest_first = Query::new(open).sort("createdAt", Dir::Desc).limit(limit);
+        let Page { items, next } = self.store.page::<Session>(newest_first, after).await?;
+        let own = |session: Session| OwnSession { is_current: session.id == caller.session_id, session };
+        Ok(Page { items: items.into_iter().map(own).collect(), next })
+    }
+
+    /// Ends one of the caller's sessions.
+    ///
+    /// # Errors
+    /// [`EndSessionError`].
+    pub async fn end(&self, caller: &Caller, id: &str) -> Result<(), EndSessionError> {
+        let ended = self.store.transact(async |tx| {
+            let session = tx.get::<Session>(id).await?;
+            session
+                .filter(|session| session.account_id == caller.account_id)
+                .ok_or(EndSessionError::NotFound)?;
+            tx.delete::<Session>(id).await?;
+            let former =
+                Filter::eq("accountId", caller.account_id.as_str()).and(Filter::eq("replacedBy", id));
+            for former in tx.find::<Session>(Query::new(former)).await? {
+                tx.delete::<Session>(&former.id).await?;
+            }
+            Ok(())
+        });
+        ended.await
+    }
+
+    /// Ends all sessions of the caller except the one of this request.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_others(&self, caller: &Caller) -> Result<(), StoreError> {
+        let others = Filter::eq("accountId", caller.account_id.as_str())
+            .and(Filter::Not(Box::new(Filter::eq("id", caller.session_id.as_str()))));
+        self.store.sweep::<Session>(Query::new(others)).await.map(drop)
+    }
+
+    /// The caller whom a session cookie signs in, and what replaces the cookie if the session got a new id; `None` if it
+    /// opens no session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn caller(&self, cookie: &str) -> Result<Option<(Caller, Option<Renewed>)>, StoreError> {
+        let Some((mut session, account)) = self.open(cookie).await? else { return Ok(None) };
+        let (now, mut renewed) = (self.clock.now(), None);
+        if session.rights_version < account.rights_version {
+            if let Some((new, secret)) = self.renew(&session, &account, now).await? {
+                (session, renewed) = (new, Some(secret));
+            }
+        } else if let Some(seen) = session.seen(now) {
+            self.touch(seen).await;
+        }
+        let rights = account.rights(self.enrolment);
+        Ok(Some((Caller { account_id: account.id, session_id: session.id, rights }, renewed)))
+    }
+
+    /// The session behind a cookie and its account.
+    async fn open(&self, cookie: &str) -> Result<Option<(Session, Account)>, StoreError> {
+        let Some(secret) = SessionSecret::read(cookie) else { return Ok(None) };
+        let Some(session) = self.store.get::<Session>(&secret.session_id()).await? else { return Ok(None) };
+        let account = self.store.get::<Account>(&session.account_id).await?;
+        let account = account.filter(|account| session.is_good_for(account, self.idle, self.clock.now()));
+        Ok(account.map(|account| (session, account)))
+    }
+
+    /// Gives the session a new id. `None` if a request at the same time has done it, or the session has ended.
+    async fn renew(
+        &self,
+        session: &Session,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Option<(Session, Renewed)>, StoreError> {
+        let secret = SessionSecret::new(self.ids.secret());
+        let renewed = self.store.transact(async |tx| {
+            let current = tx.get::<Session>(&session.id).await?;
+            let Some(current) = current.filter(|session| session.replaced_by.is_none()) else {
+                return Ok(None);
+            };
+            let (new, old) = current.renew(secret.session_id(), account, now);
+            tx.put(&old).await?;
+            tx.insert(&new).await?;
+            Ok::<_, StoreError>(Some(new))
+        });
+        Ok(renewed.await?.map(|new| {
+            let lasts = new.expires_at.since(now);
+            (new, Renewed { secret, lasts })
+        }))
+    }
+
+    /// Stores that the session was used in this hour. If that fails, the next request tries again.
+    async fn touch(&self, seen: Session) {
+        let stored = self.store.transact(async |tx| {
+            if tx.get::<Session>(&seen.id).await?.is_some() {
+                tx.put(&seen).await?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = stored.await {
+            tracing::debug!(%error, "the hour of a session was not stored");
+        }
+    }
+}
