@@ -10,6 +10,7 @@ use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
 use url::Url;
 
 use super::cookie::HostCookie;
+use super::merged::Merged;
 use super::origin::Origins;
 use super::payload::{Checks, Rule};
 use super::pipeline::{Headers, Pipeline, Shared};
@@ -45,7 +46,7 @@ impl Api {
     /// for every path outside `/v1/`, `/health/`, `/docs` and `/openapi.json`.
     ///
     /// # Panics
-    /// If two controllers have the same path, or two operations the same id. The first start shows the mistake.
+    /// If two operations have the same path and method, or the same id. The first start shows the mistake.
     pub fn new<C, P>(controllers: C, pages: P, parts: ApiParts) -> Self
     where
         C: OpenApi + 'static,
@@ -54,7 +55,7 @@ impl Api {
     {
         let service = service(controllers);
         let document = Document::new(&service.spec());
-        assert_eq!(document.operations().len(), operations::<C>(), "two controllers have the same path");
+        assert_eq!(document.operations().len(), operations::<C>(), "two operations have one path and method");
         let origins = Origins::new(&parts.public_url, parts.frontend_url.as_ref());
         let headers = Headers::new(&origins, parts.public_url.scheme() == "https");
         let shared = Shared {
@@ -95,20 +96,20 @@ impl Api {
     }
 }
 
-fn service<C: OpenApi>(controllers: C) -> OpenApiService<C, ()> {
+fn service<C: OpenApi>(controllers: C) -> OpenApiService<Merged<C>, ()> {
     let license = LicenseObject::new("MIT OR Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0");
     let description = "The backend of a university's orientation week: people sign up and confirm their address, \
         submit the registration form, are put into a group, pay for their ticket and receive it by email.\n\n\
         Signing in sets a session cookie. Every refusal is a problem (RFC 9457) whose `type` never changes; \
         a problem of type `/problems/invalid` lists all validation errors of the body.";
-    OpenApiService::new(controllers, "Orientation", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new(Merged(controllers), "Orientation", env!("CARGO_PKG_VERSION"))
         .description(description)
         .license(license)
         .contact(ContactObject::new().name("The orientation committee"))
         .server("/")
 }
 
-/// Number of operations of the controllers. It differs from the document's if two controllers have the same path.
+/// Number of operations of the controllers. It differs from the document's if two have the same path and method.
 fn operations<C: OpenApi>() -> usize {
     C::meta().iter().flat_map(|api| &api.paths).map(|path| path.operations.len()).sum()
 }

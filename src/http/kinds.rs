@@ -110,7 +110,7 @@ pub(super) fn foreign_origin() -> Problem {
 }
 
 /// 403.
-pub(super) fn scope_missing(scope: Scope) -> Problem {
+pub fn scope_missing(scope: Scope) -> Problem {
     SCOPE_MISSING.says(format!("This needs the scope `{scope}`, which an administrator can grant."))
 }
 
