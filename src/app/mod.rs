@@ -17,8 +17,10 @@ use crate::base::{Base, OpenBaseError};
 use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
 use crate::features::groups::{self, Groups};
+use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::registration::{self, OrientationSale, Registrations};
+use crate::features::rights::{self, RightsRequests};
 use crate::features::sessions::{self, Sessions};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
@@ -88,10 +90,12 @@ pub(crate) fn schemas() -> Vec<Schema> {
         idempotency::schemas(),
         jobs::schemas(),
         keys::schemas(),
+        leaders::schemas(),
         mail::schemas(),
         outbox::schemas(),
         payments::schemas(),
         registration::schemas(),
+        rights::schemas(),
         suppressions::schemas(),
     ]
     .concat()
@@ -138,6 +142,8 @@ impl App {
         let passwords = Passwords::on_all_cores(base.ids.clone());
         let accounts = Arc::new(Accounts::new(&base, passwords, mail.transport.clone()));
         let sessions = Arc::new(Sessions::new(&base, &accounts));
+        let leaders = Arc::new(Leaders::new(&base));
+        let rights_requests = Arc::new(RightsRequests::new(&base));
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
@@ -148,6 +154,8 @@ impl App {
         let features = event::feature(&base)
             .and(accounts::feature(&base, &accounts))
             .and(sessions::feature(&base, &sessions))
+            .and(leaders::feature(&base, &leaders))
+            .and(rights::feature(&base, &rights_requests))
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
             .and(tickets::feature(&base, &tickets))

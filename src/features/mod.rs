@@ -5,11 +5,13 @@ pub mod event;
 mod feature;
 pub mod groups;
 pub mod health;
+pub mod leaders;
 #[cfg(test)]
 mod lost_items;
 pub mod outbox;
 pub mod payments;
 pub mod registration;
+pub mod rights;
 pub mod sessions;
 pub mod suppressions;
 pub mod tickets;

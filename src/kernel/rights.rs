@@ -18,6 +18,16 @@ pub enum Role {
     Leader,
 }
 
+impl Role {
+    /// Its name, as it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Student => "student",
+            Self::Leader => "leader",
+        }
+    }
+}
+
 /// One permission, written `area:action`. An administrator grants it to a leader or to a machine's key.
 ///
 /// This is the closed list: a scope that is not in it can be neither granted nor stored.

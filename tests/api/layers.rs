@@ -168,7 +168,10 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.file() == "tests.rs" || self.file().ends_with("_tests.rs") || self.path.contains("/tests/")
+        let file = self.file();
+        ["testing.rs", "tests.rs"].contains(&file)
+            || file.ends_with("_tests.rs")
+            || self.path.contains("/tests/")
     }
 
     /// The layer of a feature that talks to clients.

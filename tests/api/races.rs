@@ -2,12 +2,16 @@
 //!
 //! The races are shown to be real where a guard can be switched off for a single future (cargo feature `faults`):
 //! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs`,
-//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`, and
-//! `without_the_guard_each_takes_effect` in `src/platform/idempotency/tests.rs`. Unique keys decide the rest: one registration per account, one account per student id.
+//! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`,
+//! `without_the_guard_each_takes_effect` in `src/platform/idempotency/tests.rs`, `without_the_guard_no_administrator_remains`
+//! in `src/features/leaders/service_tests.rs` and `tests/platform/administrators.rs`, and the two in
+//! `src/features/rights/service_tests.rs`. Unique keys decide the rest: one registration per account, one account per
+//! student id, one open request per right.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use orientation::features::accounts::Account;
 use orientation::features::groups::GroupBook;
 use orientation::features::payments::Order;
 use orientation::features::registration::Registration;
@@ -16,7 +20,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::stripe::{self, event};
-use crate::support::{TestApp, form, new_student_id};
+use crate::support::{Answer, TestApp, Visitor, form, new_student_id};
+use crate::v1_leaders::{path_of, trail};
+use crate::v1_rights_requests::{ask_for, because};
 
 async fn book(app: &TestApp) -> GroupBook {
     app.store.get(GroupBook::ID).await.expect("readable").expect("somebody registered")
@@ -133,5 +139,89 @@ async fn twenty_simultaneous_presses_of_pay_pay_once() {
     app.settle().await;
     assert_eq!(app.mailbox(ana.email()).emails().await.len(), 1);
     assert_eq!(ana.order(&order).await["state"], "paid");
+    app.finish().await;
+}
+
+/// Whether the visitor is an administrator.
+async fn is_administrator(app: &TestApp, visitor: &Visitor) -> bool {
+    let id = &visitor.account().id;
+    app.store.get::<Account>(id).await.expect("readable").expect("there").is_administrator()
+}
+
+/// Ends an administrator in one of the three ways.
+async fn demote(by: &Visitor, whom: &Visitor, way: usize) -> Answer {
+    let account = path_of(whom);
+    match way % 3 {
+        0 => by.delete(&format!("{account}/approval")).await,
+        1 => by.put(&format!("{account}/rejection"), &json!({})).await,
+        _ => {
+            let none = json!({ "scopes": [], "studentFields": [], "reach": [], "reason": "New tasks." });
+            let request = by.request(Method::PUT, &format!("{account}/rights")).header("if-match", "*");
+            by.send(request.json(&none)).await
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_administrators_who_demote_each_other_at_once_one_remains() {
+    let app = TestApp::start().await;
+    let mut one = app.administrator().await;
+    for way in 0..12 {
+        let other = app.administrator().await;
+        let (first, second) = tokio::join!(demote(&one, &other, way), demote(&other, &one, way / 3));
+        let done = [&first, &second].iter().filter(|answer| answer.status.is_success()).count();
+        assert_eq!(done, 1, "{first:?} {second:?}");
+        if !is_administrator(&app, &one).await {
+            one = other;
+        }
+        let left = one.get("/v1/accounts?administrators=true").await.ok(200);
+        assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "{left}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_and_a_withdrawal_of_the_approval_at_once_leave_no_right_without_approval() {
+    let app = TestApp::start().await;
+    let admin = app.administrator().await;
+    for _ in 0..10 {
+        let leader = app.leader().await;
+        let (account, request) = (path_of(&leader), ask_for(&leader, "mailings:read").await);
+        let (grant, approval) = (format!("{request}/grant"), format!("{account}/approval"));
+        let reason = because("Welcome.");
+        let (granted, withdrawn) = tokio::join!(admin.post(&grant, &reason), admin.delete(&approval));
+        withdrawn.ok(204);
+        let mut expected = vec!["right.requested"];
+        match granted.status.as_u16() {
+            200 => expected.extend(["right.granted", "approval.withdrawn"]),
+            _ => {
+                granted.refused(409, "not-an-approved-leader");
+                expected.push("approval.withdrawn");
+            }
+        }
+        let actions: Vec<_> = trail(&app, &account).await.into_iter().map(|(_, action)| action).collect();
+        assert_eq!(actions, expected);
+        leader.get("/v1/suppressions").await.refused(403, "not-approved");
+        assert_eq!(admin.get(&account).await.ok(200)["scopes"], json!([]));
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twenty_decisions_on_one_request_at_once_one_takes_effect() {
+    let app = TestApp::start().await;
+    let (leader, admin) = (app.leader().await, app.administrator().await);
+    let request = ask_for(&leader, "scanner:food").await;
+    let reason = because("So.");
+    let decisions = (0..20).map(async |n| {
+        let decision = if n % 2 == 0 { "grant" } else { "decline" };
+        admin.post(&format!("{request}/{decision}"), &reason).await
+    });
+    let answers = join_all(decisions).await;
+    let statuses = counted(answers.iter().map(|answer| answer.status.as_u16()));
+    assert_eq!(statuses, BTreeMap::from([(200, 1), (409, 19)]));
+    app.settle().await;
+    assert_eq!(app.mailbox(leader.email()).emails().await.len(), 1);
+    assert_eq!(trail(&app, &path_of(&leader)).await.len(), 2);
     app.finish().await;
 }

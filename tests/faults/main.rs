@@ -15,6 +15,7 @@ mod fleet;
 mod kills;
 mod points;
 mod program;
+mod rights;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod students;

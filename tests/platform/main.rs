@@ -2,6 +2,7 @@
 
 #![expect(clippy::duplicate_mod, reason = "a contract is compiled once for each adapter that keeps it")]
 
+mod administrators;
 mod base;
 #[path = "../doubles/mod.rs"]
 mod doubles;

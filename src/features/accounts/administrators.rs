@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::{Account, Approval};
-use crate::kernel::Scope;
 use crate::kernel::faults::guarded;
+use crate::kernel::{Right, Role, Scope};
 use crate::platform::store::{Document, Filter, Keep, Personal, StoreError, Tx};
 
 /// Written by every transaction that ends an administrator, so that the store refuses one of two that overlap.
@@ -52,16 +52,47 @@ pub async fn put_staff(tx: &Tx, before: &Account, after: &Account) -> Result<(),
     Ok(tx.put(after).await?)
 }
 
-async fn end_administrator(tx: &Tx, id: &str) -> Result<(), PutStaffError> {
-    if guarded("accounts.last-administrator") {
-        let ended =
-            tx.get::<AdministratorsGuard>(AdministratorsGuard::ID).await?.map_or(0, |guard| guard.ended);
-        tx.put(&AdministratorsGuard { id: AdministratorsGuard::ID.into(), ended: ended + 1 }).await?;
-    }
-    let others = Filter::eq("role", "leader")
+/// Approves a leader, and stores the account.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn approve(tx: &Tx, leader: &Account) -> Result<Account, StoreError> {
+    let mut approved = leader.clone();
+    approved.decide(Approval::Approved);
+    tx.put(&approved).await?;
+    Ok(approved)
+}
+
+/// Adds a right to those of a leader, and stores the account.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn grant(tx: &Tx, leader: &Account, right: Right) -> Result<Account, StoreError> {
+    let mut granted = leader.clone();
+    granted.grant(right);
+    tx.put(&granted).await?;
+    Ok(granted)
+}
+
+/// The accounts of administrators.
+pub fn administrators() -> Filter {
+    Filter::eq("role", Role::Leader.as_str())
         .and(Filter::eq("approval", Approval::Approved.as_str()))
         .and(Filter::has("scopes", Scope::AdminAll.as_str()))
-        .and(Filter::Not(Box::new(Filter::eq("id", id))));
+}
+
+/// Refuses the end of the last administrator. Two transactions that overlap each count the administrator whom the other
+/// ends, so both write the guard: then the store lets only one of them commit.
+async fn end_administrator(tx: &Tx, id: &str) -> Result<(), PutStaffError> {
+    if !guarded("accounts.last-administrator") {
+        return Ok(());
+    }
+    if guarded("accounts.administrators-guard") {
+        let guard: Option<AdministratorsGuard> = tx.get(AdministratorsGuard::ID).await?;
+        let ended = guard.map_or(0, |guard| guard.ended) + 1;
+        tx.put(&AdministratorsGuard { id: AdministratorsGuard::ID.into(), ended }).await?;
+    }
+    let others = administrators().and(Filter::Not(Box::new(Filter::eq("id", id))));
     match tx.count::<Account>(others).await? {
         0 => Err(PutStaffError::LastAdministrator),
         _ => Ok(()),

@@ -32,7 +32,7 @@ use crate::base::Base;
 use crate::http::HostCookie;
 use crate::platform::store::{Schema, schema};
 
-pub use administrators::{PutStaffError, put_staff};
+pub use administrators::{PutStaffError, administrators, approve, grant, put_staff};
 pub use controller::{AccountBody, AccountsController, RoleBody, check_address};
 pub use errors::{
     AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,

@@ -138,7 +138,8 @@ impl Document for Account {
     const MIGRATIONS: &'static [Migration] = &[without_unknown_scopes, with_approval_and_reach];
     const INDEXES: &'static [Index] = &[
         Index::unique("accounts_by_email", &["emailKey"]),
-        Index::on("accounts_by_approval", &["role", "approval", "id"]),
+        Index::on("accounts_by_age", &["createdAt"]),
+        Index::on("accounts_by_approval", &["role", "approval", "createdAt"]),
     ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Account("id"),
@@ -278,8 +279,15 @@ impl Account {
         self.rights(Enrolment::Voluntary).is_administrator()
     }
 
-    /// Approves the leader, withdraws the approval, or rejects them.
+    /// Whether the owner is an approved leader, with or without the second factor that the event may demand.
+    pub fn is_approved_leader(&self) -> bool {
+        self.rights(Enrolment::Voluntary).is_approved_leader()
+    }
+
+    /// Approves the leader, rejects them, or withdraws the approval. All rights end, so that a new approval brings none
+    /// back: only an administrator grants rights.
     pub fn decide(&mut self, approval: Approval) {
+        self.set_rights([]);
         self.change_rights(|account| account.approval = approval);
     }
 

@@ -172,14 +172,24 @@ impl TestApp {
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &["admin:all"]).await
     }
 
-    /// A signed-in account. Account and session are written to the store, so that no password is hashed.
+    /// A signed-in leader who waits for approval.
+    pub async fn waiting_leader(&self) -> Visitor {
+        let email = format!("{}@mail.example.edu", RandomIds.next());
+        self.signed_in(account(&email, Role::Leader, self.clock.now()).await).await
+    }
+
+    /// A signed-in account, approved.
     pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
-        let now = self.clock.now();
-        let mut account = account(email, role, now).await;
+        let mut account = account(email, role, self.clock.now()).await;
         account.approval = Approval::Approved;
         account.scopes = scopes.iter().map(|scope| Scope::parse(scope).expect("a scope")).collect();
+        self.signed_in(account).await
+    }
+
+    /// Signs in a new account. Account and session are written to the store, so that no password is hashed.
+    async fn signed_in(&self, account: Account) -> Visitor {
         let secret = SessionSecret::new(RandomIds.secret());
-        let session = Session::open(secret.session_id(), &account, now);
+        let session = Session::open(secret.session_id(), &account, self.clock.now());
         let stored: Result<(), StoreError> = self
             .store
             .transact(async |tx| {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use orientation::config::Config;
 use reqwest::RequestBuilder;
-use reqwest::header::{CONTENT_TYPE, HOST, ORIGIN};
+use reqwest::header::{CONTENT_TYPE, HOST, IF_MATCH, ORIGIN};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -127,16 +127,26 @@ pub async fn try_out(visitor: &Visitor, operation: &Operation) -> Answer {
     }
 }
 
+/// A request with the header that edits need.
 fn ask(visitor: &Visitor, operation: &Operation) -> RequestBuilder {
-    visitor.request(operation.method.clone(), &operation.address(NO_ID))
+    let request = visitor.request(operation.method.clone(), &operation.address(NO_ID));
+    let is_edit = operation.parameters().contains(&("header", "If-Match"));
+    if is_edit { request.header(IF_MATCH, "*") } else { request }
 }
 
 /// Outcomes that don't depend on the use case.
 async fn around(reach: &Reach, app: &TestApp) {
     let (anonymous, student, leader) = (app.anonymous(), app.student().await, app.leader().await);
-    let admin = app.administrator().await;
+    let (waiting, admin) = (app.waiting_leader().await, app.administrator().await);
+    let strict =
+        reach.start_with(|config| config.event.sign_in.administrators_need_second_factor = true).await;
+    let must_enrol = strict.administrator().await;
     for operation in reach.operations() {
-        let caller = if operation.lists("scope-missing") { &admin } else { &student };
+        let caller = match operation {
+            scoped if scoped.lists("scope-missing") => &admin,
+            for_leaders if for_leaders.lists("leaders-only") => &leader,
+            _ => &student,
+        };
         let elsewhere = ask(caller, operation).header(HOST, "evil.example");
         caller.send(elsewhere).await.refused(421, "unknown-host");
         if operation.lists("not-signed-in") {
@@ -148,6 +158,13 @@ async fn around(reach: &Reach, app: &TestApp) {
         }
         for kind in ["students-only", "scope-missing"].into_iter().filter(|kind| operation.lists(kind)) {
             leader.send(ask(&leader, operation)).await.refused(403, kind);
+        }
+        for (refused, kind) in
+            [(&student, "leaders-only"), (&waiting, "not-approved"), (&must_enrol, "second-factor-required")]
+        {
+            if operation.lists(kind) {
+                refused.send(ask(refused, operation)).await.refused(403, kind);
+            }
         }
         if operation.takes_body() {
             let wrong = ask(caller, operation).header(CONTENT_TYPE, "text/html").body("{}");
@@ -169,6 +186,7 @@ async fn around(reach: &Reach, app: &TestApp) {
                 .refused(400, "bad-parameter");
         }
     }
+    strict.finish().await;
 }
 
 fn json_body(request: RequestBuilder, body: &'static str) -> RequestBuilder {
@@ -183,7 +201,10 @@ fn with_bad_parameter(caller: &Visitor, operation: &Operation, place: &str, name
             let address = format!("{}?{name}={}", operation.address(NO_ID), "x".repeat(5000));
             caller.request(operation.method.clone(), &address)
         }
-        _ => ask(caller, operation).header(name, "x".repeat(5000)),
+        _ => {
+            let request = caller.request(operation.method.clone(), &operation.address(NO_ID));
+            request.header(name, "x".repeat(5000))
+        }
     };
     match operation.example() {
         Some(_) => request.header(CONTENT_TYPE, operation.media()).body("{}"),

@@ -96,6 +96,11 @@ impl Visitor {
         self.send(self.request(Method::POST, path)).await
     }
 
+    /// A PUT without a body.
+    pub async fn put_empty(&self, path: &str) -> Answer {
+        self.send(self.request(Method::PUT, path)).await
+    }
+
     /// Fields of a form on a page.
     pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(self.request(Method::POST, path).form(fields)).await

@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses } from './types.gen';
+import type { ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -25,6 +25,22 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
  * the products.
  */
 export const getEvent = <ThrowOnError extends boolean = false>(options?: Options<GetEventData, ThrowOnError>) => (options?.client ?? client).get<GetEventResponses, GetEventErrors, ThrowOnError>({ url: '/v1/event', ...options });
+
+/**
+ * List accounts
+ *
+ * Newest first. Filters can be combined: an account must match each of them. Sign-ups whose address is not confirmed
+ * yet are not listed.
+ */
+export const listAccounts = <ThrowOnError extends boolean = false>(options?: Options<ListAccountsData, ThrowOnError>) => (options?.client ?? client).get<ListAccountsResponses, ListAccountsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/accounts',
+    ...options
+});
 
 /**
  * Sign up
@@ -64,35 +80,6 @@ export const confirmAccount = <ThrowOnError extends boolean = false>(options: Op
  */
 export const resendConfirmation = <ThrowOnError extends boolean = false>(options: Options<ResendConfirmationData, ThrowOnError>) => (options.client ?? client).post<ResendConfirmationResponses, ResendConfirmationErrors, ThrowOnError>({
     url: '/v1/accounts/confirmation',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Sign out
- *
- * Ends the session and removes its cookie. Your other sessions continue.
- */
-export const signOut = <ThrowOnError extends boolean = false>(options?: Options<SignOutData, ThrowOnError>) => (options?.client ?? client).delete<SignOutResponses, SignOutErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }],
-    url: '/v1/session',
-    ...options
-});
-
-/**
- * Sign in
- *
- * Opens a session of 30 days and sets the session cookie.
- */
-export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
-    url: '/v1/session',
     ...options,
     headers: {
         'Content-Type': 'application/json',
@@ -212,6 +199,275 @@ export const changeEmail = <ThrowOnError extends boolean = false>(options: Optio
  */
 export const confirmEmail = <ThrowOnError extends boolean = false>(options: Options<ConfirmEmailData, ThrowOnError>) => (options.client ?? client).post<ConfirmEmailResponses, ConfirmEmailErrors, ThrowOnError>({
     url: '/v1/me/email/confirm',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Sign out
+ *
+ * Ends the session and removes its cookie. Your other sessions continue.
+ */
+export const signOut = <ThrowOnError extends boolean = false>(options?: Options<SignOutData, ThrowOnError>) => (options?.client ?? client).delete<SignOutResponses, SignOutErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/session',
+    ...options
+});
+
+/**
+ * Sign in
+ *
+ * Opens a session and sets its cookie. The session ends after 14 days without a request, or as configured, and in any
+ * case after 30 days. Leaders get an email if they sign in on a device that is new to the account.
+ */
+export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
+    url: '/v1/session',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * End your other sessions
+ *
+ * Signs out all other browsers.
+ */
+export const endOtherSessions = <ThrowOnError extends boolean = false>(options?: Options<EndOtherSessionsData, ThrowOnError>) => (options?.client ?? client).delete<EndOtherSessionsResponses, EndOtherSessionsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/sessions',
+    ...options
+});
+
+/**
+ * List your sessions
+ *
+ * Newest first: the browsers in which you are signed in. If you don't recognise one, end it and change your password.
+ */
+export const listSessions = <ThrowOnError extends boolean = false>(options?: Options<ListSessionsData, ThrowOnError>) => (options?.client ?? client).get<ListSessionsResponses, ListSessionsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/sessions',
+    ...options
+});
+
+/**
+ * End a session
+ *
+ * Signs out one browser.
+ */
+export const endSession = <ThrowOnError extends boolean = false>(options: Options<EndSessionData, ThrowOnError>) => (options.client ?? client).delete<EndSessionResponses, EndSessionErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/sessions/{sessionId}',
+    ...options
+});
+
+/**
+ * Get an account
+ *
+ * Returns the account of a student or a leader. `setAccountRights` needs its `ETag`.
+ */
+export const getAccount = <ThrowOnError extends boolean = false>(options: Options<GetAccountData, ThrowOnError>) => (options.client ?? client).get<GetAccountResponses, GetAccountErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/accounts/{accountId}',
+    ...options
+});
+
+/**
+ * Withdraw an approval
+ *
+ * All rights of the leader end with the next request of each session, and the leader gets an email. Only an
+ * administrator can withdraw the approval of an administrator, and nobody that of the last one. If the leader is not
+ * approved, nothing changes and no email is sent.
+ */
+export const withdrawApproval = <ThrowOnError extends boolean = false>(options: Options<WithdrawApprovalData, ThrowOnError>) => (options.client ?? client).delete<WithdrawApprovalResponses, WithdrawApprovalErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/accounts/{accountId}/approval',
+    ...options
+});
+
+/**
+ * Approve a leader
+ *
+ * The leader gets an email and can ask for rights. Rejected leaders and those whose approval was withdrawn can be
+ * approved, too; rights that they held before are not restored. If the leader is approved already, nothing changes
+ * and no email is sent.
+ */
+export const approveLeader = <ThrowOnError extends boolean = false>(options: Options<ApproveLeaderData, ThrowOnError>) => (options.client ?? client).put<ApproveLeaderResponses, ApproveLeaderErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/accounts/{accountId}/approval',
+    ...options
+});
+
+/**
+ * Reject a leader
+ *
+ * The leader gets an email with the reason. If the leader was approved, all rights end with the next request of each
+ * session. Only an administrator can reject an administrator, and nobody the last one. If the leader is rejected
+ * already, nothing changes and no email is sent. `approveLeader` can approve the leader later.
+ */
+export const rejectLeader = <ThrowOnError extends boolean = false>(options: Options<RejectLeaderData, ThrowOnError>) => (options.client ?? client).put<RejectLeaderResponses, RejectLeaderErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/accounts/{accountId}/rejection',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * List scopes
+ *
+ * Returns every right that a leader can ask for: scopes, fields of the registration form, and reach.
+ */
+export const listScopes = <ThrowOnError extends boolean = false>(options?: Options<ListScopesData, ThrowOnError>) => (options?.client ?? client).get<ListScopesResponses, ListScopesErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/scopes',
+    ...options
+});
+
+/**
+ * List your requests for rights
+ *
+ * Newest first, with the decisions about them.
+ */
+export const listMyRightsRequests = <ThrowOnError extends boolean = false>(options?: Options<ListMyRightsRequestsData, ThrowOnError>) => (options?.client ?? client).get<ListMyRightsRequestsResponses, ListMyRightsRequestsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/me/rights-requests',
+    ...options
+});
+
+/**
+ * Ask for rights
+ *
+ * An administrator decides on each right, and you get an email about each decision. A right that you hold, or that you
+ * have asked for and nobody has decided on, is reported and not asked for again.
+ */
+export const requestRights = <ThrowOnError extends boolean = false>(options: Options<RequestRightsData, ThrowOnError>) => (options.client ?? client).post<RequestRightsResponses, RequestRightsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/me/rights-requests',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * List requests for rights
+ *
+ * Oldest first.
+ */
+export const listRightsRequests = <ThrowOnError extends boolean = false>(options?: Options<ListRightsRequestsData, ThrowOnError>) => (options?.client ?? client).get<ListRightsRequestsResponses, ListRightsRequestsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/rights-requests',
+    ...options
+});
+
+/**
+ * Grant a right
+ *
+ * The leader gets the right and an email with your reason. The right can be used with the next request of each session.
+ */
+export const grantRight = <ThrowOnError extends boolean = false>(options: Options<GrantRightData, ThrowOnError>) => (options.client ?? client).post<GrantRightResponses, GrantRightErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/rights-requests/{requestId}/grant',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Decline to grant a right
+ *
+ * The leader gets an email with your reason, and can ask for the right again.
+ */
+export const declineRight = <ThrowOnError extends boolean = false>(options: Options<DeclineRightData, ThrowOnError>) => (options.client ?? client).post<DeclineRightResponses, DeclineRightErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/rights-requests/{requestId}/decline',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Set the rights of a leader
+ *
+ * Replaces all scopes, student fields and reach of an approved leader. The leader gets an email with your reason. Open
+ * requests for rights that the leader then holds are granted with it. The last administrator can't lose `admin:all`. If
+ * the rights are the same, nothing changes and no email is sent.
+ */
+export const setAccountRights = <ThrowOnError extends boolean = false>(options: Options<SetAccountRightsData, ThrowOnError>) => (options.client ?? client).put<SetAccountRightsResponses, SetAccountRightsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/accounts/{accountId}/rights',
     ...options,
     headers: {
         'Content-Type': 'application/json',

@@ -47,9 +47,93 @@ export type Account = {
      */
     scopes: Array<string>;
     /**
+     * Properties of registration forms that an administrator granted, such as `dietary`. Students have none.
+     */
+    studentFields: Array<string>;
+    /**
+     * Students about whom an administrator allowed you to read, such as `group:Alpha`. Students have none.
+     */
+    reach: Array<string>;
+    /**
+     * Whether sign-in needs a code of your second factor.
+     */
+    secondFactor: boolean;
+    /**
      * Time when the account was created (RFC 3339, UTC).
      */
     createdAt: string;
+};
+
+/**
+ * AccountDetails
+ *
+ * An account as the committee sees it.
+ */
+export type AccountDetails = {
+    /**
+     * Id of the account.
+     */
+    id: string;
+    /**
+     * Email address.
+     */
+    email: string;
+    /**
+     * First name, or the only name.
+     */
+    firstName: string;
+    /**
+     * Last name, if there is one.
+     */
+    lastName?: string;
+    /**
+     * Name to address the owner by, if it isn't the first name.
+     */
+    preferredName?: string;
+    /**
+     * Role of the account.
+     */
+    role: Role;
+    /**
+     * Approval of the leader; `approved` for students.
+     */
+    approval: Approval;
+    /**
+     * Granted scopes, such as `scanner:food`. `admin:all` implies all scopes, student fields and reach.
+     */
+    scopes: Array<string>;
+    /**
+     * Properties of registration forms that the leader may read, such as `dietary`.
+     */
+    studentFields: Array<string>;
+    /**
+     * Groups and hunt teams whose students the leader may read, such as `group:Alpha`.
+     */
+    reach: Array<string>;
+    /**
+     * Whether sign-in needs a code of a second factor.
+     */
+    secondFactor: boolean;
+    /**
+     * Time when the account was created (RFC 3339, UTC).
+     */
+    createdAt: string;
+};
+
+/**
+ * AccountDetailsPage
+ *
+ * A page of a list.
+ */
+export type AccountDetailsPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<AccountDetails>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
 };
 
 /**
@@ -62,6 +146,72 @@ export type AddressBody = {
      * Email address of the account. Upper and lower case don't matter.
      */
     email: string;
+};
+
+/**
+ * The committee's decision about a leader.
+ */
+export type Approval = 'waiting' | 'approved' | 'rejected' | 'withdrawn';
+
+/**
+ * AskedRight
+ *
+ * A right that is asked for.
+ */
+export type AskedRight = {
+    /**
+     * Kind of the right.
+     */
+    kind: RightKind;
+    /**
+     * Name of the right, from `listScopes`. At most 120 characters.
+     */
+    name: string;
+    /**
+     * What you need it for, for the administrators. At most 500 characters, in several lines if you like.
+     */
+    reason: string;
+};
+
+/**
+ * The result of asking for one right.
+ */
+export type AskedRightOutcome = 'requested' | 'alreadyRequested' | 'alreadyHeld';
+
+/**
+ * AskedRightResult
+ *
+ * What became of one of the rights that were asked for.
+ */
+export type AskedRightResult = {
+    /**
+     * Kind of the right.
+     */
+    kind: RightKind;
+    /**
+     * Name of the right.
+     */
+    name: string;
+    /**
+     * What became of it.
+     */
+    outcome: AskedRightOutcome;
+    /**
+     * The open request, unless you hold the right.
+     */
+    request?: RightsRequest;
+};
+
+/**
+ * AskedRights
+ *
+ * The results of asking for rights.
+ */
+export type AskedRights = {
+    /**
+     * One result for each right, in the order of the request.
+     */
+    results: Array<AskedRightResult>;
 };
 
 /**
@@ -94,6 +244,18 @@ export type ChangePasswordBody = {
      * New password of 8 to 128 characters. Passwords that are easy to guess are refused.
      */
     newPassword: string;
+};
+
+/**
+ * DecisionBody
+ *
+ * A decision about a request.
+ */
+export type DecisionBody = {
+    /**
+     * Reason, which the email to the leader quotes. At most 500 characters, in several lines if you like.
+     */
+    reason: string;
 };
 
 /**
@@ -315,6 +477,22 @@ export type Product = {
      * Price of one.
      */
     price: Money;
+};
+
+/**
+ * ReachDescription
+ *
+ * Students who may be read about.
+ */
+export type ReachDescription = {
+    /**
+     * Name of the reach.
+     */
+    name: string;
+    /**
+     * What the reach allows, in a sentence.
+     */
+    description: string;
 };
 
 /**
@@ -731,6 +909,30 @@ export type RegistrationWindow = {
 };
 
 /**
+ * RejectionBody
+ *
+ * The rejection of a leader.
+ */
+export type RejectionBody = {
+    /**
+     * Reason, which the email to the leader quotes. At most 500 characters, in several lines if you like.
+     */
+    reason?: string;
+};
+
+/**
+ * RequestRightsBody
+ *
+ * A request for rights.
+ */
+export type RequestRightsBody = {
+    /**
+     * The rights, 1 to 50. An administrator decides on each one.
+     */
+    rights: Array<AskedRight>;
+};
+
+/**
  * ResetPasswordBody
  *
  * A new password, and the token from the email.
@@ -747,9 +949,203 @@ export type ResetPasswordBody = {
 };
 
 /**
+ * The kind of a right.
+ */
+export type RightKind = 'scope' | 'studentField' | 'reach';
+
+/**
+ * RightsRequest
+ *
+ * A leader's request for a right.
+ */
+export type RightsRequest = {
+    /**
+     * Id of the request.
+     */
+    id: string;
+    /**
+     * Id of the leader's account.
+     */
+    accountId: string;
+    /**
+     * Full name of the leader. Present in lists for administrators.
+     */
+    accountName?: string;
+    /**
+     * Kind of the right.
+     */
+    kind: RightKind;
+    /**
+     * Name of the right.
+     */
+    name: string;
+    /**
+     * What the right allows, in a sentence.
+     */
+    description: string;
+    /**
+     * What the leader needs it for.
+     */
+    reason: string;
+    /**
+     * State of the request.
+     */
+    state: RightsRequestState;
+    /**
+     * Time of the request (RFC 3339, UTC).
+     */
+    requestedAt: string;
+    /**
+     * The administrator's reason, if the request is decided.
+     */
+    decisionReason?: string;
+    /**
+     * Time of the decision (RFC 3339, UTC), if the request is decided.
+     */
+    decidedAt?: string;
+};
+
+/**
+ * RightsRequestPage
+ *
+ * A page of a list.
+ */
+export type RightsRequestPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<RightsRequest>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * State of a request for a right.
+ */
+export type RightsRequestState = 'open' | 'granted' | 'declined';
+
+/**
  * What an account is for.
  */
 export type Role = 'student' | 'leader';
+
+/**
+ * ScopeDescription
+ *
+ * A scope, and what it allows.
+ */
+export type ScopeDescription = {
+    /**
+     * Name of the scope.
+     */
+    name: string;
+    /**
+     * What the scope allows, in a sentence.
+     */
+    description: string;
+};
+
+/**
+ * Scopes
+ *
+ * All rights that exist.
+ */
+export type Scopes = {
+    /**
+     * All scopes.
+     */
+    scopes: Array<ScopeDescription>;
+    /**
+     * All fields of the registration form, in its order.
+     */
+    studentFields: Array<StudentFieldDescription>;
+    /**
+     * All groups together, and each group of the event.
+     */
+    reach: Array<ReachDescription>;
+    /**
+     * Form of the reach over a hunt team, with `<number>` in place of the team's number.
+     */
+    huntTeamReach: string;
+};
+
+/**
+ * Session
+ *
+ * A browser in which you are signed in.
+ */
+export type Session = {
+    /**
+     * Id of the session.
+     */
+    id: string;
+    /**
+     * Whether it is the session of this request.
+     */
+    current: boolean;
+    /**
+     * Kind of browser, such as `Firefox on Android`.
+     */
+    device?: string;
+    /**
+     * Network that you signed in from, such as `192.0.2.0/24`.
+     */
+    network?: string;
+    /**
+     * Time when you signed in (RFC 3339, UTC).
+     */
+    createdAt: string;
+    /**
+     * Hour of the latest request (RFC 3339, UTC).
+     */
+    lastSeenAt?: string;
+    /**
+     * Time when the session ends if you use it until then (RFC 3339, UTC).
+     */
+    expiresAt: string;
+};
+
+/**
+ * SessionPage
+ *
+ * A page of a list.
+ */
+export type SessionPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<Session>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * SetRightsBody
+ *
+ * All rights of a leader.
+ */
+export type SetRightsBody = {
+    /**
+     * All scopes that the leader should hold. At most 100.
+     */
+    scopes: Array<string>;
+    /**
+     * All student fields that the leader should hold. At most 100.
+     */
+    studentFields: Array<string>;
+    /**
+     * All reach that the leader should hold. At most 300 entries.
+     */
+    reach: Array<string>;
+    /**
+     * Reason, which the email to the leader quotes. At most 500 characters, in several lines if you like.
+     */
+    reason: string;
+};
 
 /**
  * SignInBody
@@ -801,6 +1197,22 @@ export type SignUpBody = {
 };
 
 export type SignalsReach = 'withinProcess' | 'connected' | 'unreachable';
+
+/**
+ * StudentFieldDescription
+ *
+ * A field of the registration form.
+ */
+export type StudentFieldDescription = {
+    /**
+     * Name of the form's property.
+     */
+    name: string;
+    /**
+     * Name of the field for people.
+     */
+    label: string;
+};
 
 /**
  * Suppression
@@ -1040,6 +1452,91 @@ export type GetEventResponses = {
 };
 
 export type GetEventResponse = GetEventResponses[keyof GetEventResponses];
+
+export type ListAccountsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Role of the accounts.
+         */
+        role?: Role;
+        /**
+         * Approval of the accounts. With the role `leader`, `waiting` lists the leaders who wait for a decision.
+         */
+        approval?: Approval;
+        /**
+         * Whether to list administrators only.
+         */
+        administrators?: boolean;
+        /**
+         * Words, each of which must be part of a name or of the address. Upper and lower case don't matter. At most 100
+         * characters.
+         */
+        search?: string;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/accounts';
+};
+
+export type ListAccountsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListAccountsError = ListAccountsErrors[keyof ListAccountsErrors];
+
+export type ListAccountsResponses = {
+    /**
+     * Done.
+     */
+    200: AccountDetailsPage;
+};
+
+export type ListAccountsResponse = ListAccountsResponses[keyof ListAccountsResponses];
 
 export type SignUpData = {
     body: SignUpBody;
@@ -1303,148 +1800,6 @@ export type ResendConfirmationResponses = {
     202: unknown;
 };
 
-export type SignOutData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/session';
-};
-
-export type SignOutErrors = {
-    /**
-     * Not signed in (`not-signed-in`).
-     */
-    401: Problem & {
-        type: '/problems/not-signed-in';
-        status: 401;
-    };
-    /**
-     * Cross-origin request (`foreign-origin`).
-     */
-    403: Problem & {
-        type: '/problems/foreign-origin';
-        status: 403;
-    };
-    /**
-     * Unknown host (`unknown-host`).
-     */
-    421: Problem & {
-        type: '/problems/unknown-host';
-        status: 421;
-    };
-    /**
-     * Temporarily unavailable (`unavailable`).
-     */
-    503: Problem & {
-        type: '/problems/unavailable';
-        status: 503;
-    };
-};
-
-export type SignOutError = SignOutErrors[keyof SignOutErrors];
-
-export type SignOutResponses = {
-    /**
-     * You are signed out.
-     */
-    204: void;
-};
-
-export type SignOutResponse = SignOutResponses[keyof SignOutResponses];
-
-export type SignInData = {
-    body: SignInBody;
-    path?: never;
-    query?: never;
-    url: '/v1/session';
-};
-
-export type SignInErrors = {
-    /**
-     * - Unreadable body (`broken-body`).
-     * - Malformed JSON (`malformed-json`).
-     */
-    400: Problem & {
-        type: '/problems/broken-body' | '/problems/malformed-json';
-        status: 400;
-    };
-    /**
-     * Wrong credentials (`wrong-credentials`).
-     */
-    401: Problem & {
-        type: '/problems/wrong-credentials';
-        status: 401;
-    };
-    /**
-     * Cross-origin request (`foreign-origin`).
-     */
-    403: Problem & {
-        type: '/problems/foreign-origin';
-        status: 403;
-    };
-    /**
-     * Request timed out (`too-slow`).
-     */
-    408: Problem & {
-        type: '/problems/too-slow';
-        status: 408;
-    };
-    /**
-     * Body too large (`too-large`).
-     */
-    413: Problem & {
-        type: '/problems/too-large';
-        status: 413;
-    };
-    /**
-     * Unsupported content type (`wrong-content-type`).
-     */
-    415: Problem & {
-        type: '/problems/wrong-content-type';
-        status: 415;
-    };
-    /**
-     * Unknown host (`unknown-host`).
-     */
-    421: Problem & {
-        type: '/problems/unknown-host';
-        status: 421;
-    };
-    /**
-     * Invalid body (`invalid`).
-     */
-    422: Problem & {
-        type: '/problems/invalid';
-        status: 422;
-        errors: Array<FieldError>;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
-    };
-    /**
-     * Temporarily unavailable (`unavailable`).
-     */
-    503: Problem & {
-        type: '/problems/unavailable';
-        status: 503;
-    };
-};
-
-export type SignInError = SignInErrors[keyof SignInErrors];
-
-export type SignInResponses = {
-    /**
-     * You are signed in.
-     */
-    200: Account;
-};
-
-export type SignInResponse = SignInResponses[keyof SignInResponses];
-
 export type RequestPasswordResetData = {
     body: AddressBody;
     path?: never;
@@ -1689,10 +2044,11 @@ export type UpdateMeErrors = {
         status: 401;
     };
     /**
-     * Cross-origin request (`foreign-origin`).
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin';
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -1775,10 +2131,11 @@ export type ChangePasswordErrors = {
         status: 401;
     };
     /**
-     * Cross-origin request (`foreign-origin`).
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin';
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -1868,10 +2225,11 @@ export type ChangeEmailErrors = {
         status: 401;
     };
     /**
-     * Cross-origin request (`foreign-origin`).
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin';
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -2035,6 +2393,1308 @@ export type ConfirmEmailResponses = {
 };
 
 export type ConfirmEmailResponse = ConfirmEmailResponses[keyof ConfirmEmailResponses];
+
+export type SignOutData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/session';
+};
+
+export type SignOutErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type SignOutError = SignOutErrors[keyof SignOutErrors];
+
+export type SignOutResponses = {
+    /**
+     * You are signed out.
+     */
+    204: void;
+};
+
+export type SignOutResponse = SignOutResponses[keyof SignOutResponses];
+
+export type SignInData = {
+    body: SignInBody;
+    path?: never;
+    query?: never;
+    url: '/v1/session';
+};
+
+export type SignInErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Wrong credentials (`wrong-credentials`).
+     */
+    401: Problem & {
+        type: '/problems/wrong-credentials';
+        status: 401;
+    };
+    /**
+     * Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type SignInError = SignInErrors[keyof SignInErrors];
+
+export type SignInResponses = {
+    /**
+     * You are signed in.
+     */
+    200: Account;
+};
+
+export type SignInResponse = SignInResponses[keyof SignInResponses];
+
+export type EndOtherSessionsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/sessions';
+};
+
+export type EndOtherSessionsErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type EndOtherSessionsError = EndOtherSessionsErrors[keyof EndOtherSessionsErrors];
+
+export type EndOtherSessionsResponses = {
+    /**
+     * Ended: these browsers are signed out.
+     */
+    204: void;
+};
+
+export type EndOtherSessionsResponse = EndOtherSessionsResponses[keyof EndOtherSessionsResponses];
+
+export type ListSessionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/sessions';
+};
+
+export type ListSessionsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListSessionsError = ListSessionsErrors[keyof ListSessionsErrors];
+
+export type ListSessionsResponses = {
+    /**
+     * Done.
+     */
+    200: SessionPage;
+};
+
+export type ListSessionsResponse = ListSessionsResponses[keyof ListSessionsResponses];
+
+export type EndSessionData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the session, from `listSessions`.
+         */
+        sessionId: string;
+    };
+    query?: never;
+    url: '/v1/sessions/{sessionId}';
+};
+
+export type EndSessionErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such session (`no-such-session`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-session';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type EndSessionError = EndSessionErrors[keyof EndSessionErrors];
+
+export type EndSessionResponses = {
+    /**
+     * Ended: these browsers are signed out.
+     */
+    204: void;
+};
+
+export type EndSessionResponse = EndSessionResponses[keyof EndSessionResponses];
+
+export type GetAccountData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the account, from `listAccounts`.
+         */
+        accountId: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{accountId}';
+};
+
+export type GetAccountErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such account (`no-such-account`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-account';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetAccountError = GetAccountErrors[keyof GetAccountErrors];
+
+export type GetAccountResponses = {
+    /**
+     * The account.
+     */
+    200: AccountDetails;
+};
+
+export type GetAccountResponse = GetAccountResponses[keyof GetAccountResponses];
+
+export type WithdrawApprovalData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the account, from `listAccounts`.
+         */
+        accountId: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{accountId}/approval';
+};
+
+export type WithdrawApprovalErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such account (`no-such-account`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-account';
+        status: 404;
+    };
+    /**
+     * - Not a leader (`not-a-leader`).
+     * - Last administrator (`last-administrator`).
+     */
+    409: Problem & {
+        type: '/problems/not-a-leader' | '/problems/last-administrator';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type WithdrawApprovalError = WithdrawApprovalErrors[keyof WithdrawApprovalErrors];
+
+export type WithdrawApprovalResponses = {
+    /**
+     * The leader has this approval now, or had it before.
+     */
+    204: void;
+};
+
+export type WithdrawApprovalResponse = WithdrawApprovalResponses[keyof WithdrawApprovalResponses];
+
+export type ApproveLeaderData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the account, from `listAccounts`.
+         */
+        accountId: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{accountId}/approval';
+};
+
+export type ApproveLeaderErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such account (`no-such-account`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-account';
+        status: 404;
+    };
+    /**
+     * Not a leader (`not-a-leader`).
+     */
+    409: Problem & {
+        type: '/problems/not-a-leader';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ApproveLeaderError = ApproveLeaderErrors[keyof ApproveLeaderErrors];
+
+export type ApproveLeaderResponses = {
+    /**
+     * The leader has this approval now, or had it before.
+     */
+    204: void;
+};
+
+export type ApproveLeaderResponse = ApproveLeaderResponses[keyof ApproveLeaderResponses];
+
+export type RejectLeaderData = {
+    body: RejectionBody;
+    path: {
+        /**
+         * Id of the account, from `listAccounts`.
+         */
+        accountId: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{accountId}/rejection';
+};
+
+export type RejectLeaderErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such account (`no-such-account`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-account';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Not a leader (`not-a-leader`).
+     * - Last administrator (`last-administrator`).
+     */
+    409: Problem & {
+        type: '/problems/not-a-leader' | '/problems/last-administrator';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RejectLeaderError = RejectLeaderErrors[keyof RejectLeaderErrors];
+
+export type RejectLeaderResponses = {
+    /**
+     * The leader has this approval now, or had it before.
+     */
+    204: void;
+};
+
+export type RejectLeaderResponse = RejectLeaderResponses[keyof RejectLeaderResponses];
+
+export type ListScopesData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/scopes';
+};
+
+export type ListScopesErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListScopesError = ListScopesErrors[keyof ListScopesErrors];
+
+export type ListScopesResponses = {
+    /**
+     * Done.
+     */
+    200: Scopes;
+};
+
+export type ListScopesResponse = ListScopesResponses[keyof ListScopesResponses];
+
+export type ListMyRightsRequestsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/me/rights-requests';
+};
+
+export type ListMyRightsRequestsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListMyRightsRequestsError = ListMyRightsRequestsErrors[keyof ListMyRightsRequestsErrors];
+
+export type ListMyRightsRequestsResponses = {
+    /**
+     * Done.
+     */
+    200: RightsRequestPage;
+};
+
+export type ListMyRightsRequestsResponse = ListMyRightsRequestsResponses[keyof ListMyRightsRequestsResponses];
+
+export type RequestRightsData = {
+    body: RequestRightsBody;
+    path?: never;
+    query?: never;
+    url: '/v1/me/rights-requests';
+};
+
+export type RequestRightsErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Too many open requests (`too-many-rights-requests`).
+     */
+    409: Problem & {
+        type: '/problems/too-many-rights-requests';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RequestRightsError = RequestRightsErrors[keyof RequestRightsErrors];
+
+export type RequestRightsResponses = {
+    /**
+     * Done.
+     */
+    200: AskedRights;
+};
+
+export type RequestRightsResponse = RequestRightsResponses[keyof RequestRightsResponses];
+
+export type ListRightsRequestsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * State of the requests; `open` by default.
+         */
+        state?: RightsRequestState;
+        /**
+         * Id of the account whose requests to list. At most 100 characters.
+         */
+        accountId?: string;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/rights-requests';
+};
+
+export type ListRightsRequestsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListRightsRequestsError = ListRightsRequestsErrors[keyof ListRightsRequestsErrors];
+
+export type ListRightsRequestsResponses = {
+    /**
+     * Done.
+     */
+    200: RightsRequestPage;
+};
+
+export type ListRightsRequestsResponse = ListRightsRequestsResponses[keyof ListRightsRequestsResponses];
+
+export type GrantRightData = {
+    body: DecisionBody;
+    path: {
+        /**
+         * Id of the request, from `listRightsRequests`.
+         */
+        requestId: string;
+    };
+    query?: never;
+    url: '/v1/rights-requests/{requestId}/grant';
+};
+
+export type GrantRightErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such request (`no-such-rights-request`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-rights-request';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Request already decided (`rights-request-decided`).
+     * - Not an approved leader (`not-an-approved-leader`).
+     */
+    409: Problem & {
+        type: '/problems/rights-request-decided' | '/problems/not-an-approved-leader';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GrantRightError = GrantRightErrors[keyof GrantRightErrors];
+
+export type GrantRightResponses = {
+    /**
+     * The request is decided.
+     */
+    200: RightsRequest;
+};
+
+export type GrantRightResponse = GrantRightResponses[keyof GrantRightResponses];
+
+export type DeclineRightData = {
+    body: DecisionBody;
+    path: {
+        /**
+         * Id of the request, from `listRightsRequests`.
+         */
+        requestId: string;
+    };
+    query?: never;
+    url: '/v1/rights-requests/{requestId}/decline';
+};
+
+export type DeclineRightErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such request (`no-such-rights-request`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-rights-request';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Request already decided (`rights-request-decided`).
+     */
+    409: Problem & {
+        type: '/problems/rights-request-decided';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DeclineRightError = DeclineRightErrors[keyof DeclineRightErrors];
+
+export type DeclineRightResponses = {
+    /**
+     * The request is decided.
+     */
+    200: RightsRequest;
+};
+
+export type DeclineRightResponse = DeclineRightResponses[keyof DeclineRightResponses];
+
+export type SetAccountRightsData = {
+    body: SetRightsBody;
+    headers: {
+        /**
+         * `ETag` of the account that was edited, from `getAccount`.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * Id of the account, from `listAccounts`.
+         */
+        accountId: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{accountId}/rights';
+};
+
+export type SetAccountRightsErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such account (`no-such-account`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-account';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Not an approved leader (`not-an-approved-leader`).
+     * - Last administrator (`last-administrator`).
+     */
+    409: Problem & {
+        type: '/problems/not-an-approved-leader' | '/problems/last-administrator';
+        status: 409;
+    };
+    /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type SetAccountRightsError = SetAccountRightsErrors[keyof SetAccountRightsErrors];
+
+export type SetAccountRightsResponses = {
+    /**
+     * The account.
+     */
+    200: AccountDetails;
+};
+
+export type SetAccountRightsResponse = SetAccountRightsResponses[keyof SetAccountRightsResponses];
 
 export type GetRegistrationData = {
     body?: never;
@@ -2343,6 +4003,13 @@ export type ListOrdersErrors = {
         status: 401;
     };
     /**
+     * Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
      * Unknown host (`unknown-host`).
      */
     421: Problem & {
@@ -2395,6 +4062,13 @@ export type GetOrderErrors = {
     401: Problem & {
         type: '/problems/not-signed-in';
         status: 401;
+    };
+    /**
+     * Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/second-factor-required';
+        status: 403;
     };
     /**
      * No such order (`no-such-order`).
@@ -2458,10 +4132,11 @@ export type OpenCheckoutErrors = {
         status: 401;
     };
     /**
-     * Cross-origin request (`foreign-origin`).
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin';
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -2878,10 +4553,12 @@ export type ListSuppressionsErrors = {
         status: 401;
     };
     /**
-     * Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/scope-missing';
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -2940,10 +4617,12 @@ export type RemoveSuppressionErrors = {
     };
     /**
      * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
      * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/scope-missing';
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
         status: 403;
     };
     /**
