@@ -21,6 +21,7 @@ use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::registration::{self, OrientationSale, Registrations};
 use crate::features::rights::{self, RightsRequests};
+use crate::features::second_factor::{self, SecondFactors};
 use crate::features::sessions::{self, Sessions};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
@@ -96,6 +97,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         payments::schemas(),
         registration::schemas(),
         rights::schemas(),
+        second_factor::schemas(),
         suppressions::schemas(),
     ]
     .concat()
@@ -141,6 +143,7 @@ impl App {
         // Services, each after those that it uses.
         let passwords = Passwords::on_all_cores(base.ids.clone());
         let accounts = Arc::new(Accounts::new(&base, passwords, mail.transport.clone()));
+        let second_factors = Arc::new(SecondFactors::new(&base, &accounts));
         let sessions = Arc::new(Sessions::new(&base, &accounts));
         let leaders = Arc::new(Leaders::new(&base));
         let rights_requests = Arc::new(RightsRequests::new(&base));
@@ -156,6 +159,7 @@ impl App {
             .and(sessions::feature(&base, &sessions))
             .and(leaders::feature(&base, &leaders))
             .and(rights::feature(&base, &rights_requests))
+            .and(second_factor::feature(&base, &second_factors))
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
             .and(tickets::feature(&base, &tickets))

@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod payments;
 pub mod registration;
 pub mod rights;
+pub mod second_factor;
 pub mod sessions;
 pub mod suppressions;
 pub mod tickets;

@@ -109,6 +109,7 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
     }
     match right {
         Some("anybody" | "session") | None => {}
+        Some("leader-session") => problems.push(kinds::leaders_only()),
         Some("account") => problems.push(kinds::must_enrol()),
         Some("student") => problems.push(kinds::students_only()),
         Some("leader") => {

@@ -16,6 +16,10 @@ pub struct Anybody;
 /// there.
 pub struct OwnAccount;
 
+/// Any session of a leader, even of one without approval and of an administrator who must set up a second factor first: for
+/// their second factor.
+pub struct OwnLeaderAccount;
+
 /// Any signed-in account. An administrator who must set up a second factor first is refused.
 pub struct SignedIn;
 
@@ -107,6 +111,23 @@ impl Requirement for OwnAccount {
 
     async fn admit(request: &Request) -> Result<Caller, Problem> {
         signed_in(request).await
+    }
+}
+
+impl Requirement for OwnLeaderAccount {
+    type Caller = Caller;
+    const SESSION: bool = true;
+
+    fn name() -> Cow<'static, str> {
+        "leader-session".into()
+    }
+
+    async fn admit(request: &Request) -> Result<Caller, Problem> {
+        let caller = signed_in(request).await?;
+        match caller.rights.role {
+            Role::Leader => Ok(caller),
+            Role::Student => Err(kinds::leaders_only()),
+        }
     }
 }
 

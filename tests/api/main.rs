@@ -30,6 +30,7 @@ mod v1_accounts;
 mod v1_event;
 mod v1_leaders;
 mod v1_me;
+mod v1_me_totp;
 mod v1_orders;
 mod v1_password_resets;
 mod v1_registration;

@@ -38,12 +38,13 @@ pub use errors::{
     AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
     MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
 };
+pub use limits::client_key;
 pub use model::{
     Account, Approval, EmailToken, Enrolment, LinkUse, Names, NamesChange, PendingEmail, Purpose,
     SESSION_LASTS, Session, SessionSecret, SignUp, SignUpForm, TokenRefused,
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};
-pub use service::{Accounts, Administrator, Authenticated};
+pub use service::{Accounts, Administrator, Authenticated, put_second_factor};
 
 /// What accounts add to the service.
 pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsController> {

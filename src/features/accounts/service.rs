@@ -511,6 +511,20 @@ impl Accounts {
     }
 }
 
+/// Stores since when the account has had a second factor, or `None` for no second factor. The feature `second_factor`
+/// decides.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put_second_factor(
+    tx: &Tx,
+    mut account: Account,
+    since: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    account.set_second_factor(since);
+    tx.put(&account).await
+}
+
 fn device_id(account: &Account) -> String {
     format!("{}:{}", account.id, account.password_version)
 }

@@ -13,7 +13,14 @@ pub struct ShiftedClock(AtomicI64);
 impl ShiftedClock {
     /// A clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.as_millis() - SystemClock.now().as_millis()))
+        let clock = Self::default();
+        clock.set(now);
+        clock
+    }
+
+    /// Sets it to `now`. A service whose sessions and jobs are to survive needs [`advance`](Self::advance).
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis() - SystemClock.now().as_millis(), Ordering::SeqCst);
     }
 
     /// Advances by `span`.
