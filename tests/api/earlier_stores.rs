@@ -261,7 +261,7 @@ async fn nobody_may_do_more_than_before() {
         |account: &Value| (account["role"].clone(), account["approved"].clone(), account["scopes"].clone());
     assert_eq!(rights(&account), (json!("leader"), json!(false), json!([])));
     leader.get("/v1/registration").await.refused(403, "students-only");
-    leader.get("/v1/suppressions").await.refused(403, "scope-missing");
+    leader.get("/v1/suppressions").await.refused(403, "not-approved");
 
     let administrator = earlier.sign_in("administrator").await;
     let account = administrator.get("/v1/me").await.ok(200);

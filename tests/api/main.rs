@@ -37,6 +37,7 @@ mod v1_registration;
 mod v1_rights_requests;
 mod v1_scopes;
 mod v1_session;
+mod v1_sessions;
 mod v1_suppressions;
 mod v1_ticket;
 mod v1_webhooks_stripe;

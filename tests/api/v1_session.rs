@@ -126,16 +126,16 @@ async fn guessing_passwords_is_limited_whether_or_not_the_address_is_known() {
             let answer = guess(&email.to_uppercase()).await;
             answer.refused(401, "wrong-credentials");
             let state = answer.header("ratelimit").expect("how much is left");
-            assert!(state.contains(&format!("\"sign-in-address\";r={}", 10 - tried)), "{state}");
+            assert!(state.contains(&format!("\"sign-in\";r={}", 10 - tried)), "{state}");
         }
         let answer = guess(email).await;
         let problem = answer.refused(429, "too-many-requests");
         let seconds: u64 = answer.header("retry-after").expect("when").parse().expect("seconds");
         assert!((1..=900).contains(&seconds), "{seconds}");
         assert!(problem["detail"].as_str().expect("a sentence").contains(&seconds.to_string()));
-        assert!(answer.header("ratelimit").expect("a state").contains("\"sign-in-address\";r=0;t="));
+        assert!(answer.header("ratelimit").expect("a state").contains("\"sign-in\";r=0;t="));
         let policy = answer.header("ratelimit-policy").expect("a policy");
-        assert!(policy.contains("\"sign-in-address\";q=10;w=900"), "{policy}");
+        assert!(policy.contains("\"sign-in\";q=10;w=900"), "{policy}");
         last.push(policy.to_owned());
     }
     assert_eq!(last[0], last[1]);
