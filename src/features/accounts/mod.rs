@@ -21,6 +21,7 @@ mod model;
 mod pages;
 mod passwords;
 mod service;
+mod session;
 mod subscribers;
 #[cfg(test)]
 mod tests;
@@ -40,11 +41,12 @@ pub use errors::{
 };
 pub use limits::client_key;
 pub use model::{
-    Account, Approval, EmailToken, Enrolment, LinkUse, Names, NamesChange, PendingEmail, Purpose,
-    SESSION_LASTS, Session, SessionSecret, SignUp, SignUpForm, TokenRefused,
+    Account, Approval, EmailToken, Enrolment, LinkUse, Names, NamesChange, PendingEmail, Purpose, SignUp,
+    SignUpForm, TokenRefused,
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};
 pub use service::{Accounts, Administrator, Authenticated, put_second_factor};
+pub use session::{SESSION_LASTS, Session, SessionSecret};
 
 /// What accounts add to the service.
 pub fn feature(base: &Base, accounts: &Arc<Accounts>) -> Feature<AccountsController> {

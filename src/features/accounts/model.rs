@@ -29,17 +29,8 @@ pub const RESET_LASTS: Duration = Duration::from_hours(1);
 /// How long after the use of a link a second press of its button, in the same browser, shows what the first achieved.
 pub const SECOND_PRESS: Duration = Duration::from_mins(5);
 
-/// The precision of the time at which a session was last seen: enough to notice a stranger, too little to follow somebody.
-const LAST_SEEN_TO: Duration = Duration::from_hours(1);
-
-/// How long a session is accepted under its former id, for requests that were sent before the new one arrived.
-const OVERLAP: Duration = Duration::from_mins(1);
-
 /// Time within which a sign-up must be confirmed. Until then, the email can be sent again.
 pub const SIGN_UP_LASTS: Duration = Duration::from_hours(7 * 24);
-
-/// Lifetime of a session, used or not: about the length of an orientation season.
-pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 
 /// Maximum number of pending sign-ups per address. A further one replaces the oldest. The limit exists because anybody can
 /// sign up with anybody's address.
@@ -727,141 +718,6 @@ impl<'a> From<&'a String> for LinkUse<'a> {
     fn from(token: &'a String) -> Self {
         token.as_str().into()
     }
-}
-
-/// The secret in a session cookie: 256 random bits.
-#[derive(Clone, Debug)]
-pub struct SessionSecret(Secret<[u8; 32]>);
-
-impl SessionSecret {
-    /// From [`Ids::secret`](crate::kernel::Ids::secret).
-    pub fn new(bits: [u8; 32]) -> Self {
-        Self(Secret::new(bits))
-    }
-
-    /// The secret in a cookie's value; `None` if it is malformed.
-    pub fn read(cookie: &str) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
-        Some(Self::new(bytes.try_into().ok()?))
-    }
-
-    /// The cookie's value: base64url.
-    pub fn cookie(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.0.expose())
-    }
-
-    /// Id of its session: the SHA-256 of the secret, in base64url.
-    pub fn session_id(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
-    }
-}
-
-/// A signed-in browser.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Session {
-    /// SHA-256 of the cookie's secret, in base64url, so that a copy of the store opens no session.
-    pub id: String,
-    pub account_id: String,
-    /// [`Account::password_version`] when it was opened. A new password ends the session.
-    pub password_version: u32,
-    /// [`Account::rights_version`] when it was opened or got this id.
-    #[serde(default)]
-    pub rights_version: u32,
-    /// What kind of browser it is, such as `Firefox on Android`. Absent in sessions that were opened before it was stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    /// The network that it was opened from, such as `192.0.2.0/24`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<String>,
-    /// The hour of its latest request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen_at: Option<Timestamp>,
-    /// Id of the session that continues this one, which ends within a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaced_by: Option<String>,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-}
-
-impl Document for Session {
-    const COLLECTION: &'static str = "sessions";
-    const INDEXES: &'static [Index] = &[
-        Index::on("sessions_by_end", &["expiresAt"]),
-        Index::on("sessions_by_account", &["accountId", "createdAt", "id"]),
-    ];
-    const PERSONAL: Personal = Personal::Of(
-        Owner::Account("accountId"),
-        &[
-            PersonalField::new("createdAt", Class::Activity),
-            PersonalField::new("device", Class::Activity),
-            PersonalField::new("network", Class::Activity),
-            PersonalField::new("seenAt", Class::Activity),
-            PersonalField::new("id", Class::Secret),
-        ],
-    );
-    const KEEP: Keep =
-        Keep::lasting(SESSION_LASTS, "a signed-in browser; sign-out and a new password end it earlier");
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl Session {
-    /// A session of `account` that begins at `now`. `id` is described at [`Session::id`].
-    pub fn open(id: String, account: &Account, now: Timestamp) -> Self {
-        Self {
-            id,
-            account_id: account.id.clone(),
-            password_version: account.password_version,
-            rights_version: account.rights_version,
-            device: None,
-            network: None,
-            seen_at: Some(hour(now)),
-            replaced_by: None,
-            created_at: now,
-            expires_at: now.plus(SESSION_LASTS),
-        }
-    }
-
-    /// Whether it signs in `account` at `now`. It ends if it is not used for as long as `idle`.
-    pub fn is_good_for(&self, account: &Account, idle: Duration, now: Timestamp) -> bool {
-        now < self.expires_at
-            && self.account_id == account.id
-            && self.password_version == account.password_version
-            && self.seen_at.is_none_or(|seen| seen > Self::idle_since(idle, now))
-    }
-
-    /// The `seen_at` of sessions that ended at `now` because they were not used for as long as `idle`.
-    pub fn idle_since(idle: Duration, now: Timestamp) -> Timestamp {
-        now.minus(idle).minus(LAST_SEEN_TO)
-    }
-
-    /// The session as used at `now`, if that is worth storing.
-    pub fn seen(&self, now: Timestamp) -> Option<Self> {
-        let seen_at = Some(hour(now));
-        (self.seen_at < seen_at).then(|| Self { seen_at, ..self.clone() })
-    }
-
-    /// The session under a new id, and this one, which ends after a moment: requests that are under way still
-    /// use it.
-    pub fn renew(&self, id: String, account: &Account, now: Timestamp) -> (Self, Self) {
-        let rights_version = account.rights_version;
-        let old = Self {
-            replaced_by: Some(id.clone()),
-            rights_version,
-            expires_at: self.expires_at.min(now.plus(OVERLAP)),
-            ..self.clone()
-        };
-        (Self { id, rights_version, seen_at: Some(hour(now)), ..self.clone() }, old)
-    }
-}
-
-/// The hour that the time is in.
-fn hour(time: Timestamp) -> Timestamp {
-    let hour = LAST_SEEN_TO.as_secs() as i64 * 1000;
-    Timestamp::from_millis(time.as_millis().div_euclid(hour) * hour)
 }
 
 /// The validation error of a name that an email program would turn into a link. Anybody can make us send an email to

@@ -12,9 +12,10 @@ use super::errors::{
 };
 use super::model::{
     ADMINISTRATOR_MADE, Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange, PendingEmail,
-    Purpose, SIGN_UPS_PER_ADDRESS, Session, SignUp, SignUpForm, TokenRefused, address,
+    Purpose, SIGN_UPS_PER_ADDRESS, SignUp, SignUpForm, TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
+use super::session::Session;
 use super::{limits, mails};
 use crate::base::Base;
 use crate::kernel::faults::guarded;

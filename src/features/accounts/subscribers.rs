@@ -1,6 +1,7 @@
 //! The jobs of accounts.
 
-use super::model::{EmailToken, Session, SignUp};
+use super::model::{EmailToken, SignUp};
+use super::session::Session;
 use crate::kernel::Timestamp;
 use crate::platform::jobs::{Sweep, sweep};
 use crate::platform::store::{Dir, Filter, Query};

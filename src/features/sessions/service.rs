@@ -88,7 +88,7 @@ impl Sessions {
             // The password may have been changed in the meantime.
             let same = same.filter(|same| same.password_version == account.password_version);
             let account = same.ok_or(AuthenticateError::WrongCredentials)?;
-            tx.insert(&session).await?;
+            session.begin(&tx).await?;
             if announced {
                 tx.post(&mails::new_device(&account, &session)).await?;
             }
@@ -205,16 +205,9 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Option<(Session, Renewed)>, StoreError> {
         let secret = SessionSecret::new(self.ids.secret());
-        let renewed = self.store.transact(async |tx| {
-            let current = tx.get::<Session>(&session.id).await?;
-            let Some(current) = current.filter(|session| session.replaced_by.is_none()) else {
-                return Ok(None);
-            };
-            let (new, old) = current.renew(secret.session_id(), account, now);
-            tx.put(&old).await?;
-            tx.insert(&new).await?;
-            Ok::<_, StoreError>(Some(new))
-        });
+        let renewed = self
+            .store
+            .transact(async |tx| Session::renew(&tx, &session.id, secret.session_id(), account, now).await);
         Ok(renewed.await?.map(|new| {
             let lasts = new.expires_at.since(now);
             (new, Renewed { secret, lasts })
@@ -223,12 +216,7 @@ impl Sessions {
 
     /// Stores that the session was used in this hour. If that fails, the next request tries again.
     async fn touch(&self, seen: Session) {
-        let stored = self.store.transact(async |tx| {
-            if tx.get::<Session>(&seen.id).await?.is_some() {
-                tx.put(&seen).await?;
-            }
-            Ok::<_, StoreError>(())
-        });
+        let stored = self.store.transact(async |tx| seen.touch(&tx).await);
         if let Err(error) = stored.await {
             tracing::debug!(%error, "the hour of a session was not stored");
         }
