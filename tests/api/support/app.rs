@@ -166,15 +166,6 @@ impl TestApp {
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &[]).await
     }
 
-    /// A signed-in leader whom nobody has approved.
-    pub async fn waiting_leader(&self) -> Visitor {
-        let leader = self.leader().await;
-        let waiting = Account { approval: Approval::Waiting, ..leader.account().clone() };
-        let stored: Result<(), StoreError> = self.store.transact(async |tx| tx.put(&waiting).await).await;
-        stored.expect("the account is changed");
-        leader
-    }
-
     /// A signed-in administrator.
     pub async fn administrator(&self) -> Visitor {
         let name = RandomIds.next();
