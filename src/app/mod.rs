@@ -144,7 +144,7 @@ impl App {
         let passwords = Passwords::on_all_cores(base.ids.clone());
         let accounts = Arc::new(Accounts::new(&base, passwords, mail.transport.clone()));
         let second_factors = Arc::new(SecondFactors::new(&base, &accounts));
-        let sessions = Arc::new(Sessions::new(&base, &accounts));
+        let sessions = Arc::new(Sessions::new(&base, &accounts, &second_factors));
         let leaders = Arc::new(Leaders::new(&base));
         let rights_requests = Arc::new(RightsRequests::new(&base));
         let groups = Arc::new(Groups::new(&base));

@@ -23,6 +23,7 @@ mod newcomer;
 mod pages;
 mod races;
 mod real_input;
+mod rights_matrix;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod support;

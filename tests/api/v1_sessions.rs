@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::document::operation;
 use crate::support::{NO_ID, PASSWORD, Reach, TestApp, Visitor, reaches_all_of};
 use crate::v1_accounts::{credentials, sign_up_of};
+use crate::v1_me_totp::{code_of, turn_on};
 
 /// Another browser in which the visitor's account is signed in.
 async fn another_browser(app: &TestApp, visitor: &Visitor) -> Visitor {
@@ -114,6 +115,36 @@ async fn a_leader_learns_of_a_sign_in_on_a_new_device_and_a_student_does_not() {
     app.finish().await;
 }
 
+fn with_code(email: &str, code: &str) -> Value {
+    json!({ "email": email, "password": PASSWORD, "code": code })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_second_factor_a_session_needs_a_code_and_each_code_opens_one() {
+    let app = TestApp::start().await;
+    let leader = app.leader().await;
+    let (secret, recovery_codes) = turn_on(&app, &leader).await;
+    let sign_in = async |body: Value| app.anonymous().post("/v1/session", &body).await;
+    let missing = sign_in(credentials(leader.email(), PASSWORD)).await;
+    missing.refused(401, "second-factor-code-missing");
+    assert_eq!(missing.cookie(), None);
+    // Without the right password, a code changes nothing.
+    let mut guess = with_code(leader.email(), "000000");
+    guess["password"] = "seven noisy herons at dawn".into();
+    sign_in(guess).await.refused(401, "wrong-credentials");
+    sign_in(with_code(leader.email(), "000000")).await.refused(401, "second-factor-code-wrong");
+    let code = code_of(&app, &secret);
+    for code in [&code, &recovery_codes[3]] {
+        sign_in(with_code(leader.email(), code)).await.ok(200);
+        let again = sign_in(with_code(leader.email(), code)).await;
+        again.refused(401, "second-factor-code-wrong");
+        assert_eq!(again.cookie(), None);
+    }
+    // A code sent without need is ignored.
+    sign_in(with_code(app.student().await.email(), "000000")).await.ok(200);
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_outcome_of_the_session_operations_is_reached() {
     reaches_all_of("Sessions", async |reach| {
@@ -122,6 +153,12 @@ async fn every_outcome_of_the_session_operations_is_reached() {
         let student = app.student().await;
         let wrong = credentials(student.email(), "seven noisy herons at dawn");
         student.post("/v1/session", &wrong).await.refused(401, "wrong-credentials");
+        let leader = app.leader().await;
+        turn_on(&app, &leader).await;
+        let without = credentials(leader.email(), PASSWORD);
+        student.post("/v1/session", &without).await.refused(401, "second-factor-code-missing");
+        let wrong = with_code(leader.email(), "000000");
+        student.post("/v1/session", &wrong).await.refused(401, "second-factor-code-wrong");
         student.get("/v1/sessions").await.ok(200);
         student.delete(&format!("/v1/sessions/{NO_ID}")).await.refused(404, "no-such-session");
         student.delete("/v1/sessions").await.ok(204);

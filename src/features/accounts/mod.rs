@@ -41,7 +41,7 @@ pub use errors::{
 };
 pub use limits::client_key;
 pub use model::{
-    Account, Approval, EmailToken, Enrolment, LinkUse, Names, NamesChange, PendingEmail, Purpose, SignUp,
+    Account, Approval, EmailToken, EnrolmentRule, LinkUse, Names, NamesChange, PendingEmail, Purpose, SignUp,
     SignUpForm, TokenRefused,
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};

@@ -95,7 +95,7 @@ pub enum Approval {
 
 /// Whether the event demands a second factor of administrators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enrolment {
+pub enum EnrolmentRule {
     /// Leaders set one up if they like.
     Voluntary,
     /// Until they have one, administrators can do nothing else.
@@ -253,8 +253,8 @@ impl Account {
     }
 
     /// What the account may do. `enrolment` says whether the event demands a second factor of administrators.
-    pub fn rights(&self, enrolment: Enrolment) -> Rights {
-        let demanded = enrolment == Enrolment::Demanded && self.scopes.contains(&Scope::AdminAll);
+    pub fn rights(&self, enrolment: EnrolmentRule) -> Rights {
+        let demanded = enrolment == EnrolmentRule::Demanded && self.scopes.contains(&Scope::AdminAll);
         Rights {
             role: self.role,
             approved: self.approval == Approval::Approved,
@@ -267,12 +267,12 @@ impl Account {
 
     /// Whether the owner holds `admin:all`, with or without the second factor that the event may demand.
     pub fn is_administrator(&self) -> bool {
-        self.rights(Enrolment::Voluntary).is_administrator()
+        self.rights(EnrolmentRule::Voluntary).is_administrator()
     }
 
     /// Whether the owner is an approved leader, with or without the second factor that the event may demand.
     pub fn is_approved_leader(&self) -> bool {
-        self.rights(Enrolment::Voluntary).is_approved_leader()
+        self.rights(EnrolmentRule::Voluntary).is_approved_leader()
     }
 
     /// Approves the leader, rejects them, or withdraws the approval. All rights end, so that a new approval brings none
@@ -325,10 +325,10 @@ impl Account {
 
     /// Applies `change`, and counts if the rights have grown.
     fn change_rights(&mut self, change: impl FnOnce(&mut Self)) {
-        let before = self.rights(Enrolment::Voluntary);
+        let before = self.rights(EnrolmentRule::Voluntary);
         let version = self.rights_version;
         change(self);
-        let grew = !self.rights(Enrolment::Voluntary).are_within(&before);
+        let grew = !self.rights(EnrolmentRule::Voluntary).are_within(&before);
         self.rights_version = if grew { version.saturating_add(1) } else { version };
     }
 

@@ -11,6 +11,7 @@ use super::subscribers::expired;
 use super::*;
 use crate::base::TestBase;
 use crate::features::outbox::Outbox;
+use crate::features::second_factor::SecondFactors;
 use crate::features::sessions::{OpenedSession, Origin, Sessions, SignInError};
 use crate::kernel::{Actor, Caller, Clock, EmailAddress, Invalid, Rights, Role, Scope, Secret, Timestamp};
 use crate::platform::audit;
@@ -69,7 +70,8 @@ impl World {
         let passwords = Passwords::new(base.ids.clone(), 2);
         let accounts = Arc::new(Accounts::new(&base, passwords, transport));
         let emails = Templates::new(feature(&base, &accounts).emails).unwrap();
-        let sessions = Arc::new(Sessions::new(&base, &accounts));
+        let factors = Arc::new(SecondFactors::new(&base, &accounts));
+        let sessions = Arc::new(Sessions::new(&base, &accounts, &factors));
         Self { accounts, sessions, base, emails }
     }
 
@@ -123,7 +125,7 @@ impl World {
 
     async fn open_session(&self, email: &str, password: &str) -> Result<OpenedSession, SignInError> {
         let origin = Origin { client: CLIENT, user_agent: None, device: None };
-        self.sessions.sign_in(email, &secret(password), origin).await
+        self.sessions.sign_in(email, &secret(password), None, origin).await
     }
 
     async fn caller(&self, cookie: &str) -> Option<Caller> {
@@ -634,9 +636,9 @@ async fn a_leader_holds_no_scope_until_the_committee_approves() {
     account.role = Role::Leader;
     account.approval = Approval::Waiting;
     account.scopes.insert(Scope::ScannerFood);
-    assert!(!account.rights(Enrolment::Voluntary).may(Scope::ScannerFood));
+    assert!(!account.rights(EnrolmentRule::Voluntary).may(Scope::ScannerFood));
     account.approval = Approval::Approved;
-    assert!(account.rights(Enrolment::Voluntary).may(Scope::ScannerFood));
+    assert!(account.rights(EnrolmentRule::Voluntary).may(Scope::ScannerFood));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Accounts for unit tests.
 
 use crate::base::Base;
-use crate::features::accounts::{Account, Approval, Enrolment, Names, SignUp};
+use crate::features::accounts::{Account, Approval, EnrolmentRule, Names, SignUp};
 use crate::kernel::{Caller, EmailAddress, Principal, Right, Role, Scope};
 
 /// Stores the account of a leader who waits, or of a student. Its address is `<id>@example.org`.
@@ -27,7 +27,7 @@ pub async fn administrator(base: &Base, id: &str) -> Account {
 
 /// The owner of an account as the one who makes a request.
 pub fn caller(account: &Account) -> Caller {
-    let rights = account.rights(Enrolment::Voluntary);
+    let rights = account.rights(EnrolmentRule::Voluntary);
     Caller { account_id: account.id.clone(), session_id: "session".into(), rights }
 }
 

@@ -14,6 +14,7 @@ use super::model::Origin;
 use super::service::{OwnSession, Renewed, Sessions};
 use crate::base::Base;
 use crate::features::accounts::{self, AccountBody, AuthenticateError, SESSION_LASTS};
+use crate::features::second_factor::CodeError;
 use crate::http::rights::{Anybody, OwnAccount, SignedIn};
 use crate::http::{
     By, CallerOfCookie, Callers, EmailText, Examples, Failure, HostCookie, JsonBody, Kind, PageBody,
@@ -43,6 +44,9 @@ pub struct SignInBody {
     /// Password of the account.
     #[oai(validator(max_length = 512))]
     password: Password,
+    /// Six digits of the authenticator app, or a recovery code. Needed if the account has a second factor.
+    #[oai(validator(max_length = 64), skip_serializing_if_is_none)]
+    code: Option<String>,
 }
 
 impl Example for SignInBody {
@@ -50,6 +54,7 @@ impl Example for SignInBody {
         Self {
             email: "alex.student@example.org".into(),
             password: Password("seven maple canoes drift".into()),
+            code: None,
         }
     }
 }
@@ -143,12 +148,14 @@ const NO_SUCH_SESSION: Kind = Kind::new(404, "no-such-session", "No such session
 
 impl Refusal for SignInError {
     fn examples() -> Examples<Self> {
-        Examples::of([]).and::<AuthenticateError>()
+        Examples::of([]).and::<AuthenticateError>().and::<CodeError>()
     }
 
     fn problem(self) -> Problem {
         match self {
             Self::Credentials(error) => error.problem(),
+            Self::Code(error) => error.problem(),
+            Self::TooMany(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
     }
@@ -202,7 +209,8 @@ impl SessionsController {
     /// Sign in
     ///
     /// Opens a session and sets its cookie. The session ends after 14 days without a request, or as configured, and in any
-    /// case after 30 days. Leaders get an email if they sign in on a device that is new to the account.
+    /// case after 30 days. With a second factor, the right password without `code` is refused with a type of its own; repeat
+    /// the request with the code. Leaders get an email if they sign in on a device that is new to the account.
     #[oai(path = "/v1/session", method = "post", operation_id = "signIn")]
     async fn sign_in(
         &self,
@@ -216,7 +224,8 @@ impl SessionsController {
             user_agent: visit.user_agent.as_deref(),
             device: visit.cookie(self.device),
         };
-        let opened = self.sessions.sign_in(body.0.email.as_ref(), &password, origin).await?;
+        let code = body.0.code.as_deref();
+        let opened = self.sessions.sign_in(body.0.email.as_ref(), &password, code, origin).await?;
         visit.set(self.device.set(&opened.device, DEVICE_IS_KNOWN));
         let cookie = self.session.set(&opened.secret.cookie(), SESSION_LASTS);
         Ok(Opened::Opened(Json(AccountBody::from(&opened.account)), cookie))

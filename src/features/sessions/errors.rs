@@ -1,6 +1,8 @@
 //! Why a use case fails: one enum for each.
 
 use crate::features::accounts::AuthenticateError;
+use crate::features::second_factor::CodeError;
+use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
 
 /// Why somebody can't sign in.
@@ -8,6 +10,11 @@ use crate::platform::store::StoreError;
 pub enum SignInError {
     #[error(transparent)]
     Credentials(#[from] AuthenticateError),
+    /// The password is right, and the code of the second factor is not.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

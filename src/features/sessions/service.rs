@@ -8,8 +8,9 @@ use super::mails;
 use super::model::Origin;
 use crate::base::Base;
 use crate::features::accounts::{
-    Account, Accounts, AuthenticateError, Authenticated, Enrolment, Session, SessionSecret,
+    Account, Accounts, AuthenticateError, Authenticated, EnrolmentRule, Session, SessionSecret,
 };
+use crate::features::second_factor::SecondFactors;
 use crate::kernel::{Caller, Clock, Ids, Role, Secret, Timestamp};
 use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
 
@@ -45,13 +46,14 @@ pub struct Sessions {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     accounts: Arc<Accounts>,
+    second_factors: Arc<SecondFactors>,
     idle: Duration,
-    enrolment: Enrolment,
+    enrolment: EnrolmentRule,
 }
 
 impl Sessions {
     /// The sessions of `accounts`, in the store of `base`.
-    pub fn new(base: &Base, accounts: &Arc<Accounts>) -> Self {
+    pub fn new(base: &Base, accounts: &Arc<Accounts>, second_factors: &Arc<SecondFactors>) -> Self {
         let rules = base.event.sign_in;
         let demanded = rules.administrators_need_second_factor;
         Self {
@@ -59,12 +61,15 @@ impl Sessions {
             clock: base.clock.clone(),
             ids: base.ids.clone(),
             accounts: accounts.clone(),
+            second_factors: second_factors.clone(),
             idle: rules.idle,
-            enrolment: if demanded { Enrolment::Demanded } else { Enrolment::Voluntary },
+            enrolment: if demanded { EnrolmentRule::Demanded } else { EnrolmentRule::Voluntary },
         }
     }
 
-    /// Opens a session. A leader gets an email if the browser is new to the account.
+    /// Opens a session. Up to the right password, work and answer are the same for all. `code` is needed if the account has a
+    /// second factor; it is used up by the session that it opens. A leader gets an email if the browser is new to the
+    /// account.
     ///
     /// # Errors
     /// [`SignInError`].
@@ -72,10 +77,14 @@ impl Sessions {
         &self,
         email: &str,
         password: &Secret<String>,
+        code: Option<&str>,
         origin: Origin<'_>,
     ) -> Result<OpenedSession, SignInError> {
         let checked = self.accounts.authenticate(email, password, origin.client, origin.device).await?;
         let Authenticated { account, known_device } = checked;
+        if code.is_some() && account.second_factor_since.is_some() {
+            self.second_factors.take_try(&account.id).await?;
+        }
         let secret = SessionSecret::new(self.ids.secret());
         let session = Session {
             device: Some(origin.device_name()),
@@ -88,6 +97,7 @@ impl Sessions {
             // The password may have been changed in the meantime.
             let same = same.filter(|same| same.password_version == account.password_version);
             let account = same.ok_or(AuthenticateError::WrongCredentials)?;
+            self.second_factors.check_in(&tx, &account.id, code, session.created_at).await?;
             session.begin(&tx).await?;
             if announced {
                 tx.post(&mails::new_device(&account, &session)).await?;

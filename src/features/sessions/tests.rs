@@ -10,6 +10,7 @@ use crate::features::accounts::{
     self, Account, Accounts, AuthenticateError, Passwords, SESSION_LASTS, Session, SignUpForm,
 };
 use crate::features::outbox::Outbox;
+use crate::features::second_factor::SecondFactors;
 use crate::kernel::{Caller, Right, Role, Scope, Secret, Timestamp};
 use crate::platform::mail::{Mail, Templates};
 use crate::platform::store::{Filter, Page, Query};
@@ -29,7 +30,8 @@ impl World {
     async fn on(base: TestBase) -> Self {
         let accounts =
             Arc::new(Accounts::new(&base, Passwords::new(base.ids.clone(), 2), Arc::new(Outbox::new(&base))));
-        let sessions = Arc::new(Sessions::new(&base, &accounts));
+        let factors = Arc::new(SecondFactors::new(&base, &accounts));
+        let sessions = Arc::new(Sessions::new(&base, &accounts, &factors));
         let world = Self { accounts, sessions, base };
         world.sign_up().await;
         world
@@ -69,7 +71,7 @@ impl World {
         device: Option<&str>,
     ) -> Result<OpenedSession, SignInError> {
         let origin = Origin { client: client.parse::<IpAddr>().unwrap(), user_agent: Some(FIREFOX), device };
-        self.sessions.sign_in(ANA, &Secret::new(password.into()), origin).await
+        self.sessions.sign_in(ANA, &Secret::new(password.into()), None, origin).await
     }
 
     async fn sign_in(&self) -> String {

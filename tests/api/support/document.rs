@@ -95,14 +95,20 @@ impl Operation {
         self.value["x-webhook"].is_u64()
     }
 
+    /// The schema of its body.
+    pub fn body_schema(&self) -> &Value {
+        let schema = &self.value["requestBody"]["content"][self.media()]["schema"];
+        match schema["$ref"].as_str() {
+            Some(reference) => COMMITTED.pointer(reference.trim_start_matches('#')).expect("a component"),
+            None => schema,
+        }
+    }
+
     /// The example of its body; a string if the body is text.
     pub fn example(&self) -> Option<Value> {
         let content = &self.value["requestBody"]["content"][self.media()];
-        let reference = content["schema"]["$ref"].as_str().unwrap_or_default();
-        let named = COMMITTED.pointer(reference.trim_start_matches('#')).filter(|_| !reference.is_empty());
-        let examples = [&content["example"], &content["schema"]["example"]];
-        let found = examples.into_iter().find(|example| !example.is_null()).cloned();
-        found.or_else(|| named.map(|schema| schema["example"].clone())).filter(|example| !example.is_null())
+        let examples = [&content["example"], &self.body_schema()["example"]];
+        examples.into_iter().find(|example| !example.is_null()).cloned()
     }
 
     /// Its path, with `id` for each parameter.

@@ -1,0 +1,312 @@
+//! Who may call what: every operation of the document by every kind of caller.
+//!
+//! `x-right` of an operation decides about each caller. The table in `rights_matrix.txt` is what the service answered, so
+//! that a change of rights shows in its diff; an operation that is not in it fails the test.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use futures_util::future::join_all;
+use orientation::config::Config;
+use orientation::features::accounts::{Account, Approval};
+use orientation::kernel::{Right, Scope};
+use orientation::platform::store::StoreError;
+use serde_json::{Value, json};
+
+use crate::support::document::{COMMITTED, Operation, operations};
+use crate::support::{Answer, NO_ID, PASSWORD, TestApp, Visitor, try_out};
+use crate::v1_accounts::{credentials, sign_up_of};
+
+/// A kind of caller: a column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Anonymous,
+    /// Signed up, and didn't confirm the address.
+    Unconfirmed,
+    EndedSession,
+    Student,
+    WaitingLeader,
+    RejectedLeader,
+    /// An approved leader with every scope but the one that the operation needs, and without `admin:all`.
+    LeaderWithout,
+    /// A leader with this scope only.
+    LeaderWith,
+    Administrator,
+    /// An administrator without the second factor that the event demands.
+    AdministratorWithoutFactor,
+}
+
+const CALLERS: [(Who, &str); 10] = [
+    (Who::Anonymous, "anonymous"),
+    (Who::Unconfirmed, "unconfirmed"),
+    (Who::EndedSession, "ended session"),
+    (Who::Student, "student"),
+    (Who::WaitingLeader, "waiting leader"),
+    (Who::RejectedLeader, "rejected leader"),
+    (Who::LeaderWithout, "leader without the scope"),
+    (Who::LeaderWith, "leader with the scope"),
+    (Who::Administrator, "administrator"),
+    (Who::AdministratorWithoutFactor, "administrator without a factor"),
+];
+
+/// How an operation answers a caller, as far as rights decide.
+const ADMITTED: &str = "yes";
+
+/// The refusals that are about rights.
+const REFUSALS: [&str; 6] = [
+    "not-signed-in",
+    "scope-missing",
+    "not-approved",
+    "second-factor-required",
+    "leaders-only",
+    "students-only",
+];
+
+/// What `x-right` says about a caller.
+fn expected(right: &str, who: Who) -> &'static str {
+    use Who::*;
+    match (right, who) {
+        ("anybody", _) => ADMITTED,
+        (_, Anonymous | Unconfirmed | EndedSession) => "not-signed-in",
+        ("session", _) => ADMITTED,
+        ("leader-session", Student) => "leaders-only",
+        ("leader-session", _) => ADMITTED,
+        ("account", AdministratorWithoutFactor) => "second-factor-required",
+        ("account", _) => ADMITTED,
+        ("student", Student) => ADMITTED,
+        ("student", _) => "students-only",
+        (_, AdministratorWithoutFactor) => "second-factor-required",
+        (_, WaitingLeader | RejectedLeader) => "not-approved",
+        ("leader", Student) => "leaders-only",
+        ("leader", LeaderWithout | LeaderWith | Administrator) => ADMITTED,
+        (scope, _) => {
+            assert!(Scope::parse(scope).is_ok(), "`x-right: {scope}` is unknown: say here whom it admits");
+            match who {
+                LeaderWith | Administrator => ADMITTED,
+                _ => "scope-missing",
+            }
+        }
+    }
+}
+
+/// What the answer says about the caller's rights.
+fn observed(answer: &Answer) -> String {
+    let kind = match answer.header("content-type") {
+        Some("application/problem+json") => answer.json()["type"].as_str().expect("a type").to_owned(),
+        _ => return ADMITTED.into(),
+    };
+    let kind = kind.trim_start_matches("/problems/");
+    if REFUSALS.contains(&kind) { kind.into() } else { ADMITTED.into() }
+}
+
+/// The services that callers are made on: one that demands a second factor of administrators, and one that doesn't.
+struct Services {
+    plain: TestApp,
+    strict: TestApp,
+}
+
+impl Services {
+    async fn start() -> Self {
+        let demand = |config: &mut Config| config.event.sign_in.administrators_need_second_factor = true;
+        Self { plain: TestApp::start().await, strict: TestApp::start_with(demand).await }
+    }
+
+    /// A new caller of this kind for an operation that needs `right`.
+    async fn caller(&self, who: Who, right: &str) -> Visitor {
+        let app = &self.plain;
+        match who {
+            Who::Anonymous => app.anonymous(),
+            Who::Unconfirmed => unconfirmed(app).await,
+            Who::EndedSession => {
+                let student = app.student().await;
+                student.delete("/v1/session").await.ok(204);
+                student
+            }
+            Who::Student => app.student().await,
+            Who::WaitingLeader => app.waiting_leader().await,
+            Who::RejectedLeader => with(app, |account| account.decide(Approval::Rejected)).await,
+            Who::LeaderWithout => {
+                let others =
+                    Scope::all().filter(|scope| scope.as_str() != right && *scope != Scope::AdminAll);
+                let others: Vec<_> = others.map(Right::Scope).collect();
+                with(app, |account| account.set_rights(others.clone())).await
+            }
+            Who::LeaderWith => match Scope::parse(right) {
+                Ok(scope) => with(app, |account| account.grant(Right::Scope(scope))).await,
+                Err(_) => app.leader().await,
+            },
+            Who::Administrator => app.administrator().await,
+            Who::AdministratorWithoutFactor => self.strict.administrator().await,
+        }
+    }
+
+    async fn finish(self) {
+        self.plain.finish().await;
+        self.strict.finish().await;
+    }
+}
+
+/// Somebody who has signed up, and whom sign-in refuses.
+async fn unconfirmed(app: &TestApp) -> Visitor {
+    let (visitor, email) = (app.anonymous(), "unconfirmed@mail.example.edu");
+    visitor.post("/v1/accounts", &sign_up_of(email)).await.ok(202);
+    visitor.post("/v1/session", &credentials(email, PASSWORD)).await.refused(401, "wrong-credentials");
+    visitor
+}
+
+/// A leader whose account was changed like this.
+async fn with(app: &TestApp, change: impl Fn(&mut Account) + Send + Sync) -> Visitor {
+    let leader = app.leader().await;
+    let id = leader.account().id.as_str();
+    let changed: Result<(), StoreError> = app
+        .store
+        .transact(async |tx| {
+            let mut account = tx.get::<Account>(id).await?.expect("there");
+            change(&mut account);
+            tx.put(&account).await
+        })
+        .await;
+    changed.expect("changed");
+    leader
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_answers_every_kind_of_caller_as_its_right_says() {
+    let services = Services::start().await;
+    let mut table = String::new();
+    for operation in operations() {
+        let right = operation.right().unwrap_or_else(|| panic!("{} has no `x-right`", operation.id));
+        writeln!(table, "{} ({right})", operation.id).expect("text");
+        let answers = join_all(CALLERS.map(async |(who, _)| {
+            let caller = services.caller(who, right).await;
+            try_out(&caller, operation).await
+        }));
+        for ((who, name), answer) in CALLERS.into_iter().zip(answers.await) {
+            assert!(!answer.status.is_server_error(), "{}: {answer:?}", operation.id);
+            assert_eq!(observed(&answer), expected(right, who), "{} by {who:?}: {answer:?}", operation.id);
+            writeln!(table, "    {name}: {}", observed(&answer)).expect("text");
+        }
+    }
+    services.finish().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/rights_matrix.txt");
+    if std::env::var_os("ORIENTATION_WRITE_MATRIX").is_some() {
+        std::fs::write(file, &table).expect("written");
+    }
+    let committed = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(table == committed, "read the change: ORIENTATION_WRITE_MATRIX=1 writes it to {file}\n{table}");
+}
+
+/// Ids of what somebody else owns, by the name of the parameter.
+async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
+    match parameter {
+        "sessionId" => {
+            let sessions = app.student().await.get("/v1/sessions").await.ok(200);
+            sessions["items"][0]["id"].as_str().map(str::to_owned)
+        }
+        "orderId" => app.submitted().await.1["id"].as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// The operations on what people own.
+fn on_own_data() -> impl Iterator<Item = &'static Operation> {
+    let own = |operation: &&Operation| {
+        let right = operation.right().unwrap_or_default();
+        ["session", "account", "student", "leader", "leader-session"].contains(&right)
+            && operation.path.contains('{')
+    };
+    operations().iter().filter(own)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_somebody_else_is_answered_like_what_does_not_exist() {
+    let app = TestApp::start().await;
+    for operation in on_own_data() {
+        for (_, parameter) in operation.parameters().into_iter().filter(|(place, _)| *place == "path") {
+            let theirs = somebody_elses(&app, parameter).await;
+            let theirs = theirs.unwrap_or_else(|| panic!("say how to make somebody else's {parameter}"));
+            let stranger =
+                if operation.right() == Some("leader") { app.leader().await } else { app.student().await };
+            let ask = async |id: &str| {
+                let request = stranger.request(operation.method.clone(), &operation.address(id));
+                match operation.example() {
+                    Some(body) => stranger.send(request.json(&body)).await,
+                    None => stranger.send(request).await,
+                }
+            };
+            let (private, unknown) = (ask(&theirs).await, ask(NO_ID).await);
+            assert_eq!(private.comparable(), unknown.comparable(), "{}", operation.id);
+            assert_eq!(private.status, 404, "{}", operation.id);
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_scope_nobody_learns_whether_something_exists() {
+    let app = TestApp::start().await;
+    let (leader, other) = (app.leader().await, app.leader().await);
+    let scoped = |operation: &&Operation| {
+        operation.right().is_some_and(|right| Scope::parse(right).is_ok())
+            && operation.path.contains("{accountId}")
+    };
+    for operation in operations().iter().filter(scoped) {
+        let ask = async |id: &str| {
+            leader.send(leader.request(operation.method.clone(), &operation.address(id))).await
+        };
+        let (exists, unknown) = (ask(&other.account().id).await, ask(NO_ID).await);
+        exists.refused(403, "scope-missing");
+        assert_eq!(exists.comparable(), unknown.comparable(), "{}", operation.id);
+    }
+    app.finish().await;
+}
+
+/// Every name of a property anywhere in the document.
+fn property_names() -> BTreeSet<String> {
+    fn collect(value: &Value, names: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(object) => {
+                if let Some(properties) = object.get("properties").and_then(Value::as_object) {
+                    names.extend(properties.keys().cloned());
+                }
+                object.values().for_each(|value| collect(value, names));
+            }
+            Value::Array(items) => items.iter().for_each(|value| collect(value, names)),
+            _ => {}
+        }
+    }
+    let mut names = BTreeSet::new();
+    collect(&COMMITTED, &mut names);
+    names
+}
+
+/// The properties of an operation's body.
+fn own_properties(operation: &Operation) -> BTreeSet<String> {
+    let body = operation.body_schema();
+    body["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_body_accepts_a_property_that_is_not_its_own() {
+    let app = TestApp::start().await;
+    let (student, admin) = (app.student().await, app.administrator().await);
+    let names = property_names();
+    assert!(names.len() > 100 && names.contains("scopes"));
+    for operation in operations().iter().filter(|operation| operation.takes_body() && !operation.is_webhook())
+    {
+        let own = own_properties(operation);
+        let caller = match operation.right() {
+            Some("anybody" | "session" | "account" | "student") => &student,
+            _ => &admin,
+        };
+        for name in names.iter().filter(|name| !own.contains(*name)) {
+            let mut body = operation.example().expect("an example");
+            body[name] = json!("admin:all");
+            let request = caller.request(operation.method.clone(), &operation.address(NO_ID)).json(&body);
+            let errors = caller.send(request.header("if-match", "*")).await.errors();
+            let expected = (format!("/{name}"), "unknown-property".to_owned());
+            assert!(errors.contains(&expected), "{} accepts {name}: {errors:?}", operation.id);
+        }
+    }
+    app.finish().await;
+}
