@@ -37,6 +37,15 @@ def newcomer():
     return people.sign_in(people.account())
 
 
+def leader():
+    """An approved leader, with the id of the account."""
+    account = people.account("leader")
+    account["id"] = people.done("GET", "/v1/me", cookie=people.sign_in(account)).json()["id"]
+    administrator = people.sign_in({"email": ADMINISTRATOR, "password": PASSWORD})
+    people.done("PUT", f"/v1/accounts/{account['id']}/approval", cookie=administrator)
+    return account
+
+
 class Me:
     """The account of this role, with its session and its order."""
 
@@ -50,9 +59,15 @@ class Me:
             people.pay(self.order)
 
     def own_account(self):
-        if ROLE == "administrator":
-            return {"email": ADMINISTRATOR, "password": PASSWORD}
-        return None if ROLE == "stranger" else people.account("leader" if ROLE == "leader" else "student")
+        match ROLE:
+            case "stranger":
+                return None
+            case "administrator":
+                return {"email": ADMINISTRATOR, "password": PASSWORD}
+            case "leader":
+                return leader()
+            case _:
+                return people.account()
 
     def session(self):
         """The cookie of a valid session."""
@@ -91,6 +106,20 @@ def change_token():
     return people.token(email, "confirm-email")
 
 
+def rights_request():
+    """The id of an open request for a right."""
+    asked = {"rights": [RIGHTS[0] | {"reason": "Fuzz."}]}
+    answer = people.done("POST", "/v1/me/rights-requests", asked, people.sign_in(leader()))
+    return answer.json()["results"][0]["request"]["id"]
+
+
+# Rights that the shipped event.toml has.
+RIGHTS = [
+    *({"kind": "scope", "name": name} for name in ("scanner:food", "faq:edit", "accounts:read")),
+    *({"kind": "studentField", "name": name} for name in ("dietary", "shirtSize")),
+    *({"kind": "reach", "name": name} for name in ("group:all", "group:Alpha", "hunt-team:3")),
+]
+
 me = Me()
 spare = Shelf(people.account, 5)
 foreign_order = people.register(newcomer(), student_id())
@@ -99,6 +128,8 @@ order_to_pay = Shelf(lambda: people.register(newcomer(), student_id()), 5)
 confirm_tokens = Shelf(confirm_token, 2)
 reset_tokens = Shelf(reset_token, 2)
 change_tokens = Shelf(change_token, 2)
+leaders = Shelf(leader, 5)
+rights_requests = Shelf(rights_request, 2)
 
 
 # ---- who calls ----
@@ -150,6 +181,8 @@ def before_call(context, case, kwargs):
     # A cursor comes from the page before; another text is refused.
     if case.query:
         case.query.pop("cursor", None)
+    if "If-Match" in parameters(case) and chance.random() < 0.6:
+        case.headers["If-Match"] = "*"
     if "Stripe-Signature" in parameters(case):
         if chance.random() < 0.4:
             case.body = real_event()
@@ -226,6 +259,16 @@ def one_of(*values):
     return lambda body: chance.choice(values)
 
 
+def rights(body):
+    """Different rights that exist, with the reasons of the body."""
+    return [asked | right for asked, right in zip(body["rights"], chance.sample(RIGHTS, len(RIGHTS)))]
+
+
+def some_rights(kind):
+    names = [right["name"] for right in RIGHTS if right["kind"] == kind]
+    return lambda body: chance.sample(names, chance.randrange(len(names)))
+
+
 # By the name of the property. What event.toml offers, and what a schema can't say.
 VALUES = {
     "email": email,
@@ -243,6 +286,10 @@ VALUES = {
     "huntTeammates": lambda body: [people.address() for _ in range(chance.randrange(3))],
     "summerCountry": one_of("CA", "IN", "NZ"),
     "movingMonth": one_of("July", "Already there"),
+    "rights": rights,
+    "scopes": some_rights("scope"),
+    "studentFields": some_rights("studentField"),
+    "reach": some_rights("reach"),
 }
 
 FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
@@ -259,8 +306,24 @@ def suppression_id(generated):
     return suppress(os.environ["FUZZ_STORE"], people.address())
 
 
+def from_shelf(shelf, value):
+    """What an administrator decides about; the others are refused before."""
+
+    def give(generated):
+        if ROLE != "administrator" or chance.random() < 0.4:
+            return generated
+        return value(shelf.take())
+
+    return give
+
+
 # By the name of the path parameter.
-PATHS = {"orderId": order_id, "suppressionId": suppression_id}
+PATHS = {
+    "accountId": from_shelf(leaders, lambda leader: leader["id"]),
+    "orderId": order_id,
+    "requestId": from_shelf(rights_requests, lambda request: request),
+    "suppressionId": suppression_id,
+}
 
 
 # ---- responses ----

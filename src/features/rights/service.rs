@@ -294,7 +294,7 @@ impl RightsRequests {
                 };
                 accounts::put_staff(&tx, &before, &after).await?;
                 record_change(&tx, by, &change).await?;
-                grant_open_requests(&tx, &after, &change).await?;
+                grant_open_requests(&tx, by, &after, &change).await?;
                 tx.post(&mails::set(&change, &after)).await?;
                 Ok(after)
             })
@@ -392,10 +392,18 @@ fn names(rights: &BTreeSet<Right>) -> String {
 }
 
 /// Closes the requests for rights that the leader holds now, so that nobody decides on them.
-async fn grant_open_requests(tx: &Tx, leader: &Account, change: &RightsChange) -> Result<(), StoreError> {
+async fn grant_open_requests(
+    tx: &Tx,
+    by: &Actor,
+    leader: &Account,
+    change: &RightsChange,
+) -> Result<(), StoreError> {
+    let (reason, now) = (&change.reason, change.changed_at);
     for request in open_requests(tx, &leader.id).await? {
         if leader.holds(&request.right) {
-            tx.put(&request.decided(RequestState::Granted, &change.reason, change.changed_at)).await?;
+            let request = request.decided(RequestState::Granted, reason, now);
+            tx.put(&request).await?;
+            audit(tx, by, RIGHT_GRANTED, &request, reason, now).await?;
         }
     }
     Ok(())

@@ -318,6 +318,10 @@ async fn setting_rights_grants_the_open_requests_for_them() {
     let requests = office.all::<RightsRequest>().await;
     let state = |id: &str| requests.iter().find(|request| request.id == id).unwrap().state;
     assert_eq!((state(&food), state(&dietary)), (RequestState::Granted, RequestState::Open));
+    assert_eq!(
+        office.trail().await[2..],
+        ["rights.set luz added=scanner:food New tasks.", "right.granted luz right=scanner:food New tasks."]
+    );
     assert_eq!(office.mails().await, ["rights-set"], "one email for one decision");
 }
 
