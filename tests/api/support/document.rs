@@ -160,9 +160,10 @@ impl Seen {
     /// Records a response. Fails if the document doesn't list it for that operation.
     #[track_caller]
     pub fn record(&self, method: &Method, path: &str, outcome: Outcome) {
-        let Some(operation) = OPERATIONS.iter().find(|operation| operation.is_at(method, path)) else {
-            return;
-        };
+        // As the router does: a path without parameters takes precedence.
+        let exact = OPERATIONS.iter().any(|operation| operation.path == path);
+        let mut at_path = OPERATIONS.iter().filter(|operation| !exact || operation.path == path);
+        let Some(operation) = at_path.find(|operation| operation.is_at(method, path)) else { return };
         // The router doesn't accept every text as a parameter. Then no operation responds.
         if outcome == Outcome::problem("not-found") {
             return;

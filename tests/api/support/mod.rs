@@ -16,6 +16,6 @@ pub use clock::ShiftedClock;
 pub use mailbox::{Mailbox, PostOffice, token_in};
 pub use parts::on_real_parts;
 pub use poppler::text_of_pdf;
-pub use reach::{NO_ID, Reach, reaches_all_of, try_out};
+pub use reach::{NO_ID, Reach, ask, reaches_all_of, try_out};
 pub use student::{form, new_student_id};
 pub use visitor::{Answer, Visitor};

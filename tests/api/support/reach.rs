@@ -127,8 +127,8 @@ pub async fn try_out(visitor: &Visitor, operation: &Operation) -> Answer {
     }
 }
 
-/// A request with the header that edits need.
-fn ask(visitor: &Visitor, operation: &Operation) -> RequestBuilder {
+/// A request without a body, with the header that edits need.
+pub fn ask(visitor: &Visitor, operation: &Operation) -> RequestBuilder {
     let request = visitor.request(operation.method.clone(), &operation.address(NO_ID));
     let is_edit = operation.parameters().contains(&("header", "If-Match"));
     if is_edit { request.header(IF_MATCH, "*") } else { request }
