@@ -259,6 +259,22 @@ export type DecisionBody = {
 };
 
 /**
+ * DisableTotpBody
+ *
+ * The current password and a code.
+ */
+export type DisableTotpBody = {
+    /**
+     * Current password.
+     */
+    currentPassword: string;
+    /**
+     * The six digits that the authenticator app shows, or a recovery code. Spaces and hyphens don't matter.
+     */
+    code: string;
+};
+
+/**
  * Downloads
  *
  * Paths of a ticket's files. They need the session cookie.
@@ -296,6 +312,18 @@ export type EmergencyContact = {
      * Phone number with + and its country code. Stored in E.164.
      */
     phone: string;
+};
+
+/**
+ * EnrolTotpBody
+ *
+ * The current password.
+ */
+export type EnrolTotpBody = {
+    /**
+     * Current password.
+     */
+    currentPassword: string;
 };
 
 /**
@@ -555,6 +583,18 @@ export type ReceiptLine = {
      * Price of the item; negative for a discount.
      */
     amount: Money;
+};
+
+/**
+ * RecoveryCodes
+ *
+ * Ten recovery codes. Shown once.
+ */
+export type RecoveryCodes = {
+    /**
+     * Recovery codes. Each of them replaces a code of the authenticator app once.
+     */
+    recoveryCodes: Array<string>;
 };
 
 /**
@@ -1337,6 +1377,38 @@ export type TokenBody = {
      * Token: everything after `?token=` in the link.
      */
     token: string;
+};
+
+/**
+ * TotpCodeBody
+ *
+ * A code of the authenticator app.
+ */
+export type TotpCodeBody = {
+    /**
+     * The six digits that the authenticator app shows. Spaces don't matter.
+     */
+    code: string;
+};
+
+/**
+ * TotpEnrolment
+ *
+ * What an authenticator app needs. Shown once.
+ */
+export type TotpEnrolment = {
+    /**
+     * Secret in base32, to be typed into the app where the QR code can't be scanned.
+     */
+    secret: string;
+    /**
+     * `otpauth://` URI: the content of the QR code. On a phone, a link to it opens the app.
+     */
+    uri: string;
+    /**
+     * QR code as a `data:` URI of an SVG, for the `src` of an image.
+     */
+    qrCode: string;
 };
 
 /**
@@ -3695,6 +3767,491 @@ export type SetAccountRightsResponses = {
 };
 
 export type SetAccountRightsResponse = SetAccountRightsResponses[keyof SetAccountRightsResponses];
+
+export type EnrolTotpData = {
+    body: EnrolTotpBody;
+    path?: never;
+    query?: never;
+    url: '/v1/me/totp';
+};
+
+export type EnrolTotpErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Leaders only (`leaders-only`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/leaders-only';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Second factor already on (`second-factor-on`).
+     */
+    409: Problem & {
+        type: '/problems/second-factor-on';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type EnrolTotpError = EnrolTotpErrors[keyof EnrolTotpErrors];
+
+export type EnrolTotpResponses = {
+    /**
+     * Done.
+     */
+    200: TotpEnrolment;
+};
+
+export type EnrolTotpResponse = EnrolTotpResponses[keyof EnrolTotpResponses];
+
+export type ConfirmTotpData = {
+    body: TotpCodeBody;
+    path?: never;
+    query?: never;
+    url: '/v1/me/totp/confirm';
+};
+
+export type ConfirmTotpErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Leaders only (`leaders-only`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/leaders-only';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Nothing to confirm (`totp-not-enrolled`).
+     * - Second factor already on (`second-factor-on`).
+     */
+    409: Problem & {
+        type: '/problems/totp-not-enrolled' | '/problems/second-factor-on';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ConfirmTotpError = ConfirmTotpErrors[keyof ConfirmTotpErrors];
+
+export type ConfirmTotpResponses = {
+    /**
+     * Done.
+     */
+    200: RecoveryCodes;
+};
+
+export type ConfirmTotpResponse = ConfirmTotpResponses[keyof ConfirmTotpResponses];
+
+export type DisableTotpData = {
+    body: DisableTotpBody;
+    path?: never;
+    query?: never;
+    url: '/v1/me/totp/disable';
+};
+
+export type DisableTotpErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Leaders only (`leaders-only`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/leaders-only';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - No second factor (`second-factor-off`).
+     * - Administrators need a second factor (`second-factor-demanded`).
+     */
+    409: Problem & {
+        type: '/problems/second-factor-off' | '/problems/second-factor-demanded';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DisableTotpError = DisableTotpErrors[keyof DisableTotpErrors];
+
+export type DisableTotpResponses = {
+    /**
+     * The second factor is off. Sign-in needs the password only.
+     */
+    204: void;
+};
+
+export type DisableTotpResponse = DisableTotpResponses[keyof DisableTotpResponses];
+
+export type RenewRecoveryCodesData = {
+    body: TotpCodeBody;
+    path?: never;
+    query?: never;
+    url: '/v1/me/recovery-codes';
+};
+
+export type RenewRecoveryCodesErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Leaders only (`leaders-only`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/leaders-only';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * No second factor (`second-factor-off`).
+     */
+    409: Problem & {
+        type: '/problems/second-factor-off';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RenewRecoveryCodesError = RenewRecoveryCodesErrors[keyof RenewRecoveryCodesErrors];
+
+export type RenewRecoveryCodesResponses = {
+    /**
+     * Done.
+     */
+    200: RecoveryCodes;
+};
+
+export type RenewRecoveryCodesResponse = RenewRecoveryCodesResponses[keyof RenewRecoveryCodesResponses];
+
+export type ResetTotpData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the account.
+         */
+        accountId: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{accountId}/totp';
+};
+
+export type ResetTotpErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such account (`no-such-account`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-account';
+        status: 404;
+    };
+    /**
+     * - No second factor (`second-factor-off`).
+     * - Your own second factor (`own-second-factor`).
+     */
+    409: Problem & {
+        type: '/problems/second-factor-off' | '/problems/own-second-factor';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ResetTotpError = ResetTotpErrors[keyof ResetTotpErrors];
+
+export type ResetTotpResponses = {
+    /**
+     * The second factor is off. Sign-in needs the password only.
+     */
+    204: void;
+};
+
+export type ResetTotpResponse = ResetTotpResponses[keyof ResetTotpResponses];
 
 export type GetRegistrationData = {
     body?: never;
