@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::base::{Base, OpenBaseError};
 use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
+use crate::features::api_keys::{self, ApiKeys};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
@@ -27,7 +28,7 @@ use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
 use crate::features::{Feature, event, health, outbox};
 use crate::http::pages::{self, FirstPage, HtmlErrors};
-use crate::http::{Api, ApiParts, Document, MetricsPage, NoMachines, Server};
+use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
 use crate::kernel::{Clock, Ids};
 use crate::platform::audit;
 use crate::platform::idempotency;
@@ -85,6 +86,7 @@ pub enum AssembleError {
 pub(crate) fn schemas() -> Vec<Schema> {
     [
         accounts::schemas(),
+        api_keys::schemas(),
         audit::schemas(),
         groups::schemas(),
         health::schemas(),
@@ -146,6 +148,7 @@ impl App {
         let second_factors = Arc::new(SecondFactors::new(&base, &accounts));
         let sessions = Arc::new(Sessions::new(&base, &accounts, &second_factors));
         let leaders = Arc::new(Leaders::new(&base));
+        let api_keys = Arc::new(ApiKeys::new(&base));
         let rights_requests = Arc::new(RightsRequests::new(&base));
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
@@ -159,6 +162,7 @@ impl App {
             .and(sessions::feature(&base, &sessions))
             .and(leaders::feature(&base, &leaders))
             .and(rights::feature(&base, &rights_requests))
+            .and(api_keys::feature(&api_keys))
             .and(second_factor::feature(&base, &second_factors))
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
@@ -189,7 +193,7 @@ impl App {
                 frontend_url: config.frontend_url,
                 trusted_proxies: config.trusted_proxies,
                 callers: sessions,
-                machines: Arc::new(NoMachines),
+                machines: api_keys,
                 rules: features.rules,
             },
         )

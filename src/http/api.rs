@@ -100,7 +100,7 @@ fn service<C: OpenApi>(controllers: C) -> OpenApiService<Merged<C>, ()> {
     let license = LicenseObject::new("MIT OR Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0");
     let description = "The backend of a university's orientation week: people sign up and confirm their address, \
         submit the registration form, are put into a group, pay for their ticket and receive it by email.\n\n\
-        Signing in sets a session cookie. Every refusal is a problem (RFC 9457) whose `type` never changes; \
+        Signing in sets a session cookie; machines send an API key. Every refusal is a problem (RFC 9457) whose `type` never changes; \
         a problem of type `/problems/invalid` lists all validation errors of the body.";
     OpenApiService::new(Merged(controllers), "Orientation", env!("CARGO_PKG_VERSION"))
         .description(description)

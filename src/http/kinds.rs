@@ -13,6 +13,7 @@ const BAD_PARAMETER: Kind = Kind::new(400, "bad-parameter", "Invalid parameter")
 const BROKEN_BODY: Kind = Kind::new(400, "broken-body", "Unreadable body");
 const MALFORMED_JSON: Kind = Kind::new(400, "malformed-json", "Malformed JSON");
 const NOT_SIGNED_IN: Kind = Kind::new(401, "not-signed-in", "Not signed in");
+const API_KEY_INVALID: Kind = Kind::new(401, "api-key-invalid", "Invalid API key");
 const FOREIGN_ORIGIN: Kind = Kind::new(403, "foreign-origin", "Cross-origin request");
 const SCOPE_MISSING: Kind = Kind::new(403, "scope-missing", "Missing scope");
 const NOT_APPROVED: Kind = Kind::new(403, "not-approved", "Not approved yet");
@@ -40,6 +41,7 @@ pub(super) const SHARED: &[Kind] = &[
     BROKEN_BODY,
     MALFORMED_JSON,
     NOT_SIGNED_IN,
+    API_KEY_INVALID,
     FOREIGN_ORIGIN,
     SCOPE_MISSING,
     NOT_APPROVED,
@@ -100,6 +102,13 @@ pub(super) fn bad_host() -> Problem {
 /// 401.
 pub fn not_signed_in() -> Problem {
     NOT_SIGNED_IN.says("Sign in first: there is no session, or it has expired.")
+}
+
+/// 401: the request has an API key.
+pub(super) fn api_key_invalid() -> Problem {
+    API_KEY_INVALID.says(
+        "This API key is malformed, unknown, expired or revoked. An administrator can create a new one.",
+    )
 }
 
 /// 403: a page of another site tries to use the visitor's session.

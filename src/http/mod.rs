@@ -53,8 +53,8 @@ pub use pipeline::ACCESS_LOG;
 pub use prepared::{Prepared, PreparedAnswer, PreparedCache};
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
 pub use security::{
-    By, CallerOfCookie, Callers, Client, KeyError, MachineCallers, NoMachines, RenewedCookie, Requirement,
-    Visit, principal,
+    By, CallerOfCookie, Callers, Client, KeyError, MachineCallers, RenewedCookie, Requirement, Visit,
+    principal,
 };
 pub use server::Server;
 pub use spec::{Document, Operation};

@@ -13,6 +13,7 @@ use super::problem::{PROBLEM_JSON, PROBLEMS, Problem, Refusal};
 use super::spec::{JSON, RIGHT, SCHEMAS, object};
 use super::{kinds, limits};
 use crate::kernel::{Invalid, Scope};
+use crate::platform::signals::TooMany;
 
 const RESPONSES: &str = "#/components/responses/";
 
@@ -116,6 +117,8 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
             problems.extend([kinds::leaders_only(), kinds::not_approved(), kinds::must_enrol()]);
         }
         Some(_) => problems.extend([
+            kinds::api_key_invalid(),
+            kinds::too_many(TooMany { retry_after: Duration::from_secs(30) }),
             kinds::scope_missing(Scope::AccountsEdit),
             kinds::not_approved(),
             kinds::must_enrol(),

@@ -73,6 +73,7 @@ impl Scoped for ReadMailings {
 impl<R: Scoped> Requirement for R {
     type Caller = Principal;
     const SESSION: bool = true;
+    const MACHINES: bool = true;
 
     fn name() -> Cow<'static, str> {
         R::SCOPE.as_str().into()

@@ -14,7 +14,7 @@ use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Reg
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::cookie::{self, HostCookie};
-use super::kinds::{not_signed_in, too_many, unavailable};
+use super::kinds::{api_key_invalid, not_signed_in, too_many, unavailable};
 use super::pipeline::{Shared, peer};
 use super::problem::Problem;
 use super::spec::{self, RIGHT};
@@ -72,16 +72,6 @@ pub enum KeyError {
     Store(#[from] StoreError),
 }
 
-/// No machine has a key.
-pub struct NoMachines;
-
-#[async_trait]
-impl MachineCallers for NoMachines {
-    async fn by_key(&self, _: &str, _: IpAddr) -> Result<Principal, KeyError> {
-        Err(KeyError::Invalid)
-    }
-}
-
 /// What an operation requires of its caller. Every operation names one, so that none is public by omission; `http::rights`
 /// has all of them.
 pub trait Requirement: Send + Sync + 'static {
@@ -91,8 +81,11 @@ pub trait Requirement: Send + Sync + 'static {
     /// Name of the requirement in the document, as `x-right`.
     fn name() -> Cow<'static, str>;
 
-    /// Whether the session cookie is needed.
+    /// Whether the session cookie is needed, or an API key if [`MACHINES`](Self::MACHINES) may call.
     const SESSION: bool;
+
+    /// Whether machines may call.
+    const MACHINES: bool = false;
 
     /// The caller, if the request may pass.
     ///
@@ -168,10 +161,11 @@ pub async fn signed_in(request: &Request) -> Result<Caller, Problem> {
     Ok(found.caller)
 }
 
-/// The account or machine behind the request. A bearer key counts before the session cookie.
+/// The account or machine behind the request. An API key counts before the session cookie.
 ///
 /// # Errors
-/// 401 if there is neither, 503 if the store fails.
+/// 401 if there is neither or the key is not valid, 429 if there are too many requests with the key or with invalid keys,
+/// 503 if the store fails.
 pub async fn principal(request: &Request) -> Result<Principal, Problem> {
     let Some(key) = bearer_key(request) else {
         return Ok(signed_in(request).await?.into());
@@ -179,7 +173,7 @@ pub async fn principal(request: &Request) -> Result<Principal, Problem> {
     let shared = shared(request)?;
     let found = shared.machines.by_key(key, shared.client(request)).await;
     found.map_err(|error| match error {
-        KeyError::Invalid => not_signed_in(),
+        KeyError::Invalid => api_key_invalid(),
         KeyError::TooMany(error) => too_many(error),
         KeyError::Store(error) => unavailable(error),
     })
@@ -198,6 +192,9 @@ fn bearer_key(request: &Request) -> Option<&str> {
 
 /// Name of the security scheme of the session cookie.
 const SESSION: &str = "session";
+
+/// Name of the security scheme of API keys.
+const API_KEY: &str = "apiKey";
 
 impl<'a, R: Requirement> ApiExtractor<'a> for By<R> {
     const TYPES: &'static [ApiExtractorType] =
@@ -222,10 +219,27 @@ impl<'a, R: Requirement> ApiExtractor<'a> for By<R> {
                 openid_connect_url: None,
             },
         );
+        registry.create_security_scheme(
+            API_KEY,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some(
+                    "API key of a machine, which `createApiKey` shows once. Operations accept it if their `x-right` is a \
+                     scope that the key has.",
+                ),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("ori_[a-z2-7]{59}"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        if R::SESSION { vec![SESSION] } else { vec![] }
+        let schemes = [(SESSION, R::SESSION), (API_KEY, R::MACHINES)];
+        schemes.into_iter().filter_map(|(scheme, is_accepted)| is_accepted.then_some(scheme)).collect()
     }
 
     fn param_in() -> Option<MetaParamIn> {

@@ -1,15 +1,26 @@
 //! An interface for unit tests of controllers and pages.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use poem::IntoEndpoint;
 use poem_openapi::OpenApi;
 
-use super::security::{CallerOfCookie, Callers, NoMachines};
+use super::security::{CallerOfCookie, Callers, KeyError, MachineCallers};
 use super::{Api, ApiParts};
-use crate::kernel::{Caller, Rights};
+use crate::kernel::{Caller, Principal, Rights};
 use crate::platform::store::StoreError;
+
+/// No machine has a key.
+pub struct NoMachines;
+
+#[async_trait]
+impl MachineCallers for NoMachines {
+    async fn by_key(&self, _: &str, _: IpAddr) -> Result<Principal, KeyError> {
+        Err(KeyError::Invalid)
+    }
+}
 
 /// Signed-in callers for tests: what a cookie opens.
 struct Cookies(fn(&str) -> Option<(String, Rights)>);

@@ -28,6 +28,7 @@ mod rights_matrix;
 mod servers;
 mod support;
 mod v1_accounts;
+mod v1_api_keys;
 mod v1_event;
 mod v1_leaders;
 mod v1_me;

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use orientation::config::Config;
 use orientation::features::accounts::{Account, Approval};
-use orientation::kernel::{Right, Scope};
+use orientation::kernel::{Clock, Right, Scope};
 use orientation::platform::store::StoreError;
 use serde_json::{Value, json};
 
@@ -34,9 +35,15 @@ enum Who {
     Administrator,
     /// An administrator without the second factor that the event demands.
     AdministratorWithoutFactor,
+    /// An API key with every scope but the one that the operation needs.
+    KeyWithout,
+    /// An API key with this scope only. No key can have `admin:all`.
+    KeyWith,
+    /// An API key with this scope that has expired.
+    ExpiredKey,
 }
 
-const CALLERS: [(Who, &str); 10] = [
+const CALLERS: [(Who, &str); 13] = [
     (Who::Anonymous, "anonymous"),
     (Who::Unconfirmed, "unconfirmed"),
     (Who::EndedSession, "ended session"),
@@ -47,14 +54,20 @@ const CALLERS: [(Who, &str); 10] = [
     (Who::LeaderWith, "leader with the scope"),
     (Who::Administrator, "administrator"),
     (Who::AdministratorWithoutFactor, "administrator without a factor"),
+    (Who::KeyWithout, "API key without the scope"),
+    (Who::KeyWith, "API key with the scope"),
+    (Who::ExpiredKey, "expired API key"),
 ];
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// How an operation answers a caller, as far as rights decide.
 const ADMITTED: &str = "yes";
 
 /// The refusals that are about rights.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "not-signed-in",
+    "api-key-invalid",
     "scope-missing",
     "not-approved",
     "second-factor-required",
@@ -68,6 +81,10 @@ fn expected(right: &str, who: Who) -> &'static str {
     match (right, who) {
         ("anybody", _) => ADMITTED,
         (_, Anonymous | Unconfirmed | EndedSession) => "not-signed-in",
+        (
+            "session" | "leader-session" | "account" | "student" | "leader",
+            KeyWithout | KeyWith | ExpiredKey,
+        ) => "not-signed-in",
         ("session", _) => ADMITTED,
         ("leader-session", Student) => "leaders-only",
         ("leader-session", _) => ADMITTED,
@@ -82,7 +99,9 @@ fn expected(right: &str, who: Who) -> &'static str {
         (scope, _) => {
             assert!(Scope::parse(scope).is_ok(), "`x-right: {scope}` is unknown: say here whom it admits");
             match who {
-                LeaderWith | Administrator => ADMITTED,
+                ExpiredKey => "api-key-invalid",
+                KeyWith if scope == Scope::AdminAll.as_str() => "scope-missing",
+                LeaderWith | Administrator | KeyWith => ADMITTED,
                 _ => "scope-missing",
             }
         }
@@ -126,9 +145,7 @@ impl Services {
             Who::WaitingLeader => app.waiting_leader().await,
             Who::RejectedLeader => with(app, |account| account.decide(Approval::Rejected)).await,
             Who::LeaderWithout => {
-                let others =
-                    Scope::all().filter(|scope| scope.as_str() != right && *scope != Scope::AdminAll);
-                let others: Vec<_> = others.map(Right::Scope).collect();
+                let others: Vec<_> = others(right).map(Right::Scope).collect();
                 with(app, |account| account.set_rights(others.clone())).await
             }
             Who::LeaderWith => match Scope::parse(right) {
@@ -137,6 +154,9 @@ impl Services {
             },
             Who::Administrator => app.administrator().await,
             Who::AdministratorWithoutFactor => self.strict.administrator().await,
+            Who::KeyWithout => app.machine(others(right), app.clock.now().plus(DAY)).await,
+            Who::KeyWith => app.machine(for_machines(right), app.clock.now().plus(DAY)).await,
+            Who::ExpiredKey => app.machine(for_machines(right), app.clock.now()).await,
         }
     }
 
@@ -144,6 +164,16 @@ impl Services {
         self.plain.finish().await;
         self.strict.finish().await;
     }
+}
+
+/// Every scope but `right` and `admin:all`.
+fn others(right: &str) -> impl Iterator<Item = Scope> {
+    Scope::all().filter(move |scope| scope.as_str() != right && *scope != Scope::AdminAll)
+}
+
+/// The scope `right`, if a key can have it.
+fn for_machines(right: &str) -> impl Iterator<Item = Scope> {
+    Scope::parse(right).ok().filter(|scope| *scope != Scope::AdminAll).into_iter()
 }
 
 /// Somebody who has signed up, and whom sign-in refuses.

@@ -122,8 +122,8 @@ fn with_code(email: &str, code: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_second_factor_a_session_needs_a_code_and_each_code_opens_one() {
     let app = TestApp::start().await;
-    let leader = app.leader().await;
-    let (secret, recovery_codes) = turn_on(&app, &leader).await;
+    let mut leader = app.leader().await;
+    let (secret, recovery_codes) = turn_on(&app, &mut leader).await;
     let sign_in = async |body: Value| app.anonymous().post("/v1/session", &body).await;
     let missing = sign_in(credentials(leader.email(), PASSWORD)).await;
     missing.refused(401, "second-factor-code-missing");
@@ -153,8 +153,8 @@ async fn every_outcome_of_the_session_operations_is_reached() {
         let student = app.student().await;
         let wrong = credentials(student.email(), "seven noisy herons at dawn");
         student.post("/v1/session", &wrong).await.refused(401, "wrong-credentials");
-        let leader = app.leader().await;
-        turn_on(&app, &leader).await;
+        let mut leader = app.leader().await;
+        turn_on(&app, &mut leader).await;
         let without = credentials(leader.email(), PASSWORD);
         student.post("/v1/session", &without).await.refused(401, "second-factor-code-missing");
         let wrong = with_code(leader.email(), "000000");

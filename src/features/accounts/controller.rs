@@ -692,7 +692,8 @@ mod tests {
     use super::super::tests::World;
     use super::*;
     use crate::features::sessions::SessionsController;
-    use crate::http::{Api, ApiParts, NoMachines};
+    use crate::http::testing::NoMachines;
+    use crate::http::{Api, ApiParts};
     use poem_openapi::types::ToJSON;
 
     fn api(world: &World) -> TestClient<impl Endpoint<Output = Response>> {

@@ -71,8 +71,8 @@ async fn a_machine_authenticates_with_its_key() {
     }
     for (credentials, refused) in [
         ("Bearer scanner-key", (403, "/problems/scope-missing")),
-        ("Bearer unknown", (401, "/problems/not-signed-in")),
-        ("Bearer ", (401, "/problems/not-signed-in")),
+        ("Bearer unknown", (401, "/problems/api-key-invalid")),
+        ("Bearer ", (401, "/problems/api-key-invalid")),
         ("Bearer", (401, "/problems/not-signed-in")),
         ("Basic editor-key", (401, "/problems/not-signed-in")),
         ("Bearer broken", (503, "/problems/unavailable")),
@@ -89,7 +89,7 @@ async fn an_invalid_key_is_refused_even_with_a_cookie() {
     let client = client();
     let request = client.delete("/v1/accounts").header("cookie", format!("{COOKIE}=editor"));
     let refused = problem(request.header("authorization", "Bearer unknown").send().await).await;
-    assert_eq!(refused, (401, "/problems/not-signed-in".to_owned()));
+    assert_eq!(refused, (401, "/problems/api-key-invalid".to_owned()));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The whole service in this process, with its own store and port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use orientation::config::Config;
 use orientation::features::accounts::{
     Account, Approval, Names, Password, Passwords, Session, SessionSecret, SignUp,
 };
+use orientation::features::api_keys::{ApiKey, Key};
 use orientation::http::{ConnectionLimits, Server};
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, Scope, Timestamp};
+use orientation::kernel::{Actor, Clock, EmailAddress, Ids, RandomIds, Role, Scope, Timestamp};
 use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
 use tokio::sync::{OnceCell, oneshot};
@@ -199,6 +200,29 @@ impl TestApp {
             .await;
         stored.expect("a new address");
         Visitor::signed_in(&self.url, account, &secret.cookie()).recorded_in(&self.seen)
+    }
+
+    /// A machine with an API key that has these scopes. The key is written to the store.
+    pub async fn machine(&self, scopes: impl IntoIterator<Item = Scope>, expires_at: Timestamp) -> Visitor {
+        let key = Key::new(RandomIds.secret());
+        let document = ApiKey {
+            id: key.hash(),
+            key_id: RandomIds.next(),
+            name: "A machine".into(),
+            start: key.start().to_owned(),
+            scopes: scopes.into_iter().collect(),
+            student_fields: BTreeSet::new(),
+            reach: BTreeSet::new(),
+            created_by: Actor::Account(RandomIds.next()),
+            created_at: self.clock.now(),
+            expires_at,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        self.store.insert(&document).await.expect("a new key");
+        let mut machine = self.anonymous();
+        machine.key = Some(key);
+        machine
     }
 
     /// The emails to this address.

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use orientation::config::Config;
+use orientation::features::api_keys::Key;
+use orientation::kernel::{Ids, RandomIds};
 use reqwest::RequestBuilder;
 use reqwest::header::{CONTENT_TYPE, HOST, IF_MATCH, ORIGIN};
 use serde_json::Value;
@@ -141,6 +143,8 @@ async fn around(reach: &Reach, app: &TestApp) {
     let strict =
         reach.start_with(|config| config.event.sign_in.administrators_need_second_factor = true).await;
     let must_enrol = strict.administrator().await;
+    let few = reach.start_with(|config| config.limits = 0.01).await;
+    let limited = few.anonymous();
     for operation in reach.operations() {
         let caller = match operation {
             scoped if scoped.lists("scope-missing") => &admin,
@@ -151,6 +155,17 @@ async fn around(reach: &Reach, app: &TestApp) {
         caller.send(elsewhere).await.refused(421, "unknown-host");
         if operation.lists("not-signed-in") {
             anonymous.send(ask(&anonymous, operation)).await.refused(401, "not-signed-in");
+        }
+        if operation.lists("api-key-invalid") {
+            let by_key = ask(&anonymous, operation).bearer_auth("ori_");
+            anonymous.send(by_key).await.refused(401, "api-key-invalid");
+            // The limit is the same for all operations.
+            let by_key = || async {
+                let unknown = Key::new(RandomIds.secret());
+                limited.send(ask(&limited, operation).bearer_auth(unknown.expose())).await
+            };
+            by_key().await;
+            by_key().await.refused(429, "too-many-requests");
         }
         if operation.lists("foreign-origin") {
             let foreign = ask(caller, operation).header(ORIGIN, "https://evil.example");
@@ -187,6 +202,7 @@ async fn around(reach: &Reach, app: &TestApp) {
         }
     }
     strict.finish().await;
+    few.finish().await;
 }
 
 fn json_body(request: RequestBuilder, body: &'static str) -> RequestBuilder {

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use orientation::features::accounts::Account;
+use orientation::features::api_keys::Key;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -16,6 +17,8 @@ pub struct Visitor {
     url: String,
     /// `name=value` of the session's cookie.
     pub cookie: Option<String>,
+    /// An API key, sent with every request.
+    pub key: Option<Key>,
     account: Option<Account>,
     seen: Seen,
 }
@@ -27,6 +30,7 @@ impl Visitor {
             http: http.expect("a client"),
             url: url.to_owned(),
             cookie: None,
+            key: None,
             account: None,
             seen: Seen::default(),
         }
@@ -55,8 +59,12 @@ impl Visitor {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let address = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
         let request = self.http.request(method, address);
-        match &self.cookie {
+        let request = match &self.cookie {
             Some(cookie) => request.header(COOKIE, cookie),
+            None => request,
+        };
+        match &self.key {
+            Some(key) => request.bearer_auth(key.expose()),
             None => request,
         }
     }

@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses } from './types.gen';
+import type { ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -37,7 +37,7 @@ export const listAccounts = <ThrowOnError extends boolean = false>(options?: Opt
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts',
     ...options
 });
@@ -225,7 +225,8 @@ export const signOut = <ThrowOnError extends boolean = false>(options?: Options<
  * Sign in
  *
  * Opens a session and sets its cookie. The session ends after 14 days without a request, or as configured, and in any
- * case after 30 days. Leaders get an email if they sign in on a device that is new to the account.
+ * case after 30 days. With a second factor, the right password without `code` is refused with a type of its own; repeat
+ * the request with the code. Leaders get an email if they sign in on a device that is new to the account.
  */
 export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
     url: '/v1/session',
@@ -291,7 +292,7 @@ export const getAccount = <ThrowOnError extends boolean = false>(options: Option
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts/{accountId}',
     ...options
 });
@@ -308,7 +309,7 @@ export const withdrawApproval = <ThrowOnError extends boolean = false>(options: 
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts/{accountId}/approval',
     ...options
 });
@@ -325,7 +326,7 @@ export const approveLeader = <ThrowOnError extends boolean = false>(options: Opt
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts/{accountId}/approval',
     ...options
 });
@@ -342,7 +343,7 @@ export const rejectLeader = <ThrowOnError extends boolean = false>(options: Opti
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts/{accountId}/rejection',
     ...options,
     headers: {
@@ -411,7 +412,7 @@ export const listRightsRequests = <ThrowOnError extends boolean = false>(options
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/rights-requests',
     ...options
 });
@@ -426,7 +427,7 @@ export const grantRight = <ThrowOnError extends boolean = false>(options: Option
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/rights-requests/{requestId}/grant',
     ...options,
     headers: {
@@ -445,7 +446,7 @@ export const declineRight = <ThrowOnError extends boolean = false>(options: Opti
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/rights-requests/{requestId}/decline',
     ...options,
     headers: {
@@ -466,13 +467,63 @@ export const setAccountRights = <ThrowOnError extends boolean = false>(options: 
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts/{accountId}/rights',
     ...options,
     headers: {
         'Content-Type': 'application/json',
         ...options.headers
     }
+});
+
+/**
+ * List API keys
+ *
+ * Newest first, with those that have expired or were revoked.
+ */
+export const listApiKeys = <ThrowOnError extends boolean = false>(options?: Options<ListApiKeysData, ThrowOnError>) => (options?.client ?? client).get<ListApiKeysResponses, ListApiKeysErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/api-keys',
+    ...options
+});
+
+/**
+ * Create an API key
+ *
+ * The response shows the key, which can't be read again. A machine has the scopes, student fields and reach of its
+ * key; it can't be an administrator, and it has no account of its own (`/v1/me`).
+ */
+export const createApiKey = <ThrowOnError extends boolean = false>(options: Options<CreateApiKeyData, ThrowOnError>) => (options.client ?? client).post<CreateApiKeyResponses, CreateApiKeyErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/api-keys',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Revoke an API key
+ *
+ * Its next request is refused. Revoking a key again changes nothing.
+ */
+export const revokeApiKey = <ThrowOnError extends boolean = false>(options: Options<RevokeApiKeyData, ThrowOnError>) => (options.client ?? client).delete<RevokeApiKeyResponses, RevokeApiKeyErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/api-keys/{apiKeyId}',
+    ...options
 });
 
 /**
@@ -565,7 +616,7 @@ export const resetTotp = <ThrowOnError extends boolean = false>(options: Options
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/accounts/{accountId}/totp',
     ...options
 });
@@ -770,7 +821,7 @@ export const listSuppressions = <ThrowOnError extends boolean = false>(options?:
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/suppressions',
     ...options
 });
@@ -786,7 +837,7 @@ export const removeSuppression = <ThrowOnError extends boolean = false>(options:
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/suppressions/{suppressionId}',
     ...options
 });

@@ -149,6 +149,74 @@ export type AddressBody = {
 };
 
 /**
+ * ApiKey
+ *
+ * An API key, without the key itself.
+ */
+export type ApiKey = {
+    /**
+     * Id of the key, in lists and in the audit log. It is not secret.
+     */
+    id: string;
+    /**
+     * What the key is for.
+     */
+    name: string;
+    /**
+     * First characters of the key.
+     */
+    start: string;
+    /**
+     * Scopes.
+     */
+    scopes: Array<string>;
+    /**
+     * Properties of registration forms that the machine may read.
+     */
+    studentFields: Array<string>;
+    /**
+     * Students about whom the machine may read.
+     */
+    reach: Array<string>;
+    /**
+     * Account id of the administrator who created it.
+     */
+    createdBy?: string;
+    /**
+     * Time when it was created (RFC 3339, UTC).
+     */
+    createdAt: string;
+    /**
+     * Time when it expires (RFC 3339, UTC).
+     */
+    expiresAt: string;
+    /**
+     * Time when it was revoked (RFC 3339, UTC). Absent if it was not.
+     */
+    revokedAt?: string;
+    /**
+     * Minute of its latest request (RFC 3339, UTC). Absent before the first.
+     */
+    lastUsedAt?: string;
+};
+
+/**
+ * ApiKeyPage
+ *
+ * A page of a list.
+ */
+export type ApiKeyPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<ApiKey>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
  * The committee's decision about a leader.
  */
 export type Approval = 'waiting' | 'approved' | 'rejected' | 'withdrawn';
@@ -244,6 +312,52 @@ export type ChangePasswordBody = {
      * New password of 8 to 128 characters. Passwords that are easy to guess are refused.
      */
     newPassword: string;
+};
+
+/**
+ * CreateApiKeyBody
+ *
+ * A key to create.
+ */
+export type CreateApiKeyBody = {
+    /**
+     * What the key is for. 1 to 100 characters.
+     */
+    name: string;
+    /**
+     * Scopes, such as `scanner:food`. Never `admin:all`. At least one.
+     */
+    scopes: Array<string>;
+    /**
+     * Properties of registration forms that the machine may read, such as `dietary`. None by default.
+     */
+    studentFields?: Array<string>;
+    /**
+     * Students about whom the machine may read: `group:all`, `group:` and a group's name, or `hunt-team:` and a number.
+     * Nobody by default.
+     */
+    reach?: Array<string>;
+    /**
+     * Time when the key expires (RFC 3339), at most 400 days from now.
+     */
+    expiresAt: string;
+};
+
+/**
+ * CreatedApiKey
+ *
+ * A key that was just created.
+ */
+export type CreatedApiKey = {
+    /**
+     * The key, to be sent as `Authorization: Bearer`. It is shown only now. It matches `ori_[a-z2-7]{59}`, by which secret
+     * scanners find it.
+     */
+    key: string;
+    /**
+     * What `listApiKeys` shows of it.
+     */
+    apiKey: ApiKey;
 };
 
 /**
@@ -1201,6 +1315,10 @@ export type SignInBody = {
      * Password of the account.
      */
     password: string;
+    /**
+     * Six digits of the authenticator app, or a recovery code. Needed if the account has a second factor.
+     */
+    code?: string;
 };
 
 /**
@@ -1568,10 +1686,11 @@ export type ListAccountsErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -1589,6 +1708,13 @@ export type ListAccountsErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -2532,10 +2658,12 @@ export type SignInErrors = {
         status: 400;
     };
     /**
-     * Wrong credentials (`wrong-credentials`).
+     * - Wrong credentials (`wrong-credentials`).
+     * - Code missing (`second-factor-code-missing`).
+     * - Wrong code (`second-factor-code-wrong`).
      */
     401: Problem & {
-        type: '/problems/wrong-credentials';
+        type: '/problems/wrong-credentials' | '/problems/second-factor-code-missing' | '/problems/second-factor-code-wrong';
         status: 401;
     };
     /**
@@ -2814,10 +2942,11 @@ export type GetAccountErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -2842,6 +2971,13 @@ export type GetAccountErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -2884,10 +3020,11 @@ export type WithdrawApprovalErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -2921,6 +3058,13 @@ export type WithdrawApprovalErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -2963,10 +3107,11 @@ export type ApproveLeaderErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -2999,6 +3144,13 @@ export type ApproveLeaderErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -3043,10 +3195,11 @@ export type RejectLeaderErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3109,6 +3262,13 @@ export type RejectLeaderErrors = {
         type: '/problems/invalid';
         status: 422;
         errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -3377,10 +3537,11 @@ export type ListRightsRequestsErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3398,6 +3559,13 @@ export type ListRightsRequestsErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -3442,10 +3610,11 @@ export type GrantRightErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3510,6 +3679,13 @@ export type GrantRightErrors = {
         errors: Array<FieldError>;
     };
     /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -3552,10 +3728,11 @@ export type DeclineRightErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3619,6 +3796,13 @@ export type DeclineRightErrors = {
         errors: Array<FieldError>;
     };
     /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -3667,10 +3851,11 @@ export type SetAccountRightsErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3749,6 +3934,13 @@ export type SetAccountRightsErrors = {
         status: 428;
     };
     /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -3767,6 +3959,258 @@ export type SetAccountRightsResponses = {
 };
 
 export type SetAccountRightsResponse = SetAccountRightsResponses[keyof SetAccountRightsResponses];
+
+export type ListApiKeysData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/api-keys';
+};
+
+export type ListApiKeysErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListApiKeysError = ListApiKeysErrors[keyof ListApiKeysErrors];
+
+export type ListApiKeysResponses = {
+    /**
+     * Done.
+     */
+    200: ApiKeyPage;
+};
+
+export type ListApiKeysResponse = ListApiKeysResponses[keyof ListApiKeysResponses];
+
+export type CreateApiKeyData = {
+    body: CreateApiKeyBody;
+    path?: never;
+    query?: never;
+    url: '/v1/api-keys';
+};
+
+export type CreateApiKeyErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CreateApiKeyError = CreateApiKeyErrors[keyof CreateApiKeyErrors];
+
+export type CreateApiKeyResponses = {
+    /**
+     * The key was created.
+     */
+    201: CreatedApiKey;
+};
+
+export type CreateApiKeyResponse = CreateApiKeyResponses[keyof CreateApiKeyResponses];
+
+export type RevokeApiKeyData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the key, from `listApiKeys`.
+         */
+        apiKeyId: string;
+    };
+    query?: never;
+    url: '/v1/api-keys/{apiKeyId}';
+};
+
+export type RevokeApiKeyErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such API key (`no-such-api-key`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-api-key';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RevokeApiKeyError = RevokeApiKeyErrors[keyof RevokeApiKeyErrors];
+
+export type RevokeApiKeyResponses = {
+    /**
+     * The key is revoked.
+     */
+    204: void;
+};
+
+export type RevokeApiKeyResponse = RevokeApiKeyResponses[keyof RevokeApiKeyResponses];
 
 export type EnrolTotpData = {
     body: EnrolTotpBody;
@@ -4195,10 +4639,11 @@ export type ResetTotpErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -4232,6 +4677,13 @@ export type ResetTotpErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -5103,10 +5555,11 @@ export type ListSuppressionsErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -5124,6 +5577,13 @@ export type ListSuppressionsErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -5166,10 +5626,11 @@ export type RemoveSuppressionErrors = {
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -5195,6 +5656,13 @@ export type RemoveSuppressionErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
