@@ -1,7 +1,7 @@
 //! How often strangers may try.
 //!
 //! A campus is one address to the outside, so limits per client bear a lecture hall that signs up at once; limits
-//! per address (of e-mail) are what stops guessing and mailbox flooding.
+//! per email address are what stops guessing and mailbox flooding.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,13 +28,17 @@ pub const SIGN_IN_DEVICE: Limit =
 pub const SIGN_IN_CLIENT: Limit =
     Limit { name: "sign-in-client", quota: 100, window: Duration::from_mins(1) };
 
-/// Emails that anonymous clients can request for one address (sign-up, confirmation, password reset, new address). Enough for
-/// somebody whose emails are in the spam folder, too few to flood a mailbox.
-pub const LETTERS_ADDRESS: Limit =
-    Limit { name: "letters-address", quota: 5, window: Duration::from_hours(1) };
+/// Emails that one anonymous client can request for one address (sign-up, confirmation, password reset). Enough for somebody
+/// whose emails are in the spam folder.
+pub const EMAILS_PAIR: Limit = Limit { name: "emails", quota: 5, window: Duration::from_hours(1) };
 
-/// The same emails, requested by one client. Enough for a lecture hall that signs up at once.
-pub const LETTERS_CLIENT: Limit = Limit { name: "letters-client", quota: 60, window: Duration::from_mins(1) };
+/// The same emails for one address, requested by all clients together; a new address counts, too. Too few to flood a mailbox.
+/// Somebody who requests them from a few networks doesn't use it up, and so doesn't keep the owner from getting one.
+pub const EMAILS_ADDRESS: Limit =
+    Limit { name: "emails-address", quota: 20, window: Duration::from_hours(1) };
+
+/// The same emails, requested by one client for any address. Enough for a lecture hall that signs up at once.
+pub const EMAILS_CLIENT: Limit = Limit { name: "emails-client", quota: 60, window: Duration::from_mins(1) };
 
 /// Attempts to enter the current password while signed in, so that nobody can guess it on an unlocked laptop.
 pub const CURRENT_PASSWORD: Limit =
@@ -43,6 +47,11 @@ pub const CURRENT_PASSWORD: Limit =
 /// Rate-limit key of an email address: a hash, because keys are sent to Redis.
 pub fn address_key(email_key: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(email_key))
+}
+
+/// Rate-limit key of an email address and a client.
+pub fn pair_key(email_key: &str, client: IpAddr) -> String {
+    format!("{}:{}", address_key(email_key), client_key(client))
 }
 
 /// Rate-limit key of a client: its address, or for IPv6 the /64 network that one customer usually has.

@@ -88,9 +88,9 @@ impl Accounts {
     /// Stores a sign-up and sends the email that confirms it. If the address has an account, its owner gets an email that
     /// says so instead. The result is the same either way, after the same password hash.
     pub async fn sign_up(&self, form: SignUpForm, client: IpAddr) -> Result<(), SignUpError> {
-        self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
+        self.signals.take(limits::EMAILS_CLIENT, &limits::client_key(client)).await?;
         let form = off_thread(move || form.check()).await?.map_err(Invalid)?;
-        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&form.email.key())).await?;
+        self.take_emails(&form.email, client).await?;
         self.check_reachable(&form.email).await?;
         let password_hash = self.passwords.hash(form.password.clone()).await?;
         let now = self.clock.now();
@@ -186,8 +186,7 @@ impl Accounts {
             self.signals.take(limits::SIGN_IN_DEVICE, &address).await?;
             return Ok(());
         }
-        let pair = format!("{address}:{}", limits::client_key(client));
-        self.signals.take(limits::SIGN_IN_PAIR, &pair).await?;
+        self.signals.take(limits::SIGN_IN_PAIR, &limits::pair_key(&email.key(), client)).await?;
         self.signals.take(limits::SIGN_IN_ADDRESS, &address).await?;
         Ok(())
     }
@@ -322,7 +321,7 @@ impl Accounts {
         let email = address("/email", email).map_err(Invalid::from)?;
         let account = self.account(caller).await?;
         self.check_current(&account, password).await?;
-        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+        self.signals.take(limits::EMAILS_ADDRESS, &limits::address_key(&email.key())).await?;
         self.check_reachable(&email).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
         let stored = self.store.transact(async |tx| {
@@ -442,9 +441,15 @@ impl Accounts {
 
     async fn take_email_limits(&self, email: &str, client: IpAddr) -> Result<EmailAddress, SendLinkError> {
         let email = address("/email", email).map_err(Invalid::from)?;
-        self.signals.take(limits::LETTERS_CLIENT, &limits::client_key(client)).await?;
-        self.signals.take(limits::LETTERS_ADDRESS, &limits::address_key(&email.key())).await?;
+        self.signals.take(limits::EMAILS_CLIENT, &limits::client_key(client)).await?;
+        self.take_emails(&email, client).await?;
         Ok(email)
+    }
+
+    async fn take_emails(&self, email: &EmailAddress, client: IpAddr) -> Result<(), TooMany> {
+        self.signals.take(limits::EMAILS_PAIR, &limits::pair_key(&email.key(), client)).await?;
+        self.signals.take(limits::EMAILS_ADDRESS, &limits::address_key(&email.key())).await?;
+        Ok(())
     }
 
     /// Refuses an address to which the transport can't send, as far as that is known.

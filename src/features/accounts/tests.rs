@@ -606,7 +606,7 @@ async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_address
             assert!(matches!(world.sign_in(email, PASSWORD).await, Err(AuthenticateError::WrongCredentials)));
         }
         assert!(matches!(world.sign_in(email, PASSWORD).await, Err(AuthenticateError::TooMany(_))));
-        for _ in 0..limits::LETTERS_ADDRESS.quota {
+        for _ in 0..limits::EMAILS_PAIR.quota {
             world.accounts.request_password_reset(email, CLIENT).await.unwrap();
         }
         let flood = world.accounts.request_password_reset(email, CLIENT).await;
