@@ -6,6 +6,7 @@
 mod acknowledged;
 mod audit;
 mod beside;
+mod changes;
 mod configuration;
 #[path = "../doubles/mod.rs"]
 mod doubles;

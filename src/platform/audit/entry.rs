@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::AuditHead;
 use super::salted::SaltedText;
 use super::seal::later_id;
-use crate::kernel::{Actor, Ids, RandomIds, Timestamp};
+use crate::kernel::{Actor, Ids, RandomIds, Timestamp, faults};
 use crate::platform::request::RequestContext;
 use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField, StoreError, Tx};
 
@@ -53,7 +53,7 @@ impl Subject {
     }
 }
 
-/// The record of one change. Never deleted, and never changed, except that [`AuditEntry::blank`] erases reason and client.
+/// The record of one change. Never deleted, and never changed, except that [`AuditEntry::erase_texts`] erases reason and client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
@@ -83,8 +83,15 @@ pub struct AuditEntry {
 
 impl Document for AuditEntry {
     const COLLECTION: &'static str = "audit_entries";
-    const INDEXES: &'static [Index] =
-        &[Index::on("audit_entries_by_subject", &["subject.collection", "subject.id", "id"])];
+    /// One for each filter of the list, which is sorted by time.
+    const INDEXES: &'static [Index] = &[
+        Index::on("audit_entries_by_time", &["at", "id"]),
+        Index::on("audit_entries_by_actor_kind", &["actor.kind", "at", "id"]),
+        Index::on("audit_entries_by_actor", &["actor.id", "at", "id"]),
+        Index::on("audit_entries_by_subject_kind", &["subject.collection", "at", "id"]),
+        Index::on("audit_entries_by_subject", &["subject.id", "at", "id"]),
+        Index::on("audit_entries_by_action", &["action", "at", "id"]),
+    ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Account("actor.id"),
         &[
@@ -105,8 +112,8 @@ impl Document for AuditEntry {
 impl AuditEntry {
     /// Erases the reason and the client's address, for the disposal of personal data. The chain covers their digests only,
     /// so it stays intact.
-    pub fn blank(&mut self) {
-        self.reason.iter_mut().chain(&mut self.client).for_each(SaltedText::blank);
+    pub fn erase_texts(&mut self) {
+        self.reason.iter_mut().chain(&mut self.client).for_each(SaltedText::erase);
     }
 }
 
@@ -148,6 +155,7 @@ impl Tx {
         // Made here, and again if the work runs again, so that ids follow the order of the commits.
         let id = later_id(RandomIds.next(), &head.entry, RandomIds.secret());
         let salted = |text: &str| SaltedText::new(text, &RandomIds.secret());
+        faults::point("audit.before-entry");
         self.insert(&AuditEntry {
             id,
             at: now,
@@ -159,16 +167,18 @@ impl Tx {
             reason: Some(reason).filter(|reason| !reason.is_empty()).map(salted),
             client: client.map(|client| salted(&client.to_string())),
         })
-        .await
+        .await?;
+        faults::point("audit.after-entry");
+        Ok(())
     }
 
-    /// Erases the reason and the client's address of the entry with this id, if there is one: see [`AuditEntry::blank`].
+    /// Erases the reason and the client's address of the entry with this id, if there is one: see [`AuditEntry::erase_texts`].
     ///
     /// # Errors
     /// Store errors.
-    pub async fn blank_audit_entry(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn erase_audit_texts(&self, id: &str) -> Result<(), StoreError> {
         let Some(mut entry) = self.get::<AuditEntry>(id).await? else { return Ok(()) };
-        entry.blank();
+        entry.erase_texts();
         self.put(&entry).await
     }
 }
