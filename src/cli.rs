@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod audit;
 mod check;
 mod copy;
 mod demo;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 use url::Url;
 
 use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::audit::ChainHead;
 use crate::platform::mail::Which;
 use crate::platform::memory;
 
@@ -99,6 +101,12 @@ enum Command {
         #[command(flatten)]
         which: MailsFilter,
     },
+    /// Verify the audit log, or print the head of its chain; the service may be running
+    ///
+    /// Every change by staff, machines and operators is an entry in the audit log. Within two minutes the service seals it: it
+    /// gets a number and a hash, which covers the entry and the hash before it.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print whose personal data is kept in which fields, how long and why
     Privacy {
         /// Print JSON, for programs
@@ -124,6 +132,22 @@ enum AdminCommand {
         #[arg(long)]
         link: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Compare every sealed entry with its hash; name the first that was changed, removed or inserted, and fail
+    ///
+    /// Anybody who can write to the database can also remove entries from the end, or rewrite all hashes. Only a head that
+    /// was kept elsewhere shows that: keep the output of `orientation audit head` outside of the database, every day, and
+    /// pass it with --head.
+    Verify {
+        /// Head that was kept elsewhere, as `orientation audit head` printed it
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Option<ChainHead>,
+    },
+    /// Print the head of the chain, to keep outside of the database: number and hash of the last sealed entry
+    Head,
 }
 
 #[derive(Subcommand)]
@@ -257,6 +281,8 @@ async fn run_command(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Mails { command: Some(MailsCommand::Retry { which, .. }), .. }) => {
             mails::retry(&which.into()).await
         }
+        Some(Command::Audit(AuditCommand::Verify { head })) => audit::verify(head.as_ref()).await,
+        Some(Command::Audit(AuditCommand::Head)) => audit::head().await,
         Some(Command::Privacy { json }) => privacy::print(json),
         Some(Command::Check) => check::run().await,
         Some(Command::Health) => health::ask().await,
@@ -283,6 +309,18 @@ mod tests {
             assert!(read(&format!("orientation {line}")), "{line}");
         }
         for line in ["jobs retry", "jobs retry --all a", "jobs drop", "jobs drop --all"] {
+            assert!(!read(&format!("orientation {line}")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_kept_head_is_a_number_and_a_hash() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        let head = format!("12:{}", "0a".repeat(32));
+        for line in ["audit head", "audit verify", &format!("audit verify --head {head}")] {
+            assert!(read(&format!("orientation {line}")), "{line}");
+        }
+        for line in ["audit", "audit verify --head 12", "audit verify --head 0a:12", "audit head 12"] {
             assert!(!read(&format!("orientation {line}")), "{line}");
         }
     }

@@ -17,6 +17,7 @@ use crate::base::{Base, OpenBaseError};
 use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
 use crate::features::api_keys::{self, ApiKeys};
+use crate::features::audit::{self as audit_log, AuditLog};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
@@ -168,6 +169,7 @@ impl App {
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
             .and(tickets::feature(&base, &tickets))
             .and(suppressions::feature(&base, &suppressions))
+            .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))
             .and(health::feature(&base))
             .and(Feature::new().sweeps(&base, "11 * * * *", idempotency::old_keys()));

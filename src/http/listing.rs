@@ -6,6 +6,8 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde_json::{Map, Value};
 
+use super::formats::TIME;
+use crate::kernel::Timestamp;
 use crate::platform::store::{Cursor, Page};
 
 /// Page size if the client asks for none.
@@ -57,6 +59,39 @@ impl ParseFromParameter for PageLimit {
     fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
         let first = values.into_iter().next();
         first.map_or(Ok(Self(DEFAULT_LIMIT)), |value| Self::parse_from_parameter(value.as_ref()))
+    }
+}
+
+/// A time in a parameter that narrows a list, with its offset (RFC 3339).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeParam(pub Timestamp);
+
+impl Type for TimeParam {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "TimeParam".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", TIME)))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromParameter for TimeParam {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let time = Timestamp::parse(value).map(Self);
+        time.ok_or_else(|| ParseError::custom("it is not a time such as 2027-09-01T07:00:00Z"))
     }
 }
 

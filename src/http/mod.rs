@@ -44,7 +44,7 @@ pub use edit::{IfMatch, entity_tag, precondition};
 pub use idempotency::IdempotencyKey;
 pub use kinds::{busy, internal, invalid, not_signed_in, scope_missing, too_many, unavailable};
 pub use limits::ConnectionLimits;
-pub use listing::{PageBody, PageCursor, PageLimit};
+pub use listing::{PageBody, PageCursor, PageLimit, TimeParam};
 pub use message::{Message, MessageKind};
 pub use metered::Metered;
 pub use metrics::MetricsPage;

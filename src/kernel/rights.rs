@@ -406,6 +406,26 @@ pub enum Actor {
     Operator,
 }
 
+impl Actor {
+    /// The kind, as it is stored.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Account(_) => "account",
+            Self::Machine(_) => "machine",
+            Self::System(_) => "system",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// The id; the operator has none.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Account(id) | Self::Machine(id) | Self::System(id) => Some(id),
+            Self::Operator => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -489,6 +509,10 @@ mod tests {
         let stored = |actor| serde_json::to_value::<Actor>(actor).unwrap();
         assert_eq!(stored(Actor::Account("a".into())), serde_json::json!({ "kind": "account", "id": "a" }));
         assert_eq!(stored(Actor::Operator), serde_json::json!({ "kind": "operator" }));
+        for actor in [Actor::Account("a".into()), Actor::Machine("a".into()), Actor::System("a".into())] {
+            let (kind, id) = (actor.kind(), actor.id().map(str::to_owned));
+            assert_eq!(stored(actor), serde_json::json!({ "kind": kind, "id": id }));
+        }
     }
 
     #[test]

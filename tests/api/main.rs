@@ -29,6 +29,7 @@ mod servers;
 mod support;
 mod v1_accounts;
 mod v1_api_keys;
+mod v1_audit_entries;
 mod v1_event;
 mod v1_leaders;
 mod v1_me;

@@ -3,6 +3,7 @@
 #![expect(clippy::duplicate_mod, reason = "a contract is compiled once for each adapter that keeps it")]
 
 mod administrators;
+mod audit;
 mod base;
 #[path = "../doubles/mod.rs"]
 mod doubles;

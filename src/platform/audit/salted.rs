@@ -37,7 +37,7 @@ impl SaltedText {
     }
 
     /// Erases text and salt.
-    pub fn blank(&mut self) {
+    pub fn erase(&mut self) {
         (self.text, self.salt) = (None, None);
     }
 
@@ -69,11 +69,11 @@ mod tests {
         let mut half = reason.clone();
         half.text = None;
         assert!(!half.fits(), "the salt alone would let others try texts");
-        let mut blanked = reason.clone();
-        blanked.blank();
-        assert!(blanked.fits());
-        assert_eq!((blanked.text(), blanked.digest()), (None, reason.digest()));
-        assert_eq!(serde_json::to_value(&blanked).unwrap(), serde_json::json!({ "digest": reason.digest }));
+        let mut erased = reason.clone();
+        erased.erase();
+        assert!(erased.fits());
+        assert_eq!((erased.text(), erased.digest()), (None, reason.digest()));
+        assert_eq!(serde_json::to_value(&erased).unwrap(), serde_json::json!({ "digest": reason.digest }));
     }
 
     #[test]

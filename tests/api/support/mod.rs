@@ -11,7 +11,7 @@ pub mod stripe;
 mod student;
 mod visitor;
 
-pub use app::{PASSWORD, TestApp};
+pub use app::{PASSWORD, PATIENCE, TestApp};
 pub use clock::ShiftedClock;
 pub use mailbox::{Mailbox, PostOffice, token_in};
 pub use parts::on_real_parts;

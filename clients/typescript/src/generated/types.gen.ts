@@ -137,6 +137,11 @@ export type AccountDetailsPage = {
 };
 
 /**
+ * The kind of an actor.
+ */
+export type ActorKind = 'account' | 'machine' | 'system' | 'operator';
+
+/**
  * AddressBody
  *
  * An email address.
@@ -280,6 +285,104 @@ export type AskedRights = {
      * One result for each right, in the order of the request.
      */
     results: Array<AskedRightResult>;
+};
+
+/**
+ * AuditActor
+ *
+ * Who made a change.
+ */
+export type AuditActor = {
+    /**
+     * Kind of actor.
+     */
+    kind: ActorKind;
+    /**
+     * Id of the account or of the key, or kind of the job or webhook. Absent for the operator.
+     */
+    id?: string;
+};
+
+/**
+ * AuditEntry
+ *
+ * The record of one change.
+ */
+export type AuditEntry = {
+    /**
+     * Id of the entry.
+     */
+    id: string;
+    /**
+     * Number in the chain. Absent until the entry is sealed, which takes up to two minutes.
+     */
+    number?: number;
+    /**
+     * When the change was made (RFC 3339, UTC).
+     */
+    at: string;
+    /**
+     * Who made it.
+     */
+    actor: AuditActor;
+    /**
+     * What was done, such as `order.waived`.
+     */
+    action: string;
+    /**
+     * What was changed.
+     */
+    subject: AuditSubject;
+    /**
+     * Further ids and numbers, by name.
+     */
+    detail: {
+        [key: string]: string;
+    };
+    /**
+     * Id of the request that caused the change, as in `X-Request-Id`. Absent if no request did.
+     */
+    requestId?: string;
+    /**
+     * The actor's reason. Absent if none was given, or if it has been erased.
+     */
+    reason?: string;
+    /**
+     * Network address of the actor's client. Absent if no client made the change, or if it has been erased.
+     */
+    client?: string;
+};
+
+/**
+ * AuditEntryPage
+ *
+ * A page of a list.
+ */
+export type AuditEntryPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<AuditEntry>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * AuditSubject
+ *
+ * What was changed.
+ */
+export type AuditSubject = {
+    /**
+     * Kind of document: the name of its collection.
+     */
+    kind: string;
+    /**
+     * Id of the document. Absent if the change is to the whole collection.
+     */
+    id?: string;
 };
 
 /**
@@ -5766,6 +5869,110 @@ export type ReceiveSesNotificationResponses = {
      */
     200: unknown;
 };
+
+export type ListAuditEntriesData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Kind of the actor.
+         */
+        actorKind?: ActorKind;
+        /**
+         * Id of the actor: of an account or an API key, or the kind of a job or webhook.
+         */
+        actorId?: string;
+        /**
+         * Kind of the subject: the name of its collection, such as `orders`.
+         */
+        subjectKind?: string;
+        /**
+         * Id of the subject.
+         */
+        subjectId?: string;
+        /**
+         * Action, such as `order.waived`.
+         */
+        action?: string;
+        /**
+         * Earliest time of the change, inclusive (RFC 3339).
+         */
+        from?: string;
+        /**
+         * Latest time of the change, exclusive (RFC 3339).
+         */
+        to?: string;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/audit-entries';
+};
+
+export type ListAuditEntriesErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListAuditEntriesError = ListAuditEntriesErrors[keyof ListAuditEntriesErrors];
+
+export type ListAuditEntriesResponses = {
+    /**
+     * Done.
+     */
+    200: AuditEntryPage;
+};
+
+export type ListAuditEntriesResponse = ListAuditEntriesResponses[keyof ListAuditEntriesResponses];
 
 export type GetHealthData = {
     body?: never;
