@@ -3,6 +3,7 @@
 //! The races are shown to be real where a guard can be switched off for a single future (cargo feature `faults`):
 //! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs`,
 //! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`,
+//! `without_the_guard_one_code_opens_many_sessions` in `src/features/second_factor/tests.rs`,
 //! `without_the_guard_each_takes_effect` in `src/platform/idempotency/tests.rs`, `without_the_guard_no_administrator_remains`
 //! in `src/features/leaders/service_tests.rs` and `tests/platform/administrators.rs`, and the two in
 //! `src/features/rights/service_tests.rs`. Unique keys decide the rest: one registration per account, one account per
@@ -20,8 +21,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::stripe::{self, event};
-use crate::support::{Answer, TestApp, Visitor, form, new_student_id};
+use crate::support::{Answer, PASSWORD, TestApp, Visitor, form, new_student_id};
 use crate::v1_leaders::{path_of, trail};
+use crate::v1_me_totp::{code_of, turn_on};
 use crate::v1_rights_requests::{ask_for, because};
 
 async fn book(app: &TestApp) -> GroupBook {
@@ -223,5 +225,22 @@ async fn of_twenty_decisions_on_one_request_at_once_one_takes_effect() {
     app.settle().await;
     assert_eq!(app.mailbox(leader.email()).emails().await.len(), 1);
     assert_eq!(trail(&app, &path_of(&leader)).await.len(), 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_code_of_a_second_factor_that_is_used_twenty_times_at_once_opens_one_session() {
+    let app = TestApp::start().await;
+    let mut leader = app.leader().await;
+    let (secret, recovery_codes) = turn_on(&app, &mut leader).await;
+    for code in [&code_of(&app, &secret), &recovery_codes[0]] {
+        let body = json!({ "email": leader.email(), "password": PASSWORD, "code": code });
+        let visitors: Vec<_> = (0..20).map(|_| app.anonymous()).collect();
+        let answers = join_all(visitors.iter().map(|visitor| visitor.post("/v1/session", &body))).await;
+        let statuses = counted(answers.iter().map(|answer| answer.status.as_u16()));
+        assert_eq!(statuses, BTreeMap::from([(200, 1), (401, 19)]), "{code}");
+    }
+    let sessions = leader.get("/v1/sessions").await.ok(200);
+    assert_eq!(sessions["items"].as_array().map(Vec::len), Some(3), "{sessions}");
     app.finish().await;
 }

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import unicodedata
+from datetime import datetime, timedelta, timezone
 
 import schemathesis
 
@@ -113,6 +114,12 @@ def rights_request():
     return answer.json()["results"][0]["request"]["id"]
 
 
+def api_key():
+    """The id of a new API key. Only administrators need one."""
+    key = {"name": "Fuzz", "scopes": ["scanner:food"], "expiresAt": VALUES["expiresAt"](None)}
+    return people.done("POST", "/v1/api-keys", key, me.session()).json()["apiKey"]["id"]
+
+
 # Rights that the shipped event.toml has.
 RIGHTS = [
     *({"kind": "scope", "name": name} for name in ("scanner:food", "faq:edit", "accounts:read")),
@@ -130,6 +137,7 @@ reset_tokens = Shelf(reset_token, 2)
 change_tokens = Shelf(change_token, 2)
 leaders = Shelf(leader, 5)
 rights_requests = Shelf(rights_request, 2)
+api_keys = Shelf(api_key, 2)
 
 
 # ---- who calls ----
@@ -290,6 +298,7 @@ VALUES = {
     "scopes": some_rights("scope"),
     "studentFields": some_rights("studentField"),
     "reach": some_rights("reach"),
+    "expiresAt": lambda body: (datetime.now(timezone.utc) + timedelta(days=chance.randrange(1, 400))).isoformat(),
 }
 
 FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
@@ -319,6 +328,7 @@ def from_shelf(shelf, value):
 
 # By the name of the path parameter.
 PATHS = {
+    "apiKeyId": from_shelf(api_keys, lambda key: key),
     "accountId": from_shelf(leaders, lambda leader: leader["id"]),
     "orderId": order_id,
     "requestId": from_shelf(rights_requests, lambda request: request),

@@ -97,14 +97,13 @@ impl World {
         self.base.store.find(Query::new(Filter::All).limit(1000)).await.unwrap()
     }
 
-    /// Subject and text of the latest email of this kind.
+    /// The latest email of this kind: subject, text and HTML.
     async fn email(&self, kind: &str) -> String {
         let mut mails = self.all::<Mail>().await;
         mails.retain(|mail| mail.template == kind);
         mails.sort_by_key(|mail| mail.created_at);
         let email = self.emails.render(&mails.pop().expect("there is such an email")).await.unwrap();
-        assert!(!email.html.contains("{{"));
-        format!("{}\n{}", email.subject, email.text)
+        format!("Subject: {}\n\n{}\n\n===\n\n{}", email.subject, email.text, email.html)
     }
 }
 
@@ -228,6 +227,25 @@ async fn a_recovery_code_signs_in_once_and_an_email_says_how_many_are_left() {
         assert!(email.contains(&format!("Recovery codes that are left: {}.", 9 - n)), "{email}");
         assert_eq!(email.contains("That was the last one."), n == 9);
         world.base.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn the_emails_are_as_reviewed() {
+    let world = World::new().await;
+    let (_, codes) = world.turn_on("ana").await;
+    for code in &codes[..9] {
+        world.sign_in("ana", Some(code)).await.unwrap();
+        world.base.clock.advance(Duration::from_secs(1));
+    }
+    insta::assert_snapshot!("recovery-code-used", world.email("recovery-code-used").await);
+    world.sign_in("ana", Some(&codes[9])).await.unwrap();
+    insta::assert_snapshot!("last-recovery-code-used", world.email("recovery-code-used").await);
+    world.factors.reset(&Actor::Account("bo".into()), "ana").await.unwrap();
+    let (_, codes) = world.turn_on("ana").await;
+    world.factors.disable(&caller("ana"), &secret(PASSWORD), &codes[0]).await.unwrap();
+    for kind in ["second-factor-on", "second-factor-off", "second-factor-reset"] {
+        insta::assert_snapshot!(kind, world.email(kind).await);
     }
 }
 
