@@ -80,6 +80,22 @@ async fn a_key_never_acts_on_an_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_a_machine_is_audited_under_the_public_id_of_its_key() {
+    let app = TestApp::start().await;
+    let (admin, machine, leader) = (app.administrator().await, app.anonymous(), app.waiting_leader().await);
+    let (key, id) = create(&app, &admin, &["accounts:edit"]).await;
+    let path = format!("/v1/accounts/{}/approval", leader.account().id);
+    let approve = machine.request(Method::PUT, &path).bearer_auth(key);
+    let approved = machine.send(approve.json(&json!({}))).await;
+    assert!(approved.status.is_success(), "{approved:?}");
+    let entries = Query::new(Filter::eq("subject.id", leader.account().id.as_str())).limit(10);
+    let entries: Vec<AuditEntry> = app.store.find(entries).await.expect("readable");
+    let entries: Vec<_> = entries.iter().map(|entry| (&entry.actor, entry.action.as_str())).collect();
+    assert_eq!(entries, [(&Actor::Machine(id), "leader.approved")]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_key_is_refused_without_the_store() {
     let app = TestApp::start().await;
     let machine = app.anonymous();

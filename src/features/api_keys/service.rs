@@ -19,7 +19,7 @@ use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store,
 const REQUESTS: Limit = Limit { name: "api-key", quota: 1200, window: Duration::from_mins(1) };
 
 /// Requests of one client with keys that are unknown, expired or revoked: enough for several machines on which a key
-/// must be replaced. Guessing is hopeless at any rate; the limit keeps it from costing work.
+/// must be replaced. Nobody can guess a key; the limit slows down programs that go on with a key that no longer works.
 const INVALID_KEYS: Limit = Limit { name: "api-key-invalid", quota: 30, window: Duration::from_mins(1) };
 
 /// How long a request waits for the time of its key's last use to be stored.

@@ -9,7 +9,26 @@ use subtle::ConstantTimeEq;
 use totp_rs::{Builder, Totp};
 
 use crate::kernel::{Secret, Timestamp, text};
+use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Keep, Owner, Personal, PersonalField};
+
+/// A leader got a secret for an authenticator app.
+pub const SECOND_FACTOR_ENROLLED: Action = Action::new("second-factor.enrolled");
+
+/// A leader turned on their second factor.
+pub const SECOND_FACTOR_ON: Action = Action::new("second-factor.on");
+
+/// A leader turned off their second factor.
+pub const SECOND_FACTOR_OFF: Action = Action::new("second-factor.off");
+
+/// An administrator turned off the second factor of somebody else.
+pub const SECOND_FACTOR_RESET: Action = Action::new("second-factor.reset");
+
+/// A leader got new recovery codes.
+pub const RECOVERY_CODES_RENEWED: Action = Action::new("recovery-codes.renewed");
+
+/// A leader signed in with a recovery code.
+pub const RECOVERY_CODE_USED: Action = Action::new("recovery-code.used");
 
 /// Number of recovery codes that are made at a time.
 pub const RECOVERY_CODES: usize = 10;

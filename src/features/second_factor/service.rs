@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::mails;
-use super::model::{Accepted, Code, RECOVERY_CODES, RecoveryCode, SecondFactor, TotpSecret};
+use super::model::{
+    Accepted, Code, RECOVERY_CODE_USED, RECOVERY_CODES, RECOVERY_CODES_RENEWED, RecoveryCode,
+    SECOND_FACTOR_ENROLLED, SECOND_FACTOR_OFF, SECOND_FACTOR_ON, SECOND_FACTOR_RESET, SecondFactor,
+    TotpSecret,
+};
 use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::{self, Account, Accounts, ChangeCredentialsError};
@@ -19,24 +23,6 @@ use crate::platform::store::{Store, StoreError, Tx};
 /// Codes that can be tried for an account. Only somebody who knows its password gets here, and the next try is a minute
 /// away. Three codes are valid at a time, so a day of guessing succeeds with a probability of 0.4 %.
 const CODE: Limit = Limit { name: "second-factor-code", quota: 5, window: Duration::from_mins(5) };
-
-/// A leader got a secret for an authenticator app.
-pub(super) const SECOND_FACTOR_ENROLLED: Action = Action::new("second-factor.enrolled");
-
-/// A leader turned on their second factor.
-pub(super) const SECOND_FACTOR_ON: Action = Action::new("second-factor.on");
-
-/// A leader turned off their second factor.
-pub(super) const SECOND_FACTOR_OFF: Action = Action::new("second-factor.off");
-
-/// An administrator turned off the second factor of somebody else.
-pub(super) const SECOND_FACTOR_RESET: Action = Action::new("second-factor.reset");
-
-/// A leader got new recovery codes.
-pub(super) const RECOVERY_CODES_RENEWED: Action = Action::new("recovery-codes.renewed");
-
-/// A leader signed in with a recovery code.
-pub(super) const RECOVERY_CODE_USED: Action = Action::new("recovery-code.used");
 
 /// Why a code is not accepted.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::model::{RECOVERY_CODES, SecondFactor};
-use super::service::{
-    RECOVERY_CODE_USED, RECOVERY_CODES_RENEWED, SECOND_FACTOR_ENROLLED, SECOND_FACTOR_OFF, SECOND_FACTOR_ON,
-    SECOND_FACTOR_RESET,
+use super::model::{
+    RECOVERY_CODE_USED, RECOVERY_CODES, RECOVERY_CODES_RENEWED, SECOND_FACTOR_ENROLLED, SECOND_FACTOR_OFF,
+    SECOND_FACTOR_ON, SECOND_FACTOR_RESET, SecondFactor,
 };
 use super::*;
 use crate::base::TestBase;
