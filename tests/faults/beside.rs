@@ -1,10 +1,13 @@
 //! Commands and other processes while the program serves.
 
 use std::process::Output;
+use std::time::Duration;
 
-use orientation::kernel::{Ids, RandomIds};
+use orientation::kernel::{Actor, Clock, Ids, RandomIds, SystemClock};
+use orientation::platform::audit::{self, AuditEntry};
 use serde_json::{Value, json};
 
+use crate::audit::all;
 use crate::program::{Program, client, run};
 
 const PASSWORD: &str = "nine slow barges upstream";
@@ -88,6 +91,39 @@ async fn a_weak_password_or_an_invalid_address_creates_no_administrator() {
     assert!(reason.is_some_and(|length| length > 20), "{said}");
     let bad = run(&mut program.command(&["admin", "create", "--email", "nobody"]), "").await;
     assert!(refusal(&bad).contains("--email"), "{bad:?}");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_verified_while_the_program_serves() {
+    let mut program = Program::new();
+    program.start("").await;
+    let made = run(&mut program.command(&["admin", "create", "--email", &address(), "--link"]), "").await;
+    success(&made);
+    let store = program.store();
+    let entry = all::<AuditEntry>(&store).await.remove(0);
+    assert_eq!((entry.actor.kind(), entry.action.as_str()), ("operator", "administrator.made"));
+    let verify =
+        async |head: &[&str]| run(&mut program.command(&[&["audit", "verify"], head].concat()), "").await;
+    let said = success(&verify(&[]).await);
+    assert!(
+        said.starts_with("The chain has no entries yet.") && said.contains("not sealed yet: 1"),
+        "{said}"
+    );
+
+    // As the cron job does within two minutes.
+    audit::seal(&store, SystemClock.now().plus(Duration::from_secs(60))).await.expect("sealed");
+    let head = success(&run(&mut program.command(&["audit", "head"]), "").await).trim().to_owned();
+    assert!(head.starts_with("1:") && head.len() == 66, "{head}");
+    let said = success(&verify(&["--head", &head]).await);
+    assert!(said.starts_with("Entries 1 to 1 are intact.\nThe kept head, number 1,"), "{said}");
+    let said = refusal(&verify(&["--head", &head.replacen('1', "2", 1)]).await);
+    assert!(said.contains("beyond the end of the chain"), "{said}");
+
+    let changed = AuditEntry { actor: Actor::System("nobody".into()), ..entry.clone() };
+    store.transact(async |tx| tx.put(&changed).await).await.expect("nobody guards the file");
+    let said = refusal(&verify(&[]).await);
+    assert_eq!(said.trim(), format!("orientation: entry 1 ({}) was changed after it was sealed", entry.id));
+    program.stop().await;
 }
 
 async fn assert_administrator(program: &Program, email: &str) {

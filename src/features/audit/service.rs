@@ -35,14 +35,12 @@ impl EntryFilter {
             ("subject.id", self.subject_id),
             ("action", self.action),
         ];
-        let mut filter = Filter::All;
-        for (field, text) in texts {
-            filter = text.map_or(filter.clone(), |text| filter.and(Filter::eq(field, text)));
+        let given = texts.into_iter().filter_map(|(field, text)| Some(Filter::eq(field, text?)));
+        let all = given.fold(Filter::All, Filter::and);
+        match (self.from, self.to) {
+            (None, None) => all,
+            (from, to) => all.and(Filter::range("at", from.map(Value::from), to.map(Value::from))),
         }
-        if self.from.is_some() || self.to.is_some() {
-            filter = filter.and(Filter::range("at", self.from.map(Value::from), self.to.map(Value::from)));
-        }
-        filter
     }
 }
 

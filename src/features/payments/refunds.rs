@@ -195,7 +195,8 @@ impl Payments {
             let number = order.request_refund(amount, reason, now)?;
             tx.put(&order).await?;
             let subject = Subject::of::<Order>(&order.id);
-            tx.audit(actor, REFUND_REQUESTED, subject, &[("refund", &number.to_string())], now).await?;
+            let detail = [("refund", &*number.to_string())];
+            tx.audit_with_reason(actor, REFUND_REQUESTED, subject, &detail, reason, now).await?;
             tx.enqueue(&SendRefund::of(&order, number).job(now).at(now.plus(FINISH_AFTER))).await?;
             Ok::<_, RefundError>(SendRefund::of(&order, number))
         });

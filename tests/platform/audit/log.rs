@@ -127,11 +127,10 @@ impl Log {
 
     /// Removes everything.
     pub async fn clear(&self) {
-        for query in [Query::new(Filter::All)] {
-            self.store.sweep::<AuditEntry>(query.clone()).await.unwrap();
-            self.store.sweep::<AuditLink>(query.clone()).await.unwrap();
-            self.store.sweep::<AuditHead>(query).await.unwrap();
-        }
+        let all = || Query::new(Filter::All);
+        self.store.sweep::<AuditEntry>(all()).await.unwrap();
+        self.store.sweep::<AuditLink>(all()).await.unwrap();
+        self.store.sweep::<AuditHead>(all()).await.unwrap();
     }
 }
 

@@ -13,6 +13,7 @@ use orientation::platform::jobs::{
     Crons, Job, JobError, JobState, Jobs, Payload, Run, Running, Subscriber, Subscribers, TOPIC, Workers,
     schemas,
 };
+use orientation::platform::request::RequestContext;
 use orientation::platform::signals::{InProcess, Signals};
 use orientation::platform::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub struct Ringer {
     pub gate: Semaphore,
     swinging: Mutex<HashSet<String>>,
     pub overlaps: AtomicUsize,
+    /// The requests that caused the runs.
+    pub causes: Mutex<Vec<Option<RequestContext>>>,
 }
 
 #[async_trait]
@@ -67,6 +70,7 @@ impl Subscriber for Ringer {
 
     async fn handle(&self, ring: Ring, run: Run) -> Result<(), JobError> {
         let _swing = Swing::begin(self, ring.bell);
+        self.causes.lock().unwrap().push(RequestContext::current());
         // The test may have stopped listening.
         let _ = self.heard.send(run);
         match ring.does {
@@ -131,6 +135,7 @@ impl Tower {
             gate: Semaphore::new(0),
             swinging: Mutex::default(),
             overlaps: AtomicUsize::new(0),
+            causes: Mutex::default(),
         };
         Self {
             jobs: Jobs::new(store.clone(), clock.clone()),

@@ -1,6 +1,7 @@
 //! Workers, alone and several on one store.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -223,9 +224,14 @@ async fn a_backlog_of_ten_thousand_jobs_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_carries_the_trace_of_its_cause() {
-    let tower = Tower::on(fresh()).await;
-    let request = RequestContext { id: "request 7".into(), client: None };
+async fn a_job_carries_the_id_of_the_request_that_caused_it() {
+    let mut tower = Tower::on(fresh()).await;
+    let client = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let request = RequestContext { id: "request 7".into(), client };
     request.scope(tower.enqueue(&[ring("1", Does::Ring, tower.now())])).await;
     assert_eq!(tower.job("1").await.trace.as_deref(), Some("request 7"));
+    let _workers = tower.workers();
+    tower.heard().await;
+    let cause = RequestContext { id: "request 7".into(), client: None };
+    assert_eq!(*tower.ringer.causes.lock().unwrap(), [Some(cause)], "a job stores no address");
 }
