@@ -103,8 +103,8 @@ enum Command {
     },
     /// Verify the audit log, or print the head of its chain; the service may be running
     ///
-    /// Every change by staff, machines and operators is an entry in the audit log. Within two minutes the service seals it: it
-    /// gets a number and a hash, which covers the entry and the hash before it.
+    /// The audit log records who changed rights, money, jobs and the like (docs/operating.md has the list). Within three
+    /// minutes the service seals each entry: it gets a number and a hash, which covers the entry and the hash before it.
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Print whose personal data is kept in which fields, how long and why

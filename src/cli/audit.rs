@@ -9,7 +9,7 @@ use crate::kernel::{Clock, SystemClock, Timestamp};
 use crate::platform::audit::{self, AuditHead, ChainHead, Intact};
 use crate::platform::store::{Access, Store};
 
-/// Entries are sealed within two minutes. If one waits for this long, something is wrong.
+/// Entries are sealed within three minutes. If one waits for this long, something is wrong.
 const LATE: Duration = Duration::from_mins(10);
 
 /// Compares all entries with the chain, and the chain with `kept`, and prints the result.
@@ -57,6 +57,9 @@ fn report(intact: &Intact, kept: Option<&ChainHead>, now: Timestamp) -> String {
         None => "Without --head this does not show whether entries were removed from the end, or all hashes rewritten."
             .into(),
     });
+    if intact.erased > 0 {
+        lines.push(format!("Reasons and addresses that were erased: {}.", intact.erased));
+    }
     if let Some(since) = intact.unsealed_since {
         let seconds = now.since(since).as_secs();
         lines.push(format!(
@@ -79,7 +82,7 @@ mod tests {
     fn the_report_says_what_was_compared_and_what_not() {
         let head = ChainHead { number: 7, hash: "a".repeat(64) };
         let now = Timestamp::from_millis(1_788_246_000_000);
-        let intact = Intact { head: head.clone(), unsealed: 0, unsealed_since: None };
+        let intact = Intact { head: head.clone(), erased: 0, unsealed: 0, unsealed_since: None };
         let said = report(&intact, None, now);
         assert!(said.starts_with("Entries 1 to 7 are intact.\nWithout --head"), "{said}");
         assert!(said.ends_with(&format!("Head: 7:{}", "a".repeat(64))), "{said}");
@@ -91,6 +94,9 @@ mod tests {
         assert!(said.contains("not sealed yet: 2, the oldest of 20 seconds ago.\nHead"), "{said}");
         let late = report(&Intact { unsealed_since: since(601), ..waiting }, None, now);
         assert!(late.contains("`audit.seal`"), "{late}");
+        let erased = report(&Intact { erased: 4, ..intact.clone() }, None, now);
+        assert!(erased.contains("\nReasons and addresses that were erased: 4.\n"), "{erased}");
+        assert!(!report(&intact, None, now).contains("erased"));
         let empty = Intact { head: ChainHead::empty(), ..intact };
         assert!(report(&empty, None, now).starts_with("The chain has no entries yet."));
     }

@@ -7,8 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failed, run};
 use crate::app::{STORE_FILE, make_folder, schemas};
-use crate::kernel::Secret;
-use crate::platform::store::{Access, Copied, Store};
+use crate::kernel::{Actor, Clock, Secret, SystemClock};
+use crate::platform::audit::{Action, Subject};
+use crate::platform::store::{Access, Copied, Store, StoreError};
+
+/// The store was made by copying another one.
+const STORE_COPIED: Action = Action::new("store.copied");
 
 /// Number of checksum digits that are printed.
 const DIGITS: usize = 16;
@@ -36,11 +40,23 @@ pub(super) async fn run(from: Option<String>, to: Option<String>) -> Result<(), 
     let copied = source.copy_to(&target, &schemas, |done| bar.set_position(done)).await;
     bar.finish_and_clear();
     let copied = copied.map_err(Failed::because)?;
+    let recorded = record(&target, documents).await;
+    recorded.map_err(|error| {
+        Failed(format!("everything is copied, but the audit log of the copy failed: {error}"))
+    })?;
     println!("{}", table(&copied));
     println!(
         "Copied {documents} documents. The number of documents and the checksum of every collection match."
     );
     Ok(())
+}
+
+/// Records the copy in the audit log of the target.
+async fn record(target: &Store, documents: u64) -> Result<(), StoreError> {
+    let documents = documents.to_string();
+    let (detail, now) = ([("documents", documents.as_str())], SystemClock.now());
+    let store = || Subject { collection: "store".into(), id: None };
+    target.transact(async |tx| tx.audit(&Actor::Operator, STORE_COPIED, store(), &detail, now).await).await
 }
 
 fn table(copied: &[Copied]) -> Table {

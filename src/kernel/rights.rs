@@ -394,7 +394,7 @@ impl From<Caller> for Principal {
 
 /// Who makes a change. Use cases that change something take it, or the [`Caller`], as their first parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "id", rename_all = "camelCase")]
+#[serde(tag = "kind", content = "id", rename_all = "camelCase", deny_unknown_fields)]
 pub enum Actor {
     /// A signed-in account, by its id.
     Account(String),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orientation::kernel::{Actor, Clock, EmailAddress, Ids, RandomIds, Role, Timestamp};
-use orientation::platform::audit::{self, Action, AuditHead, Subject};
+use orientation::platform::audit::{self, Action, AuditHead, SETTLED_AFTER, Subject};
 use orientation::platform::mail::{Suppression, SuppressionCause};
 use orientation::platform::store::StoreError;
 use reqwest::Method;
@@ -48,7 +48,7 @@ async fn an_entry_says_who_changed_what_from_which_request_and_gets_a_number() {
     assert_eq!(entry, expected);
 
     // The entry is settled, and the cron job is due.
-    app.clock.advance(Duration::from_secs(90));
+    app.clock.advance(SETTLED_AFTER + Duration::from_secs(60));
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while app.store.get::<AuditHead>(AuditHead::ID).await.expect("readable").is_none() {
         assert!(tokio::time::Instant::now() < deadline, "the job doesn't seal");

@@ -1,10 +1,9 @@
 //! Commands and other processes while the program serves.
 
 use std::process::Output;
-use std::time::Duration;
 
 use orientation::kernel::{Actor, Clock, Ids, RandomIds, SystemClock};
-use orientation::platform::audit::{self, AuditEntry};
+use orientation::platform::audit::{self, AuditEntry, SETTLED_AFTER};
 use serde_json::{Value, json};
 
 use crate::audit::all;
@@ -110,8 +109,8 @@ async fn the_audit_log_is_verified_while_the_program_serves() {
         "{said}"
     );
 
-    // As the cron job does within two minutes.
-    audit::seal(&store, SystemClock.now().plus(Duration::from_secs(60))).await.expect("sealed");
+    // As the cron job does within three minutes.
+    audit::seal(&store, SystemClock.now().plus(SETTLED_AFTER * 2)).await.expect("sealed");
     let head = success(&run(&mut program.command(&["audit", "head"]), "").await).trim().to_owned();
     assert!(head.starts_with("1:") && head.len() == 66, "{head}");
     let said = success(&verify(&["--head", &head]).await);

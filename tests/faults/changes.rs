@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use orientation::features::accounts::{self, Account, Approval, Names, Session, SessionSecret, SignUp};
 use orientation::features::rights::{self, RequestState, RightsRequest};
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Reach, Right, Role, SystemClock};
-use orientation::platform::audit::{self, AuditEntry};
+use orientation::platform::audit::{self, AuditEntry, SETTLED_AFTER};
 use orientation::platform::mail::{self, Suppression, SuppressionCause};
 use orientation::platform::store::{Store, StoreError};
 use reqwest::header::COOKIE;
@@ -194,7 +194,7 @@ impl Desk {
     async fn check_end(&self, store: &Store) {
         self.check(store).await;
         assert_eq!(made(store).await.len(), self.changes.len());
-        audit::seal(store, SystemClock.now().plus(Duration::from_secs(60))).await.expect("sealed");
+        audit::seal(store, SystemClock.now().plus(SETTLED_AFTER * 2)).await.expect("sealed");
         let intact = audit::verify(store, None, |_| {}).await.expect("intact");
         assert_eq!((intact.head.number, intact.unsealed), (self.changes.len() as u64, 0));
     }

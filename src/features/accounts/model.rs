@@ -20,6 +20,15 @@ use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Per
 /// An account was created as an administrator, or promoted.
 pub const ADMINISTRATOR_MADE: Action = Action::new("administrator.made");
 
+/// A leader changed their password.
+pub const PASSWORD_CHANGED: Action = Action::new("password.changed");
+
+/// A leader set a password by a link in an email.
+pub const PASSWORD_RESET: Action = Action::new("password.reset");
+
+/// A leader's address was replaced by one that they confirmed.
+pub const ADDRESS_CHANGED: Action = Action::new("address.changed");
+
 /// Lifetime of a link that confirms an address.
 pub const CONFIRMATION_LASTS: Duration = Duration::from_hours(24);
 

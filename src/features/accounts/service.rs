@@ -11,8 +11,9 @@ use super::errors::{
     MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
 };
 use super::model::{
-    ADMINISTRATOR_MADE, Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange, PendingEmail,
-    Purpose, SIGN_UPS_PER_ADDRESS, SignUp, SignUpForm, TokenRefused, address,
+    ADDRESS_CHANGED, ADMINISTRATOR_MADE, Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange,
+    PASSWORD_CHANGED, PASSWORD_RESET, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS, SignUp, SignUpForm,
+    TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
 use super::session::Session;
@@ -22,7 +23,7 @@ use crate::kernel::faults::guarded;
 use crate::kernel::{
     Actor, Caller, Clock, EmailAddress, FieldError, Ids, Invalid, Role, Secret, Timestamp, text,
 };
-use crate::platform::audit::Subject;
+use crate::platform::audit::{Action, Subject};
 use crate::platform::keys::Sealer;
 use crate::platform::mail::Transport;
 use crate::platform::signals::{Signals, TooMany};
@@ -231,6 +232,7 @@ impl Accounts {
                 let token = Some(token).filter(|token| token.fits(&account)).ok_or(TokenRefused::Used)?;
                 account.set_password(hash.clone());
                 tx.put(&account).await?;
+                audit_own(&tx, &account, PASSWORD_RESET, now).await?;
                 tx.put(&token.used(now, browser)).await?;
                 tx.post(&mails::password_changed(&account, now)).await?;
                 return Ok(());
@@ -300,6 +302,7 @@ impl Accounts {
             let mut account = same.ok_or(ChangeCredentialsError::SignedOut)?;
             account.set_password(hash.clone());
             tx.put(&account).await?;
+            audit_own(&tx, &account, PASSWORD_CHANGED, now).await?;
             let session: Option<Session> = tx.get(&caller.session_id).await?;
             let session = session.ok_or(ChangeCredentialsError::SignedOut)?;
             tx.put(&Session { password_version: account.password_version, ..session }).await?;
@@ -353,6 +356,7 @@ impl Accounts {
             let mut account: Account = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
             account.take_pending_email(&token)?;
             tx.put(&account).await?;
+            audit_own(&tx, &account, ADDRESS_CHANGED, now).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             tx.put(&token.used(now, browser)).await?;
             Ok(())
@@ -426,7 +430,9 @@ impl Accounts {
             account.promote();
             tx.put(&account).await?;
             let subject = Subject::of::<Account>(&account.id);
-            tx.audit(actor, ADMINISTRATOR_MADE, subject, &[], now).await?;
+            let (new, set) = (created.to_string(), (!wants_link).to_string());
+            let detail = [("created", new.as_str()), ("passwordSet", set.as_str())];
+            tx.audit(actor, ADMINISTRATOR_MADE, subject, &detail, now).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             if wants_link {
                 let purpose = Purpose::ResetPassword;
@@ -560,6 +566,15 @@ async fn make_room(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
         tx.delete::<SignUp>(&oldest.id).await?;
     }
     Ok(())
+}
+
+/// Records what a leader changed on the own account. What students change on theirs is not recorded.
+async fn audit_own(tx: &Tx, account: &Account, action: Action, now: Timestamp) -> Result<(), StoreError> {
+    if account.role == Role::Student {
+        return Ok(());
+    }
+    let actor = Actor::Account(account.id.clone());
+    tx.audit(&actor, action, Subject::of::<Account>(&account.id), &[], now).await
 }
 
 async fn forget_sign_ups(tx: &Tx, email_key: &str) -> Result<(), StoreError> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::model::{ADMINISTRATOR_MADE, CONFIRMATION_LASTS};
+use super::model::{
+    ADDRESS_CHANGED, ADMINISTRATOR_MADE, CONFIRMATION_LASTS, PASSWORD_CHANGED, PASSWORD_RESET,
+};
 use super::subscribers::expired;
 use super::*;
 use crate::base::TestBase;
@@ -504,6 +506,7 @@ async fn another_password_needs_the_present_one_and_ends_the_other_sessions_only
     assert!(world.caller(&here).await.is_some() && world.caller(&there).await.is_none());
     assert!(is_used(world.accounts.reset_password(&reset, &secret(PASSWORD)).await));
     assert_eq!(world.mails("password-changed", ANA).await.len(), 1);
+    assert_eq!(audit::testing::trail(&world.base.store).await, [], "students' own changes are not recorded");
 }
 
 // ---- one's own account ----
@@ -679,8 +682,20 @@ async fn an_administrator_is_made_with_a_link_or_a_password_and_a_student_promot
         (&student.id, Role::Leader, Approval::Approved)
     );
     let trail = audit::testing::trail(&world.base.store).await;
-    assert_eq!(trail.len(), 2, "one entry each");
-    assert_eq!(trail[1], (Actor::Operator, ADMINISTRATOR_MADE, Some(student.id)));
+    let chair = trail[0].2.clone();
+    let reset = (Actor::Account(chair.clone().unwrap()), PASSWORD_RESET, chair.clone());
+    let made = |id| (Actor::Operator, ADMINISTRATOR_MADE, id);
+    assert_eq!(trail, [made(chair), reset, made(Some(student.id.clone()))]);
+
+    let cookie = world.sign_in(ANA, OTHER_PASSWORD).await.unwrap();
+    let caller = world.caller(&cookie).await.unwrap();
+    world.accounts.change_password(&caller, &secret(OTHER_PASSWORD), &secret(PASSWORD)).await.unwrap();
+    world.accounts.change_email(&caller, &secret(PASSWORD), NEW).await.unwrap();
+    let token = world.token("confirm-email", Purpose::ConfirmEmail, NEW).await;
+    world.accounts.confirm_email(&token).await.unwrap();
+    let own = |action| (Actor::Account(student.id.clone()), action, Some(student.id.clone()));
+    let trail = audit::testing::trail(&world.base.store).await;
+    assert_eq!(trail[3..], [own(PASSWORD_CHANGED), own(ADDRESS_CHANGED)], "a leader's own changes");
     let weak =
         world.accounts.make_administrator(&Actor::Operator, &address, Some(&secret("password1"))).await;
     assert!(weak.unwrap_err().to_string().starts_with("password: This password is easy to guess."));

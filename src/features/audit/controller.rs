@@ -86,7 +86,7 @@ pub struct SubjectBody {
 pub struct AuditEntryBody {
     /// Id of the entry.
     pub id: String,
-    /// Number in the chain. Absent until the entry is sealed, which takes up to two minutes.
+    /// Number in the chain. Absent until the entry is sealed, which takes up to three minutes.
     #[oai(skip_serializing_if_is_none)]
     pub number: Option<u64>,
     /// When the change was made (RFC 3339, UTC).
@@ -165,9 +165,10 @@ impl AuditController {
 impl AuditController {
     /// List the audit log
     ///
-    /// Newest first. Every change by a leader, a machine, a job or an operator is an entry, which is never changed or deleted.
-    /// Entries are sealed: each gets a number and a hash that covers the entries before it, so that the operator can find out
-    /// whether somebody tampered with them. Filters can be combined.
+    /// Newest first. Entries record what leaders, machines and operators did to rights, approvals, keys, second factors, money,
+    /// jobs, emails and the suppression list, and are never changed or deleted. Each is sealed: it gets a number and a hash
+    /// that covers the entries before it, so that the operator can find out whether somebody tampered with them. Filters can
+    /// be combined.
     #[oai(path = "/v1/audit-entries", method = "get", operation_id = "listAuditEntries")]
     #[expect(clippy::too_many_arguments, reason = "each is a parameter of the operation")]
     async fn list_audit_entries(

@@ -122,7 +122,8 @@ impl Document for AuditLink {
     }
 }
 
-/// How far the entries are in the chain. Whoever extends the chain writes this document, so that two can't do so at once.
+/// How far the entries are in the chain. Every transaction that extends the chain writes this document, so that two
+/// processes can't do so at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditHead {

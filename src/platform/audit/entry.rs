@@ -32,7 +32,7 @@ impl Action {
 
 /// The document that a change was made to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subject {
     /// Its collection.
     pub collection: String,
@@ -54,8 +54,10 @@ impl Subject {
 }
 
 /// The record of one change. Never deleted, and never changed, except that [`AuditEntry::erase_texts`] erases reason and client.
+///
+/// Unknown properties are refused: the chain would not cover them. A version that adds one raises `VERSION`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuditEntry {
     /// Ascends in the order of the commits: see the [module](super).
     pub id: String,

@@ -7,7 +7,7 @@ use super::encoding::{Fields, hex};
 /// A text beside a digest of it. The chain covers the digest only, so the text can be erased: the salt is erased with it,
 /// and nobody can find the text by trying.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SaltedText {
     /// SHA-256 over the salt and the text (see [`super::encoding`]), in hexadecimal digits.
     digest: String,

@@ -16,6 +16,8 @@ const PAGE: u32 = 500;
 pub struct Intact {
     /// Its end.
     pub head: ChainHead,
+    /// The number of reasons and addresses in it that were erased.
+    pub erased: u64,
     /// The number of entries that are not in the chain yet.
     pub unsealed: u64,
     /// When the first of them was written.
@@ -130,7 +132,8 @@ pub async fn verify(
     let first = store.find::<AuditEntry>(Query::new(rest.clone()).limit(1)).await;
     let first = first.map_err(|error| walk.stopped(error))?;
     let unsealed = store.count::<AuditEntry>(rest).await.map_err(|error| walk.stopped(error))?;
-    Ok(Intact { unsealed_since: first.first().map(|entry| entry.at), unsealed, head: walk.head })
+    let unsealed_since = first.first().map(|entry| entry.at);
+    Ok(Intact { head: walk.head, erased: walk.erased, unsealed, unsealed_since })
 }
 
 /// How far entries and links were found to fit.
@@ -138,12 +141,14 @@ struct Walk<'a> {
     head: ChainHead,
     /// The id of the last entry.
     entry: String,
+    /// Reasons and addresses that were erased.
+    erased: u64,
     kept: Option<&'a ChainHead>,
 }
 
 impl<'a> Walk<'a> {
     fn new(kept: Option<&'a ChainHead>) -> Self {
-        Self { head: ChainHead::empty(), entry: String::new(), kept }
+        Self { head: ChainHead::empty(), entry: String::new(), erased: 0, kept }
     }
 
     fn stopped(&self, error: StoreError) -> VerifyError {
@@ -214,6 +219,8 @@ impl<'a> Walk<'a> {
         if self.kept.is_some_and(|kept| kept.number == number && kept.hash != head.hash) {
             return Err(Tampering::Rewritten { kept: number });
         }
+        let texts = entry.reason.iter().chain(&entry.client);
+        self.erased += texts.filter(|text| text.text().is_none()).count() as u64;
         (self.head, self.entry) = (head, id);
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use orientation::kernel::{Actor, Clock, SystemClock, Timestamp};
 use orientation::platform::audit::{
-    self, Action, AuditEntry, AuditHead, AuditLink, ChainHead, Intact, Subject, Tampering, VerifyError,
+    self, Action, AuditEntry, AuditHead, AuditLink, ChainHead, Intact, SETTLED_AFTER, Subject, Tampering,
+    VerifyError,
 };
 use orientation::platform::request::RequestContext;
 use orientation::platform::store::{Document, Filter, Query, Store, StoreError};
@@ -24,7 +25,7 @@ pub struct Log {
 
 /// A time at which every entry that exists now is settled.
 pub fn later() -> Timestamp {
-    SystemClock.now().plus(Duration::from_secs(60))
+    SystemClock.now().plus(SETTLED_AFTER).plus(Duration::from_secs(10))
 }
 
 impl Log {

@@ -863,9 +863,10 @@ export const receiveSesNotification = <ThrowOnError extends boolean = false>(opt
 /**
  * List the audit log
  *
- * Newest first. Every change by a leader, a machine, a job or an operator is an entry, which is never changed or deleted.
- * Entries are sealed: each gets a number and a hash that covers the entries before it, so that the operator can find out
- * whether somebody tampered with them. Filters can be combined.
+ * Newest first. Entries record what leaders, machines and operators did to rights, approvals, keys, second factors, money,
+ * jobs, emails and the suppression list, and are never changed or deleted. Each is sealed: it gets a number and a hash
+ * that covers the entries before it, so that the operator can find out whether somebody tampered with them. Filters can
+ * be combined.
  */
 export const listAuditEntries = <ThrowOnError extends boolean = false>(options?: Options<ListAuditEntriesData, ThrowOnError>) => (options?.client ?? client).get<ListAuditEntriesResponses, ListAuditEntriesErrors, ThrowOnError>({
     security: [{

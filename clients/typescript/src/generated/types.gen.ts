@@ -314,7 +314,7 @@ export type AuditEntry = {
      */
     id: string;
     /**
-     * Number in the chain. Absent until the entry is sealed, which takes up to two minutes.
+     * Number in the chain. Absent until the entry is sealed, which takes up to three minutes.
      */
     number?: number;
     /**

@@ -2,7 +2,7 @@
 
 use orientation::kernel::Actor;
 use orientation::platform::audit::{
-    self, Action, AuditEntry, AuditHead, AuditLink, ChainHead, Tampering, VerifyError,
+    self, Action, AuditEntry, AuditHead, AuditLink, ChainHead, Intact, Tampering, VerifyError,
 };
 use orientation::platform::store::{Document, Keep, Personal};
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,9 @@ async fn erased_reasons_and_clients_leave_the_chain_intact() {
         log.store.transact(async |tx| tx.erase_audit_texts(&entry.id).await).await.unwrap();
     }
     log.store.transact(async |tx| tx.erase_audit_texts("no such entry").await).await.unwrap();
-    assert_eq!(log.verify().await.unwrap(), before);
+    let after = log.verify().await.unwrap();
+    assert_eq!((after.erased, before.erased), (4, 0), "they are counted");
+    assert_eq!(Intact { erased: 0, ..after }, before);
     let erased = serde_json::to_value(&log.entries().await[0]).unwrap();
     let digest = entries[0].reason.as_ref().unwrap().digest();
     assert_eq!(erased["reason"], serde_json::json!({ "digest": digest }), "neither text nor salt is left");
@@ -186,6 +188,33 @@ impl Document for Ruin {
     fn id(&self) -> &str {
         &self.id
     }
+}
+
+/// An entry with a property that the program doesn't know.
+#[derive(Serialize, Deserialize)]
+struct Extended {
+    #[serde(flatten)]
+    entry: AuditEntry,
+    note: String,
+}
+
+impl Document for Extended {
+    const COLLECTION: &'static str = AuditEntry::COLLECTION;
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::with_store("test data");
+
+    fn id(&self) -> &str {
+        &self.entry.id
+    }
+}
+
+#[tokio::test]
+async fn an_added_property_is_found() {
+    let log = fresh().await;
+    let entry = log.sealed(5).await.remove(2);
+    log.put(&[Extended { entry, note: "approved by nobody".into() }]).await;
+    let error = log.verify().await.unwrap_err();
+    assert!(matches!(error, VerifyError::Unreadable { after: 2, .. }), "{error}");
 }
 
 #[tokio::test]
