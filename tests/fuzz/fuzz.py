@@ -12,7 +12,7 @@ import sys
 import time
 
 import bad_input
-from service import Service, artefacts
+from service import COMMITTEE, Service, artefacts
 
 HERE = pathlib.Path(__file__).parent
 ROLES = ("stranger", "newcomer", "submitted", "registered", "leader", "administrator")
@@ -97,6 +97,7 @@ def main():
     service = Service(folder / "service.log")
     try:
         service.create_administrator()
+        service.create_administrator(COMMITTEE)
         names = operations(service.url)
         bad_input.run(service.url)
         failed = run_all(roles, service, folder)

@@ -20,6 +20,8 @@ SECRET = "whsec_fuzzed_and_used_nowhere_else"
 COOKIE = "orientation_session"
 PASSWORD = "seven tall herons wade at dawn"
 ADMINISTRATOR = "administrator@example.org"
+# Decides about leaders. No role signs in as this one, so its password stays.
+COMMITTEE = "committee@example.org"
 
 # A form that the shipped event.toml accepts.
 FORM = {
@@ -63,8 +65,8 @@ class Service:
         if not self.url:
             raise SystemExit(f"The service did not start: {pathlib.Path(log).read_text()}")
 
-    def create_administrator(self):
-        create = [program(), "admin", "create", "--email", ADMINISTRATOR]
+    def create_administrator(self, email=ADMINISTRATOR):
+        create = [program(), "admin", "create", "--email", email]
         subprocess.run(create, env=self.environment, input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
 
     def stop(self):
