@@ -10,13 +10,16 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use orientation::config::Config;
 use orientation::features::accounts::{Account, Approval};
-use orientation::kernel::{Clock, Right, Scope};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Right, Scope};
+use orientation::platform::mail::{Suppression, SuppressionCause};
 use orientation::platform::store::StoreError;
 use serde_json::{Value, json};
 
 use crate::support::document::{COMMITTED, Operation, operations};
 use crate::support::{Answer, NO_ID, PASSWORD, TestApp, Visitor, try_out};
 use crate::v1_accounts::{credentials, sign_up_of};
+use crate::v1_api_keys::create;
+use crate::v1_rights_requests::ask_for;
 
 /// A kind of caller: a column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +229,7 @@ async fn every_operation_answers_every_kind_of_caller_as_its_right_says() {
     assert!(table == committed, "read the change: ORIENTATION_WRITE_MATRIX=1 writes it to {file}\n{table}");
 }
 
-/// Ids of what somebody else owns, by the name of the parameter.
+/// The id of something that exists and is somebody else's, by the name of the parameter.
 async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
     match parameter {
         "sessionId" => {
@@ -234,6 +237,19 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             sessions["items"][0]["id"].as_str().map(str::to_owned)
         }
         "orderId" => app.submitted().await.1["id"].as_str().map(str::to_owned),
+        "accountId" => Some(app.leader().await.account().id.clone()),
+        "apiKeyId" => Some(create(app, &app.administrator().await, &["faq:edit"]).await.1),
+        "requestId" => {
+            let request = ask_for(&app.leader().await, "faq:edit").await;
+            request.rsplit('/').next().map(str::to_owned)
+        }
+        "suppressionId" => {
+            let (id, now) = (RandomIds.next(), app.clock.now());
+            let address = EmailAddress::parse(&format!("{id}@mail.example.edu")).expect("an address");
+            let entry = Suppression::new(id, &address, SuppressionCause::Bounce, now);
+            app.store.insert(&entry).await.expect("a new address");
+            Some(entry.id)
+        }
         _ => None,
     }
 }
@@ -275,18 +291,19 @@ async fn what_belongs_to_somebody_else_is_answered_like_what_does_not_exist() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_scope_nobody_learns_whether_something_exists() {
     let app = TestApp::start().await;
-    let (leader, other) = (app.leader().await, app.leader().await);
-    let scoped = |operation: &&Operation| {
-        operation.right().is_some_and(|right| Scope::parse(right).is_ok())
-            && operation.path.contains("{accountId}")
-    };
+    let leader = app.leader().await;
+    let scoped = |operation: &&Operation| operation.right().is_some_and(|right| Scope::parse(right).is_ok());
     for operation in operations().iter().filter(scoped) {
-        let ask = async |id: &str| {
-            leader.send(leader.request(operation.method.clone(), &operation.address(id))).await
-        };
-        let (exists, unknown) = (ask(&other.account().id).await, ask(NO_ID).await);
-        exists.refused(403, "scope-missing");
-        assert_eq!(exists.comparable(), unknown.comparable(), "{}", operation.id);
+        for (_, parameter) in operation.parameters().into_iter().filter(|(place, _)| *place == "path") {
+            let existing = somebody_elses(&app, parameter).await;
+            let existing = existing.unwrap_or_else(|| panic!("say how to make a {parameter}"));
+            let ask = async |id: &str| {
+                leader.send(leader.request(operation.method.clone(), &operation.address(id))).await
+            };
+            let (exists, unknown) = (ask(&existing).await, ask(NO_ID).await);
+            exists.refused(403, "scope-missing");
+            assert_eq!(exists.comparable(), unknown.comparable(), "{}", operation.id);
+        }
     }
     app.finish().await;
 }

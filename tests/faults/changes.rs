@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use orientation::features::accounts::{self, Account, Approval, Names, Session, SessionSecret, SignUp};
+use orientation::features::accounts::{self, Account, Session, SessionSecret};
 use orientation::features::rights::{self, RequestState, RightsRequest};
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Reach, Right, Role, SystemClock};
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Reach, Right, Scope, SystemClock};
 use orientation::platform::audit::{self, AuditEntry, SETTLED_AFTER};
-use orientation::platform::mail::{self, Suppression, SuppressionCause};
+use orientation::platform::mail::{self, Mail, Suppression, SuppressionCause};
 use orientation::platform::store::{Store, StoreError};
 use reqwest::header::COOKIE;
 use serde_json::json;
@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::audit::all;
+use crate::leaders::leader;
 use crate::program::{PATIENCE, Program, client};
 
 /// Of each kind: rights that are granted, addresses that are taken off the suppression list.
@@ -121,8 +122,9 @@ impl Desk {
         let store = program.store();
         let schemas = [accounts::schemas(), mail::schemas(), rights::schemas()].concat();
         store.prepare(&schemas).await.expect("the store is new");
-        let (cookie, leader) = (administrator(&store).await, leader(&store).await);
-        let pairs = requests(&store, &leader).await.into_iter().zip(suppressions(&store).await);
+        let (cookie, leader) = (administrator(&store).await, leader("leader", &[]));
+        store.insert(&leader).await.expect("the store is new");
+        let pairs = requests(&store, &leader.id).await.into_iter().zip(suppressions(&store).await);
         Self {
             http: client(),
             url: program.url(),
@@ -200,15 +202,18 @@ impl Desk {
     }
 }
 
-/// The ids of the changes that were made: of granted requests whose right the leader holds, and of removed entries.
+/// The ids of the changes that were made: of granted requests, whose right the leader holds and whose email is recorded,
+/// and of removed entries.
 async fn made(store: &Store) -> BTreeSet<String> {
     let leader = all::<Account>(store).await.into_iter().find(|account| !account.reach.is_empty());
     let held = leader.map(|leader| leader.reach).unwrap_or_default();
+    let mails: BTreeSet<_> = all::<Mail>(store).await.into_iter().map(|mail| mail.id).collect();
     let mut made = BTreeSet::new();
     for request in all::<RightsRequest>(store).await {
         let Right::Reach(reach) = &request.right else { panic!("{request:?}") };
         let granted = request.state == RequestState::Granted;
         assert_eq!(granted, held.contains(reach), "{request:?}");
+        assert_eq!(granted, mails.contains(&format!("right-granted:{}", request.id)), "{request:?}");
         if granted {
             made.insert(request.id);
         }
@@ -220,8 +225,7 @@ async fn made(store: &Store) -> BTreeSet<String> {
 
 /// A signed-in administrator's cookie.
 async fn administrator(store: &Store) -> String {
-    let mut account = account("chair@example.org");
-    account.promote();
+    let account = leader("chair", &[Right::Scope(Scope::AdminAll)]);
     let secret = SessionSecret::new(RandomIds.secret());
     let session = Session::open(secret.session_id(), &account, SystemClock.now());
     let stored: Result<(), StoreError> = store
@@ -232,31 +236,6 @@ async fn administrator(store: &Store) -> String {
         .await;
     stored.expect("the store is new");
     format!("orientation_session={}", secret.cookie())
-}
-
-/// The id of an approved leader without rights.
-async fn leader(store: &Store) -> String {
-    let mut leader = account("leader@example.org");
-    leader.decide(Approval::Approved);
-    store.insert(&leader).await.expect("the store is new");
-    leader.id
-}
-
-/// A leader's account that has just been confirmed.
-fn account(email: &str) -> Account {
-    let (email, now) = (EmailAddress::parse(email).expect("an address"), SystemClock.now());
-    let sign_up = SignUp {
-        id: RandomIds.next(),
-        email_key: email.key(),
-        email,
-        names: Names { first: "Kim".into(), last: None, preferred: None },
-        role: Role::Leader,
-        // No test signs in with it.
-        password_hash: String::new(),
-        created_at: now,
-        expires_at: now,
-    };
-    Account::confirmed(&sign_up, now)
 }
 
 /// Open requests of the leader, each for another hunt team.

@@ -14,9 +14,10 @@ mod emails;
 mod endings;
 mod fleet;
 mod kills;
+#[path = "../leaders/mod.rs"]
+mod leaders;
 mod points;
 mod program;
-mod rights;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod students;

@@ -3,31 +3,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use orientation::features::accounts::{self, Account, Approval, Names, PutStaffError, SignUp, put_staff};
-use orientation::kernel::{EmailAddress, Right, Role, Scope, Timestamp};
+use orientation::features::accounts::{self, Account, Approval, PutStaffError, put_staff};
+use orientation::kernel::{Right, Scope};
 use orientation::platform::store::{Filter, Query, Store};
 use tokio::sync::Barrier;
 
+use crate::leaders::leader;
 use crate::store::mongo::Database;
-
-fn administrator(id: &str) -> Account {
-    let (email, now) =
-        (EmailAddress::parse(&format!("{id}@example.org")).unwrap(), Timestamp::from_millis(0));
-    let sign_up = SignUp {
-        id: id.into(),
-        email_key: email.key(),
-        email,
-        names: Names { first: id.into(), last: None, preferred: None },
-        role: Role::Leader,
-        password_hash: String::new(),
-        created_at: now,
-        expires_at: now,
-    };
-    let mut account = Account::confirmed(&sign_up, now);
-    account.decide(Approval::Approved);
-    account.grant(Right::Scope(Scope::AdminAll));
-    account
-}
 
 /// Withdraws the approval of this administrator in a transaction that has begun, and has read, before the other ends.
 async fn withdraw(store: &Store, id: &str, both: &Barrier) -> Result<(), PutStaffError> {
@@ -51,7 +33,7 @@ async fn remaining() -> usize {
     let store = database.open().await;
     store.prepare(&accounts::schemas()).await.unwrap();
     for id in ["ada", "bea"] {
-        store.insert(&administrator(id)).await.unwrap();
+        store.insert(&leader(id, &[Right::Scope(Scope::AdminAll)])).await.unwrap();
     }
     let both = Barrier::new(2);
     let (ada, bea) = tokio::join!(withdraw(&store, "ada", &both), withdraw(&store, "bea", &both));

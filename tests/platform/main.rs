@@ -9,6 +9,8 @@ mod base;
 mod doubles;
 mod gateway;
 mod jobs;
+#[path = "../leaders/mod.rs"]
+mod leaders;
 mod mail;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -340,6 +340,19 @@ const TOKEN_USED: Kind = Kind::new(410, "token-used", "Link already used");
 const TOKEN_EXPIRED: Kind = Kind::new(410, "token-expired", "Link expired");
 const ADDRESS_TAKEN: Kind = Kind::new(409, "address-taken", "Address already in use");
 const WRONG_CREDENTIALS: Kind = Kind::new(401, "wrong-credentials", "Wrong credentials");
+const NO_SUCH_ACCOUNT: Kind = Kind::new(404, "no-such-account", "No such account");
+const LAST_ADMINISTRATOR: Kind = Kind::new(409, "last-administrator", "Last administrator");
+
+/// 404: no account has this id.
+pub fn no_such_account() -> Problem {
+    NO_SUCH_ACCOUNT.says("There is no account with this id. `listAccounts` lists all accounts.")
+}
+
+/// 409: nobody would be an administrator any more.
+pub fn last_administrator() -> Problem {
+    LAST_ADMINISTRATOR
+        .says("This is the only administrator. Make somebody else an administrator first, and try again.")
+}
 
 impl Refusal for TokenRefused {
     fn examples() -> Examples<Self> {

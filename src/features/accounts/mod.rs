@@ -34,7 +34,9 @@ use crate::http::HostCookie;
 use crate::platform::store::{Schema, schema};
 
 pub use administrators::{PutStaffError, administrators, approve, grant, put_staff};
-pub use controller::{AccountBody, AccountsController, RoleBody, check_address};
+pub use controller::{
+    AccountBody, AccountsController, RoleBody, check_address, last_administrator, no_such_account,
+};
 pub use errors::{
     AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
     MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,

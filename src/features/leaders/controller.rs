@@ -8,7 +8,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::service::{AccountFilter, ApproveLeaderError, EndApprovalError, GetAccountError, Leaders};
-use crate::features::accounts::{Account, Approval, RoleBody};
+use crate::features::accounts::{Account, Approval, RoleBody, last_administrator, no_such_account};
 use crate::http::rights::{EditAccounts, ReadAccounts};
 use crate::http::{
     By, Examples, Failure, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal, Remark,
@@ -179,20 +179,7 @@ pub enum Decided {
 
 // ---- refusals ----
 
-const NO_SUCH_ACCOUNT: Kind = Kind::new(404, "no-such-account", "No such account");
 const NOT_A_LEADER: Kind = Kind::new(409, "not-a-leader", "Not a leader");
-const LAST_ADMINISTRATOR: Kind = Kind::new(409, "last-administrator", "Last administrator");
-
-/// 404: no account has this id.
-pub fn no_such_account() -> Problem {
-    NO_SUCH_ACCOUNT.says("There is no account with this id. `listAccounts` lists all accounts.")
-}
-
-/// 409: nobody would be an administrator any more.
-pub fn last_administrator() -> Problem {
-    LAST_ADMINISTRATOR
-        .says("This is the only administrator. Make somebody else an administrator first, and try again.")
-}
 
 fn not_a_leader() -> Problem {
     NOT_A_LEADER

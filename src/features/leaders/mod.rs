@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use controller::{AccountAnswer, LeadersController, last_administrator, no_such_account};
+pub use controller::{AccountAnswer, LeadersController};
 pub use model::ApprovalDecision;
 pub use service::{AccountFilter, ApproveLeaderError, EndApprovalError, GetAccountError, Leaders};
 

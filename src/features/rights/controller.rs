@@ -14,7 +14,8 @@ use super::service::{
 };
 use crate::base::Base;
 use crate::config::Event;
-use crate::features::leaders::{AccountAnswer, last_administrator, no_such_account};
+use crate::features::accounts::{last_administrator, no_such_account};
+use crate::features::leaders::AccountAnswer;
 use crate::features::registration::{FIELDS, Field};
 use crate::http::rights::{Administer, ApprovedLeader, OwnAccount};
 use crate::http::{

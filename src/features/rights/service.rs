@@ -12,7 +12,7 @@ use super::model::{
 use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::{self, Account, PutStaffError};
-use crate::kernel::faults::{self, guarded};
+use crate::kernel::faults::guarded;
 use crate::kernel::{Actor, Caller, Clock, Ids, Invalid, Right, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -219,8 +219,7 @@ impl RightsRequests {
     /// [`GrantRightError`]; then nothing has changed.
     pub async fn grant(&self, by: &Actor, id: &str, reason: &str) -> Result<RequestOf, GrantRightError> {
         let now = self.clock.now();
-        let granted = self
-            .store
+        self.store
             .transact(async |tx| {
                 let request: RightsRequest = tx.get(id).await?.ok_or(GrantRightError::NotFound)?;
                 if is_decided(&request) {
@@ -229,16 +228,13 @@ impl RightsRequests {
                 let leader = approved_leader(&tx, &request.account).await?;
                 let leader = leader.ok_or(GrantRightError::NotAnApprovedLeader)?;
                 let leader = accounts::grant(&tx, &leader, request.right.clone()).await?;
-                faults::point("rights.while-granting");
                 let request = request.decided(RequestState::Granted, reason, now);
                 tx.put(&request).await?;
                 audit(&tx, by, RIGHT_GRANTED, &request, reason, now).await?;
                 tx.post(&mails::granted(&request, &leader, now)).await?;
                 Ok(RequestOf { request, account: Some(leader) })
             })
-            .await;
-        faults::point("rights.after-grant");
-        granted
+            .await
     }
 
     /// Declines to grant the right that a request asks for. The leader can ask for it again.

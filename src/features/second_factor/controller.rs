@@ -13,8 +13,7 @@ use super::service::{
     CodeError, ConfirmTotpError, DisableTotpError, EnrolTotpError, Enrolment, RenewRecoveryCodesError,
     ResetTotpError, SecondFactors,
 };
-use crate::features::accounts::ChangeCredentialsError;
-use crate::features::leaders::no_such_account;
+use crate::features::accounts::{ChangeCredentialsError, no_such_account};
 use crate::http::rights::{Administer, OwnLeaderAccount};
 use crate::http::{By, Examples, Failure, JsonBody, Kind, Problem, Refusal, invalid};
 use crate::kernel::{FieldError, Secret};
