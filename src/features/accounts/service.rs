@@ -568,7 +568,7 @@ async fn make_room(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Records what a leader changed on the own account. What students change on theirs is not recorded.
+/// Records what leaders change on their own accounts. What students change on theirs is not recorded.
 async fn audit_own(tx: &Tx, account: &Account, action: Action, now: Timestamp) -> Result<(), StoreError> {
     if account.role == Role::Student {
         return Ok(());

@@ -4,7 +4,7 @@
 //! [`Tx::audit`](crate::platform::store::Tx::audit): the entry is kept if and only if the change is. Entries hold ids, never
 //! personal data, except for the reason and the client's address, which can be erased.
 //!
-//! [`seal`] numbers the entries and chains them by hash, some seconds after they were written. [`verify`] compares them with
+//! [`seal`] numbers the entries and chains them by hash, soon after they were written. [`verify`] compares them with
 //! the chain: it finds the first entry that was changed, removed or inserted.
 //!
 //! An entry's id is made inside the transaction, so ids ascend in the order of the commits as far as the store allows. On

@@ -1,4 +1,4 @@
-//! Extending the chain, some seconds after the entries were written, so that no request waits for another.
+//! Extending the chain, soon after the entries were written, so that no request waits for another.
 
 use std::time::Duration;
 
