@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::message::WEBHOOK;
 use super::problem::{PROBLEM_JSON, PROBLEMS, Problem, Refusal};
+use super::security::API_KEY;
 use super::spec::{JSON, RIGHT, SCHEMAS, object};
 use super::{kinds, limits};
 use crate::kernel::{Invalid, Scope};
@@ -105,6 +106,12 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
         problems.push(kinds::malformed_json("It is malformed at line 1, column 8."));
         problems.extend(Invalid::examples().problems());
     }
+    if accepts(operation, API_KEY) {
+        problems.extend([
+            kinds::api_key_invalid(),
+            kinds::too_many(TooMany { retry_after: Duration::from_secs(30) }),
+        ]);
+    }
     if operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()) {
         problems.extend([kinds::not_signed_in(), kinds::busy(Duration::from_secs(5))]);
     }
@@ -117,8 +124,6 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
             problems.extend([kinds::leaders_only(), kinds::not_approved(), kinds::must_enrol()]);
         }
         Some(_) => problems.extend([
-            kinds::api_key_invalid(),
-            kinds::too_many(TooMany { retry_after: Duration::from_secs(30) }),
             kinds::scope_missing(Scope::AccountsEdit),
             kinds::not_approved(),
             kinds::must_enrol(),
@@ -128,6 +133,11 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
         problems.push(kinds::foreign_origin());
     }
     problems
+}
+
+/// Whether the operation accepts this security scheme.
+fn accepts(operation: &Value, scheme: &str) -> bool {
+    operation["security"].as_array().into_iter().flatten().any(|accepted| accepted.get(scheme).is_some())
 }
 
 fn parameters(operation: &Value) -> impl Iterator<Item = &Value> {

@@ -73,14 +73,16 @@ impl Scoped for ReadMailings {
 impl<R: Scoped> Requirement for R {
     type Caller = Principal;
     const SESSION: bool = true;
-    const MACHINES: bool = true;
+    // No machine is an administrator.
+    const MACHINES: bool = !matches!(R::SCOPE, Scope::AdminAll);
 
     fn name() -> Cow<'static, str> {
         R::SCOPE.as_str().into()
     }
 
     async fn admit(request: &Request) -> Result<Principal, Problem> {
-        let principal = principal(request).await?;
+        let principal =
+            if Self::MACHINES { principal(request).await? } else { signed_in(request).await?.into() };
         if principal.rights.may(R::SCOPE) {
             return Ok(principal);
         }

@@ -194,7 +194,7 @@ fn bearer_key(request: &Request) -> Option<&str> {
 const SESSION: &str = "session";
 
 /// Name of the security scheme of API keys.
-const API_KEY: &str = "apiKey";
+pub(super) const API_KEY: &str = "apiKey";
 
 impl<'a, R: Requirement> ApiExtractor<'a> for By<R> {
     const TYPES: &'static [ApiExtractorType] =
@@ -225,7 +225,7 @@ impl<'a, R: Requirement> ApiExtractor<'a> for By<R> {
                 ty: "http",
                 description: Some(
                     "API key of a machine, which `createApiKey` shows once. Operations accept it if their `x-right` is a \
-                     scope that the key has.",
+                     scope that the key has. No key has `admin:all`.",
                 ),
                 name: None,
                 key_in: None,

@@ -85,7 +85,7 @@ fn expected(right: &str, who: Who) -> &'static str {
         ("anybody", _) => ADMITTED,
         (_, Anonymous | Unconfirmed | EndedSession) => "not-signed-in",
         (
-            "session" | "leader-session" | "account" | "student" | "leader",
+            "session" | "leader-session" | "account" | "student" | "leader" | "admin:all",
             KeyWithout | KeyWith | ExpiredKey,
         ) => "not-signed-in",
         ("session", _) => ADMITTED,
@@ -103,7 +103,6 @@ fn expected(right: &str, who: Who) -> &'static str {
             assert!(Scope::parse(scope).is_ok(), "`x-right: {scope}` is unknown: say here whom it admits");
             match who {
                 ExpiredKey => "api-key-invalid",
-                KeyWith if scope == Scope::AdminAll.as_str() => "scope-missing",
                 LeaderWith | Administrator | KeyWith => ADMITTED,
                 _ => "scope-missing",
             }

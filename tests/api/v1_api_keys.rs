@@ -43,7 +43,7 @@ async fn a_key_opens_what_its_scopes_allow_until_it_expires_or_is_revoked() {
     assert!(reader.starts_with("ori_") && reader.len() == 63, "{reader}");
     read(&machine, &reader).await.ok(200);
     read(&machine, &scanner).await.refused(403, "scope-missing");
-    with_key(&machine, &reader, Method::GET, "/v1/api-keys").await.refused(403, "scope-missing");
+    with_key(&machine, &reader, Method::GET, "/v1/api-keys").await.refused(401, "not-signed-in");
 
     admin.delete(&format!("/v1/api-keys/{reader_id}")).await.ok(204);
     admin.delete(&format!("/v1/api-keys/{reader_id}")).await.ok(204);
@@ -75,7 +75,7 @@ async fn a_key_never_acts_on_an_account() {
     // Beside a cookie it is ignored there, and elsewhere it counts before the cookie.
     assert_eq!(with_key(&leader, &key, Method::GET, "/v1/me").await.ok(200)["id"], leader.account().id);
     read(&leader, &key).await.ok(200);
-    with_key(&admin, &key, Method::GET, "/v1/api-keys").await.refused(403, "scope-missing");
+    with_key(&admin, &key, Method::GET, "/v1/api-keys").await.ok(200);
     app.finish().await;
 }
 

@@ -257,7 +257,7 @@ impl ApiKeysController {
     /// Create an API key
     ///
     /// The response shows the key, which can't be read again. A machine has the scopes, student fields and reach of its
-    /// key; it can't be an administrator, and it has no account of its own (`/v1/me`).
+    /// key; it can't be an administrator, and it has no account (`/v1/me`).
     #[oai(path = "/v1/api-keys", method = "post", operation_id = "createApiKey")]
     async fn create_api_key(
         &self,

@@ -124,13 +124,23 @@ impl ApiKey {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// What the machine may do: what an approved leader with these rights may.
+    /// What the machine may do: what an approved leader with these rights may, and never what an administrator may.
     pub fn rights(&self) -> Rights {
         Rights {
             student_fields: self.student_fields.clone(),
             reach: self.reach.clone(),
-            ..Rights::leader(self.scopes.iter().copied())
+            ..Rights::leader(self.scopes.iter().copied().filter(|scope| *scope != Scope::AdminAll))
         }
+    }
+
+    /// What the audit log keeps of the key: its rights and its end.
+    pub fn detail(&self) -> [(&'static str, String); 4] {
+        [
+            ("scopes", words(&self.scopes)),
+            ("studentFields", words(&self.student_fields)),
+            ("reach", words(&self.reach)),
+            ("expiresAt", self.expires_at.rfc3339()),
+        ]
     }
 
     /// Whether a use at `now` has to be stored.
@@ -142,6 +152,10 @@ impl ApiKey {
     pub fn used(&mut self, now: Timestamp) {
         self.last_used_at = Some(minute(now));
     }
+}
+
+fn words<T: ToString>(rights: &BTreeSet<T>) -> String {
+    rights.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The minute that the time is in.
@@ -203,6 +217,24 @@ mod tests {
         assert!(key.is_valid(at(DAY - 1)) && !key.is_valid(at(DAY)));
         key.revoked_at = Some(at(1));
         assert!(!key.is_valid(at(2)));
+    }
+
+    #[test]
+    fn a_stored_admin_scope_makes_no_administrator() {
+        let mut key = key(&form(vec![Right::Scope(Scope::ScannerFood)], DAY));
+        key.scopes.insert(Scope::AdminAll);
+        let rights = key.rights();
+        assert!(
+            rights.may(Scope::ScannerFood) && !rights.may(Scope::ScannerKits) && !rights.is_administrator()
+        );
+    }
+
+    #[test]
+    fn the_audit_log_keeps_rights_and_end() {
+        let rights = vec![Right::Scope(Scope::ScannerKits), Right::Scope(Scope::ScannerFood)];
+        let detail = key(&form(rights, DAY)).detail();
+        assert_eq!(detail[0], ("scopes", "scanner:food, scanner:kits".to_owned()));
+        assert_eq!(detail[3], ("expiresAt", "1970-01-02T00:00:00.000Z".to_owned()));
     }
 
     #[test]

@@ -121,9 +121,11 @@ impl ApiKeys {
         let form = request.check(&self.event, now)?;
         let key = Key::new(self.ids.secret());
         let document = ApiKey::new(&key, self.ids.next(), &form, actor, now);
+        let detail = document.detail();
+        let detail: Vec<_> = detail.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let stored = self.store.transact(async |tx| {
             tx.insert(&document).await?;
-            tx.audit(actor, API_KEY_CREATED, subject(&document), &[], now).await
+            tx.audit(actor, API_KEY_CREATED, subject(&document), &detail, now).await
         });
         stored.await?;
         Ok(CreatedKey { key, document })

@@ -15,7 +15,7 @@ use super::service::{
 };
 use crate::features::accounts::{ChangeCredentialsError, no_such_account};
 use crate::http::rights::{Administer, OwnLeaderAccount};
-use crate::http::{By, Examples, Failure, JsonBody, Kind, Problem, Refusal, invalid};
+use crate::http::{By, Client, Examples, Failure, JsonBody, Kind, Problem, Refusal, invalid};
 use crate::kernel::{FieldError, Secret};
 use crate::platform::signals::TooMany;
 use crate::platform::store::StoreError;
@@ -318,9 +318,10 @@ impl SecondFactorController {
     async fn confirm_totp(
         &self,
         By(caller): By<OwnLeaderAccount>,
+        client: Client,
         body: JsonBody<TotpCodeBody>,
     ) -> Result<Json<RecoveryCodesBody>, Failure<ConfirmTotpError>> {
-        Ok(Json(self.0.confirm(&caller, &body.0.code).await?.into()))
+        Ok(Json(self.0.confirm(&caller, client.0, &body.0.code).await?.into()))
     }
 
     /// Turn off the second factor
@@ -330,10 +331,11 @@ impl SecondFactorController {
     async fn disable_totp(
         &self,
         By(caller): By<OwnLeaderAccount>,
+        client: Client,
         body: JsonBody<DisableTotpBody>,
     ) -> Result<TurnedOff, Failure<DisableTotpError>> {
         let password = Secret::new(body.0.current_password.0);
-        self.0.disable(&caller, &password, &body.0.code).await?;
+        self.0.disable(&caller, client.0, &password, &body.0.code).await?;
         Ok(TurnedOff::TurnedOff)
     }
 
@@ -345,14 +347,16 @@ impl SecondFactorController {
     async fn renew_recovery_codes(
         &self,
         By(caller): By<OwnLeaderAccount>,
+        client: Client,
         body: JsonBody<TotpCodeBody>,
     ) -> Result<Json<RecoveryCodesBody>, Failure<RenewRecoveryCodesError>> {
-        Ok(Json(self.0.renew_recovery_codes(&caller, &body.0.code).await?.into()))
+        Ok(Json(self.0.renew_recovery_codes(&caller, client.0, &body.0.code).await?.into()))
     }
 
     /// Reset somebody's second factor
     ///
-    /// For somebody who has lost both phone and recovery codes. Make sure that it is them who ask. They get an email.
+    /// For somebody who has lost both phone and recovery codes. Verify first that the owner asks for
+    /// it. The owner gets an email.
     /// Administrators turn off their own with `disableTotp`.
     #[oai(path = "/v1/accounts/:accountId/totp", method = "delete", operation_id = "resetTotp")]
     async fn reset_totp(

@@ -1,4 +1,4 @@
-//! The emails of the second factor. Each of them reports a change that somebody else could have made.
+//! The emails of the second factor. Each of them reports something that somebody else could have done.
 
 use std::sync::Arc;
 
@@ -49,6 +49,13 @@ pub(super) fn recovery_code_used(account: &Account, left: usize, now: Timestamp)
     Mail::of::<RecoveryCodeUsed>(&once(account, now), &account.email, &about, now)
 }
 
+/// After a sign-in with the right password and a wrong code; at most once per hour.
+pub(super) fn wrong_code(account: &Account, now: Timestamp) -> Mail {
+    let about = AboutChange { account: account.id.clone() };
+    let hour = now.as_secs().div_euclid(3600);
+    Mail::of::<WrongCode>(&format!("{}:{hour}", account.id), &account.email, &about, now)
+}
+
 fn about_change<K: EmailKind<About = AboutChange>>(account: &Account, now: Timestamp) -> Mail {
     let about = AboutChange { account: account.id.clone() };
     Mail::of::<K>(&once(account, now), &account.email, &about, now)
@@ -72,6 +79,7 @@ pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
         Arc::new(SecondFactorOn(parts.clone())),
         Arc::new(SecondFactorOff(parts.clone())),
         Arc::new(SecondFactorReset(parts.clone())),
+        Arc::new(WrongCode(parts.clone())),
         Arc::new(RecoveryCodeUsed(parts)),
     ]
 }
@@ -184,6 +192,34 @@ impl EmailKind for SecondFactorReset {
         let (layout, about) = (&self.0.layout, &self.0.about(&about.account, 0, mail).await?);
         let text = SecondFactorResetText { layout, about };
         layout.render(&text.as_subject(), &text, &SecondFactorResetHtml { layout, about })
+    }
+}
+
+struct WrongCode(Arc<EmailParts>);
+
+#[derive(askama::Template)]
+#[template(path = "features/second_factor/templates/wrong-code.body.txt", blocks = ["subject"])]
+struct WrongCodeText<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/second_factor/templates/wrong-code.body.html")]
+struct WrongCodeHtml<'a> {
+    layout: &'a EmailLayout,
+    about: &'a About,
+}
+
+#[async_trait]
+impl EmailKind for WrongCode {
+    const NAME: &'static str = "wrong-code";
+    type About = AboutChange;
+
+    async fn render(&self, about: AboutChange, mail: &Mail) -> Result<Email, RenderError> {
+        let (layout, about) = (&self.0.layout, &self.0.about(&about.account, 0, mail).await?);
+        let text = WrongCodeText { layout, about };
+        layout.render(&text.as_subject(), &text, &WrongCodeHtml { layout, about })
     }
 }
 

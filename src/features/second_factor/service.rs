@@ -1,5 +1,6 @@
 //! Use cases: set up, confirm and turn off the second factor, reset somebody's, and check codes at sign-in.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::model::{
 };
 use crate::base::Base;
 use crate::config::Event;
-use crate::features::accounts::{self, Account, Accounts, ChangeCredentialsError};
+use crate::features::accounts::{self, Account, Accounts, ChangeCredentialsError, client_key};
 use crate::kernel::faults::guarded;
 use crate::kernel::{Actor, Caller, Clock, Ids, Secret, Timestamp};
 use crate::platform::audit::{Action, Subject};
@@ -20,9 +21,14 @@ use crate::platform::qr::Qr;
 use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{Store, StoreError, Tx};
 
-/// Codes that can be tried for an account. Only somebody who knows its password gets here, and the next try is a minute
-/// away. Three codes are valid at a time, so a day of guessing succeeds with a probability of 0.4 %.
-const CODE: Limit = Limit { name: "second-factor-code", quota: 5, window: Duration::from_mins(5) };
+/// Codes that one client can try for an account: five, and then one a minute. Only somebody who knows the password gets here.
+const CODE_PAIR: Limit = Limit { name: "second-factor-code", quota: 5, window: Duration::from_mins(5) };
+
+/// Codes that all clients together can try for an account. More than one client can use up, so that somebody elsewhere who
+/// knows the password doesn't keep the owner out. Three of a million codes are valid at a time, so guessing for a day with
+/// some 1,900 tries succeeds with a probability of 0.6 %, and the owner gets an email about the first wrong code.
+const CODE_ACCOUNT: Limit =
+    Limit { name: "second-factor-account", quota: 20, window: Duration::from_mins(15) };
 
 /// Why a code is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -143,13 +149,26 @@ impl SecondFactors {
         }
     }
 
-    /// Takes one from the number of codes that can be tried for this account. Sign-in calls it before
-    /// [`check_in`](Self::check_in) if a code was given.
+    /// Takes one from the number of codes that can be tried for this account, by this client and by all. Sign-in calls it
+    /// before [`check_in`](Self::check_in) if a code was given.
     ///
     /// # Errors
     /// [`TooMany`]
-    pub async fn take_try(&self, account: &str) -> Result<(), TooMany> {
-        self.signals.take(CODE, account).await.map(drop)
+    pub async fn take_try(&self, account: &str, client: IpAddr) -> Result<(), TooMany> {
+        self.signals.take(CODE_PAIR, &format!("{account}:{}", client_key(client))).await?;
+        self.signals.take(CODE_ACCOUNT, account).await.map(drop)
+    }
+
+    /// Tells the owner by email, at most once an hour, that somebody signed in with the right password and a wrong code. A
+    /// failure is logged: the answer to the sign-in is the same.
+    pub async fn report_wrong_code(&self, account: &str) {
+        let now = self.clock.now();
+        let posted = self
+            .store
+            .transact(async |tx| tx.post(&mails::wrong_code(&owner(&tx, account).await?, now)).await);
+        if let Err(error) = posted.await {
+            tracing::warn!(account, %error, "the email about a wrong code was not posted");
+        }
     }
 
     /// Checks the code of a sign-in, in the transaction that opens the session: a code that was accepted can't be used
@@ -207,8 +226,13 @@ impl SecondFactors {
     ///
     /// # Errors
     /// [`ConfirmTotpError`]; then nothing has changed.
-    pub async fn confirm(&self, caller: &Caller, code: &str) -> Result<Vec<RecoveryCode>, ConfirmTotpError> {
-        self.take_try(&caller.account_id).await?;
+    pub async fn confirm(
+        &self,
+        caller: &Caller,
+        client: IpAddr,
+        code: &str,
+    ) -> Result<Vec<RecoveryCode>, ConfirmTotpError> {
+        self.take_try(&caller.account_id, client).await?;
         let (codes, now) = (self.new_recovery_codes(), self.clock.now());
         let stored = self.store.transact(async |tx| {
             let factor: Option<SecondFactor> = tx.get(&caller.account_id).await?;
@@ -237,11 +261,12 @@ impl SecondFactors {
     pub async fn disable(
         &self,
         caller: &Caller,
+        client: IpAddr,
         password: &Secret<String>,
         code: &str,
     ) -> Result<(), DisableTotpError> {
         self.accounts.check_password(caller, password).await?;
-        self.take_try(&caller.account_id).await?;
+        self.take_try(&caller.account_id, client).await?;
         let now = self.clock.now();
         let stored = self.store.transact(async |tx| {
             let mut factor = on(&tx, &caller.account_id).await?.ok_or(DisableTotpError::NotOn)?;
@@ -265,9 +290,10 @@ impl SecondFactors {
     pub async fn renew_recovery_codes(
         &self,
         caller: &Caller,
+        client: IpAddr,
         code: &str,
     ) -> Result<Vec<RecoveryCode>, RenewRecoveryCodesError> {
-        self.take_try(&caller.account_id).await?;
+        self.take_try(&caller.account_id, client).await?;
         let (codes, now) = (self.new_recovery_codes(), self.clock.now());
         let stored = self.store.transact(async |tx| {
             let mut factor = on(&tx, &caller.account_id).await?.ok_or(RenewRecoveryCodesError::NotOn)?;

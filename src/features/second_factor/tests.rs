@@ -1,5 +1,6 @@
 //! The second factor, from enrolling to signing in, on a store of its own.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::platform::mail::{Mail, Templates};
 use crate::platform::store::{Document, Filter, Query, StoreError};
 
 const PASSWORD: &str = "seven maple canoes drift";
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct World {
     factors: Arc<SecondFactors>,
@@ -73,7 +75,7 @@ impl World {
     /// Turns the second factor on. Returns its secret and the recovery codes, and lets the code's step pass.
     async fn turn_on(&self, id: &str) -> (TotpSecret, Vec<String>) {
         let secret = self.enrol(id).await;
-        let codes = self.factors.confirm(&caller(id), &self.code(&secret)).await.unwrap();
+        let codes = self.factors.confirm(&caller(id), CLIENT, &self.code(&secret)).await.unwrap();
         self.base.clock.advance(Duration::from_secs(60));
         (secret, codes.iter().map(RecoveryCode::written).collect())
     }
@@ -140,11 +142,11 @@ fn is_wrong(outcome: Result<(), CodeError>) -> bool {
 #[tokio::test]
 async fn the_second_factor_is_on_once_a_code_has_confirmed_it() {
     let world = World::new().await;
-    let refused = world.factors.confirm(&caller("ana"), "287082").await.unwrap_err();
+    let refused = world.factors.confirm(&caller("ana"), CLIENT, "287082").await.unwrap_err();
     assert!(matches!(refused, ConfirmTotpError::NotEnrolled), "{refused}");
     let first = world.enrol("ana").await;
     let second = world.enrol("ana").await;
-    let refused = world.factors.confirm(&caller("ana"), &world.code(&first)).await.unwrap_err();
+    let refused = world.factors.confirm(&caller("ana"), CLIENT, &world.code(&first)).await.unwrap_err();
     assert!(
         matches!(refused, ConfirmTotpError::Code(CodeError::Wrong)),
         "a second enrolment replaces the first: {refused}"
@@ -153,12 +155,12 @@ async fn the_second_factor_is_on_once_a_code_has_confirmed_it() {
     assert_eq!(world.account("ana").await.second_factor_since, None);
 
     let before = world.account("ana").await.rights_version;
-    let codes = world.factors.confirm(&caller("ana"), &world.code(&second)).await.unwrap();
+    let codes = world.factors.confirm(&caller("ana"), CLIENT, &world.code(&second)).await.unwrap();
     assert_eq!(codes.len(), RECOVERY_CODES);
     let account = world.account("ana").await;
     assert_eq!(account.second_factor_since, Some(world.now()));
     assert!(account.rights_version > before, "sessions get new ids");
-    let refused = world.factors.confirm(&caller("ana"), &world.code(&second)).await.unwrap_err();
+    let refused = world.factors.confirm(&caller("ana"), CLIENT, &world.code(&second)).await.unwrap_err();
     assert!(matches!(refused, ConfirmTotpError::AlreadyOn), "{refused}");
     let refused = world.factors.enrol(&caller("ana"), &secret(PASSWORD)).await.err().unwrap();
     assert!(matches!(refused, EnrolTotpError::AlreadyOn), "{refused}");
@@ -242,8 +244,9 @@ async fn the_emails_are_as_reviewed() {
     insta::assert_snapshot!("last-recovery-code-used", world.email("recovery-code-used").await);
     world.factors.reset(&Actor::Account("bo".into()), "ana").await.unwrap();
     let (_, codes) = world.turn_on("ana").await;
-    world.factors.disable(&caller("ana"), &secret(PASSWORD), &codes[0]).await.unwrap();
-    for kind in ["second-factor-on", "second-factor-off", "second-factor-reset"] {
+    world.factors.disable(&caller("ana"), CLIENT, &secret(PASSWORD), &codes[0]).await.unwrap();
+    world.factors.report_wrong_code("ana").await;
+    for kind in ["second-factor-on", "second-factor-off", "second-factor-reset", "wrong-code"] {
         insta::assert_snapshot!(kind, world.email(kind).await);
     }
 }
@@ -251,13 +254,13 @@ async fn the_emails_are_as_reviewed() {
 #[tokio::test]
 async fn recovery_codes_are_renewed_with_a_code_of_the_app_only() {
     let world = World::new().await;
-    let refused = world.factors.renew_recovery_codes(&caller("ana"), "287082").await.unwrap_err();
+    let refused = world.factors.renew_recovery_codes(&caller("ana"), CLIENT, "287082").await.unwrap_err();
     assert!(matches!(refused, RenewRecoveryCodesError::NotOn), "{refused}");
     let (secret, codes) = world.turn_on("ana").await;
-    let refused = world.factors.renew_recovery_codes(&caller("ana"), &codes[0]).await.unwrap_err();
+    let refused = world.factors.renew_recovery_codes(&caller("ana"), CLIENT, &codes[0]).await.unwrap_err();
     assert!(matches!(refused, RenewRecoveryCodesError::Code(CodeError::Wrong)), "{refused}");
     let code = world.code(&secret);
-    let renewed = world.factors.renew_recovery_codes(&caller("ana"), &code).await.unwrap();
+    let renewed = world.factors.renew_recovery_codes(&caller("ana"), CLIENT, &code).await.unwrap();
     assert!(is_wrong(world.sign_in("ana", Some(&code)).await), "it was used");
     assert!(is_wrong(world.sign_in("ana", Some(&codes[0])).await));
     world.sign_in("ana", Some(&renewed[0].written())).await.unwrap();
@@ -267,7 +270,7 @@ async fn recovery_codes_are_renewed_with_a_code_of_the_app_only() {
 async fn the_owner_turns_it_off_with_password_and_code() {
     let world = World::new().await;
     let disable = async |password: &str, code: &str| {
-        world.factors.disable(&caller("ana"), &secret(password), code).await
+        world.factors.disable(&caller("ana"), CLIENT, &secret(password), code).await
     };
     assert!(matches!(disable(PASSWORD, "287082").await, Err(DisableTotpError::NotOn)));
     let (totp, codes) = world.turn_on("ana").await;
@@ -289,11 +292,11 @@ async fn an_administrator_keeps_it_where_the_event_demands_it() {
     let world = World::on(base.with_event(event)).await;
     let (secret_of_bo, _) = world.turn_on("bo").await;
     let code = world.code(&secret_of_bo);
-    let refused = world.factors.disable(&caller("bo"), &secret(PASSWORD), &code).await;
+    let refused = world.factors.disable(&caller("bo"), CLIENT, &secret(PASSWORD), &code).await;
     assert!(matches!(refused, Err(DisableTotpError::Demanded)));
     let (secret_of_ana, _) = world.turn_on("ana").await;
     let code = world.code(&secret_of_ana);
-    world.factors.disable(&caller("ana"), &secret(PASSWORD), &code).await.unwrap();
+    world.factors.disable(&caller("ana"), CLIENT, &secret(PASSWORD), &code).await.unwrap();
 }
 
 #[tokio::test]
@@ -306,13 +309,13 @@ async fn an_administrator_resets_that_of_others_and_every_change_is_audited() {
     assert!(matches!(reset("ana").await, Err(ResetTotpError::NotOn)));
     let (totp, codes) = world.turn_on("ana").await;
     world.sign_in("ana", Some(&codes[0])).await.unwrap();
-    world.factors.renew_recovery_codes(&caller("ana"), &world.code(&totp)).await.unwrap();
+    world.factors.renew_recovery_codes(&caller("ana"), CLIENT, &world.code(&totp)).await.unwrap();
     reset("ana").await.unwrap();
     world.sign_in("ana", None).await.unwrap();
     assert_eq!(world.account("ana").await.second_factor_since, None);
     assert!(world.email("second-factor-reset").await.contains("set up your authenticator app again"));
     let (totp, _) = world.turn_on("ana").await;
-    world.factors.disable(&caller("ana"), &secret(PASSWORD), &world.code(&totp)).await.unwrap();
+    world.factors.disable(&caller("ana"), CLIENT, &secret(PASSWORD), &world.code(&totp)).await.unwrap();
 
     let ana = Actor::Account("ana".into());
     let on_ana = |actor: &Actor, action| (actor.clone(), action, Some("ana".to_owned()));
@@ -361,16 +364,43 @@ async fn without_its_key_a_code_is_refused_as_a_failure_and_a_recovery_code_work
 }
 
 #[tokio::test]
-async fn codes_can_be_tried_five_times_and_then_once_a_minute() {
+async fn a_client_tries_five_codes_and_then_one_a_minute_and_does_not_use_up_the_owners_tries() {
     let world = World::on(Base::for_tests().await.with_limits()).await;
+    let from = |last: u8| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+    let take = async |account: &str, last: u8| world.factors.take_try(account, from(last)).await;
     for _ in 0..5 {
-        world.factors.take_try("ana").await.unwrap();
+        take("ana", 1).await.unwrap();
     }
-    let refused = world.factors.take_try("ana").await.unwrap_err();
+    let refused = take("ana", 1).await.unwrap_err();
     assert!(refused.retry_after <= Duration::from_secs(60), "{refused}");
-    world.factors.take_try("bo").await.unwrap();
-    world.base.clock.advance(Duration::from_secs(60));
-    world.factors.take_try("ana").await.unwrap();
+    take("bo", 1).await.unwrap();
+    for _ in 0..60 {
+        world.base.clock.advance(Duration::from_secs(60));
+        take("ana", 1).await.unwrap();
+        take("ana", 1).await.unwrap_err();
+    }
+    take("ana", 2).await.unwrap();
+    let mut clients = (3..30).cycle();
+    let tried = std::iter::repeat_with(|| clients.next().unwrap()).take(60);
+    let mut taken = 0;
+    for client in tried {
+        taken += u32::from(take("ana", client).await.is_ok());
+    }
+    assert!((1..=20).contains(&taken), "all clients together: {taken}");
+}
+
+#[tokio::test]
+async fn the_owner_gets_an_email_about_wrong_codes_once_an_hour() {
+    let world = World::new().await;
+    world.turn_on("ana").await;
+    let reported = async || {
+        world.factors.report_wrong_code("ana").await;
+        world.all::<Mail>().await.into_iter().filter(|mail| mail.template == "wrong-code").count()
+    };
+    assert_eq!((reported().await, reported().await), (1, 1));
+    world.base.clock.advance(Duration::from_hours(1));
+    assert_eq!(reported().await, 2);
+    world.factors.report_wrong_code("nobody").await;
 }
 
 // ---- races ----
@@ -398,8 +428,9 @@ async fn one_code_that_is_used_twice_at_once_opens_one_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_guard_one_code_opens_many_sessions() {
     let world = World::new().await;
-    let (secret, _) = world.turn_on("ana").await;
-    let code = world.code(&secret);
-    let opened = without("second-factor.once", sessions_of_one_code(&world, &code)).await;
-    assert!(opened > 1, "{opened}");
+    let (secret, codes) = world.turn_on("ana").await;
+    for code in [&world.code(&secret), &codes[0]] {
+        let opened = without("second-factor.once", sessions_of_one_code(&world, code)).await;
+        assert!(opened > 1, "{opened}");
+    }
 }

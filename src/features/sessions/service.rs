@@ -10,7 +10,7 @@ use crate::base::Base;
 use crate::features::accounts::{
     Account, Accounts, AuthenticateError, Authenticated, EnrolmentRule, Session, SessionSecret,
 };
-use crate::features::second_factor::SecondFactors;
+use crate::features::second_factor::{CodeError, SecondFactors};
 use crate::kernel::{Caller, Clock, Ids, Role, Secret, Timestamp};
 use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
 
@@ -83,7 +83,7 @@ impl Sessions {
         let checked = self.accounts.authenticate(email, password, origin.client, origin.device).await?;
         let Authenticated { account, known_device } = checked;
         if code.is_some() && account.second_factor_since.is_some() {
-            self.second_factors.take_try(&account.id).await?;
+            self.second_factors.take_try(&account.id, origin.client).await?;
         }
         let secret = SessionSecret::new(self.ids.secret());
         let session = Session {
@@ -104,7 +104,11 @@ impl Sessions {
             }
             Ok::<_, SignInError>(account)
         });
-        let account = stored.await?;
+        let stored = stored.await;
+        if matches!(stored, Err(SignInError::Code(CodeError::Wrong))) {
+            self.second_factors.report_wrong_code(&account.id).await;
+        }
+        let account = stored?;
         let device = self.accounts.device_token(&account);
         Ok(OpenedSession { secret, account, device })
     }

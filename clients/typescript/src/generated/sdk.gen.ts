@@ -412,7 +412,7 @@ export const listRightsRequests = <ThrowOnError extends boolean = false>(options
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/rights-requests',
     ...options
 });
@@ -427,7 +427,7 @@ export const grantRight = <ThrowOnError extends boolean = false>(options: Option
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/rights-requests/{requestId}/grant',
     ...options,
     headers: {
@@ -446,7 +446,7 @@ export const declineRight = <ThrowOnError extends boolean = false>(options: Opti
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/rights-requests/{requestId}/decline',
     ...options,
     headers: {
@@ -467,7 +467,7 @@ export const setAccountRights = <ThrowOnError extends boolean = false>(options: 
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/accounts/{accountId}/rights',
     ...options,
     headers: {
@@ -486,7 +486,7 @@ export const listApiKeys = <ThrowOnError extends boolean = false>(options?: Opti
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/api-keys',
     ...options
 });
@@ -495,14 +495,14 @@ export const listApiKeys = <ThrowOnError extends boolean = false>(options?: Opti
  * Create an API key
  *
  * The response shows the key, which can't be read again. A machine has the scopes, student fields and reach of its
- * key; it can't be an administrator, and it has no account of its own (`/v1/me`).
+ * key; it can't be an administrator, and it has no account (`/v1/me`).
  */
 export const createApiKey = <ThrowOnError extends boolean = false>(options: Options<CreateApiKeyData, ThrowOnError>) => (options.client ?? client).post<CreateApiKeyResponses, CreateApiKeyErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/api-keys',
     ...options,
     headers: {
@@ -521,7 +521,7 @@ export const revokeApiKey = <ThrowOnError extends boolean = false>(options: Opti
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/api-keys/{apiKeyId}',
     ...options
 });
@@ -608,7 +608,8 @@ export const renewRecoveryCodes = <ThrowOnError extends boolean = false>(options
 /**
  * Reset somebody's second factor
  *
- * For somebody who has lost both phone and recovery codes. Make sure that it is them who ask. They get an email.
+ * For somebody who has lost both phone and recovery codes. Verify first that the owner asks for
+ * it. The owner gets an email.
  * Administrators turn off their own with `disableTotp`.
  */
 export const resetTotp = <ThrowOnError extends boolean = false>(options: Options<ResetTotpData, ThrowOnError>) => (options.client ?? client).delete<ResetTotpResponses, ResetTotpErrors, ThrowOnError>({
@@ -616,7 +617,7 @@ export const resetTotp = <ThrowOnError extends boolean = false>(options: Options
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/accounts/{accountId}/totp',
     ...options
 });
@@ -837,7 +838,7 @@ export const removeSuppression = <ThrowOnError extends boolean = false>(options:
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
+        }],
     url: '/v1/suppressions/{suppressionId}',
     ...options
 });

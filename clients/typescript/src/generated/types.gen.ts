@@ -3640,11 +3640,10 @@ export type ListRightsRequestsErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3662,13 +3661,6 @@ export type ListRightsRequestsErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -3713,11 +3705,10 @@ export type GrantRightErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3782,13 +3773,6 @@ export type GrantRightErrors = {
         errors: Array<FieldError>;
     };
     /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
-    };
-    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -3831,11 +3815,10 @@ export type DeclineRightErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -3899,13 +3882,6 @@ export type DeclineRightErrors = {
         errors: Array<FieldError>;
     };
     /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
-    };
-    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -3954,11 +3930,10 @@ export type SetAccountRightsErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -4037,13 +4012,6 @@ export type SetAccountRightsErrors = {
         status: 428;
     };
     /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
-    };
-    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -4089,11 +4057,10 @@ export type ListApiKeysErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -4111,13 +4078,6 @@ export type ListApiKeysErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -4156,11 +4116,10 @@ export type CreateApiKeyErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -4210,13 +4169,6 @@ export type CreateApiKeyErrors = {
         errors: Array<FieldError>;
     };
     /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
-    };
-    /**
      * Temporarily unavailable (`unavailable`).
      */
     503: Problem & {
@@ -4257,11 +4209,10 @@ export type RevokeApiKeyErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -4287,13 +4238,6 @@ export type RevokeApiKeyErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -4742,11 +4686,10 @@ export type ResetTotpErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -4780,13 +4723,6 @@ export type ResetTotpErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -5729,11 +5665,10 @@ export type RemoveSuppressionErrors = {
         status: 400;
     };
     /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
+     * Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        type: '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -5759,13 +5694,6 @@ export type RemoveSuppressionErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
