@@ -1,4 +1,4 @@
-//! How often strangers may try.
+//! How often anonymous clients may try.
 //!
 //! A campus is one address to the outside, so limits per client bear a lecture hall that signs up at once; limits
 //! per email address are what stops guessing and mailbox flooding.

@@ -1,4 +1,4 @@
-//! Use cases of accounts and sessions.
+//! Use cases of accounts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -152,8 +152,8 @@ impl Accounts {
     }
 
     /// The account with this address and password. The work and the answer are the same whether or not there is such an
-    /// account. Limits how often anybody can try: a browser in which the account was signed in before has a limit of its
-    /// own, so that others who guess can't lock the owner out.
+    /// account. Limits how often anybody can try: a browser in which the account was signed in before has a
+    /// separate limit, so that others who guess can't lock the owner out.
     ///
     /// # Errors
     /// [`AuthenticateError`].
@@ -233,6 +233,7 @@ impl Accounts {
                 account.set_password(hash.clone());
                 tx.put(&account).await?;
                 audit_own(&tx, &account, PASSWORD_RESET, now).await?;
+                Session::end_others(&tx, &account.id, "").await?;
                 tx.put(&token.used(now, browser)).await?;
                 tx.post(&mails::password_changed(&account, now)).await?;
                 return Ok(());
@@ -306,6 +307,7 @@ impl Accounts {
             let session: Option<Session> = tx.get(&caller.session_id).await?;
             let session = session.ok_or(ChangeCredentialsError::SignedOut)?;
             tx.put(&Session { password_version: account.password_version, ..session }).await?;
+            Session::end_others(&tx, &account.id, &caller.session_id).await?;
             tx.post(&mails::password_changed(&account, now)).await?;
             Ok(())
         });

@@ -8,13 +8,19 @@ use sha2::{Digest, Sha256};
 
 use super::model::Account;
 use crate::kernel::{Secret, Timestamp};
-use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField, StoreError, Tx};
+use crate::platform::store::{
+    Class, Document, Filter, Index, Keep, Owner, Personal, PersonalField, Query, StoreError, Tx,
+};
 
 /// Lifetime of a session, used or not: about the length of an orientation season.
 pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 
-/// The precision of the time at which a session was last seen: enough to notice a stranger, too little to follow somebody.
+/// The precision of the time at which a session was last seen: enough for its owner to notice somebody else, too
+/// little to follow the owner.
 const LAST_SEEN_TO: Duration = Duration::from_hours(1);
+
+/// Most sessions that one transaction ends. Nobody has so many browsers.
+const ENDED_AT_ONCE: u32 = 1000;
 
 /// How long a session is accepted under its former id, for requests that were sent before the new one arrived.
 const OVERLAP: Duration = Duration::from_mins(1);
@@ -142,15 +148,47 @@ impl Session {
         tx.insert(self).await
     }
 
-    /// Stores the session after it was [seen](Self::seen), unless it has ended.
+    /// Stores that the session of this id was used at `now`, unless it has ended or was renewed in the meantime.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn touch(&self, tx: &Tx) -> Result<(), StoreError> {
-        match tx.get::<Self>(&self.id).await? {
-            Some(_) => tx.put(self).await,
+    pub async fn touch(tx: &Tx, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let current = tx.get::<Self>(id).await?.filter(|session| session.replaced_by.is_none());
+        match current.and_then(|session| session.seen(now)) {
+            Some(seen) => tx.put(&seen).await,
             None => Ok(()),
         }
+    }
+
+    /// Ends the session of this id, if it is of this account, under its former and its next id as well. Returns whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end(tx: &Tx, account: &str, id: &str) -> Result<bool, StoreError> {
+        let session = tx.get::<Self>(id).await?.filter(|session| session.account_id == account);
+        let Some(session) = session else { return Ok(false) };
+        let former = Filter::eq("accountId", account).and(Filter::eq("replacedBy", id));
+        let former = tx.find::<Self>(Query::new(former)).await?.into_iter().map(|former| former.id);
+        for id in former.chain(session.replaced_by).chain([session.id]) {
+            tx.delete::<Self>(&id).await?;
+        }
+        Ok(true)
+    }
+
+    /// Ends all sessions of an account but the one of this id and, if it was just renewed, the one that continues it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_others(tx: &Tx, account: &str, kept: &str) -> Result<(), StoreError> {
+        let next = tx.get::<Self>(kept).await?.and_then(|session| session.replaced_by);
+        let all = Query::new(Filter::eq("accountId", account)).limit(ENDED_AT_ONCE);
+        for session in tx.find::<Self>(all).await? {
+            if session.id != kept && Some(&session.id) != next.as_ref() {
+                tx.delete::<Self>(&session.id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Continues the session of this id under another. Under its former id it ends after a moment, because requests that are

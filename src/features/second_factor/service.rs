@@ -12,7 +12,7 @@ use super::model::{
 };
 use crate::base::Base;
 use crate::config::Event;
-use crate::features::accounts::{self, Account, Accounts, ChangeCredentialsError, client_key};
+use crate::features::accounts::{self, Account, Accounts, ChangeCredentialsError, Session, client_key};
 use crate::kernel::faults::guarded;
 use crate::kernel::{Actor, Caller, Clock, Ids, Secret, Timestamp};
 use crate::platform::audit::{Action, Subject};
@@ -246,6 +246,8 @@ impl SecondFactors {
             tx.put(&factor).await?;
             let account = owner(&tx, &factor.id).await?;
             tx.post(&mails::turned_on(&account, now)).await?;
+            // They were opened without a code, perhaps by somebody who knows only the password.
+            Session::end_others(&tx, &account.id, &caller.session_id).await?;
             accounts::put_second_factor(&tx, account, Some(now)).await?;
             record(&tx, &caller.actor(), SECOND_FACTOR_ON, &factor.id, now).await?;
             Ok(())

@@ -209,7 +209,7 @@ impl SessionsController {
     /// Sign in
     ///
     /// Opens a session and sets its cookie. The session ends after 14 days without a request, or as configured, and in any
-    /// case after 30 days. With a second factor, the right password without `code` is refused with a type of its own; repeat
+    /// case after 30 days. With a second factor, the right password without `code` is refused as `second-factor-code-missing`; repeat
     /// the request with the code. Leaders get an email if they sign in on a device that is new to the account.
     #[oai(path = "/v1/session", method = "post", operation_id = "signIn")]
     async fn sign_in(

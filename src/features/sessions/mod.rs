@@ -3,7 +3,7 @@
 //! A session is a browser in which somebody signed in. It ends when its owner signs out or ends it, when the password
 //! changes, after two weeks without a request (`event.toml`), and in any case after 30 days. The caller of every request
 //! is read from the store, so a change of rights takes effect at the next request. When rights have grown, that request
-//! also gives the session a new id: whoever knew the former one does not get the new rights.
+//! also gives the session a new id. The former one ends within a minute.
 
 mod controller;
 mod errors;

@@ -14,6 +14,9 @@ use crate::features::second_factor::{CodeError, SecondFactors};
 use crate::kernel::{Caller, Clock, Ids, Role, Secret, Timestamp};
 use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
 
+/// How long a request waits until the hour of its session is stored.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A session that was just opened.
 #[derive(Debug)]
 pub struct OpenedSession {
@@ -157,20 +160,8 @@ impl Sessions {
     /// # Errors
     /// [`EndSessionError`].
     pub async fn end(&self, caller: &Caller, id: &str) -> Result<(), EndSessionError> {
-        let ended = self.store.transact(async |tx| {
-            let session = tx.get::<Session>(id).await?;
-            session
-                .filter(|session| session.account_id == caller.account_id)
-                .ok_or(EndSessionError::NotFound)?;
-            tx.delete::<Session>(id).await?;
-            let former =
-                Filter::eq("accountId", caller.account_id.as_str()).and(Filter::eq("replacedBy", id));
-            for former in tx.find::<Session>(Query::new(former)).await? {
-                tx.delete::<Session>(&former.id).await?;
-            }
-            Ok(())
-        });
-        ended.await
+        let ended = self.store.transact(async |tx| Session::end(&tx, &caller.account_id, id).await);
+        if ended.await? { Ok(()) } else { Err(EndSessionError::NotFound) }
     }
 
     /// Ends all sessions of the caller except the one of this request.
@@ -178,9 +169,8 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`].
     pub async fn end_others(&self, caller: &Caller) -> Result<(), StoreError> {
-        let others = Filter::eq("accountId", caller.account_id.as_str())
-            .and(Filter::Not(Box::new(Filter::eq("id", caller.session_id.as_str()))));
-        self.store.sweep::<Session>(Query::new(others)).await.map(drop)
+        let (account, kept) = (&caller.account_id, &caller.session_id);
+        self.store.transact(async |tx| Session::end_others(&tx, account, kept).await).await
     }
 
     /// The caller whom a session cookie signs in, and what replaces the cookie if the session got a new id; `None` if it
@@ -195,8 +185,8 @@ impl Sessions {
             if let Some((new, secret)) = self.renew(&session, &account, now).await? {
                 (session, renewed) = (new, Some(secret));
             }
-        } else if let Some(seen) = session.seen(now) {
-            self.touch(seen).await;
+        } else if session.seen(now).is_some() {
+            self.touch(&session.id, now).await;
         }
         let rights = account.rights(self.enrolment);
         Ok(Some((Caller { account_id: account.id, session_id: session.id, rights }, renewed)))
@@ -228,11 +218,13 @@ impl Sessions {
         }))
     }
 
-    /// Stores that the session was used in this hour. If that fails, the next request tries again.
-    async fn touch(&self, seen: Session) {
-        let stored = self.store.transact(async |tx| seen.touch(&tx).await);
-        if let Err(error) = stored.await {
-            tracing::debug!(%error, "the hour of a session was not stored");
+    /// Stores that the session was used in this hour. If that fails, the request goes on, and the next one tries again.
+    async fn touch(&self, id: &str, now: Timestamp) {
+        let stored = self.store.transact(async |tx| Session::touch(&tx, id, now).await);
+        match tokio::time::timeout(PATIENCE, stored).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the hour of a session was not stored"),
+            Err(_) => tracing::warn!("the hour of a session was not stored in time"),
         }
     }
 }

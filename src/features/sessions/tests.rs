@@ -11,7 +11,7 @@ use crate::features::accounts::{
 };
 use crate::features::outbox::Outbox;
 use crate::features::second_factor::SecondFactors;
-use crate::kernel::{Caller, Right, Role, Scope, Secret, Timestamp};
+use crate::kernel::{Caller, Clock, Right, Role, Scope, Secret, Timestamp};
 use crate::platform::mail::{Mail, Templates};
 use crate::platform::store::{Filter, Page, Query};
 
@@ -194,6 +194,48 @@ async fn signing_out_ends_the_former_id_of_the_session_as_well() {
 }
 
 #[tokio::test]
+async fn a_sign_out_that_was_under_way_during_a_renewal_ends_the_next_id_as_well() {
+    let world = World::new().await;
+    let cookie = world.sign_in().await;
+    let former = world.caller(&cookie).await.unwrap();
+    let other = world.sign_in().await;
+    world.change(|account| account.decide(accounts::Approval::Approved)).await;
+    world.change(|account| account.grant(Right::Scope(Scope::FaqEdit))).await;
+    let (_, renewed) = world.sessions.caller(&cookie).await.unwrap().unwrap();
+    let renewed = renewed.expect("a new cookie").secret.cookie();
+    world.sessions.end_others(&former).await.unwrap();
+    assert!(world.caller(&other).await.is_none());
+    assert!(world.caller(&renewed).await.is_some(), "it continues the session that is kept");
+    world.sessions.sign_out(&former).await.unwrap();
+    assert!(world.caller(&renewed).await.is_none());
+}
+
+#[tokio::test]
+async fn storing_the_hour_does_not_undo_a_renewal_or_a_new_password() {
+    let world = World::new().await;
+    let former = world.caller(&world.sign_in().await).await.unwrap();
+    let touch = async |id: &str| {
+        let later = world.base.clock.now().plus(Duration::from_hours(1));
+        let touched = world.base.store.transact(async |tx| Session::touch(&tx, id, later).await);
+        touched.await.unwrap();
+        world.base.store.get::<Session>(id).await.unwrap()
+    };
+    let (current, new) = (Secret::new(PASSWORD.into()), Secret::new("eight copper kites rise".into()));
+    world.accounts.change_password(&former, &current, &new).await.unwrap();
+    assert_eq!(touch(&former.session_id).await.map(|session| session.password_version), Some(2));
+    let renewed = world.base.store.transact(async |tx| {
+        let account = tx.find::<Account>(Query::new(Filter::All)).await?.pop().unwrap();
+        Session::renew(&tx, &former.session_id, "next".into(), &account, world.base.clock.now()).await
+    });
+    renewed.await.unwrap().expect("it is renewed");
+    let touched = touch(&former.session_id).await.expect("for a moment");
+    assert_eq!(touched.replaced_by.as_deref(), Some("next"));
+    assert_eq!(touched.expires_at, world.base.clock.now().plus(Duration::from_mins(1)));
+    world.sessions.end(&former, "next").await.unwrap();
+    assert!(touch("next").await.is_none(), "an ended session stays ended");
+}
+
+#[tokio::test]
 async fn leaders_learn_of_sign_ins_on_devices_that_are_new_to_the_account() {
     let world = World::new().await;
     let opened = world.sign_in_from(HOME, PASSWORD, None).await.unwrap();
@@ -209,7 +251,7 @@ async fn leaders_learn_of_sign_ins_on_devices_that_are_new_to_the_account() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_passwords_does_not_lock_the_owner_out() {
+async fn guessing_passwords_does_not_lock_the_owner_out() {
     let world = World::on(Base::for_tests().await.with_limits()).await;
     let device = world.sign_in_from(HOME, PASSWORD, None).await.unwrap().device;
     let guess = async |client: &str| {
