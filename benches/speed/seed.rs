@@ -129,6 +129,7 @@ fn account(n: usize, hash: &str) -> Account {
     let email = EmailAddress::parse(&address(n)).expect("an address");
     let now = SystemClock.now();
     let sign_up = SignUp {
+        client: None,
         id: RandomIds.next(),
         email_key: email.key(),
         email,

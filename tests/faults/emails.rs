@@ -128,6 +128,7 @@ fn somebody(n: usize) -> (Account, Mail) {
     let email = EmailAddress::parse(&format!("student{n}@example.org")).expect("an address");
     let now = SystemClock.now();
     let sign_up = SignUp {
+        client: None,
         id: RandomIds.next(),
         email_key: email.key(),
         email: email.clone(),

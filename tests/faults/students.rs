@@ -54,6 +54,7 @@ fn sign_up(row: &Value) -> SignUp {
     let email = EmailAddress::parse(&text("email")).expect("an address");
     let now = SystemClock.now();
     SignUp {
+        client: None,
         id: RandomIds.next(),
         email_key: email.key(),
         email,

@@ -8,6 +8,7 @@ pub fn leader(id: &str, rights: &[Right]) -> Account {
     let (email, now) =
         (EmailAddress::parse(&format!("{id}@example.org")).expect("an address"), SystemClock.now());
     let sign_up = SignUp {
+        client: None,
         id: id.to_owned(),
         email_key: email.key(),
         email,

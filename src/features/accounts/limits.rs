@@ -20,7 +20,7 @@ pub const SIGN_IN_PAIR: Limit = Limit { name: "sign-in", quota: 10, window: Dura
 pub const SIGN_IN_ADDRESS: Limit =
     Limit { name: "sign-in-address", quota: 100, window: Duration::from_mins(15) };
 
-/// Sign-ins of one address in browsers in which the account was signed in before. Strangers can't use it up.
+/// Sign-ins in one browser in which the account was signed in before. Nobody else can use it up.
 pub const SIGN_IN_DEVICE: Limit =
     Limit { name: "sign-in-device", quota: 10, window: Duration::from_mins(15) };
 
@@ -54,13 +54,14 @@ pub fn pair_key(email_key: &str, client: IpAddr) -> String {
     format!("{}:{}", address_key(email_key), client_key(client))
 }
 
-/// Rate-limit key of a client: its address, or for IPv6 the /64 network that one customer usually has.
+/// Rate-limit key of a client: its address, or for IPv6 the /56 network, which is what one customer of a provider has at most
+/// as a rule (RIPE-690).
 pub fn client_key(client: IpAddr) -> String {
     match client.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
-            let network = u128::from(address) >> 64;
-            format!("{network:016x}/64")
+            let network = u128::from(address) >> 72;
+            format!("{network:014x}/56")
         }
     }
 }
@@ -73,7 +74,8 @@ mod tests {
     fn a_customer_network_has_one_key() {
         let key = |text: &str| client_key(text.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
-        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("2001:db8::1"), key("2001:db8:0:ff::1"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:100::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
     }
 

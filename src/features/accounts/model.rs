@@ -41,9 +41,12 @@ pub const SECOND_PRESS: Duration = Duration::from_mins(5);
 /// Time within which a sign-up must be confirmed. Until then, the email can be sent again.
 pub const SIGN_UP_LASTS: Duration = Duration::from_hours(7 * 24);
 
+/// Maximum number of pending sign-ups of one client per address. A further one replaces the client's oldest.
+pub const SIGN_UPS_PER_CLIENT: u32 = 5;
+
 /// Maximum number of pending sign-ups per address. A further one replaces the oldest. The limit exists because anybody can
-/// sign up with anybody's address.
-pub const SIGN_UPS_PER_ADDRESS: u32 = 5;
+/// sign up with anybody's address; it is far higher than that of a client, so that nobody can replace somebody else's.
+pub const SIGN_UPS_PER_ADDRESS: u32 = 50;
 
 /// A person who can sign in. Its address is confirmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -385,6 +388,9 @@ pub struct SignUp {
     pub names: Names,
     pub role: Role,
     pub password_hash: String,
+    /// SHA-256 of address and client, in base64url: tells apart the sign-ups that different clients make for one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -403,6 +409,7 @@ impl Document for SignUp {
             PersonalField::new("names", Class::Identity),
             PersonalField::new("passwordHash", Class::Secret),
             PersonalField::new("role", Class::Activity),
+            PersonalField::new("client", Class::Activity),
             PersonalField::new("createdAt", Class::Activity),
         ],
     );
@@ -423,9 +430,20 @@ impl SignUp {
             names: form.names.clone(),
             role: form.role,
             password_hash,
+            client: None,
             created_at: now,
             expires_at: now.plus(SIGN_UP_LASTS),
         }
+    }
+
+    /// The same, made by this client.
+    pub fn from_client(self, client: &str) -> Self {
+        Self { client: Some(Self::client_hash(client)), ..self }
+    }
+
+    /// What is stored of a client.
+    pub fn client_hash(client: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(client))
     }
 
     /// Whether it can still be confirmed at `now`.

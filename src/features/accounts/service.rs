@@ -12,8 +12,8 @@ use super::errors::{
 };
 use super::model::{
     ADDRESS_CHANGED, ADMINISTRATOR_MADE, Account, CheckedSignUp, EmailToken, LinkUse, Names, NamesChange,
-    PASSWORD_CHANGED, PASSWORD_RESET, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS, SignUp, SignUpForm,
-    TokenRefused, address,
+    PASSWORD_CHANGED, PASSWORD_RESET, PendingEmail, Purpose, SIGN_UPS_PER_ADDRESS, SIGN_UPS_PER_CLIENT,
+    SignUp, SignUpForm, TokenRefused, address,
 };
 use super::passwords::{Password, Passwords};
 use super::session::Session;
@@ -95,7 +95,8 @@ impl Accounts {
         self.check_reachable(&form.email).await?;
         let password_hash = self.passwords.hash(form.password.clone()).await?;
         let now = self.clock.now();
-        let sign_up = SignUp::new(self.ids.next(), &form, password_hash, now);
+        let client = limits::pair_key(&form.email.key(), client);
+        let sign_up = SignUp::new(self.ids.next(), &form, password_hash, now).from_client(&client);
         let token = EmailToken::for_sign_up(self.ids.next(), Purpose::ConfirmAccount, &sign_up, now);
         let stored = self.store.transact(async |tx| {
             // Stored in either case, so that the time doesn't reveal whether the address is known.
@@ -103,22 +104,25 @@ impl Accounts {
             if let Some(owner) = account_of(&tx, &sign_up.email_key).await? {
                 return tx.post(&mails::somebody_signed_up(&owner, now)).await;
             }
-            make_room(&tx, &sign_up.email_key).await?;
+            make_room(&tx, &sign_up).await?;
             tx.insert(&sign_up).await?;
             tx.post(&mails::confirm_address(&token)).await
         });
         Ok(stored.await?)
     }
 
-    /// Sends another confirmation email for the newest sign-up of an address. If the address has an account, its owner gets
+    /// Sends another confirmation email for the newest sign-up of an address, preferably one that this client made. If the address has an account, its owner gets
     /// an email that says that there is nothing to confirm. The result is the same either way.
     pub async fn resend_confirmation(&self, email: &str, client: IpAddr) -> Result<(), SendLinkError> {
         let email = self.take_email_limits(email, client).await?;
         let (now, id) = (self.clock.now(), self.ids.next());
+        let client = SignUp::client_hash(&limits::pair_key(&email.key(), client));
         let stored = self.store.transact(async |tx| {
             let (id, purpose) = (id.clone(), Purpose::ConfirmAccount);
-            let token = match newest_sign_up(&tx, &email.key(), now).await? {
-                Some(sign_up) => EmailToken::for_sign_up(id, purpose, &sign_up, now),
+            let waiting = live_sign_ups(&tx, &email.key(), now).await?;
+            let own = waiting.iter().find(|sign_up| sign_up.client.as_ref() == Some(&client));
+            let token = match own.or(waiting.first()) {
+                Some(sign_up) => EmailToken::for_sign_up(id, purpose, sign_up, now),
                 None => EmailToken::for_nobody(id, purpose, &email, now),
             };
             tx.insert(&token).await?;
@@ -165,11 +169,15 @@ impl Accounts {
         device: Option<&str>,
     ) -> Result<Authenticated, AuthenticateError> {
         let email = address("/email", email).map_err(Invalid::from)?;
-        self.signals.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
+        let device = device.and_then(|token| self.sealer.open(DEVICE, token));
+        if device.is_none() {
+            self.signals.take(limits::SIGN_IN_CLIENT, &limits::client_key(client)).await?;
+        }
         let known = self.store.find::<Account>(by_email(&email.key())).await?.pop();
-        let token = device.and_then(|token| self.sealer.open(DEVICE, token));
-        let known_device = known.as_ref().is_some_and(|account| token == Some(device_id(account)));
-        self.take_sign_in(&email, client, known_device).await?;
+        let device =
+            device.filter(|device| known.as_ref().is_some_and(|account| is_device_of(device, account)));
+        let known_device = device.is_some();
+        self.take_sign_in(&email, client, device).await?;
         let hash = known.as_ref().map(|account| account.password_hash.as_str());
         let fits = self.passwords.verify(Password::read(password.expose()), hash).await?;
         let account = known.filter(|_| fits).ok_or(AuthenticateError::WrongCredentials)?;
@@ -180,21 +188,22 @@ impl Accounts {
         &self,
         email: &EmailAddress,
         client: IpAddr,
-        known_device: bool,
+        device: Option<String>,
     ) -> Result<(), TooMany> {
-        let address = limits::address_key(&email.key());
-        if known_device {
-            self.signals.take(limits::SIGN_IN_DEVICE, &address).await?;
+        if let Some(device) = device {
+            self.signals.take(limits::SIGN_IN_DEVICE, &device).await?;
             return Ok(());
         }
-        self.signals.take(limits::SIGN_IN_PAIR, &limits::pair_key(&email.key(), client)).await?;
-        self.signals.take(limits::SIGN_IN_ADDRESS, &address).await?;
+        let email_key = email.key();
+        self.signals.take(limits::SIGN_IN_PAIR, &limits::pair_key(&email_key, client)).await?;
+        self.signals.take(limits::SIGN_IN_ADDRESS, &limits::address_key(&email_key)).await?;
         Ok(())
     }
 
     /// The token that marks a browser as one in which this account was signed in. It becomes invalid with the password.
     pub fn device_token(&self, account: &Account) -> String {
-        self.sealer.seal(DEVICE, &device_id(account))
+        let (account, version, device) = (&account.id, account.password_version, self.ids.next());
+        self.sealer.seal(DEVICE, &format!("{account}:{version}:{device}"))
     }
 
     /// Sends an email with a link that sets a new password, for an account or for the newest sign-up of the address. The
@@ -304,9 +313,13 @@ impl Accounts {
             account.set_password(hash.clone());
             tx.put(&account).await?;
             audit_own(&tx, &account, PASSWORD_CHANGED, now).await?;
-            let session: Option<Session> = tx.get(&caller.session_id).await?;
-            let session = session.ok_or(ChangeCredentialsError::SignedOut)?;
-            tx.put(&Session { password_version: account.password_version, ..session }).await?;
+            let kept = Session::under_each_id(&tx, &account.id, &caller.session_id).await?;
+            if kept.is_empty() {
+                return Err(ChangeCredentialsError::SignedOut);
+            }
+            for session in kept {
+                tx.put(&Session { password_version: account.password_version, ..session }).await?;
+            }
             Session::end_others(&tx, &account.id, &caller.session_id).await?;
             tx.post(&mails::password_changed(&account, now)).await?;
             Ok(())
@@ -401,7 +414,8 @@ impl Accounts {
     }
 
     /// Makes the owner of an address an administrator, and creates the account if there is none. With a password, the account
-    /// gets that password; without, the result contains a link that sets one, and an existing password remains until then.
+    /// gets that password; without, the result contains a link that sets one, and an existing password
+    /// stops working: somebody else may have chosen it at sign-up.
     pub async fn make_administrator(
         &self,
         actor: &Actor,
@@ -426,7 +440,7 @@ impl Accounts {
             let known = account_of(&tx, &fresh.email_key).await?;
             let created = known.is_none();
             let mut account = known.unwrap_or_else(|| fresh.clone());
-            if !created && !wants_link {
+            if !created {
                 account.set_password(hash.clone());
             }
             account.promote();
@@ -539,8 +553,9 @@ pub async fn put_second_factor(
     tx.put(&account).await
 }
 
-fn device_id(account: &Account) -> String {
-    format!("{}:{}", account.id, account.password_version)
+/// Whether a browser with this mark is known to the account: [`Accounts::device_token`].
+fn is_device_of(device: &str, account: &Account) -> bool {
+    device.starts_with(&format!("{}:{}:", account.id, account.password_version))
 }
 
 fn by_email(email_key: &str) -> Query {
@@ -557,14 +572,21 @@ async fn sign_ups_of(tx: &Tx, email_key: &str, limit: u32) -> Result<Vec<SignUp>
     tx.find(newest_first.limit(limit)).await
 }
 
-async fn newest_sign_up(tx: &Tx, email_key: &str, now: Timestamp) -> Result<Option<SignUp>, StoreError> {
-    Ok(sign_ups_of(tx, email_key, 1).await?.pop().filter(|sign_up| sign_up.is_live(now)))
+/// Newest first.
+async fn live_sign_ups(tx: &Tx, email_key: &str, now: Timestamp) -> Result<Vec<SignUp>, StoreError> {
+    let mut waiting = sign_ups_of(tx, email_key, SIGN_UPS_PER_ADDRESS).await?;
+    waiting.retain(|sign_up| sign_up.is_live(now));
+    Ok(waiting)
 }
 
-/// Deletes the oldest sign-ups of an address, so that there is room for one more.
-async fn make_room(tx: &Tx, email_key: &str) -> Result<(), StoreError> {
-    let waiting = sign_ups_of(tx, email_key, SIGN_UPS_PER_ADDRESS).await?;
-    for oldest in waiting.iter().skip(SIGN_UPS_PER_ADDRESS as usize - 1) {
+/// Deletes the client's oldest sign-ups of an address, and then the oldest of all, so that there is room for one more.
+async fn make_room(tx: &Tx, new: &SignUp) -> Result<(), StoreError> {
+    let waiting = sign_ups_of(tx, &new.email_key, SIGN_UPS_PER_ADDRESS).await?;
+    let (own, others): (Vec<_>, Vec<_>) =
+        waiting.into_iter().partition(|waiting| waiting.client == new.client);
+    let kept = own.len().min(SIGN_UPS_PER_CLIENT as usize - 1);
+    let room = SIGN_UPS_PER_ADDRESS as usize - 1 - kept;
+    for oldest in own.iter().skip(kept).chain(others.iter().skip(room)) {
         tx.delete::<SignUp>(&oldest.id).await?;
     }
     Ok(())
@@ -617,8 +639,8 @@ async fn reset_token(
     if let Some(account) = account_of(tx, &email.key()).await? {
         return Ok(EmailToken::for_account(id, purpose, &account, &account.email, now));
     }
-    Ok(match newest_sign_up(tx, &email.key(), now).await? {
-        Some(sign_up) => EmailToken::for_sign_up(id, purpose, &sign_up, now),
+    Ok(match live_sign_ups(tx, &email.key(), now).await?.first() {
+        Some(sign_up) => EmailToken::for_sign_up(id, purpose, sign_up, now),
         None => EmailToken::for_nobody(id, purpose, email, now),
     })
 }

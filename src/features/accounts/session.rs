@@ -19,8 +19,8 @@ pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 /// little to follow the owner.
 const LAST_SEEN_TO: Duration = Duration::from_hours(1);
 
-/// Most sessions that one transaction ends. Nobody has so many browsers.
-const ENDED_AT_ONCE: u32 = 1000;
+/// Maximum number of an account's sessions that one transaction reads. Nobody has more browsers.
+const AT_ONCE: u32 = 1000;
 
 /// How long a session is accepted under its former id, for requests that were sent before the new one arrived.
 const OVERLAP: Duration = Duration::from_mins(1);
@@ -160,31 +160,49 @@ impl Session {
         }
     }
 
-    /// Ends the session of this id, if it is of this account, under its former and its next id as well. Returns whether
-    /// there was one.
+    /// The sessions of an account under which the one of this id is stored: a session that was just renewed is stored under
+    /// its former ids as well. Empty if there is no such session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn under_each_id(tx: &Tx, account: &str, id: &str) -> Result<Vec<Self>, StoreError> {
+        let all = Query::new(Filter::eq("accountId", account)).limit(AT_ONCE);
+        let (mut rest, mut found) = (tx.find::<Self>(all).await?, vec![]);
+        let mut ids = vec![id.to_owned()];
+        while let Some(id) = ids.pop() {
+            let is_same = |session: &Self| session.id == id || session.replaced_by.as_ref() == Some(&id);
+            let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_same);
+            ids.extend(
+                same.iter()
+                    .flat_map(|session| [Some(session.id.clone()), session.replaced_by.clone()])
+                    .flatten(),
+            );
+            (rest, found) = (others, [found, same].concat());
+        }
+        Ok(found)
+    }
+
+    /// Ends the session of this id, if it is of this account, under each of its ids. Returns whether there was one.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn end(tx: &Tx, account: &str, id: &str) -> Result<bool, StoreError> {
-        let session = tx.get::<Self>(id).await?.filter(|session| session.account_id == account);
-        let Some(session) = session else { return Ok(false) };
-        let former = Filter::eq("accountId", account).and(Filter::eq("replacedBy", id));
-        let former = tx.find::<Self>(Query::new(former)).await?.into_iter().map(|former| former.id);
-        for id in former.chain(session.replaced_by).chain([session.id]) {
-            tx.delete::<Self>(&id).await?;
+        let same = Self::under_each_id(tx, account, id).await?;
+        for session in &same {
+            tx.delete::<Self>(&session.id).await?;
         }
-        Ok(true)
+        Ok(!same.is_empty())
     }
 
-    /// Ends all sessions of an account but the one of this id and, if it was just renewed, the one that continues it.
+    /// Ends all sessions of an account but the one of this id, which is kept under each of its ids.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn end_others(tx: &Tx, account: &str, kept: &str) -> Result<(), StoreError> {
-        let next = tx.get::<Self>(kept).await?.and_then(|session| session.replaced_by);
-        let all = Query::new(Filter::eq("accountId", account)).limit(ENDED_AT_ONCE);
+        let kept = Self::under_each_id(tx, account, kept).await?;
+        let all = Query::new(Filter::eq("accountId", account)).limit(AT_ONCE);
         for session in tx.find::<Self>(all).await? {
-            if session.id != kept && Some(&session.id) != next.as_ref() {
+            if !kept.iter().any(|kept| kept.id == session.id) {
                 tx.delete::<Self>(&session.id).await?;
             }
         }

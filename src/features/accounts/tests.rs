@@ -602,6 +602,24 @@ async fn an_address_taken_before_it_was_confirmed_is_refused_and_sign_ups_of_it_
 // ---- limits, sweeping, administrators ----
 
 #[tokio::test]
+async fn many_sign_ups_of_one_client_do_not_replace_that_of_another() {
+    let world = World::new().await;
+    let token = world.sign_up(ANA, "Ana", PASSWORD).await;
+    let elsewhere: IpAddr = "198.51.100.1".parse().unwrap();
+    for _ in 0..10 {
+        world.base.clock.advance(Duration::from_secs(1));
+        world.accounts.sign_up(form(ANA, "Mallory", OTHER_PASSWORD), elsewhere).await.unwrap();
+    }
+    assert_eq!(world.all::<SignUp>().await.len(), 6, "Ana's, and five of the other client");
+    world.accounts.resend_confirmation(ANA, CLIENT).await.unwrap();
+    let again = world.token("confirm-address", Purpose::ConfirmAccount, ANA).await;
+    assert_ne!(again, token);
+    world.accounts.confirm_account(&again).await.unwrap();
+    assert_eq!(world.all::<Account>().await[0].first_name, "Ana");
+    assert!(world.sign_in(ANA, OTHER_PASSWORD).await.is_err());
+}
+
+#[tokio::test]
 async fn guessing_and_flooding_end_at_their_limits_for_known_and_unknown_addresses_alike() {
     let world = World::on(Base::for_tests().await.with_limits());
     for email in [ANA, "nobody@example.org"] {

@@ -40,6 +40,7 @@ fn new_account(base: &Base, id: &str, role: Role) -> Account {
     let (email, now) = (EmailAddress::parse(&format!("{id}@example.org")).unwrap(), base.clock.now());
     let names = Names { first: "Luz".into(), last: Some("García".into()), preferred: None };
     let sign_up = SignUp {
+        client: None,
         id: id.into(),
         email_key: email.key(),
         email,

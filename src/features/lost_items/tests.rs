@@ -25,6 +25,7 @@ fn account(id: &str, base: &TestBase) -> Account {
     let (email, now) = (EmailAddress::parse(&format!("{id}@example.org")).unwrap(), base.clock.now());
     let names = Names { first: "Ana".into(), last: None, preferred: None };
     let sign_up = SignUp {
+        client: None,
         id: id.into(),
         email_key: email.key(),
         email,

@@ -91,6 +91,7 @@ impl Desk {
         let now = self.base.clock.now();
         let names = Names { first: "Ana".into(), last: Some("Silva".into()), preferred: None };
         let sign_up = SignUp {
+            client: None,
             id: id.into(),
             email_key: email.key(),
             email,

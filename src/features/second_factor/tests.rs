@@ -112,6 +112,7 @@ fn leader(id: &str, scopes: Vec<Scope>, hash: &str, now: Timestamp) -> Account {
     let email = EmailAddress::parse(&format!("{id}@example.org")).unwrap();
     let names = Names { first: "Ana".into(), last: None, preferred: None };
     let sign_up = SignUp {
+        client: None,
         id: id.into(),
         email_key: email.key(),
         email,

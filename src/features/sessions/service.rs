@@ -138,7 +138,7 @@ impl Sessions {
         limit: u32,
     ) -> Result<Page<OwnSession>, PageError> {
         let own = self.store.get::<Session>(&caller.session_id).await?;
-        let version = own.map_or(0, |own| own.password_version);
+        let (version, renewed) = own.map_or((0, None), |own| (own.password_version, own.replaced_by));
         let now = self.clock.now();
         let not_idle = Filter::Or(vec![
             Filter::Not(Box::new(Filter::Exists("seenAt"))),
@@ -151,7 +151,11 @@ impl Sessions {
             .and(not_idle);
         let newest_first = Query::new(open).sort("createdAt", Dir::Desc).limit(limit);
         let Page { items, next } = self.store.page::<Session>(newest_first, after).await?;
-        let own = |session: Session| OwnSession { is_current: session.id == caller.session_id, session };
+        let current = [Some(caller.session_id.clone()), renewed];
+        let own = |session: Session| OwnSession {
+            is_current: current.contains(&Some(session.id.clone())),
+            session,
+        };
         Ok(Page { items: items.into_iter().map(own).collect(), next })
     }
 

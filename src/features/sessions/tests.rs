@@ -211,6 +211,25 @@ async fn a_sign_out_that_was_under_way_during_a_renewal_ends_the_next_id_as_well
 }
 
 #[tokio::test]
+async fn a_session_that_was_renewed_twice_ends_under_each_of_its_ids() {
+    let world = World::new().await;
+    let first = world.sign_in().await;
+    let here = world.caller(&world.sign_in().await).await.unwrap();
+    world.change(|account| account.decide(accounts::Approval::Approved)).await;
+    let mut cookies = vec![first];
+    for scope in [Scope::FaqEdit, Scope::FaqDelete] {
+        world.change(|account| account.grant(Right::Scope(scope))).await;
+        let renewed = world.sessions.caller(cookies.last().unwrap()).await.unwrap().unwrap().1;
+        cookies.push(renewed.expect("a new cookie").secret.cookie());
+    }
+    let newest = world.caller(&cookies[2]).await.unwrap();
+    world.sessions.end(&here, &newest.session_id).await.unwrap();
+    for cookie in &cookies {
+        assert!(world.caller(cookie).await.is_none());
+    }
+}
+
+#[tokio::test]
 async fn storing_the_hour_does_not_undo_a_renewal_or_a_new_password() {
     let world = World::new().await;
     let former = world.caller(&world.sign_in().await).await.unwrap();
@@ -278,4 +297,14 @@ async fn guessing_passwords_does_not_lock_the_owner_out() {
         "in a new browser, for a while"
     );
     world.sign_in_from("203.0.113.9", PASSWORD, Some(&device)).await.expect("in a browser that is known");
+    let other = world.sign_in_from("203.0.113.9", PASSWORD, Some(&device)).await.unwrap().device;
+    while world
+        .sign_in_from("203.0.113.9", "wrong", Some(&other))
+        .await
+        .is_err_and(|error| !matches!(error, SignInError::Credentials(AuthenticateError::TooMany(_))))
+    {}
+    world
+        .sign_in_from("203.0.113.9", PASSWORD, Some(&device))
+        .await
+        .expect("each known browser has its own limit");
 }

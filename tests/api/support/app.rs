@@ -283,6 +283,7 @@ async fn account(email: &str, role: Role, now: Timestamp) -> Account {
     let email = EmailAddress::parse(email).expect("an address");
     let names = Names { first: "Ana".into(), last: Some("García".into()), preferred: None };
     let sign_up = SignUp {
+        client: None,
         id: RandomIds.next(),
         email_key: email.key(),
         email,
