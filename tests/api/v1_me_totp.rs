@@ -63,6 +63,10 @@ async fn a_leader_sets_up_an_app_and_emails_report_every_change() {
         .post("/v1/session", &credentials(leader.email(), PASSWORD))
         .await
         .refused(401, "second-factor-code-missing");
+    for _ in 0..2 {
+        let wrong = anonymous.post("/v1/session", &with_code(leader.email(), "not a code")).await;
+        wrong.refused(401, "second-factor-code-wrong");
+    }
     anonymous.post("/v1/session", &with_code(leader.email(), &codes[0])).await.ok(200);
     app.settle().await;
     let mailbox = app.mailbox(leader.email());
@@ -70,6 +74,7 @@ async fn a_leader_sets_up_an_app_and_emails_report_every_change() {
         mailbox.email(subject).await["text"].as_str().expect("a text").contains(text)
     };
     assert!(said("now has a second factor", "authenticator app").await);
+    assert!(said("wrong code", "The password was right").await);
     assert!(said("recovery code", "Recovery codes that are left: 9.").await);
 
     leader.post("/v1/me/totp/disable", &disable(&codes[1])).await.ok(204);
