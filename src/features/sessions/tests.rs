@@ -23,6 +23,7 @@ const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 
 struct World {
     accounts: Arc<Accounts>,
     sessions: Arc<Sessions>,
+    factors: Arc<SecondFactors>,
     base: TestBase,
 }
 
@@ -32,7 +33,7 @@ impl World {
             Arc::new(Accounts::new(&base, Passwords::new(base.ids.clone(), 2), Arc::new(Outbox::new(&base))));
         let factors = Arc::new(SecondFactors::new(&base, &accounts));
         let sessions = Arc::new(Sessions::new(&base, &accounts, &factors));
-        let world = Self { accounts, sessions, base };
+        let world = Self { accounts, sessions, factors, base };
         world.sign_up().await;
         world
     }
@@ -267,6 +268,32 @@ async fn leaders_learn_of_sign_ins_on_devices_that_are_new_to_the_account() {
     let email = emails.render(&mail).await.unwrap();
     let shown = format!("Subject: {}\n\n{}\n\n===\n\n{}", email.subject, email.text, email.html);
     insta::assert_snapshot!("new-device", shown);
+}
+
+#[tokio::test]
+async fn a_sign_in_costs_one_hash_with_and_without_an_account_or_a_second_factor() {
+    let world = World::new().await;
+    let try_out = async |email: &str, password: &str| {
+        let (before, origin) = (
+            world.accounts.hashes(),
+            Origin { client: HOME.parse().unwrap(), user_agent: None, device: None },
+        );
+        let outcome = world.sessions.sign_in(email, &Secret::new(password.into()), None, origin).await;
+        (world.accounts.hashes() - before, outcome.map(drop).map_err(|error| error.to_string()))
+    };
+    let wrong = try_out(ANA, "wrong").await;
+    assert_eq!(wrong.0, 1);
+    assert_eq!(try_out("nobody@example.org", "wrong").await, wrong);
+
+    let caller = world.caller(&world.sign_in().await).await.unwrap();
+    let secret = world.factors.enrol(&caller, &Secret::new(PASSWORD.into())).await.unwrap().secret;
+    let bytes: [u8; 20] = secret.bytes().try_into().unwrap();
+    let totp = totp_rs::Builder::new().with_secret(bytes).build().unwrap();
+    let code = totp.generate(world.base.clock.now().as_secs().unsigned_abs()).to_string();
+    world.factors.confirm(&caller, HOME.parse().unwrap(), &code).await.unwrap();
+
+    assert_eq!(try_out(ANA, "wrong").await, wrong, "nothing tells that there is a second factor");
+    assert_eq!(try_out(ANA, PASSWORD).await, (1, Err("a code is needed".into())));
 }
 
 #[tokio::test]
