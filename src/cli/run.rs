@@ -48,7 +48,7 @@ pub(super) async fn serve_and_work() -> Result<(), Failed> {
     let app = assemble(config, Access::Serving).await?;
     // Before the address is printed: a script that reads it may stop the process at once.
     let stop = stop_signal();
-    say(&addresses)?;
+    say(&addresses);
     app.run(server, stop).await;
     finish(traces).await;
     Ok(())
@@ -64,7 +64,7 @@ pub(super) async fn serve() -> Result<(), Failed> {
     let addresses = addresses(&config);
     let app = assemble(config, Access::Serving).await?;
     let stop = stop_signal();
-    say(&addresses)?;
+    say(&addresses);
     app.serve(server, stop).await;
     finish(traces).await;
     Ok(())
@@ -77,7 +77,7 @@ pub(super) async fn work() -> Result<(), Failed> {
     let traces = start_telemetry(&config)?;
     let app = assemble(config, Access::Serving).await?;
     let stop = stop_signal();
-    say("working")?;
+    say("working");
     app.work(stop).await;
     finish(traces).await;
     Ok(())
@@ -156,10 +156,13 @@ fn addresses(config: &Config) -> String {
     if listen == *public { listen.to_string() } else { format!("{listen}\npublic URL: {public}") }
 }
 
-/// Prints the first lines on standard output, when the service is ready.
-fn say(line: impl std::fmt::Display) -> Result<(), Failed> {
+/// Prints the first lines on standard output, when the service is ready. The service goes on if nobody reads them.
+fn say(lines: impl std::fmt::Display) {
     let mut out = std::io::stdout();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failed::because)
+    // In one write, so that somebody who reads only the first line can close the pipe.
+    if let Err(error) = out.write_all(format!("{lines}\n").as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "the first lines can't be printed");
+    }
 }
 
 /// Starts the log, and traces if a collector is configured.
