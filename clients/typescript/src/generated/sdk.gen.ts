@@ -225,7 +225,7 @@ export const signOut = <ThrowOnError extends boolean = false>(options?: Options<
  * Sign in
  *
  * Opens a session and sets its cookie. The session ends after 14 days without a request, or as configured, and in any
- * case after 30 days. With a second factor, the right password without `code` is refused with a type of its own; repeat
+ * case after 30 days. With a second factor, the right password without `code` is refused as `second-factor-code-missing`; repeat
  * the request with the code. Leaders get an email if they sign in on a device that is new to the account.
  */
 export const signIn = <ThrowOnError extends boolean = false>(options: Options<SignInData, ThrowOnError>) => (options.client ?? client).post<SignInResponses, SignInErrors, ThrowOnError>({
