@@ -14,11 +14,11 @@ pub struct Anybody;
 
 /// Any session, even that of an administrator who must set up a second factor first: for the few operations that lead
 /// there.
-pub struct OwnAccount;
+pub struct AnySession;
 
 /// Any session of a leader, even of one without approval and of an administrator who must set up a second factor first: for
 /// their second factor.
-pub struct OwnLeaderAccount;
+pub struct LeaderSession;
 
 /// Any signed-in account. An administrator who must set up a second factor first is refused.
 pub struct SignedIn;
@@ -104,7 +104,7 @@ impl Requirement for Anybody {
     }
 }
 
-impl Requirement for OwnAccount {
+impl Requirement for AnySession {
     type Caller = Caller;
     const SESSION: bool = true;
 
@@ -117,7 +117,7 @@ impl Requirement for OwnAccount {
     }
 }
 
-impl Requirement for OwnLeaderAccount {
+impl Requirement for LeaderSession {
     type Caller = Caller;
     const SESSION: bool = true;
 

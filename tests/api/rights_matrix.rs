@@ -12,7 +12,6 @@ use orientation::config::Config;
 use orientation::features::accounts::{Account, Approval};
 use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Right, Scope};
 use orientation::platform::mail::{Suppression, SuppressionCause};
-use orientation::platform::store::StoreError;
 use serde_json::{Value, json};
 
 use crate::support::document::{COMMITTED, Operation, operations};
@@ -189,16 +188,7 @@ async fn unconfirmed(app: &TestApp) -> Visitor {
 /// A leader whose account was changed like this.
 async fn with(app: &TestApp, change: impl Fn(&mut Account) + Send + Sync) -> Visitor {
     let leader = app.leader().await;
-    let id = leader.account().id.as_str();
-    let changed: Result<(), StoreError> = app
-        .store
-        .transact(async |tx| {
-            let mut account = tx.get::<Account>(id).await?.expect("there");
-            change(&mut account);
-            tx.put(&account).await
-        })
-        .await;
-    changed.expect("changed");
+    app.change(&leader, change).await;
     leader
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use orientation::features::accounts::{Account, Session};
+use orientation::features::accounts::Session;
 use orientation::kernel::{Right, Role, Scope};
-use orientation::platform::store::{Filter, StoreError};
+use orientation::platform::store::Filter;
 use serde_json::{Value, json};
 
 use crate::support::document::operation;
@@ -17,19 +17,6 @@ async fn another_browser(app: &TestApp, visitor: &Visitor) -> Visitor {
     let mut other = app.anonymous();
     other.cookie = other.post("/v1/session", &credentials(visitor.email(), PASSWORD)).await.cookie();
     other
-}
-
-async fn change(app: &TestApp, visitor: &Visitor, change: impl Fn(&mut Account) + Send + Sync) {
-    let id = visitor.account().id.as_str();
-    let changed: Result<(), StoreError> = app
-        .store
-        .transact(async |tx| {
-            let mut account = tx.get::<Account>(id).await?.expect("there");
-            change(&mut account);
-            tx.put(&account).await
-        })
-        .await;
-    changed.expect("changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +48,7 @@ async fn people_see_and_end_their_sessions_and_nobody_elses() {
 async fn a_response_sets_the_new_cookie_when_rights_have_grown_even_a_refusal() {
     let app = TestApp::start().await;
     let mut leader = app.leader().await;
-    change(&app, &leader, |account| account.grant(Right::Scope(Scope::MailingsRead))).await;
+    app.change(&leader, |account| account.grant(Right::Scope(Scope::MailingsRead))).await;
     let refused = leader.get("/v1/registration").await;
     refused.refused(403, "students-only");
     let renewed = refused.cookie().expect("a new cookie");

@@ -15,7 +15,7 @@ use super::errors::{
 use super::model::{self, Account, Approval, NamesChange, SignUpForm, TokenRefused};
 use super::passwords::HashingOverloaded;
 use super::service::Accounts;
-use crate::http::rights::{Anybody, OwnAccount, SignedIn};
+use crate::http::rights::{AnySession, Anybody, SignedIn};
 use crate::http::{
     By, Client, EmailText, Examples, Failure, JsonBody, Kind, Problem, Refusal, Rule, busy, not_signed_in,
 };
@@ -611,7 +611,7 @@ impl AccountsController {
     ///
     /// Returns your names, email address, role and scopes.
     #[oai(path = "/v1/me", method = "get", operation_id = "getMe")]
-    async fn get_me(&self, caller: By<OwnAccount>) -> Result<Json<AccountBody>, Failure<GetMeError>> {
+    async fn get_me(&self, caller: By<AnySession>) -> Result<Json<AccountBody>, Failure<GetMeError>> {
         Ok(Json(AccountBody::from(&self.0.me(&caller.0).await?)))
     }
 

@@ -54,8 +54,7 @@ pub fn pair_key(email_key: &str, client: IpAddr) -> String {
     format!("{}:{}", address_key(email_key), client_key(client))
 }
 
-/// Rate-limit key of a client: its address, or for IPv6 the /56 network, which is what one customer of a provider has at most
-/// as a rule (RIPE-690).
+/// Rate-limit key of a client: its address, or for IPv6 the /56 network, which RIPE-690 recommends for a household.
 pub fn client_key(client: IpAddr) -> String {
     match client.to_canonical() {
         IpAddr::V4(address) => address.to_string(),

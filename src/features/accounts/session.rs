@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::model::Account;
 use crate::kernel::{Secret, Timestamp};
 use crate::platform::store::{
-    Class, Document, Filter, Index, Keep, Owner, Personal, PersonalField, Query, StoreError, Tx,
+    Class, Dir, Document, Filter, Index, Keep, Owner, Personal, PersonalField, Query, StoreError, Tx,
 };
 
 /// Lifetime of a session, used or not: about the length of an orientation season.
@@ -19,7 +19,10 @@ pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 /// little to follow the owner.
 const LAST_SEEN_TO: Duration = Duration::from_hours(1);
 
-/// Maximum number of an account's sessions that one transaction reads. Nobody has more browsers.
+/// Maximum number of sessions of an account. Nobody has more browsers, but a script may sign in for each request.
+const SESSIONS_PER_ACCOUNT: u64 = 100;
+
+/// Maximum number of an account's sessions that one transaction ends: all of them, those under former ids included.
 const AT_ONCE: u32 = 1000;
 
 /// How long a session is accepted under its former id, for requests that were sent before the new one arrived.
@@ -140,11 +143,21 @@ impl Session {
         (self.seen_at < seen_at).then(|| Self { seen_at, ..self.clone() })
     }
 
-    /// Stores the session when it is opened.
+    /// Stores the session when it is opened. If the account has too many, the oldest end.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn begin(&self, tx: &Tx) -> Result<(), StoreError> {
+        let of_account = Filter::eq("accountId", self.account_id.as_str());
+        let open = tx.count::<Self>(of_account.clone()).await?;
+        let too_many = (open + 1).saturating_sub(SESSIONS_PER_ACCOUNT);
+        if too_many > 0 {
+            let oldest_first = Query::new(of_account).sort("createdAt", Dir::Asc);
+            let too_many = u32::try_from(too_many).unwrap_or(u32::MAX).min(AT_ONCE);
+            for oldest in tx.find::<Self>(oldest_first.limit(too_many)).await? {
+                tx.delete::<Self>(&oldest.id).await?;
+            }
+        }
         tx.insert(self).await
     }
 
@@ -166,18 +179,18 @@ impl Session {
     /// # Errors
     /// [`StoreError`].
     pub async fn under_each_id(tx: &Tx, account: &str, id: &str) -> Result<Vec<Self>, StoreError> {
-        let all = Query::new(Filter::eq("accountId", account)).limit(AT_ONCE);
-        let (mut rest, mut found) = (tx.find::<Self>(all).await?, vec![]);
-        let mut ids = vec![id.to_owned()];
-        while let Some(id) = ids.pop() {
-            let is_same = |session: &Self| session.id == id || session.replaced_by.as_ref() == Some(&id);
-            let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_same);
-            ids.extend(
-                same.iter()
-                    .flat_map(|session| [Some(session.id.clone()), session.replaced_by.clone()])
-                    .flatten(),
-            );
-            (rest, found) = (others, [found, same].concat());
+        let session = tx.get::<Self>(id).await?.filter(|session| session.account_id == account);
+        let (mut found, mut next) = (Vec::<Self>::new(), Vec::from_iter(session));
+        while let Some(session) = next.pop() {
+            if found.iter().any(|known| known.id == session.id) {
+                continue;
+            }
+            let former = Filter::eq("accountId", account).and(Filter::eq("replacedBy", session.id.as_str()));
+            next.extend(tx.find::<Self>(Query::new(former)).await?);
+            if let Some(id) = &session.replaced_by {
+                next.extend(tx.get::<Self>(id).await?);
+            }
+            found.push(session);
         }
         Ok(found)
     }

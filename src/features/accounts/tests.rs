@@ -1,4 +1,4 @@
-//! The rules of accounts, from sign-up to email, on a store of their own.
+//! The rules of accounts, from sign-up to email, on a separate store.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a key opens, on a store of its own.
+//! What a key opens, on a separate store.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

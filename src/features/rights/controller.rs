@@ -17,7 +17,7 @@ use crate::config::Event;
 use crate::features::accounts::{last_administrator, no_such_account};
 use crate::features::leaders::AccountAnswer;
 use crate::features::registration::{FIELDS, Field};
-use crate::http::rights::{Administer, ApprovedLeader, OwnAccount};
+use crate::http::rights::{Administer, AnySession, ApprovedLeader};
 use crate::http::{
     By, Examples, Failure, IfMatch, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal,
     Remark, not_signed_in,
@@ -493,7 +493,7 @@ impl RightsController {
     ///
     /// Returns every right that a leader can ask for: scopes, fields of the registration form, and reach.
     #[oai(path = "/v1/scopes", method = "get", operation_id = "listScopes")]
-    async fn list_scopes(&self, _caller: By<OwnAccount>) -> Json<ScopesBody> {
+    async fn list_scopes(&self, _caller: By<AnySession>) -> Json<ScopesBody> {
         Json(self.scopes.clone())
     }
 

@@ -14,7 +14,7 @@ use super::service::{
     ResetTotpError, SecondFactors,
 };
 use crate::features::accounts::{ChangeCredentialsError, no_such_account};
-use crate::http::rights::{Administer, OwnLeaderAccount};
+use crate::http::rights::{Administer, LeaderSession};
 use crate::http::{By, Client, Examples, Failure, JsonBody, Kind, Problem, Refusal, invalid};
 use crate::kernel::{FieldError, Secret};
 use crate::platform::signals::TooMany;
@@ -303,7 +303,7 @@ impl SecondFactorController {
     #[oai(path = "/v1/me/totp", method = "post", operation_id = "enrolTotp")]
     async fn enrol_totp(
         &self,
-        By(caller): By<OwnLeaderAccount>,
+        By(caller): By<LeaderSession>,
         body: JsonBody<EnrolTotpBody>,
     ) -> Result<Json<EnrolmentBody>, Failure<EnrolTotpError>> {
         let password = Secret::new(body.0.current_password.0);
@@ -317,7 +317,7 @@ impl SecondFactorController {
     #[oai(path = "/v1/me/totp/confirm", method = "post", operation_id = "confirmTotp")]
     async fn confirm_totp(
         &self,
-        By(caller): By<OwnLeaderAccount>,
+        By(caller): By<LeaderSession>,
         client: Client,
         body: JsonBody<TotpCodeBody>,
     ) -> Result<Json<RecoveryCodesBody>, Failure<ConfirmTotpError>> {
@@ -330,7 +330,7 @@ impl SecondFactorController {
     #[oai(path = "/v1/me/totp/disable", method = "post", operation_id = "disableTotp")]
     async fn disable_totp(
         &self,
-        By(caller): By<OwnLeaderAccount>,
+        By(caller): By<LeaderSession>,
         client: Client,
         body: JsonBody<DisableTotpBody>,
     ) -> Result<TurnedOff, Failure<DisableTotpError>> {
@@ -346,7 +346,7 @@ impl SecondFactorController {
     #[oai(path = "/v1/me/recovery-codes", method = "post", operation_id = "renewRecoveryCodes")]
     async fn renew_recovery_codes(
         &self,
-        By(caller): By<OwnLeaderAccount>,
+        By(caller): By<LeaderSession>,
         client: Client,
         body: JsonBody<TotpCodeBody>,
     ) -> Result<Json<RecoveryCodesBody>, Failure<RenewRecoveryCodesError>> {

@@ -1,4 +1,4 @@
-//! The second factor, from enrolling to signing in, on a store of its own.
+//! The second factor, from enrolling to signing in, on a separate store.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

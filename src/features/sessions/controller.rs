@@ -15,7 +15,7 @@ use super::service::{OwnSession, Renewed, Sessions};
 use crate::base::Base;
 use crate::features::accounts::{self, AccountBody, AuthenticateError, SESSION_LASTS};
 use crate::features::second_factor::CodeError;
-use crate::http::rights::{Anybody, OwnAccount, SignedIn};
+use crate::http::rights::{AnySession, Anybody, SignedIn};
 use crate::http::{
     By, CallerOfCookie, Callers, EmailText, Examples, Failure, HostCookie, JsonBody, Kind, PageBody,
     PageCursor, PageLimit, Problem, Refusal, RenewedCookie, Rule, Visit,
@@ -235,7 +235,7 @@ impl SessionsController {
     ///
     /// Ends the session and removes its cookie. Your other sessions continue.
     #[oai(path = "/v1/session", method = "delete", operation_id = "signOut")]
-    async fn sign_out(&self, caller: By<OwnAccount>) -> Result<SignedOut, Failure<StoreError>> {
+    async fn sign_out(&self, caller: By<AnySession>) -> Result<SignedOut, Failure<StoreError>> {
         self.sessions.sign_out(&caller.0).await?;
         Ok(SignedOut::SignedOut(self.session.clear()))
     }

@@ -1,4 +1,4 @@
-//! The rules of sessions, on a store of their own.
+//! The rules of sessions, on a separate store.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -253,6 +253,21 @@ async fn storing_the_hour_does_not_undo_a_renewal_or_a_new_password() {
     assert_eq!(touched.expires_at, world.base.clock.now().plus(Duration::from_mins(1)));
     world.sessions.end(&former, "next").await.unwrap();
     assert!(touch("next").await.is_none(), "an ended session stays ended");
+}
+
+#[tokio::test]
+async fn the_oldest_sessions_of_an_account_end_when_it_has_a_hundred() {
+    let world = World::new().await;
+    let caller = world.caller(&world.sign_in().await).await.unwrap();
+    let account = world.base.store.get::<Account>(&caller.account_id).await.unwrap().unwrap();
+    for number in 1..=100 {
+        world.base.clock.advance(Duration::from_secs(1));
+        let session = Session::open(format!("session-{number:03}"), &account, world.base.clock.now());
+        world.base.store.transact(async |tx| session.begin(&tx).await).await.unwrap();
+    }
+    assert_eq!(world.base.store.count::<Session>(Filter::All).await.unwrap(), 100);
+    assert!(world.base.store.get::<Session>(&caller.session_id).await.unwrap().is_none(), "the oldest");
+    assert!(world.base.store.get::<Session>("session-001").await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -256,7 +256,7 @@ impl Subscriber for Mailer {
     }
 }
 
-/// Sends bulk emails by the same mailer, in a lane of their own: their jobs never occupy the workers of direct emails.
+/// Sends bulk emails by the same mailer, in a separate lane: their jobs never occupy the workers of direct emails.
 pub struct BulkMailer(pub Arc<Mailer>);
 
 #[async_trait]

@@ -12,7 +12,7 @@ use super::described;
 /// The label of requests without an operation.
 const NONE: &str = "none";
 
-/// Statuses with a label of their own, in ascending order; all others are `other`.
+/// Statuses with a separate label, in ascending order; all others are `other`.
 const STATUSES: &[u16] = &[
     200, 201, 202, 204, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 411, 412, 413, 415,
     421, 422, 428, 429, 431, 500, 501, 502, 503, 504,

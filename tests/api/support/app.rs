@@ -179,6 +179,20 @@ impl TestApp {
         self.signed_in(account(&email, Role::Leader, self.clock.now()).await).await
     }
 
+    /// Changes the account of a visitor.
+    pub async fn change(&self, visitor: &Visitor, change: impl Fn(&mut Account) + Send + Sync) {
+        let id = visitor.account().id.as_str();
+        let changed: Result<(), StoreError> = self
+            .store
+            .transact(async |tx| {
+                let mut account = tx.get::<Account>(id).await?.expect("there");
+                change(&mut account);
+                tx.put(&account).await
+            })
+            .await;
+        changed.expect("changed");
+    }
+
     /// A signed-in account, approved.
     pub async fn somebody(&self, email: &str, role: Role, scopes: &[&str]) -> Visitor {
         let mut account = account(email, role, self.clock.now()).await;
