@@ -138,7 +138,7 @@ impl Program {
 
 /// Jobs that are due or running.
 pub async fn due(store: &Store) -> Vec<Job> {
-    let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", SystemClock.now().into()));
+    let due = Filter::eq("state", "waiting").and(Filter::Le("runAt".into(), SystemClock.now().into()));
     jobs(store, Filter::Or(vec![due, Filter::eq("state", "running")])).await
 }
 
@@ -202,8 +202,8 @@ pub fn unfinished() -> Filter {
 /// Descriptions of jobs that have been due for more than ten seconds, and of dead ones.
 pub async fn neglected(store: &Store) -> Vec<String> {
     let long_ago = SystemClock.now().minus(Duration::from_secs(10));
-    let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", long_ago.into()));
-    let left = Filter::eq("state", "running").and(Filter::Le("leaseUntil", long_ago.into()));
+    let due = Filter::eq("state", "waiting").and(Filter::Le("runAt".into(), long_ago.into()));
+    let left = Filter::eq("state", "running").and(Filter::Le("leaseUntil".into(), long_ago.into()));
     let filter = Filter::Or(vec![due, left, Filter::eq("state", "dead")]);
     let told = |job: &Job| format!("{} {:?} due {} error {:?}", job.id, job.state, job.run_at, job.error);
     jobs(store, filter).await.iter().map(told).collect()

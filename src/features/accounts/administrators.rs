@@ -92,7 +92,7 @@ async fn end_administrator(tx: &Tx, id: &str) -> Result<(), PutStaffError> {
         let ended = guard.map_or(0, |guard| guard.ended) + 1;
         tx.put(&AdministratorsGuard { id: AdministratorsGuard::ID.into(), ended }).await?;
     }
-    let others = administrators().and(Filter::Not(Box::new(Filter::eq("id", id))));
+    let others = administrators().and(!Filter::eq("id", id));
     match tx.count::<Account>(others).await? {
         0 => Err(PutStaffError::LastAdministrator),
         _ => Ok(()),

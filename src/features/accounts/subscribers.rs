@@ -12,5 +12,5 @@ pub fn expired() -> Sweep {
 }
 
 fn expired_at(now: Timestamp) -> Query {
-    Query::new(Filter::Lt("expiresAt", now.into())).sort("expiresAt", Dir::Asc)
+    Query::new(Filter::Lt("expiresAt".into(), now.into())).sort("expiresAt", Dir::Asc)
 }

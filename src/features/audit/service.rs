@@ -84,7 +84,7 @@ impl AuditLog {
         let ids: Vec<_> = entries.iter().map(|entry| Value::from(entry.id.as_str())).collect();
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let links: Vec<AuditLink> =
-            self.store.find(Query::new(Filter::In("entry", ids)).limit(limit)).await?;
+            self.store.find(Query::new(Filter::In("entry".into(), ids)).limit(limit)).await?;
         Ok(links.into_iter().filter_map(|link| Some((link.entry.clone(), link.number()?))).collect())
     }
 }

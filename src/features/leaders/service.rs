@@ -36,7 +36,7 @@ impl AccountFilter {
 /// The accounts whose names or address contain this word.
 fn names_or_address(word: &str) -> Filter {
     let fields = ["firstName", "lastName", "preferredName", "email"];
-    Filter::Or(fields.map(|field| Filter::Contains(field, word.to_owned())).into())
+    Filter::Or(fields.map(|field| Filter::Contains(field.into(), word.to_owned())).into())
 }
 
 /// Why an account can't be shown.

@@ -349,11 +349,11 @@ fn finding(order: &Order, found: Found) -> Finding {
 
 /// The open orders to check.
 fn waiting(scope: ReconcileScope, now: Timestamp) -> Query {
-    let waiting = Filter::In("state", vec!["open".into(), "processing".into()]);
+    let waiting = Filter::In("state".into(), vec!["open".into(), "processing".into()]);
     match scope {
         ReconcileScope::All => Query::new(waiting).limit(BATCH),
         ReconcileScope::Due => {
-            let due = waiting.and(Filter::Le("askAt", now.into()));
+            let due = waiting.and(Filter::Le("askAt".into(), now.into()));
             Query::new(due).sort("askAt", Dir::Asc).limit(BATCH)
         }
     }

@@ -109,6 +109,7 @@ impl Subscriber for Reconciliations {
 /// Deletes events that the gateway will not send again.
 pub fn old_events() -> Sweep {
     sweep::<StripeEvent>("payments.sweep", |now| {
-        Query::new(Filter::Lt("receivedAt", now.minus(StripeEvent::KEPT).into())).sort("receivedAt", Dir::Asc)
+        Query::new(Filter::Lt("receivedAt".into(), now.minus(StripeEvent::KEPT).into()))
+            .sort("receivedAt", Dir::Asc)
     })
 }

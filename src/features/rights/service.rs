@@ -205,7 +205,8 @@ impl RightsRequests {
     async fn with_accounts(&self, requests: Vec<RightsRequest>) -> Result<Vec<RequestOf>, StoreError> {
         let ids = requests.iter().map(|request| request.account.as_str().into()).collect();
         let limit = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        let accounts: Vec<Account> = self.store.find(Query::new(Filter::In("id", ids)).limit(limit)).await?;
+        let accounts: Vec<Account> =
+            self.store.find(Query::new(Filter::In("id".into(), ids)).limit(limit)).await?;
         let with_account = |request: RightsRequest| {
             let account = accounts.iter().find(|account| account.id == request.account).cloned();
             RequestOf { request, account }

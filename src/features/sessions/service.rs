@@ -141,13 +141,13 @@ impl Sessions {
         let (version, renewed) = own.map_or((0, None), |own| (own.password_version, own.replaced_by));
         let now = self.clock.now();
         let not_idle = Filter::Or(vec![
-            Filter::Not(Box::new(Filter::Exists("seenAt"))),
-            Filter::Gt("seenAt", Session::idle_since(self.idle, now).into()),
+            Filter::lacks("seenAt"),
+            Filter::Gt("seenAt".into(), Session::idle_since(self.idle, now).into()),
         ]);
         let open = Filter::eq("accountId", caller.account_id.as_str())
-            .and(Filter::Gt("expiresAt", now.into()))
+            .and(Filter::Gt("expiresAt".into(), now.into()))
             .and(Filter::eq("passwordVersion", i64::from(version)))
-            .and(Filter::Not(Box::new(Filter::Exists("replacedBy"))))
+            .and(Filter::lacks("replacedBy"))
             .and(not_idle);
         let newest_first = Query::new(open).sort("createdAt", Dir::Desc).limit(limit);
         let Page { items, next } = self.store.page::<Session>(newest_first, after).await?;

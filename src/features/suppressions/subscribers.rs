@@ -8,6 +8,6 @@ use crate::platform::store::{Dir, Filter, Query};
 /// Deletes notifications that could not be verified again.
 pub fn old_notifications() -> Sweep {
     sweep::<SnsNotification>("notifications.sweep", |now| {
-        Query::new(Filter::Lt("receivedAt", now.minus(KEPT).into())).sort("receivedAt", Dir::Asc)
+        Query::new(Filter::Lt("receivedAt".into(), now.minus(KEPT).into())).sort("receivedAt", Dir::Asc)
     })
 }

@@ -59,7 +59,7 @@ async fn seal_page(tx: &Tx, until: &str, stale: Option<AuditHead>) -> Result<u64
         Some(stale) => stale,
         None => tx.get(AuditHead::ID).await?.unwrap_or_default(),
     };
-    let next = Filter::Gt("id", before.entry.into()).and(Filter::Lt("id", until.into()));
+    let next = Filter::Gt("id".into(), before.entry.into()).and(Filter::Lt("id".into(), until.into()));
     let entries = tx.find::<AuditEntry>(Query::new(next).limit(PAGE)).await?;
     let Some(last) = entries.last() else { return Ok(0) };
     let (mut head, mut links) = (before.head, vec![]);

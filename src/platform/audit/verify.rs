@@ -128,7 +128,7 @@ pub async fn verify(
         }
     }
     walk.check_kept()?;
-    let rest = Filter::Gt("id", walk.entry.as_str().into());
+    let rest = Filter::Gt("id".into(), walk.entry.as_str().into());
     let first = store.find::<AuditEntry>(Query::new(rest.clone()).limit(1)).await;
     let first = first.map_err(|error| walk.stopped(error))?;
     let unsealed = store.count::<AuditEntry>(rest).await.map_err(|error| walk.stopped(error))?;
@@ -169,10 +169,11 @@ impl<'a> Walk<'a> {
     /// The next links and the entries up to the last one that they are about. These are complete: entries are sealed only
     /// once no earlier one can appear.
     async fn read(&self, store: &Store, limit: u32) -> Result<(Vec<AuditLink>, Vec<AuditEntry>), StoreError> {
-        let next = Filter::Gt("id", AuditLink::id_of(self.head.number).into());
+        let next = Filter::Gt("id".into(), AuditLink::id_of(self.head.number).into());
         let links: Vec<AuditLink> = store.find(Query::new(next).limit(limit)).await?;
         let Some(last) = links.iter().map(|link| &link.entry).max() else { return Ok((links, vec![])) };
-        let next = Filter::Gt("id", self.entry.as_str().into()).and(Filter::Le("id", last.as_str().into()));
+        let next = Filter::Gt("id".into(), self.entry.as_str().into())
+            .and(Filter::Le("id".into(), last.as_str().into()));
         let entries = store.find(Query::new(next).limit(limit.saturating_add(1))).await?;
         Ok((links, entries))
     }

@@ -116,7 +116,7 @@ impl Store {
 /// Deletes keys that are no longer remembered.
 pub fn old_keys() -> Sweep {
     sweep::<OnceRecord>("idempotency.sweep", |now| {
-        Query::new(Filter::Lt("createdAt", now.minus(KEPT).into())).sort("createdAt", Dir::Asc)
+        Query::new(Filter::Lt("createdAt".into(), now.minus(KEPT).into())).sort("createdAt", Dir::Asc)
     })
 }
 

@@ -268,7 +268,7 @@ async fn waiting_by_key(
         return Ok(HashMap::new());
     }
     let limit = small(keys.len());
-    let waiting = tx.find::<Job>(Query::new(Filter::In("waitingKey", keys)).limit(limit)).await?;
+    let waiting = tx.find::<Job>(Query::new(Filter::In("waitingKey".into(), keys)).limit(limit)).await?;
     Ok(waiting.into_iter().filter_map(|job| Some((job.waiting_key.clone()?, job))).collect())
 }
 
@@ -295,8 +295,8 @@ async fn take_over_crashed(
     let limit = claim.mine.len() + room.iter().map(|room| room.jobs).sum::<usize>();
     let kinds = room.iter().map(|room| room.kind.into()).collect();
     let expired = Filter::eq("state", JobState::Running.as_str())
-        .and(Filter::Le("leaseUntil", now.into()))
-        .and(Filter::In("kind", kinds));
+        .and(Filter::Le("leaseUntil".into(), now.into()))
+        .and(Filter::In("kind".into(), kinds));
     for mut job in tx.find::<Job>(Query::new(expired).limit(small(limit))).await? {
         let Some(room) = room.iter_mut().find(|room| room.kind == job.kind && room.jobs > 0) else {
             continue;
@@ -360,7 +360,7 @@ async fn busy_keys(tx: &Tx, jobs: &[Job]) -> Result<HashSet<String>, StoreError>
         return Ok(HashSet::new());
     }
     let limit = small(keys.len());
-    let running = tx.find::<Job>(Query::new(Filter::In("runningKey", keys)).limit(limit)).await?;
+    let running = tx.find::<Job>(Query::new(Filter::In("runningKey".into(), keys)).limit(limit)).await?;
     Ok(running.into_iter().filter_map(|job| job.running_key).collect())
 }
 

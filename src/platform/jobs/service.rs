@@ -84,7 +84,8 @@ impl Jobs {
     pub async fn oldest_due_by_kind(&self) -> Result<Vec<(String, Duration)>, StoreError> {
         let now = self.clock.now();
         let waiting = Filter::eq("state", JobState::Waiting.as_str());
-        let left = Filter::eq("state", JobState::Running.as_str()).and(Filter::Le("leaseUntil", now.into()));
+        let left =
+            Filter::eq("state", JobState::Running.as_str()).and(Filter::Le("leaseUntil".into(), now.into()));
         let mut oldest: BTreeMap<String, Timestamp> = BTreeMap::new();
         for (kind, _) in self.store.tally::<Job>("kind", waiting.clone()).await? {
             let of_kind = Query::new(waiting.clone().and(Filter::eq("kind", kind.as_str())));
@@ -165,7 +166,7 @@ impl Jobs {
     /// Store errors; the jobs before the error are retried all the same.
     pub async fn retry_all(&self, actor: &Actor) -> Result<u64, StoreError> {
         // A job that dies again meanwhile is not retried twice.
-        let dead_now = dead().and(Filter::Le("finishedAt", self.clock.now().into()));
+        let dead_now = dead().and(Filter::Le("finishedAt".into(), self.clock.now().into()));
         let mut retried = 0;
         loop {
             let dead = self.oldest(dead_now.clone()).await?;

@@ -160,7 +160,7 @@ mod tests {
         const KIND: &'static str = "things.count";
 
         async fn step(&self, tx: &Tx, plan: &mut Plan) -> Result<Progress, StoreError> {
-            let next = Query::new(Filter::Gt("id", plan.after.as_str().into())).limit(50);
+            let next = Query::new(Filter::Gt("id".into(), plan.after.as_str().into())).limit(50);
             let mut things: Vec<Thing> = tx.find(next).await?;
             for (n, thing) in things.iter_mut().enumerate() {
                 thing.times += 1;

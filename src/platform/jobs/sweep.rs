@@ -64,7 +64,8 @@ impl Sweep {
 pub(super) fn of_jobs() -> Sweep {
     sweep::<Job>("jobs.sweep", |now| {
         let done = Filter::eq("state", JobState::Done.as_str());
-        Query::new(done.and(Filter::Lt("finishedAt", now.minus(KEPT).into()))).sort("finishedAt", Dir::Asc)
+        Query::new(done.and(Filter::Lt("finishedAt".into(), now.minus(KEPT).into())))
+            .sort("finishedAt", Dir::Asc)
     })
 }
 

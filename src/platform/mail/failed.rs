@@ -30,7 +30,8 @@ impl Which {
     fn filter(&self) -> Filter {
         let mut filter = Filter::eq("state", "failed");
         if self.since.is_some() || self.until.is_some() {
-            let posted = Filter::Range("createdAt", self.since.map(Into::into), self.until.map(Into::into));
+            let posted =
+                Filter::Range("createdAt".into(), self.since.map(Into::into), self.until.map(Into::into));
             filter = filter.and(posted);
         }
         if let Some(kind) = &self.kind {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::error::Result;
-use super::{Filter, Format, Query, Schema, Stats};
+use super::{Crossed, Dimension, Filter, Format, Query, Schema, Stats};
 
 /// A database. The verbs are those of [`Store`](super::Store); a document is passed as its bytes in the database's
 /// format.
@@ -24,12 +24,13 @@ pub(super) trait Backend: Send + Sync {
     async fn get(&self, collection: &'static str, id: &str) -> Result<Option<Vec<u8>>>;
     async fn find(&self, collection: &'static str, query: Query) -> Result<Vec<Vec<u8>>>;
     async fn count(&self, collection: &'static str, filter: Filter) -> Result<u64>;
-    async fn tally(
+    /// In any order.
+    async fn cross(
         &self,
         collection: &'static str,
-        field: &'static str,
+        by: Vec<Dimension>,
         filter: Filter,
-    ) -> Result<Vec<(String, u64)>>;
+    ) -> Result<Vec<Crossed>>;
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64>;
 
     /// Inserts one document in a separate transaction. Returns once it, or the document it collides with, is durable.

@@ -47,24 +47,45 @@ pub struct Index {
     pub name: &'static str,
     /// The fields, in the order of the index.
     pub fields: &'static [&'static str],
-    /// Whether two documents must not have the same values.
-    pub unique: bool,
+    /// What it is for.
+    pub kind: IndexKind,
+}
+
+/// What an index is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexKind {
+    /// Makes finding and sorting fast.
+    Plain,
+    /// Also refuses a second document with the same values.
+    Unique,
+    /// Finds the texts in a list by their beginning.
+    Words,
 }
 
 impl Index {
     /// An index that makes finding and sorting by these fields fast.
     pub const fn on(name: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { name, fields, unique: false }
+        Self { name, fields, kind: IndexKind::Plain }
     }
 
     /// An index that also refuses a second document with the same values. Documents without one of the fields
     /// are not in the index and never collide.
     pub const fn unique(name: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { name, fields, unique: true }
+        Self { name, fields, kind: IndexKind::Unique }
     }
 }
 
 impl Index {
+    /// An index over the texts of one list of every document, for [`Filter::HasPrefix`](super::Filter::HasPrefix).
+    pub const fn words(name: &'static str, list: &'static [&'static str; 1]) -> Self {
+        Self { name, fields: list, kind: IndexKind::Words }
+    }
+
+    /// Whether two documents must not have the same values.
+    pub(super) fn is_unique(&self) -> bool {
+        self.kind == IndexKind::Unique
+    }
+
     /// The error when it can't be created.
     pub(super) fn unmakeable(&self) -> StoreError {
         StoreError::Unusable(format!(

@@ -1,7 +1,7 @@
 //! The store for data that must not be lost: documents, queries and transactions. Features never see the database.
 //!
 //! A feature declares its documents ([`Document`]). It reads with [`Store::get`], [`Store::find`], [`Store::page`],
-//! [`Store::count`], [`Store::tally`], [`Store::sum`] and [`Store::stream`], and writes in [`Store::transact`], or a
+//! [`Store::count`], [`Store::tally`], [`Store::cross`], [`Store::sum`] and [`Store::stream`], and writes in [`Store::transact`], or a
 //! single new document with [`Store::insert`]:
 //!
 //! ```ignore
@@ -51,12 +51,12 @@ use futures_util::{Stream, TryStreamExt, stream};
 
 use backend::Backend;
 pub use copy::Copied;
-pub use document::{Document, Format, Index, Migration, Schema, schema};
+pub use document::{Document, Format, Index, IndexKind, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
 pub use page::{Cursor, Page, PageError};
 pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Retention, Since, Until};
-pub use query::{Dir, Filter, Query, Value};
+pub use query::{Crossed, Dimension, Dir, Field, Filter, Holds, Query, Value};
 use queue::KeyedQueue;
 pub use revision::{Precondition, Revision, Stale};
 pub use stats::Stats;
@@ -206,7 +206,21 @@ impl Store {
         field: &'static str,
         filter: Filter,
     ) -> Result<Vec<(String, u64)>> {
-        self.backend.tally(D::COLLECTION, field, filter).await
+        let by = Dimension { field: field.into(), holds: Holds::Text };
+        let rows = self.cross::<D>(vec![by], filter).await?;
+        let text = |row: Crossed| match row.values.into_iter().next() {
+            Some(Some(Value::Text(text))) => Some((text, row.documents)),
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(text).collect())
+    }
+
+    /// The number of documents for each combination of values of these fields, sorted by the values; missing ones are
+    /// first.
+    pub async fn cross<D: Document>(&self, by: Vec<Dimension>, filter: Filter) -> Result<Vec<Crossed>> {
+        let mut rows = self.backend.cross(D::COLLECTION, by, filter).await?;
+        rows.sort_by(|one, other| one.values.cmp(&other.values));
+        Ok(rows)
     }
 
     /// The sum of the whole numbers in `field`, such as money in minor units; 0 if nothing matches.

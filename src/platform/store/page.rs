@@ -119,7 +119,7 @@ fn mark<D: Document>(query: &Query) -> String {
     let mut order = format!("{VERSION} {}", D::COLLECTION);
     for (field, dir) in &query.sort {
         order += if *dir == Dir::Asc { " +" } else { " -" };
-        order += field;
+        order += field.as_ref();
     }
     URL_SAFE_NO_PAD.encode(&Sha256::digest(order)[..6])
 }

@@ -1,9 +1,11 @@
-//! Queries: one value that each adapter translates. Names of fields are code, values are data.
+//! Queries: one value that each adapter translates. Names of fields are code or configuration, values are data.
+
+use std::borrow::Cow;
 
 use crate::kernel::Timestamp;
 
 /// A value that a field is compared with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// Text, compared byte by byte.
     Text(String),
@@ -46,7 +48,7 @@ impl From<Timestamp> for Value {
 }
 
 /// A property's name as it is written in the document (`camelCase`), or a path with dots (`amount.currency`).
-type Field = &'static str;
+pub type Field = Cow<'static, str>;
 
 /// Which documents are meant. A comparison with a field that a document lacks is false; its `Not` is true.
 #[derive(Clone, Debug)]
@@ -69,6 +71,9 @@ pub enum Filter {
     Contains(Field, String),
     /// The list in the field contains this element.
     Has(Field, Value),
+    /// The list in the field contains a text that begins with this text. Only for a field with an
+    /// [`Index::words`](super::Index::words).
+    HasPrefix(Field, String),
     /// The document has the field.
     Exists(Field),
     /// All of these; true if there are none.
@@ -81,18 +86,23 @@ pub enum Filter {
 
 impl Filter {
     /// The field has this value.
-    pub fn eq(field: Field, value: impl Into<Value>) -> Self {
-        Self::Eq(field, value.into())
+    pub fn eq(field: impl Into<Field>, value: impl Into<Value>) -> Self {
+        Self::Eq(field.into(), value.into())
     }
 
     /// from ≤ field < to; a missing bound does not limit.
-    pub fn range(field: Field, from: Option<Value>, to: Option<Value>) -> Self {
-        Self::Range(field, from, to)
+    pub fn range(field: impl Into<Field>, from: Option<Value>, to: Option<Value>) -> Self {
+        Self::Range(field.into(), from, to)
     }
 
     /// The list in the field contains this element.
-    pub fn has(field: Field, value: impl Into<Value>) -> Self {
-        Self::Has(field, value.into())
+    pub fn has(field: impl Into<Field>, value: impl Into<Value>) -> Self {
+        Self::Has(field.into(), value.into())
+    }
+
+    /// The document lacks the field.
+    pub fn lacks(field: impl Into<Field>) -> Self {
+        !Self::Exists(field.into())
     }
 
     /// Both this and `other`.
@@ -105,6 +115,14 @@ impl Filter {
             }
             one => Self::And(vec![one, other]),
         }
+    }
+}
+
+impl std::ops::Not for Filter {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        Self::Not(Box::new(self))
     }
 }
 
@@ -133,13 +151,14 @@ pub struct Query {
 impl Query {
     /// The first hundred documents that match, ordered by id.
     pub fn new(filter: Filter) -> Self {
-        Self { filter, sort: vec![("id", Dir::Asc)], limit: 100, optional: false }
+        Self { filter, sort: vec![("id".into(), Dir::Asc)], limit: 100, optional: false }
     }
 
     /// Sorts by `field`, which every document of the collection has, then by id. The order is total, so that a
     /// key marks one position in it.
-    pub fn sort(mut self, field: Field, dir: Dir) -> Self {
-        self.sort = if field == "id" { vec![(field, dir)] } else { vec![(field, dir), ("id", dir)] };
+    pub fn sort(mut self, field: impl Into<Field>, dir: Dir) -> Self {
+        let field = field.into();
+        self.sort = if field == "id" { vec![(field, dir)] } else { vec![(field, dir), ("id".into(), dir)] };
         self.optional = false;
         self
     }
@@ -147,7 +166,8 @@ impl Query {
     /// Sorts by `field`, which documents may lack: they are the first in ascending order and the last in descending.
     /// Descending pages far from the start are slower than those of [`sort`](Self::sort), because an index can't be
     /// entered at the key.
-    pub fn sort_optional(self, field: Field, dir: Dir) -> Self {
+    pub fn sort_optional(self, field: impl Into<Field>, dir: Dir) -> Self {
+        let field = field.into();
         Self { optional: field != "id", ..self.sort(field, dir) }
     }
 
@@ -167,13 +187,11 @@ impl Query {
     /// `a ≥ x` alone lets an index seek; the `Or` beside it cuts off the ties already seen.
     pub(super) fn after_keys(mut self, keys: Vec<Option<Value>>) -> Self {
         let optional = self.optional;
-        let key = |((field, dir), value): ((Field, Dir), Option<Value>)| Key {
-            field,
-            dir,
-            value,
-            optional: optional && field != "id",
+        let key = |((field, dir), value): ((Field, Dir), Option<Value>)| {
+            let optional = optional && field != "id";
+            Key { field, dir, value, optional }
         };
-        let keys: Vec<_> = self.sort.iter().copied().zip(keys).map(key).collect();
+        let keys: Vec<_> = self.sort.iter().cloned().zip(keys).map(key).collect();
         let Some(first) = keys.first() else { return self };
         let past = Filter::Or((0..keys.len()).map(|tied| past_with_ties(&keys, tied)).collect());
         self.filter = self.filter.and(first.seek()).and(past);
@@ -195,32 +213,61 @@ impl Key {
     /// A condition that an index can serve: holds for all that is past the key or equal to it.
     fn seek(&self) -> Filter {
         match (self.dir, self.value.clone()) {
-            (Dir::Asc, Some(value)) => Filter::Range(self.field, Some(value), None),
-            (Dir::Desc, Some(value)) if !self.optional => Filter::Le(self.field, value),
+            (Dir::Asc, Some(value)) => Filter::Range(self.field.clone(), Some(value), None),
+            (Dir::Desc, Some(value)) if !self.optional => Filter::Le(self.field.clone(), value),
             (Dir::Asc, None) | (Dir::Desc, Some(_)) => Filter::All,
-            (Dir::Desc, None) => lacks(self.field),
+            (Dir::Desc, None) => Filter::lacks(self.field.clone()),
         }
     }
 
     fn equal(&self) -> Filter {
-        self.value.clone().map_or_else(|| lacks(self.field), |value| Filter::Eq(self.field, value))
+        self.value
+            .clone()
+            .map_or_else(|| Filter::lacks(self.field.clone()), |value| Filter::Eq(self.field.clone(), value))
     }
 
     fn past(&self) -> Filter {
         match (self.dir, self.value.clone()) {
-            (Dir::Asc, Some(value)) => Filter::Gt(self.field, value),
-            (Dir::Asc, None) => Filter::Exists(self.field),
+            (Dir::Asc, Some(value)) => Filter::Gt(self.field.clone(), value),
+            (Dir::Asc, None) => Filter::Exists(self.field.clone()),
             (Dir::Desc, Some(value)) if self.optional => {
-                Filter::Or(vec![Filter::Lt(self.field, value), lacks(self.field)])
+                Filter::Or(vec![Filter::Lt(self.field.clone(), value), Filter::lacks(self.field.clone())])
             }
-            (Dir::Desc, Some(value)) => Filter::Lt(self.field, value),
+            (Dir::Desc, Some(value)) => Filter::Lt(self.field.clone(), value),
             (Dir::Desc, None) => Filter::Or(vec![]),
         }
     }
 }
 
-fn lacks(field: Field) -> Filter {
-    Filter::Not(Box::new(Filter::Exists(field)))
+/// A field by which documents are counted: see [`Store::cross`](super::Store::cross).
+#[derive(Clone, Debug)]
+pub struct Dimension {
+    /// The field.
+    pub field: Field,
+    /// What it holds.
+    pub holds: Holds,
+}
+
+/// The number of documents with one combination of values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossed {
+    /// The value of each dimension; none if the documents lack the field.
+    pub values: Vec<Option<Value>>,
+    /// Their number.
+    pub documents: u64,
+}
+
+/// What a field that documents are counted by holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// A text.
+    Text,
+    /// A whole number.
+    Int,
+    /// A boolean.
+    Bool,
+    /// A list of texts. A document counts once for each element, and an empty list counts as a missing field.
+    Texts,
 }
 
 /// Equal in the first `tied` keys, and past the next one.

@@ -33,7 +33,7 @@ impl Tx {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        self.find(Query::new(Filter::In("id", ids)).limit(limit)).await
+        self.find(Query::new(Filter::In("id".into(), ids)).limit(limit)).await
     }
 
     /// The documents that match the query.

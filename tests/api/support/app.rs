@@ -266,7 +266,7 @@ impl TestApp {
     }
 
     async fn jobs_due(&self) -> Vec<Job> {
-        let due = Filter::eq("state", "waiting").and(Filter::Le("runAt", self.clock.now().into()));
+        let due = Filter::eq("state", "waiting").and(Filter::Le("runAt".into(), self.clock.now().into()));
         let unfinished = Filter::Or(vec![due, Filter::eq("state", "running")]);
         self.store.find::<Job>(Query::new(unfinished)).await.expect("readable")
     }

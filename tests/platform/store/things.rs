@@ -34,6 +34,7 @@ impl Document for Thing {
         Index::unique("things_by_email", &["email"]),
         Index::on("group", &["group", "rank"]),
         Index::on("things_by_rank", &["rank"]),
+        Index::words("things_by_tag", &["tags"]),
     ];
     const PERSONAL: Personal = Personal::None;
     const KEEP: Keep = Keep::with_store("test data");

@@ -31,6 +31,10 @@ pub(super) fn condition(filter: &Filter) -> Document {
         Filter::In(field, values) => is(field, doc! { "$in": values.iter().map(plain).collect::<Vec<_>>() }),
         Filter::Contains(field, part) => is(field, doc! { "$regex": in_any_case(part) }),
         Filter::Has(field, value) => is(field, doc! { "$elemMatch": { "$eq": plain(value) } }),
+        Filter::HasPrefix(field, prefix) => {
+            let after = format!("{prefix}{}", char::MAX);
+            is(field, doc! { "$elemMatch": { "$gte": prefix, "$lt": after } })
+        }
         Filter::Exists(field) => is(field, doc! { "$exists": true }),
         // MongoDB refuses empty lists here.
         Filter::And(all) if all.is_empty() => doc! {},
@@ -107,7 +111,7 @@ mod tests {
         let nasty = condition(&Filter::eq("group", "$ne"));
         assert_eq!(nasty, doc! { "group": { "$eq": "$ne" } });
         assert_eq!(
-            condition(&Filter::Contains("group", "é.".into())),
+            condition(&Filter::Contains("group".into(), "é.".into())),
             doc! { "group": { "$regex": r"[\x{E9}\x{C9}][\x{2E}]" } }
         );
     }

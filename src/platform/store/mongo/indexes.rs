@@ -85,14 +85,14 @@ fn is_missing(error: &Error) -> bool {
 fn definition(index: &Index) -> IndexModel {
     let mut keys: Document =
         index.fields.iter().map(|field| (name(field).to_owned(), Bson::Int32(1))).collect();
-    if !index.unique {
+    if !index.is_unique() {
         keys.insert("_id", 1);
     }
     let there = || index.fields.iter().map(|field| (name(field).to_owned(), doc! { "$exists": true }.into()));
     let options = IndexOptions::builder()
         .name(index.name.to_owned())
-        .unique(index.unique.then_some(true))
-        .partial_filter_expression(index.unique.then(|| there().collect::<Document>()));
+        .unique(index.is_unique().then_some(true))
+        .partial_filter_expression(index.is_unique().then(|| there().collect::<Document>()));
     IndexModel::builder().keys(keys).options(options.build()).build()
 }
 

@@ -39,7 +39,7 @@ use self::transaction::MongoTx;
 use super::backend::{Backend, BackendTx};
 use super::error::Result;
 use super::stats::Counter;
-use super::{Access, Filter, Format, Query, Schema, Stats};
+use super::{Access, Crossed, Dimension, Filter, Format, Query, Schema, Stats};
 
 /// A database of MongoDB.
 pub(super) struct Mongo {
@@ -121,13 +121,13 @@ impl Backend for Mongo {
         read::count(&self.db, collection, &filter).await
     }
 
-    async fn tally(
+    async fn cross(
         &self,
         collection: &'static str,
-        field: &'static str,
+        by: Vec<Dimension>,
         filter: Filter,
-    ) -> Result<Vec<(String, u64)>> {
-        read::tally(&self.db, collection, field, filter).await
+    ) -> Result<Vec<Crossed>> {
+        read::cross(&self.db, collection, &by, &filter).await
     }
 
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64> {

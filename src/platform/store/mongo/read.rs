@@ -7,7 +7,7 @@ use mongodb::options::ReadConcern;
 use mongodb::{ClientSession, Collection, Database};
 
 use super::super::error::Result;
-use super::super::{Filter, Query, StoreError};
+use super::super::{Crossed, Dimension, Filter, Holds, Query, StoreError, Value};
 use super::bytes::outward;
 use super::connection::{Failure, asked, bounded};
 use super::filter::{condition, name, order};
@@ -77,23 +77,50 @@ pub(super) async fn count_in(
     asked(collection.count_documents(condition(filter)).session(session)).await
 }
 
-pub(super) async fn tally(
+pub(super) async fn cross(
     db: &Database,
     collection: &str,
-    field: &'static str,
-    filter: Filter,
-) -> Result<Vec<(String, u64)>> {
-    let there = filter.and(Filter::Exists(field));
-    let steps = [
-        doc! { "$match": condition(&there) },
-        doc! { "$group": { "_id": format!("${}", name(field)), "documents": { "$sum": 1_i64 } } },
-        doc! { "$sort": { "_id": 1 } },
-    ];
+    by: &[Dimension],
+    filter: &Filter,
+) -> Result<Vec<Crossed>> {
+    let mut steps = vec![doc! { "$match": condition(filter) }];
+    let lists = by.iter().filter(|one| one.holds == Holds::Texts);
+    steps.extend(lists.map(|list| {
+        let path = format!("${}", list.field);
+        doc! { "$unwind": { "path": path, "preserveNullAndEmptyArrays": true } }
+    }));
+    let values = by.iter().enumerate().map(|(place, one)| {
+        let value = doc! { "$ifNull": [format!("${}", name(&one.field)), Bson::Null] };
+        (format!("v{place}"), Bson::from(value))
+    });
+    let key: Document = values.collect();
+    steps.push(doc! { "$group": { "_id": key, "documents": { "$sum": 1_i64 } } });
     let rows = aggregate(db, collection, steps).await?;
-    let row = |row: &Document| {
-        Some((row.get_str("_id").ok()?.to_owned(), whole(row.get("documents")?)?.cast_unsigned()))
+    rows.iter().map(|row| crossed(row, by)).collect()
+}
+
+fn crossed(row: &Document, by: &[Dimension]) -> Result<Crossed> {
+    let key = row.get_document("_id").map_err(|_| odd("_id"))?;
+    let value = |(place, one): (usize, &Dimension)| {
+        let value = key.get(format!("v{place}")).unwrap_or(&Bson::Null);
+        counted(value, one.holds).ok_or_else(|| odd(&one.field))
     };
-    rows.iter().map(|one| row(one).ok_or_else(|| odd(field))).collect()
+    let values = by.iter().enumerate().map(value).collect::<Result<_>>()?;
+    let documents = row.get("documents").and_then(whole).ok_or_else(|| odd("documents"))?;
+    Ok(Crossed { values, documents: documents.cast_unsigned() })
+}
+
+/// A value that documents are counted by. The outer `None` if it is not of this type.
+fn counted(value: &Bson, holds: Holds) -> Option<Option<Value>> {
+    match (value, holds) {
+        (Bson::Null, _) => Some(None),
+        // `$unwind` keeps the empty list of a document that has nothing else to count.
+        (Bson::Array(list), Holds::Texts) if list.is_empty() => Some(None),
+        (Bson::String(text), Holds::Text | Holds::Texts) => Some(Some(text.as_str().into())),
+        (Bson::Boolean(yes), Holds::Bool) => Some(Some((*yes).into())),
+        (number, Holds::Int) => Some(Some(whole(number)?.into())),
+        _ => None,
+    }
 }
 
 pub(super) async fn sum(
@@ -112,10 +139,10 @@ pub(super) async fn sum(
     }
 }
 
-async fn aggregate<const N: usize>(
+async fn aggregate(
     db: &Database,
     collection: &str,
-    steps: [Document; N],
+    steps: impl IntoIterator<Item = Document>,
 ) -> Result<Vec<Document>> {
     let collection = db.collection::<Document>(collection);
     let rows = async {

@@ -1,6 +1,7 @@
 //! SQLite as the store: one file, no server.
 //!
-//! A collection is a table of `id` and `doc` (JSON text); a declared index is one over expressions on `doc`.
+//! A collection is a table of `id` and `doc` (JSON text); a declared index is one over expressions on `doc`. Words are a
+//! table beside it that triggers keep current: see [`words`].
 //! One connection writes, and writers queue for it. Each transaction is a savepoint in a batch that is committed as one:
 //! see [`writer`]. Other connections read at the same time: see [`readers`].
 
@@ -11,6 +12,7 @@ mod prepare;
 mod readers;
 mod sql;
 mod transaction;
+mod words;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ use self::readers::{Points, Scans};
 use self::writer::Writers;
 use super::backend::{Backend, BackendTx};
 use super::error::Result;
-use super::{Access, Filter, Format, Query, Schema, Stats};
+use super::{Access, Crossed, Dimension, Filter, Format, Query, Schema, Stats};
 
 /// How long a starting process waits for another to release the file: one that is ending, or that prepares it.
 const START_PATIENCE: Duration = Duration::from_secs(1);
@@ -82,13 +84,13 @@ impl Backend for Sqlite {
         self.scans.read(move |conn| sql::count(conn, collection, &filter)).await
     }
 
-    async fn tally(
+    async fn cross(
         &self,
         collection: &'static str,
-        field: &'static str,
+        by: Vec<Dimension>,
         filter: Filter,
-    ) -> Result<Vec<(String, u64)>> {
-        self.scans.read(move |conn| sql::tally(conn, collection, field, &filter)).await
+    ) -> Result<Vec<Crossed>> {
+        self.scans.read(move |conn| sql::cross(conn, collection, &by, &filter)).await
     }
 
     async fn sum(&self, collection: &'static str, field: &'static str, filter: Filter) -> Result<i64> {

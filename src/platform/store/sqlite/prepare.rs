@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::error::Result;
-use super::super::{Index, Migration, Schema, StoreError};
+use super::super::{Index, IndexKind, Migration, Schema, StoreError};
 use super::connection::failed;
 use super::sql::{column, put, quoted};
+use super::words;
 
 /// Documents that a migration reads at a time.
 const PAGE: u32 = 500;
@@ -30,11 +31,11 @@ fn prepare_collection(conn: &Connection, schema: &Schema, may_change: bool) -> R
     make_table(conn, schema.collection).map_err(failed)?;
     if may_change {
         drop_other_indexes(conn, schema).map_err(failed)?;
+        words::drop_others(conn, schema).map_err(failed)?;
     }
     migrate(conn, schema.collection, steps)?;
     for index in schema.indexes {
-        conn.execute_batch(&definition(schema.collection, index).replacen("INDEX", "INDEX IF NOT EXISTS", 1))
-            .map_err(|error| unmakeable(index, failed(error)))?;
+        make_index(conn, schema.collection, index).map_err(|error| unmakeable(index, failed(error)))?;
     }
     write_version(conn, schema).map_err(failed)
 }
@@ -66,6 +67,13 @@ fn make_table(conn: &Connection, collection: &str) -> rusqlite::Result<()> {
     ))
 }
 
+fn make_index(conn: &Connection, collection: &str, index: &Index) -> rusqlite::Result<()> {
+    if index.kind == IndexKind::Words {
+        return words::make(conn, collection, index);
+    }
+    conn.execute_batch(&definition(collection, index).replacen("INDEX", "INDEX IF NOT EXISTS", 1))
+}
+
 /// Drops the indexes that are now declared differently or no longer declared.
 fn drop_other_indexes(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
     let declared: Vec<_> = schema.indexes.iter().map(|index| definition(schema.collection, index)).collect();
@@ -84,7 +92,7 @@ fn drop_other_indexes(conn: &Connection, schema: &Schema) -> rusqlite::Result<()
 /// The statement that creates an index, as SQLite stores it, too. The id at the end makes sorting by the fields and
 /// then by id an index scan. SQLite treats missing values as distinct, so they never collide.
 fn definition(collection: &str, index: &Index) -> String {
-    let (kind, tail) = if index.unique { ("UNIQUE INDEX", "") } else { ("INDEX", ", id") };
+    let (kind, tail) = if index.is_unique() { ("UNIQUE INDEX", "") } else { ("INDEX", ", id") };
     let fields: Vec<_> = index.fields.iter().map(|field| column(field)).collect();
     format!("CREATE {kind} {} ON {} ({}{tail})", quoted(index.name), quoted(collection), fields.join(", "))
 }

@@ -3,7 +3,8 @@
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params, params_from_iter};
 
-use super::super::{Dir, Filter, Query, Value};
+use super::super::{Crossed, Dimension, Dir, Filter, Holds, Query, Value};
+use super::words;
 
 pub(super) fn get(conn: &Connection, collection: &str, id: &str) -> Result<Option<Vec<u8>>> {
     let table = quoted(collection);
@@ -13,7 +14,7 @@ pub(super) fn get(conn: &Connection, collection: &str, id: &str) -> Result<Optio
 }
 
 pub(super) fn find(conn: &Connection, collection: &str, query: &Query) -> Result<Vec<Vec<u8>>> {
-    let (condition, args) = condition(&query.filter);
+    let (condition, args) = condition(collection, &query.filter);
     let order: Vec<_> = query.sort.iter().map(|(field, dir)| column(field) + direction(*dir)).collect();
     let sql = format!(
         "SELECT doc FROM {} WHERE {condition} ORDER BY {} LIMIT {}",
@@ -25,29 +26,49 @@ pub(super) fn find(conn: &Connection, collection: &str, query: &Query) -> Result
 }
 
 pub(super) fn count(conn: &Connection, collection: &str, filter: &Filter) -> Result<u64> {
-    let (condition, args) = condition(filter);
+    let (condition, args) = condition(collection, filter);
     let sql = format!("SELECT count(*) FROM {} WHERE {condition}", quoted(collection));
     conn.prepare_cached(&sql)?.query_row(params_from_iter(args), |row| number(row, 0))
 }
 
-pub(super) fn tally(
+pub(super) fn cross(
     conn: &Connection,
     collection: &str,
-    field: &str,
+    by: &[Dimension],
     filter: &Filter,
-) -> Result<Vec<(String, u64)>> {
-    let (condition, args) = condition(filter);
-    let (table, column) = (quoted(collection), column(field));
-    let sql = format!(
-        "SELECT {column}, count(*) FROM {table} WHERE ({condition}) AND {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
-    );
-    conn.prepare_cached(&sql)?
-        .query_map(params_from_iter(args), |row| Ok((row.get(0)?, number(row, 1)?)))?
-        .collect()
+) -> Result<Vec<Crossed>> {
+    let (condition, args) = condition(collection, filter);
+    // A table of `json_each` has a column `id`, too.
+    let mut from = format!("(SELECT doc FROM {} WHERE {condition})", quoted(collection));
+    let mut values = Vec::new();
+    for (place, one) in by.iter().enumerate() {
+        if one.holds == Holds::Texts {
+            from += &format!(" LEFT JOIN json_each(doc, {}) AS list{place}", path(&one.field));
+            values.push(format!("list{place}.value"));
+        } else {
+            values.push(column(&one.field));
+        }
+    }
+    let values = values.join(", ");
+    let sql = format!("SELECT {values}, count(*) FROM {from} GROUP BY {values}");
+    let read = |row: &Row<'_>| {
+        let values = by.iter().enumerate().map(|(place, one)| counted(row, place, one.holds));
+        Ok(Crossed { values: values.collect::<Result<_>>()?, documents: number(row, by.len())? })
+    };
+    conn.prepare_cached(&sql)?.query_map(params_from_iter(args), read)?.collect()
+}
+
+/// A value that documents are counted by.
+fn counted(row: &Row<'_>, place: usize, holds: Holds) -> Result<Option<Value>> {
+    Ok(match holds {
+        Holds::Text | Holds::Texts => row.get::<_, Option<String>>(place)?.map(Value::Text),
+        Holds::Int => row.get::<_, Option<i64>>(place)?.map(Value::Int),
+        Holds::Bool => row.get::<_, Option<bool>>(place)?.map(Value::Bool),
+    })
 }
 
 pub(super) fn sum(conn: &Connection, collection: &str, field: &str, filter: &Filter) -> Result<i64> {
-    let (condition, args) = condition(filter);
+    let (condition, args) = condition(collection, filter);
     let sql =
         format!("SELECT ifnull(sum({}), 0) FROM {} WHERE {condition}", column(field), quoted(collection));
     conn.prepare_cached(&sql)?.query_row(params_from_iter(args), |row| row.get(0))
@@ -110,25 +131,25 @@ pub(super) fn column(field: &str) -> String {
 }
 
 /// The path of a field in the JSON, as SQL text.
-fn path(field: &str) -> String {
+pub(super) fn path(field: &str) -> String {
     let path = field.split('.').fold(String::from("$"), |path, name| format!("{path}.\"{name}\""));
     format!("'{}'", path.replace('\'', "''"))
 }
 
 /// A filter as a condition, with its arguments.
-fn condition(filter: &Filter) -> (String, Vec<Sql>) {
-    let mut condition = Condition::default();
+fn condition(collection: &str, filter: &Filter) -> (String, Vec<Sql>) {
+    let mut condition = Condition { collection, sql: String::new(), args: Vec::new() };
     condition.push(filter);
     (condition.sql, condition.args)
 }
 
-#[derive(Default)]
-struct Condition {
+struct Condition<'a> {
+    collection: &'a str,
     sql: String,
     args: Vec<Sql>,
 }
 
-impl Condition {
+impl Condition<'_> {
     fn push(&mut self, filter: &Filter) {
         match filter {
             Filter::All => self.sql += "1",
@@ -149,6 +170,7 @@ impl Condition {
                 self.bind(plain(value));
                 self.sql += ")";
             }
+            Filter::HasPrefix(list, prefix) => self.has_prefix(list, prefix),
             Filter::Exists(field) => self.sql += &format!("{} IS NOT NULL", column(field)),
             Filter::And(all) => self.join(all, " AND ", "1"),
             Filter::Or(any) => self.join(any, " OR ", "0"),
@@ -179,6 +201,15 @@ impl Condition {
         if from.is_none() && to.is_none() {
             self.sql += "1";
         }
+    }
+
+    fn has_prefix(&mut self, list: &str, prefix: &str) {
+        let table = quoted(&words::table(self.collection, list));
+        self.sql += &format!("id IN (SELECT id FROM {table} WHERE word >= ");
+        self.bind(Sql::Text(prefix.into()));
+        self.sql += " AND word < ";
+        self.bind(Sql::Text(format!("{prefix}{}", char::MAX)));
+        self.sql += ")";
     }
 
     fn one_of(&mut self, field: &str, values: &[Value]) {
@@ -226,8 +257,7 @@ mod tests {
     fn names_are_quoted_and_values_are_bound() {
         assert_eq!(quoted("or\"der"), "\"or\"\"der\"");
         assert_eq!(column("amount.it's"), "json_extract(doc, '$.\"amount\".\"it''s\"')");
-        let (sql, args) =
-            condition(&Filter::eq("group", "x' OR 1 --").and(Filter::Not(Box::new(Filter::All))));
+        let (sql, args) = condition("things", &Filter::eq("group", "x' OR 1 --").and(!Filter::All));
         assert_eq!(sql, "(json_extract(doc, '$.\"group\"') = ?1) AND (NOT ifnull((1), 0))");
         assert_eq!(args, [Sql::Text("x' OR 1 --".into())]);
     }

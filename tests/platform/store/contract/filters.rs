@@ -30,15 +30,17 @@ fn comparison() -> impl Strategy<Value = Filter> {
     prop_oneof![
         Just(Filter::All),
         (field.clone(), text.clone()).prop_map(|(field, text)| Filter::eq(field, text)),
-        (field.clone(), text.clone()).prop_map(|(field, text)| Filter::Gt(field, text.into())),
+        (field.clone(), text.clone()).prop_map(|(field, text)| Filter::Gt(field.into(), text.into())),
         (field.clone(), proptest::collection::vec(text, 0..3))
-            .prop_map(|(field, of)| Filter::In(field, of.into_iter().map(Value::from).collect())),
-        (field.clone(), part).prop_map(|(field, part)| Filter::Contains(field, part.into())),
-        field.prop_map(Filter::Exists),
-        tag.prop_map(|tag| Filter::has("tags", tag)),
+            .prop_map(|(field, of)| Filter::In(field.into(), of.into_iter().map(Value::from).collect())),
+        (field.clone(), part).prop_map(|(field, part)| Filter::Contains(field.into(), part.into())),
+        field.prop_map(|field| Filter::Exists(field.into())),
+        tag.clone().prop_map(|tag| Filter::has("tags", tag)),
+        prop_oneof![tag, Just("n"), Just("")]
+            .prop_map(|start| Filter::HasPrefix("tags".into(), start.into())),
         any::<bool>().prop_map(|active| Filter::eq("active", active)),
-        rank.clone().prop_map(|rank| Filter::Lt("rank", rank.into())),
-        rank.prop_map(|rank| Filter::Le("rank", rank.into())),
+        rank.clone().prop_map(|rank| Filter::Lt("rank".into(), rank.into())),
+        rank.prop_map(|rank| Filter::Le("rank".into(), rank.into())),
         (bound(), bound()).prop_map(|(from, to)| Filter::range("rank", from, to)),
     ]
 }
@@ -75,6 +77,10 @@ fn holds(filter: &Filter, thing: &Json) -> bool {
         Filter::Has(field, value) => {
             is(field, &|it| it.as_array().is_some_and(|list| list.contains(&json(value))))
         }
+        Filter::HasPrefix(field, prefix) => is(field, &|it| {
+            let texts = it.as_array().into_iter().flatten().filter_map(Json::as_str);
+            texts.into_iter().any(|text| text.starts_with(prefix))
+        }),
         Filter::Exists(field) => is(field, &|_| true),
         Filter::And(all) => all.iter().all(|filter| holds(filter, thing)),
         Filter::Or(any) => any.iter().any(|filter| holds(filter, thing)),

@@ -100,7 +100,7 @@ async fn a_put_releases_the_old_unique_key_and_takes_the_new_one() {
 async fn a_sweep_deletes_all_matches_and_nothing_else() {
     let things: Vec<_> = (0..130).map(|n| thing(&format!("{n:03}"), "red", n)).collect();
     let store = holding(&things).await;
-    let old = || Query::new(Filter::Lt("rank", 120.into())).sort("rank", Dir::Desc);
+    let old = || Query::new(Filter::Lt("rank".into(), 120.into())).sort("rank", Dir::Desc);
     assert_eq!(store.sweep::<Thing>(old()).await, Ok(120));
     assert_eq!(store.sweep::<Thing>(old()).await, Ok(0));
     assert_eq!(store.count::<Thing>(Filter::All).await, Ok(10));

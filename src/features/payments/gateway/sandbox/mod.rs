@@ -134,7 +134,7 @@ impl Sandbox {
         const PAGE: u32 = 200;
         loop {
             let now = self.clock.now();
-            let over = Filter::eq("status", "open").and(Filter::Le("expiresAt", now.into()));
+            let over = Filter::eq("status", "open").and(Filter::Le("expiresAt".into(), now.into()));
             let over = Query::new(over).sort("expiresAt", Dir::Asc).limit(PAGE);
             let over = self.store.find::<SandboxCheckout>(over).await?;
             for checkout in &over {
