@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use super::form::FormConfig;
 use crate::kernel::{ALL_GROUPS, EmailAddress, Money, Timestamp, text};
 
 /// The option for pronouns in the student's own words. It is always offered.
@@ -48,6 +49,8 @@ pub struct Event {
     pub dietary: Vec<String>,
     /// Months in which students move to town.
     pub moving_months: Vec<String>,
+    /// What the event changes about the registration form.
+    pub form: FormConfig,
     /// The orientation groups. Among groups that are equally suitable, a student joins the first.
     pub groups: Vec<GroupConfig>,
     /// The products. [`Product::ORIENTATION`] is one of them.
@@ -298,6 +301,7 @@ impl Check<'_> {
             shirt_sizes: self.choices("form.shirt_sizes", &form.shirt_sizes),
             dietary: self.choices("form.dietary", &form.dietary),
             moving_months: self.choices("form.moving_months", &form.moving_months),
+            form: FormConfig::default(),
             groups: self.groups(&written.groups),
             products: self.products(time_zone, &written.products),
             contact: contact?,

@@ -4,6 +4,7 @@
 //! environment as a map and reports all errors together.
 
 mod event;
+mod form;
 mod keys;
 mod parts;
 mod reader;
@@ -23,6 +24,7 @@ pub use event::{
     BadEvent, EarlyBird, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, Product,
     SignInRules, Window,
 };
+pub use form::{Condition, ExpectedAnswer, FormConfig, Question, QuestionKind, Required};
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
 use reader::Reader;

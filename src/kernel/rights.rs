@@ -327,8 +327,8 @@ impl Rights {
     }
 
     /// Whether the caller may read this property of registration forms, of students within [reach](Self::reaches).
-    pub fn may_read(&self, field: StudentField) -> bool {
-        self.is_administrator() || self.is_approved_leader() && self.student_fields.contains(&field)
+    pub fn may_read(&self, field: &StudentField) -> bool {
+        self.is_administrator() || self.is_approved_leader() && self.student_fields.contains(field)
     }
 
     /// Whether the caller may read about a student of this group and this team of the hunt.
@@ -481,13 +481,13 @@ mod tests {
         let mut rights = Rights::leader([]);
         rights.student_fields.insert(StudentField::Dietary);
         rights.reach.extend([Reach::Group("Alpha".into()), Reach::HuntTeam(3)]);
-        assert!(rights.may_read(StudentField::Dietary) && !rights.may_read(StudentField::Phone));
+        assert!(rights.may_read(&StudentField::Dietary) && !rights.may_read(&StudentField::Phone));
         assert!(rights.reaches(Some("Alpha"), None) && rights.reaches(Some("Beta"), Some(3)));
         assert!(!rights.reaches(Some("Beta"), Some(4)) && !rights.reaches(None, None));
         rights.approved = false;
-        assert!(!rights.may_read(StudentField::Dietary) && !rights.reaches(Some("Alpha"), None));
+        assert!(!rights.may_read(&StudentField::Dietary) && !rights.reaches(Some("Alpha"), None));
         let admin = Rights::leader([Scope::AdminAll]);
-        assert!(admin.may_read(StudentField::Medication) && admin.reaches(None, None));
+        assert!(admin.may_read(&StudentField::Medication) && admin.reaches(None, None));
     }
 
     #[test]

@@ -212,7 +212,7 @@ mod tests {
         let mut key = key(&form(rights, DAY));
         let rights = key.rights();
         assert!(rights.may(Scope::ScannerFood) && !rights.may(Scope::ScannerKits));
-        assert!(rights.may_read(StudentField::Dietary) && !rights.may_read(StudentField::Phone));
+        assert!(rights.may_read(&StudentField::Dietary) && !rights.may_read(&StudentField::Phone));
         assert!(rights.reaches(None, Some(3)) && !rights.reaches(None, Some(4)));
         assert!(key.is_valid(at(DAY - 1)) && !key.is_valid(at(DAY)));
         key.revoked_at = Some(at(1));

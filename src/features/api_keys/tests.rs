@@ -54,7 +54,7 @@ async fn a_machine_has_the_rights_of_its_key_and_acts_under_its_public_id() {
     let machine = world.keys.machine(key.expose(), CLIENT).await.unwrap();
     assert_eq!(machine.actor, Actor::Machine(document.key_id.clone()));
     assert!(machine.rights.may(Scope::ScannerFood) && !machine.rights.may(Scope::AdminAll));
-    assert!(machine.rights.may_read(StudentField::Dietary) && machine.rights.reaches(Some("Alpha"), None));
+    assert!(machine.rights.may_read(&StudentField::Dietary) && machine.rights.reaches(Some("Alpha"), None));
     assert_ne!(document.key_id, document.id);
     let stored = serde_json::to_string(&world.stored().await).unwrap();
     assert!(!stored.contains(key.expose()) && !stored.contains(&key.expose()[10..]), "{stored}");

@@ -241,18 +241,21 @@ impl Field {
     }
 
     /// The same, which the student can't change after submission.
-    const fn fixed(self) -> Self {
-        Self { editable: false, ..self }
+    const fn fixed(mut self) -> Self {
+        self.editable = false;
+        self
     }
 
     /// The same, without which a form is complete.
-    const fn optional(self) -> Self {
-        Self { required: false, ..self }
+    const fn optional(mut self) -> Self {
+        self.required = false;
+        self
     }
 
     /// The same, which the disposal keeps for statistics.
-    const fn counted(self) -> Self {
-        Self { retention: Retention::Counted, ..self }
+    const fn counted(mut self) -> Self {
+        self.retention = Retention::Counted;
+        self
     }
 
     /// Name of the property in the form's bodies.

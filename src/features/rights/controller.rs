@@ -13,7 +13,7 @@ use super::service::{
     RightsRequests, SetRightsError,
 };
 use crate::base::Base;
-use crate::config::Event;
+use crate::config::{Event, Question};
 use crate::features::accounts::{last_administrator, no_such_account};
 use crate::features::leaders::AccountAnswer;
 use crate::features::registration::{FIELDS, Field};
@@ -22,7 +22,7 @@ use crate::http::{
     By, Examples, Failure, IfMatch, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal,
     Remark, not_signed_in,
 };
-use crate::kernel::{ALL_GROUPS, Invalid, Reach, Right, Scope};
+use crate::kernel::{ALL_GROUPS, Invalid, Reach, Right, Scope, StudentField};
 use crate::platform::signals::TooMany;
 use crate::platform::store::{PageError, Stale, StoreError};
 
@@ -322,7 +322,7 @@ pub struct ScopeBody {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "StudentFieldDescription", rename_all = "camelCase")]
 pub struct StudentFieldBody {
-    /// Name of the form's property.
+    /// Name of the form's property, or `answers.` and the id of a question.
     name: String,
     /// Name of the field for people.
     label: String,
@@ -344,7 +344,7 @@ pub struct ReachBody {
 pub struct ScopesBody {
     /// All scopes.
     scopes: Vec<ScopeBody>,
-    /// All fields of the registration form, in its order.
+    /// All fields of the registration form, in its order, then the event's own questions.
     student_fields: Vec<StudentFieldBody>,
     /// All groups together, and each group of the event.
     reach: Vec<ReachBody>,
@@ -361,11 +361,19 @@ impl ScopesBody {
             name: reach.to_string(),
             description: model::description(&Right::Reach(reach)),
         };
-        let field =
+        let built_in =
             |field: &Field| StudentFieldBody { name: field.field.to_string(), label: field.label.into() };
+        let answer = |question: &Question| StudentFieldBody {
+            name: StudentField::Answer(question.id.clone()).to_string(),
+            label: question.label.clone(),
+        };
         Self {
             scopes: Scope::all().map(scope).collect(),
-            student_fields: FIELDS.iter().map(field).collect(),
+            student_fields: FIELDS
+                .iter()
+                .map(built_in)
+                .chain(event.form.questions.iter().map(answer))
+                .collect(),
             reach: [Reach::AllGroups].into_iter().chain(groups).map(reach).collect(),
             hunt_team_reach: "hunt-team:<number>".into(),
         }

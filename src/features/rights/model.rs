@@ -1,5 +1,6 @@
 //! Requests for rights, and changes of all rights at once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -177,7 +178,7 @@ impl RightsChange {
 /// Everything that the account holds.
 fn rights_of(account: &Account) -> BTreeSet<Right> {
     let scopes = account.scopes.iter().copied().map(Right::Scope);
-    let fields = account.student_fields.iter().copied().map(Right::StudentField);
+    let fields = account.student_fields.iter().cloned().map(Right::StudentField);
     scopes.chain(fields).chain(account.reach.iter().cloned().map(Right::Reach)).collect()
 }
 
@@ -210,7 +211,10 @@ impl RightKind {
                 "There is no such scope. `listScopes` lists all scopes.",
             ),
             Self::StudentField => (
-                StudentField::parse(name).ok().map(Right::StudentField),
+                StudentField::parse(name)
+                    .ok()
+                    .filter(|field| is_asked(field, event))
+                    .map(Right::StudentField),
                 "The form has no such field. `listScopes` lists all fields.",
             ),
             Self::Reach => (
@@ -230,20 +234,31 @@ fn exists(reach: &Reach, event: &Event) -> bool {
     }
 }
 
+/// Whether the event's form has the field, or had it: answers to retired questions can still be read.
+fn is_asked(field: &StudentField, event: &Event) -> bool {
+    match field {
+        StudentField::Answer(id) => event.form.question(id).is_some(),
+        _ => true,
+    }
+}
+
 /// What a right allows: a sentence for people.
 pub fn description(right: &Right) -> String {
     match right {
         Right::Scope(scope) => scope.description().to_owned(),
-        Right::StudentField(field) => format!("Read from registration forms: {}.", label(*field)),
+        Right::StudentField(field) => format!("Read from registration forms: {}.", label(field)),
         Right::Reach(Reach::AllGroups) => "Read about the students of all groups.".to_owned(),
         Right::Reach(Reach::Group(name)) => format!("Read about the students of the group {name}."),
         Right::Reach(Reach::HuntTeam(number)) => format!("Read about the students of hunt team {number}."),
     }
 }
 
-/// The field's name for people.
-pub fn label(field: StudentField) -> &'static str {
-    FIELDS.iter().find(|known| known.field == field).map_or("", |known| known.label)
+/// The field's name for people. An answer is named by its question's id: the event may no longer have the question.
+fn label(field: &StudentField) -> Cow<'static, str> {
+    match field {
+        StudentField::Answer(id) => format!("the answer to the question `{id}`").into(),
+        field => FIELDS.iter().find(|known| known.field == *field).map_or("", |known| known.label).into(),
+    }
 }
 
 /// A right that a leader asks for, by its kind and name.
@@ -306,6 +321,7 @@ impl WantedRights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Question, QuestionKind};
 
     fn asked(kind: RightKind, name: &str) -> AskedRight {
         AskedRight { kind, name: name.into(), reason: "I need it.".into() }
@@ -343,6 +359,18 @@ mod tests {
     }
 
     #[test]
+    fn the_answers_to_a_question_of_the_event_can_be_granted() {
+        let mut event = Event::shipped();
+        let bus = asked(RightKind::StudentField, "answers.bus");
+        let errors = check_asked(std::slice::from_ref(&bus), &event).unwrap_err();
+        assert_eq!(codes(&errors), [("/rights/0/name", "not-an-option")]);
+        assert!(errors[0].detail.contains("`listScopes`"), "{}", errors[0].detail);
+        event.form.questions = vec![Question::for_tests("bus", QuestionKind::YesNo)];
+        let rights = check_asked(&[bus], &event).unwrap();
+        assert_eq!(rights[0].0, Right::StudentField(StudentField::Answer("bus".into())));
+    }
+
+    #[test]
     fn whole_sets_are_checked_as_a_whole() {
         let event = Event::shipped();
         let mut wanted = WantedRights {
@@ -362,7 +390,9 @@ mod tests {
 
     #[test]
     fn every_right_is_described_in_a_sentence() {
-        let fields = FIELDS.iter().map(|field| Right::StudentField(field.field));
+        let fields =
+            FIELDS.iter().map(|field| field.field.clone()).chain([StudentField::Answer("bus".into())]);
+        let fields = fields.map(Right::StudentField);
         let reach = ["group:all", "group:Alpha", "hunt-team:3"];
         let reach = reach.into_iter().map(|name| Right::Reach(Reach::parse(name).unwrap()));
         for right in Scope::all().map(Right::Scope).chain(fields).chain(reach) {

@@ -49,13 +49,14 @@ use std::time::Duration;
 
 use futures_util::{Stream, TryStreamExt, stream};
 
+pub use crate::kernel::{Class, Retention};
 use backend::Backend;
 pub use copy::Copied;
 pub use document::{Document, Format, Index, IndexKind, Migration, Schema, schema};
 use error::Result;
 pub use error::StoreError;
 pub use page::{Cursor, Page, PageError};
-pub use privacy::{Class, Keep, Owner, Personal, PersonalField, Retention, Since, Until};
+pub use privacy::{Keep, Owner, Personal, PersonalField, Since, Until};
 pub use query::{Crossed, Dimension, Dir, Field, Filter, Holds, Query, Value};
 use queue::KeyedQueue;
 pub use revision::{Precondition, Revision, Stale};

@@ -1315,7 +1315,7 @@ export type Scopes = {
      */
     scopes: Array<ScopeDescription>;
     /**
-     * All fields of the registration form, in its order.
+     * All fields of the registration form, in its order, then the event's own questions.
      */
     studentFields: Array<StudentFieldDescription>;
     /**
@@ -1466,7 +1466,7 @@ export type SignalsReach = 'withinProcess' | 'connected' | 'unreachable';
  */
 export type StudentFieldDescription = {
     /**
-     * Name of the form's property.
+     * Name of the form's property, or `answers.` and the id of a question.
      */
     name: string;
     /**
