@@ -27,7 +27,7 @@ impl Document for Raw {
 }
 
 /// Properties that an attacker would want to write: of the registration, the order, the account, and future features.
-const FOREIGN: [&str; 20] = [
+const FOREIGN: [&str; 21] = [
     "id",
     "account",
     "group",
@@ -36,6 +36,7 @@ const FOREIGN: [&str; 20] = [
     "studentKey",
     "submittedAt",
     "registeredAt",
+    "ticketIssuedAt",
     "registered",
     "isRegistered",
     "payments",

@@ -1,4 +1,4 @@
-//! Orientation groups: which one a student gets, and how many students each one has.
+//! Orientation groups: which one a student gets, how many students each one has, and which are locked.
 //!
 //! `event.toml` lists the groups. One document, the [`GroupBook`], counts their members. Other features change it through
 //! [`Groups`], in a transaction of theirs that holds [`Groups::GUARD`].
@@ -6,7 +6,7 @@
 mod model;
 mod service;
 
-pub use model::{GroupBook, GroupTally};
+pub use model::{GroupBook, GroupTally, LockError, MoveError, Traits};
 pub use service::Groups;
 
 use crate::platform::store::{Schema, schema};

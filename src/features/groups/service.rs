@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::GroupBook;
+use super::model::{GroupBook, LockError, MoveError, Traits};
 use crate::base::Base;
 use crate::config::Event;
 use crate::kernel::faults;
@@ -23,15 +23,73 @@ impl Groups {
         Self { store: base.store.clone(), event: base.event.clone() }
     }
 
+    /// The book as it is now.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn book(&self) -> Result<GroupBook, StoreError> {
+        Ok(self.store.get(GroupBook::ID).await?.unwrap_or_default())
+    }
+
     /// Takes a place for a student and returns the name of the group. [`GroupBook::take_place`] says which one it is.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn take_place(&self, tx: &Tx, discipline: &str, pronouns: &str) -> Result<String, StoreError> {
-        let mut book = self.book(tx).await?.unwrap_or_default();
-        let group = book.take_place(&self.event.groups, discipline, pronouns);
-        tx.put(&book).await?;
+    pub async fn take_place(&self, tx: &Tx, traits: Traits<'_>) -> Result<String, StoreError> {
+        let group = self.change(tx, |book| book.take_place(&self.event.groups, traits)).await?;
         Ok(group.expect("`Event::parse` refuses an event without groups"))
+    }
+
+    /// Moves a member from one group to another. [`GroupBook::move_member`] says when that is refused.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn move_member(
+        &self,
+        tx: &Tx,
+        groups: (&str, &str),
+        traits: Traits<'_>,
+        registered: bool,
+    ) -> Result<Result<(), MoveError>, StoreError> {
+        self.change(tx, |book| book.move_member(&self.event.groups, groups, traits, registered)).await
+    }
+
+    /// Counts a member of `group` whose discipline or pronouns were corrected.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn reclassify(
+        &self,
+        tx: &Tx,
+        group: &str,
+        before: Traits<'_>,
+        after: Traits<'_>,
+    ) -> Result<(), StoreError> {
+        self.change(tx, |book| book.reclassify(group, before, after)).await
+    }
+
+    /// Locks a group. Returns whether it was unlocked before; [`GroupBook::lock`] says when it is refused.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn lock(&self, tx: &Tx, group: &str) -> Result<Result<bool, LockError>, StoreError> {
+        self.change(tx, |book| book.lock(&self.event.groups, group)).await
+    }
+
+    /// Unlocks a group. Returns whether it was locked before.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn unlock(&self, tx: &Tx, group: &str) -> Result<bool, StoreError> {
+        self.change(tx, |book| book.unlock(group)).await
+    }
+
+    /// Notes that a student's wishes changed. Plans that were made before are out of date then, if wishes bind.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn note_wishes(&self, tx: &Tx) -> Result<(), StoreError> {
+        self.change(tx, GroupBook::note_wishes).await
     }
 
     /// Counts a member of `group` who has paid.
@@ -50,15 +108,16 @@ impl Groups {
         self.change(tx, |book| book.count_withdrawn(group)).await
     }
 
-    async fn change(&self, tx: &Tx, change: impl FnOnce(&mut GroupBook)) -> Result<(), StoreError> {
-        let Some(mut book) = self.book(tx).await? else { return Ok(()) };
-        change(&mut book);
-        tx.put(&book).await
+    async fn change<T>(&self, tx: &Tx, change: impl FnOnce(&mut GroupBook) -> T) -> Result<T, StoreError> {
+        let mut book = self.book_in(tx).await?.unwrap_or_default();
+        let result = change(&mut book);
+        tx.put(&book).await?;
+        Ok(result)
     }
 
     /// The book as this transaction may change it. A copy that was read outside of the transaction can be out of date
     /// when it is written: the race test takes this guard away.
-    async fn book(&self, tx: &Tx) -> Result<Option<GroupBook>, StoreError> {
+    async fn book_in(&self, tx: &Tx) -> Result<Option<GroupBook>, StoreError> {
         if faults::guarded("groups.book") {
             tx.get(GroupBook::ID).await
         } else {

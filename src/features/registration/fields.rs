@@ -265,7 +265,7 @@ impl Field {
 }
 
 /// Number of the personal fields that a registration has beside the form's.
-const OWN: usize = 4;
+const OWN: usize = 5;
 
 /// The personal fields of a registration: those of the form, and its own.
 pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
@@ -273,6 +273,7 @@ pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
     all[1] = PersonalField::new("group", Class::Logistics);
     all[2] = PersonalField::new("submittedAt", Class::Activity);
     all[3] = PersonalField::new("registeredAt", Class::Activity);
+    all[4] = PersonalField::new("ticketIssuedAt", Class::Activity);
     let mut i = 0;
     while i < FIELDS.len() {
         let Field { path, class, retention, .. } = FIELDS[i];

@@ -4,6 +4,7 @@ use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Event, OTHER_PRONOUNS};
+use crate::features::groups::Traits;
 use crate::kernel::{EmailAddress, FieldError, e164, is_country};
 
 /// Plausible years of birth.
@@ -90,6 +91,11 @@ pub struct Changes {
 }
 
 impl Form {
+    /// What the student counts as in a group.
+    pub fn traits(&self) -> Traits<'_> {
+        Traits { discipline: &self.discipline, pronouns: &self.pronouns }
+    }
+
     /// The form as it is stored, with phone numbers in E.164.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The emails of registration. `features::tickets` renders the ticket's.
+//! The emails of registration. `features::tickets` renders those that have a ticket attached.
 
 use std::sync::Arc;
 
@@ -6,15 +6,59 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::fields::FIELDS;
 use super::model::Registration;
 use crate::base::Base;
 use crate::features::accounts::Account;
 use crate::features::payments::{Order, OrderState};
+use crate::kernel::{StudentField, Timestamp};
 use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
-use crate::platform::store::Store;
+use crate::platform::store::{Store, StoreError, Tx};
 
 /// Name of the email with the ticket, `ticket:<order>`, which `features::tickets` renders.
 pub const TICKET: &str = "ticket";
+
+/// Name of the email about a change that the committee made, `registration-changed:<change>`, which `features::tickets`
+/// renders.
+pub const REGISTRATION_CHANGED: &str = "registration-changed";
+
+/// What an email about a change is about: one that the committee made in a student's registration.
+#[derive(Serialize, Deserialize)]
+pub struct AboutChange {
+    /// Id of the student's account.
+    pub account: String,
+    /// Names of the corrected fields, separated by commas. Empty if the student has another group.
+    #[serde(default)]
+    corrected: String,
+}
+
+impl AboutChange {
+    /// The student has another group.
+    pub fn of_group(account: &str) -> Self {
+        Self { account: account.to_owned(), corrected: String::new() }
+    }
+
+    /// These fields of the student's form were corrected.
+    pub fn of_fields(account: &str, fields: impl IntoIterator<Item = StudentField>) -> Self {
+        let names: Vec<_> = fields.into_iter().map(|field| field.to_string()).collect();
+        Self { account: account.to_owned(), corrected: names.join(",") }
+    }
+
+    /// Labels of the corrected fields.
+    pub fn labels(&self) -> Vec<&'static str> {
+        let label = |name| FIELDS.iter().find(|field| field.name() == name).map(|field| field.label);
+        self.corrected.split(',').filter_map(label).collect()
+    }
+
+    /// Posts the email to the account's present address, in the transaction of the change, whose id is `change`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn post(&self, tx: &Tx, change: &str, now: Timestamp) -> Result<(), StoreError> {
+        let Some(account) = tx.get::<Account>(&self.account).await? else { return Ok(()) };
+        tx.post(&Mail::named(REGISTRATION_CHANGED, change, &account.email, self, now)).await
+    }
+}
 
 /// What an email about an order is about.
 #[derive(Serialize, Deserialize)]
@@ -99,7 +143,14 @@ impl EmailKind for CheckoutExpired {
 mod tests {
     use super::*;
     use crate::config::Product;
-    use crate::kernel::{EmailAddress, Timestamp};
+    use crate::kernel::EmailAddress;
+
+    #[test]
+    fn an_email_about_a_correction_names_the_corrected_fields() {
+        let about = AboutChange::of_fields("a", [StudentField::LegalName, StudentField::BirthDate]);
+        assert_eq!(about.labels(), ["Legal name", "Birth date"]);
+        assert_eq!(AboutChange::of_group("a").labels(), [""; 0]);
+    }
 
     #[tokio::test]
     async fn the_email_on_an_ended_checkout_is_reviewed() {

@@ -19,7 +19,7 @@ mod service;
 pub use controller::{RegistrationBody, RegistrationController};
 pub use fields::{FIELDS, Field, Kind};
 pub use form::{Changes, EmergencyContact, Form};
-pub use mails::{AboutOrder, TICKET};
+pub use mails::{AboutChange, AboutOrder, REGISTRATION_CHANGED, TICKET};
 pub use model::{Registration, RegistrationState};
 pub use service::{
     GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,

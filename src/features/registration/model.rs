@@ -1,5 +1,7 @@
 //! The document of this feature: a student's registration.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::fields::PERSONAL_FIELDS;
@@ -34,6 +36,9 @@ pub struct Registration {
     pub submitted_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Timestamp>,
+    /// When the ticket was issued anew, if it was: see [`Registration::reissue_ticket`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_issued_at: Option<Timestamp>,
 }
 
 /// The index that keeps student ids unique.
@@ -62,6 +67,7 @@ impl Registration {
             order_id: order_id.to_owned(),
             submitted_at: now,
             registered_at: None,
+            ticket_issued_at: None,
         }
     }
 
@@ -79,8 +85,27 @@ impl Registration {
     pub fn withdraw(&mut self) -> bool {
         let registered = self.state == RegistrationState::Registered;
         self.state = RegistrationState::Submitted;
-        self.registered_at = None;
+        (self.registered_at, self.ticket_issued_at) = (None, None);
         registered
+    }
+
+    /// When the valid ticket was issued. `None` as long as there is none.
+    pub fn ticket_time(&self) -> Option<Timestamp> {
+        self.ticket_issued_at.or(self.registered_at)
+    }
+
+    /// Issues the ticket anew, if there is one: those with an earlier time are replaced. Tickets carry whole seconds, so
+    /// the new one is at least a second younger.
+    pub fn reissue_ticket(&mut self, now: Timestamp) {
+        if let Some(former) = self.ticket_time() {
+            self.ticket_issued_at = Some(now.max(former.plus(Duration::from_secs(1))));
+        }
+    }
+
+    /// Puts the student into another group, which the ticket names.
+    pub fn move_to(&mut self, group: &str, now: Timestamp) {
+        group.clone_into(&mut self.group);
+        self.reissue_ticket(now);
     }
 }
 
@@ -98,5 +123,24 @@ mod tests {
         assert!(registration.withdraw());
         assert!(!registration.withdraw());
         assert_eq!((registration.state, registration.registered_at), (RegistrationState::Submitted, None));
+    }
+
+    #[test]
+    fn a_ticket_that_is_issued_anew_is_younger_than_each_one_before() {
+        let at = Timestamp::from_millis;
+        let mut registration = Registration::submit("a", Form::default(), "A".into(), "o", at(0));
+        registration.move_to("B", at(1_000));
+        assert_eq!((registration.group.as_str(), registration.ticket_time()), ("B", None), "it is not paid");
+        registration.register(at(2_100));
+        assert_eq!(registration.ticket_time(), Some(at(2_100)));
+        for (now, issued) in [(2_900, 3_100), (2_900, 4_100), (9_000, 9_000)] {
+            registration.move_to("C", at(now));
+            assert_eq!(registration.ticket_time(), Some(at(issued)));
+        }
+        assert_eq!(registration.registered_at, Some(at(2_100)));
+        registration.withdraw();
+        assert_eq!(registration.ticket_time(), None);
+        registration.register(at(9_500));
+        assert_eq!(registration.ticket_time(), Some(at(9_500)), "another order pays for another ticket");
     }
 }

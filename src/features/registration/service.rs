@@ -210,7 +210,7 @@ impl Registrations {
                 if let Some(once) = once {
                     tx.once(once, &order.id, now).await?;
                 }
-                let group = self.0.groups.take_place(&tx, &form.discipline, &form.pronouns).await?;
+                let group = self.0.groups.take_place(&tx, form.traits()).await?;
                 let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
                 tx.insert(&registration).await?;
                 faults::point("register.while-submitting");

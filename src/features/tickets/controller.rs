@@ -34,7 +34,7 @@ enum Tag {
 struct TicketBody {
     /// Content of the QR code: `OT1.<key id>.<payload>.<signature>`. It contains no personal data.
     token: String,
-    /// Time when the holder was registered (RFC 3339, UTC).
+    /// Time when the ticket was issued (RFC 3339, UTC): with the registration, or when something on it changed.
     issued_at: String,
     /// Group of the holder.
     group: GroupBody,
@@ -195,7 +195,8 @@ impl TicketsController {
 impl TicketsController {
     /// Get your ticket
     ///
-    /// Available as soon as the registration is paid. The ticket never changes.
+    /// Available as soon as the registration is paid. The ticket stays the same until the committee moves you to another
+    /// group or corrects a name on it. Then it is issued anew, and the former ticket is replaced.
     #[oai(path = "/v1/ticket", method = "get", operation_id = "getTicket", tag = "Tag::Tickets")]
     async fn get_ticket(&self, student: By<Student>) -> Result<TicketAnswer, Failure<TicketError>> {
         let ticket = self.tickets.ticket(&student.0.account_id).await?;

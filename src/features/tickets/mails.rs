@@ -1,4 +1,4 @@
-//! The email *registration complete*, with the ticket.
+//! The emails with a ticket: *registration complete*, and that about a change by the committee.
 
 use std::sync::Arc;
 
@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use super::model::{Line, Ticket};
 use super::service::{PrintError, TicketError, Tickets};
 use crate::base::Base;
-use crate::features::registration::{AboutOrder, TICKET};
+use crate::features::accounts::Account;
+use crate::features::registration::{AboutChange, AboutOrder, REGISTRATION_CHANGED, Registration, TICKET};
 use crate::platform::mail::{Attachment, Email, EmailKind, EmailLayout, Mail, RenderError};
+use crate::platform::store::Store;
 
 /// The email `ticket:<order>`.
 pub struct TicketEmail {
@@ -52,9 +54,12 @@ impl TicketEmail {
         let layout = &self.layout;
         let text = Text { layout, facts };
         let email = layout.render(&text.as_subject(), &text, &Html { layout, facts })?;
-        let (name, content_type) = ("ticket.pdf".into(), "application/pdf".into());
-        Ok(email.attach(Attachment { name, content_type, bytes: pdf }))
+        Ok(email.attach(attachment(pdf)))
     }
+}
+
+fn attachment(pdf: Vec<u8>) -> Attachment {
+    Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes: pdf }
 }
 
 #[async_trait]
@@ -79,14 +84,99 @@ impl Facts {
             lines: ticket.lines(),
             total: ticket.paid().to_string(),
             receipt: ticket.order.id.clone(),
-            paid_on: tickets.local(ticket.issued_at),
+            paid_on: tickets.local(ticket.registered_at),
             how_to_find_us: tickets.how_to_find_us(),
         }
     }
 
     fn group_with_symbol(&self) -> String {
-        format!("{} {}", self.group, self.symbol)
+        with_symbol(&self.group, &self.symbol)
     }
+}
+
+/// The email `registration-changed:<change>`.
+pub struct ChangeEmail {
+    tickets: Arc<Tickets>,
+    store: Store,
+    layout: EmailLayout,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/tickets/templates/registration-changed.body.txt", blocks = ["subject"])]
+struct ChangeText<'a> {
+    layout: &'a EmailLayout,
+    change: &'a Change,
+}
+
+#[derive(askama::Template)]
+#[template(path = "features/tickets/templates/registration-changed.body.html")]
+struct ChangeHtml<'a> {
+    layout: &'a EmailLayout,
+    change: &'a Change,
+}
+
+/// What the email about a change says.
+struct Change {
+    name: String,
+    /// The group and its symbol.
+    group: String,
+    /// Labels of the corrected fields. None if the group changed.
+    corrected: Vec<&'static str>,
+    /// Whether the ticket is attached.
+    ticket: bool,
+}
+
+impl ChangeEmail {
+    /// The email with a ticket of `tickets`, if the student is registered.
+    pub fn new(base: &Base, tickets: &Arc<Tickets>) -> Self {
+        let (store, layout) = (base.store.clone(), base.email_layout.clone());
+        Self { tickets: tickets.clone(), store, layout }
+    }
+
+    fn write(&self, change: &Change, pdf: Option<Vec<u8>>) -> Result<Email, RenderError> {
+        let layout = &self.layout;
+        let text = ChangeText { layout, change };
+        let email = layout.render(&text.as_subject(), &text, &ChangeHtml { layout, change })?;
+        Ok(match pdf {
+            Some(pdf) => email.attach(attachment(pdf)),
+            None => email,
+        })
+    }
+
+    /// The ticket as a page to print. `None` if the student is not registered.
+    async fn pdf(&self, account: &str) -> Result<Option<Vec<u8>>, PrintError> {
+        match self.tickets.pdf(account).await {
+            Ok(pdf) => Ok(Some(pdf)),
+            Err(PrintError::NoTicket(TicketError::NotRegistered)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl EmailKind for ChangeEmail {
+    const NAME: &'static str = REGISTRATION_CHANGED;
+    type About = AboutChange;
+
+    async fn render(&self, about: AboutChange, _: &Mail) -> Result<Email, RenderError> {
+        let account: Option<Account> = self.store.get(&about.account).await?;
+        let account = account.ok_or(RenderError::Obsolete("no account"))?;
+        let registration: Option<Registration> = self.store.get(&about.account).await?;
+        let registration = registration.ok_or(RenderError::Obsolete("no registration"))?;
+        let pdf = self.pdf(&about.account).await?;
+        let change = Change {
+            name: account.greeting().to_owned(),
+            group: with_symbol(&registration.group, &self.tickets.symbol(&registration.group)),
+            corrected: about.labels(),
+            ticket: pdf.is_some(),
+        };
+        self.write(&change, pdf)
+    }
+}
+
+/// `Omega ω`, or the name alone.
+fn with_symbol(group: &str, symbol: &str) -> String {
+    format!("{group} {symbol}").trim_end().to_owned()
 }
 
 impl From<PrintError> for RenderError {
@@ -113,6 +203,32 @@ mod tests {
     use super::*;
     use crate::kernel::Money;
 
+    fn layout() -> EmailLayout {
+        EmailLayout {
+            event: "Orientation Week 2027".into(),
+            faculty: "Faculty of Applied Science & Engineering".into(),
+            contact: "orientation@example.org".into(),
+            postal_address: vec!["35 St. George Street, Toronto".into()],
+            rehearsal: false,
+        }
+    }
+
+    /// The email about a change: subject, text and HTML, in one text.
+    fn change(corrected: &[&'static str], ticket: bool) -> String {
+        let (name, group, corrected) = ("Zoë <b>".into(), "Omicron ο".into(), corrected.to_vec());
+        let (layout, change) = (&layout(), &Change { name, group, corrected, ticket });
+        let text = ChangeText { layout, change };
+        let email = layout.render(&text.as_subject(), &text, &ChangeHtml { layout, change }).unwrap();
+        format!("{}\n\n{}\n\n{}", email.subject, email.text, email.html)
+    }
+
+    #[test]
+    fn the_email_about_a_change_is_reviewed() {
+        insta::assert_snapshot!("changed.group", change(&[], true));
+        insta::assert_snapshot!("changed.group-unpaid", change(&[], false));
+        insta::assert_snapshot!("changed.form", change(&["Legal name", "Birth date"], true));
+    }
+
     #[test]
     fn the_email_is_reviewed() {
         let amount = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
@@ -129,14 +245,7 @@ mod tests {
                 "Subway: St. George.".into(),
             ],
         };
-        let layout = &EmailLayout {
-            event: "Orientation Week 2027".into(),
-            faculty: "Faculty of Applied Science & Engineering".into(),
-            contact: "orientation@example.org".into(),
-            postal_address: vec!["35 St. George Street, Toronto".into()],
-            rehearsal: false,
-        };
-        let facts = &facts;
+        let (layout, facts) = (&layout(), &facts);
         let text = Text { layout, facts };
         let email = layout.render(&text.as_subject(), &text, &Html { layout, facts }).unwrap();
         insta::assert_snapshot!("ticket.subject", email.subject);

@@ -1,14 +1,15 @@
-//! The ticket of somebody who is registered.
+//! The ticket of a registered student.
 //!
-//! Nothing is kept: a ticket is made from registration and order each time it is asked for, and comes out the same. Its
-//! QR code is a signed [`token`], which whoever has the public keys can check offline. It can be had as a picture, as a
-//! drawing, and on a page to print, which is also attached to the email *registration complete*. The page shows the legal
-//! name, because the desk compares it with papers, and below it in brackets the preferred name of those who have one,
-//! because that is what they are called; group, what was bought and how to find us; never the form's answers.
+//! Nothing is stored: a ticket is made from registration and order each time it is asked for, and is the same until it is
+//! issued anew, because the group or a name on it changed. Its QR code is a signed [`token`], which anybody with the public
+//! keys can check offline. It exists as a picture, as a drawing, and as a page to print, which is also attached to the email
+//! *registration complete*. The page shows the legal name, because the registration desk compares it with identity papers;
+//! below it, in brackets, the preferred name of students who have one; the group, the receipt and directions. It never shows
+//! the form's answers.
 //!
-//! - [`token`]: what the QR code says;
+//! - [`token`]: content of the QR code;
 //! - [`drawing`]: pictures and pages, in every script that the fonts of `fonts/` have;
-//! - [`mails`]: the email.
+//! - [`mails`]: the emails with a ticket.
 
 mod controller;
 mod drawing;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 pub use controller::TicketsController;
 pub use drawing::{BadFonts, Fonts};
-pub use mails::TicketEmail;
+pub use mails::{ChangeEmail, TicketEmail};
 pub use model::{Line, Ticket};
 pub use service::{PrintError, TicketError, Tickets};
 pub use token::{TOKEN_MAX, TicketClaims, TokenError};
@@ -35,5 +36,5 @@ use crate::base::Base;
 pub fn feature(base: &Base, tickets: &Arc<Tickets>) -> Feature<TicketsController> {
     Feature::new()
         .serves(TicketsController::new(tickets.clone()))
-        .writes(vec![Arc::new(TicketEmail::new(base, tickets))])
+        .writes(vec![Arc::new(TicketEmail::new(base, tickets)), Arc::new(ChangeEmail::new(base, tickets))])
 }

@@ -1,20 +1,22 @@
-//! A ticket: what its holder is shown of registration and order.
+//! A ticket: what its holder sees of registration and order.
 
 use crate::features::payments::{Order, OrderState};
 use crate::kernel::{Money, Timestamp};
 
-/// The ticket of a registered student. It is made anew from what is kept each time it is asked for, and comes
-/// out the same.
+/// The ticket of a registered student. It is made from what is kept each time it is asked for, and is the same until it is
+/// issued anew.
 #[derive(Clone, Debug)]
 pub struct Ticket {
-    /// What the QR code says.
+    /// Content of the QR code.
     pub token: String,
-    /// When its holder was registered.
+    /// When it was issued: with the registration, or later if something on it changed.
     pub issued_at: Timestamp,
+    /// When its holder was registered.
+    pub registered_at: Timestamp,
     pub legal_name: String,
     pub group: String,
     pub symbol: String,
-    /// What paid for it; its id is the receipt's number.
+    /// The order that paid for it; its id is the receipt's number.
     pub order: Order,
 }
 
@@ -36,7 +38,7 @@ impl Ticket {
         lines
     }
 
-    /// What was paid in all: nothing where the order was waived.
+    /// The amount paid: nothing if the order was waived.
     pub fn paid(&self) -> Money {
         let amount = if self.order.state == OrderState::Waived { 0 } else { self.order.price.amount };
         Money { amount, ..self.order.price }
@@ -61,10 +63,11 @@ mod tests {
         let (now, email) = (Timestamp::from_millis(0), EmailAddress::parse("ana@example.org").unwrap());
         let order = Order { state, ..Order::open("o".into(), "a", &product, email, now) };
         let (token, legal_name) = ("OT1".into(), "Ana".into());
-        Ticket { token, issued_at: now, legal_name, group: "Alpha".into(), symbol: "α".into(), order }
+        let (group, symbol) = ("Alpha".into(), "α".into());
+        Ticket { token, issued_at: now, registered_at: now, legal_name, group, symbol, order }
     }
 
-    fn told(ticket: &Ticket) -> Vec<(String, i64)> {
+    fn lines(ticket: &Ticket) -> Vec<(String, i64)> {
         ticket.lines().into_iter().map(|line| (line.name, line.amount.amount)).collect()
     }
 
@@ -72,13 +75,13 @@ mod tests {
     fn lines_add_up_to_what_was_paid() {
         for state in [OrderState::Paid, OrderState::Waived, OrderState::PartiallyRefunded] {
             let ticket = ticket(state);
-            assert_eq!(told(&ticket).iter().map(|line| line.1).sum::<i64>(), ticket.paid().amount);
+            assert_eq!(lines(&ticket).iter().map(|line| line.1).sum::<i64>(), ticket.paid().amount);
         }
     }
 
     #[test]
-    fn a_bursary_is_a_line_of_its_own() {
-        let told = told(&ticket(OrderState::Waived));
-        assert_eq!(told, [("Orientation ticket".into(), 13_000), ("Bursary".into(), -13_000)]);
+    fn a_bursary_is_a_separate_line() {
+        let lines = lines(&ticket(OrderState::Waived));
+        assert_eq!(lines, [("Orientation ticket".into(), 13_000), ("Bursary".into(), -13_000)]);
     }
 }

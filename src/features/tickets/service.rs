@@ -33,7 +33,7 @@ pub enum TicketError {
     /// There is no registration, or it is not paid.
     #[error("not registered")]
     NotRegistered,
-    /// The order's id is none that a token can carry.
+    /// A token can't carry the order's id.
     #[error("no token for the order: {0}")]
     Token(#[from] TokenError),
     #[error(transparent)]
@@ -82,12 +82,14 @@ impl Tickets {
             self.store.get::<Registration>(account).await?.ok_or(TicketError::NotRegistered)?;
         let order =
             self.store.get::<Order>(&registration.order_id).await?.ok_or(TicketError::NotRegistered)?;
-        let issued_at = registration.registered_at.ok_or(TicketError::NotRegistered)?;
+        let registered_at = registration.registered_at.ok_or(TicketError::NotRegistered)?;
+        let issued_at = registration.ticket_time().ok_or(TicketError::NotRegistered)?;
         let token = TicketClaims::new(&order.id, issued_at)?.sign(self.keys.tickets());
         let symbol = self.symbol(&registration.group);
         Ok(Ticket {
             token,
             issued_at,
+            registered_at,
             legal_name: registration.form.legal_name,
             group: registration.group,
             symbol,
@@ -145,8 +147,8 @@ impl Tickets {
             items: ticket.lines().into_iter().map(Item::from).collect(),
             total: ticket.paid().to_string(),
             receipt: ticket.order.id.clone(),
-            paid_on: self.local(ticket.issued_at),
-            paid_at: ticket.issued_at,
+            paid_on: self.local(ticket.registered_at),
+            issued_at: ticket.issued_at,
             legal_name: ticket.legal_name,
             group: ticket.group,
             group_symbol: ticket.symbol,
@@ -158,25 +160,25 @@ impl Tickets {
         }
     }
 
-    /// Where the ticket can be fetched as a file of this kind: `png`, `svg` or `pdf`.
+    /// URL of the ticket as a file of this kind: `png`, `svg` or `pdf`.
     pub fn address(&self, kind: &str) -> Url {
         let mut address = self.public_url.clone();
         address.set_path(&format!("/v1/ticket.{kind}"));
         address
     }
 
-    /// A few lines.
+    /// Directions to the event: a few lines.
     pub(super) fn how_to_find_us(&self) -> Vec<String> {
         self.event.how_to_find_us.trim().lines().map(|line| line.trim().to_owned()).collect()
     }
 
-    /// As people at the event write it: `1 September 2026, 09:12 EDT`.
+    /// A time as people at the event write it: `1 September 2026, 09:12 EDT`.
     pub(super) fn local(&self, time: Timestamp) -> String {
         time.to_utc().with_timezone(&self.event.time_zone).format("%-d %B %Y, %H:%M %Z").to_string()
     }
 
-    /// The group's symbol; none of a group that the configuration no longer has.
-    fn symbol(&self, group: &str) -> String {
+    /// The group's symbol. Empty if the configuration no longer has the group.
+    pub(super) fn symbol(&self, group: &str) -> String {
         self.event.group(group).map(|group| group.symbol.clone()).unwrap_or_default()
     }
 }

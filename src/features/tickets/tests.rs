@@ -11,16 +11,15 @@ use crate::base::{Base, TestBase};
 use crate::config::Product;
 use crate::features::accounts::Account;
 use crate::features::payments::Order;
-use crate::features::registration::{Form, Registration};
+use crate::features::registration::{AboutChange, Form, REGISTRATION_CHANGED, Registration};
 use crate::http::testing;
-use crate::kernel::Rights;
-use crate::kernel::{EmailAddress, Timestamp};
+use crate::kernel::{EmailAddress, Rights, StudentField, Timestamp};
 use crate::platform::mail::{Email, Mail, RenderError, Templates};
 use crate::platform::store::StoreError;
 
 const ORDER: &str = "01997c00-0000-7000-8000-00000000abcd";
 
-/// What the form holds and no ticket may show.
+/// An answer of the form, which no ticket may show.
 const SECRET: &str = "Type 1 diabetes";
 
 struct World {
@@ -42,8 +41,7 @@ impl World {
     /// The student `a`, who has submitted the form and, if told so, has paid.
     async fn student(&self, paid: bool) {
         let product: &Product = self.base.event.product(Product::ORIENTATION).unwrap();
-        let email = EmailAddress::parse("ana@example.org").unwrap();
-        let order = Order::open(ORDER.into(), "a", product, email, at(0));
+        let order = Order::open(ORDER.into(), "a", product, address(), at(0));
         let form = Form {
             legal_name: "Ana María Lee".into(),
             student_id: "ab12345".into(),
@@ -79,13 +77,35 @@ impl World {
             .await
     }
 
-    async fn letter(&self) -> Result<Email, RenderError> {
+    /// The email with the ticket.
+    async fn email(&self) -> Result<Email, RenderError> {
         let about = [("account", "a".to_owned()), ("order", ORDER.to_owned())];
-        let email = EmailAddress::parse("ana@example.org").unwrap();
-        let mail = Mail::new(format!("ticket:{ORDER}"), "ticket", &email, about, at(0));
+        self.rendered(Mail::new(format!("ticket:{ORDER}"), "ticket", &address(), about, at(0))).await
+    }
+
+    /// The email about a change.
+    async fn change_email(&self, about: &AboutChange) -> Result<Email, RenderError> {
+        self.rendered(Mail::named(REGISTRATION_CHANGED, "1", &address(), about, at(0))).await
+    }
+
+    async fn rendered(&self, mail: Mail) -> Result<Email, RenderError> {
         let emails = feature(&self.base, &self.tickets).emails;
         Templates::new(emails).unwrap().render(&mail).await
     }
+
+    /// Moves the student to another group.
+    async fn move_to(&self, group: &str, now: Timestamp) {
+        let moved = self.base.store.transact(async |tx| {
+            let mut registration: Registration = tx.get("a").await?.unwrap();
+            registration.move_to(group, now);
+            tx.put(&registration).await
+        });
+        moved.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+    }
+}
+
+fn address() -> EmailAddress {
+    EmailAddress::parse("ana@example.org").unwrap()
 }
 
 fn account() -> Account {
@@ -109,7 +129,7 @@ async fn there_is_no_ticket_until_the_registration_is_paid() {
         refused.assert_content_type("application/problem+json");
         world.get(path, "x").await.assert_status(StatusCode::UNAUTHORIZED);
     }
-    assert!(matches!(world.letter().await, Err(RenderError::Obsolete(_))));
+    assert!(matches!(world.email().await, Err(RenderError::Obsolete(_))));
 }
 
 #[tokio::test]
@@ -121,6 +141,42 @@ async fn the_token_names_the_order_and_is_the_same_each_time() {
     assert_eq!(claims.order.to_string(), ORDER);
     assert_eq!(claims.issued_at, at(1_788_246_000));
     assert_eq!(world.tickets.ticket("a").await.unwrap().token, token);
+}
+
+#[tokio::test]
+async fn a_student_who_is_moved_gets_a_younger_ticket_and_the_same_receipt() {
+    let world = World::new().await;
+    world.student(true).await;
+    let former = world.tickets.ticket("a").await.unwrap();
+    world.move_to("Psi", at(1_788_246_060)).await;
+    let ticket = world.tickets.ticket("a").await.unwrap();
+    let claims = TicketClaims::verify(world.base.keys.tickets(), &ticket.token).unwrap();
+    assert_eq!((claims.order.to_string().as_str(), claims.issued_at), (ORDER, at(1_788_246_060)));
+    assert_eq!((ticket.group.as_str(), ticket.symbol.as_str()), ("Psi", "ψ"));
+    assert_eq!(ticket.registered_at, former.registered_at);
+    assert_ne!(ticket.token, former.token);
+}
+
+#[tokio::test]
+async fn the_email_about_a_change_names_the_group_or_the_fields_and_has_the_ticket_if_there_is_one() {
+    let world = World::new().await;
+    let fields = AboutChange::of_fields("a", [StudentField::LegalName, StudentField::MedicalInformation]);
+    let obsolete = world.change_email(&fields).await;
+    assert!(matches!(obsolete, Err(RenderError::Obsolete(_))));
+    for paid in [false, true] {
+        world.student(paid).await;
+        let moved = world.change_email(&AboutChange::of_group("a")).await.unwrap();
+        assert_eq!(
+            (moved.subject.as_str(), moved.attachments.len()),
+            ("Your group is now Omega ω", paid.into())
+        );
+        let corrected = world.change_email(&fields).await.unwrap();
+        assert_eq!(corrected.attachments.len(), usize::from(paid));
+        for text in [&corrected.text, &corrected.html] {
+            assert!(text.contains("Annie") && text.contains("Legal name"), "{text}");
+            assert!(!text.contains(SECRET) && !text.contains("ab12345"), "{text}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -176,11 +232,11 @@ async fn the_public_keys_are_for_everybody_to_keep_a_while() {
 async fn the_email_has_the_ticket_and_no_answers_of_the_form() {
     let world = World::new().await;
     world.student(true).await;
-    let letter = world.letter().await.unwrap();
-    let [file] = &letter.attachments[..] else { panic!("one file") };
+    let email = world.email().await.unwrap();
+    let [file] = &email.attachments[..] else { panic!("one file") };
     assert_eq!((file.name.as_str(), file.content_type.as_str()), ("ticket.pdf", "application/pdf"));
     assert!(file.bytes.starts_with(b"%PDF"));
-    for text in [&letter.text, &letter.html] {
+    for text in [&email.text, &email.html] {
         assert!(text.contains("Annie") && text.contains("Omega") && text.contains("CAD 130.00"), "{text}");
         assert!(!text.contains(SECRET) && !text.contains("ab12345"), "{text}");
     }

@@ -744,7 +744,8 @@ export const receiveStripeEvent = <ThrowOnError extends boolean = false>(options
 /**
  * Get your ticket
  *
- * Available as soon as the registration is paid. The ticket never changes.
+ * Available as soon as the registration is paid. The ticket stays the same until the committee moves you to another
+ * group or corrects a name on it. Then it is issued anew, and the former ticket is replaced.
  */
 export const getTicket = <ThrowOnError extends boolean = false>(options?: Options<GetTicketData, ThrowOnError>) => (options?.client ?? client).get<GetTicketResponses, GetTicketErrors, ThrowOnError>({
     security: [{

@@ -1531,7 +1531,7 @@ export type Ticket = {
      */
     token: string;
     /**
-     * Time when the holder was registered (RFC 3339, UTC).
+     * Time when the ticket was issued (RFC 3339, UTC): with the registration, or when something on it changed.
      */
     issuedAt: string;
     /**

@@ -39,8 +39,8 @@ pub struct Sheet {
     pub receipt: String,
     /// Time of payment in the event's time zone, for people.
     pub paid_on: String,
-    /// Time of payment: the date of the document.
-    pub paid_at: Timestamp,
+    /// Time of issue: the date of the document.
+    pub issued_at: Timestamp,
     pub how_to_find_us: String,
     pub contact: String,
     /// On one line.

@@ -82,7 +82,7 @@ fn metadata(sheet: &Sheet, title: &str) -> Metadata {
         .title(title.to_owned())
         .authors(vec![sheet.faculty.clone()])
         .language("en".to_owned())
-        .creation_date(date(sheet.paid_at))
+        .creation_date(date(sheet.issued_at))
         .document_id(sheet.receipt.clone())
 }
 

@@ -21,8 +21,8 @@ fn press() -> Press {
 }
 
 fn sheet(legal_name: &str, preferred_name: Option<&str>) -> Sheet {
-    let paid_at = Timestamp::from_millis(1_788_246_000_000);
-    let claims = TicketClaims::new("01997c00-0000-7000-8000-00000000abcd", paid_at).unwrap();
+    let issued_at = Timestamp::from_millis(1_788_246_000_000);
+    let claims = TicketClaims::new("01997c00-0000-7000-8000-00000000abcd", issued_at).unwrap();
     Sheet {
         event: "Orientation Week 2027".into(),
         faculty: "Faculty of Applied Science & Engineering".into(),
@@ -34,7 +34,7 @@ fn sheet(legal_name: &str, preferred_name: Option<&str>) -> Sheet {
         total: "CAD 130.00".into(),
         receipt: "01997c00-0000-7000-8000-00000000abcd".into(),
         paid_on: "1 September 2026, 03:00 EDT".into(),
-        paid_at,
+        issued_at,
         how_to_find_us:
             "Sandford Fleming Building, 10 King's College Road.\nFrom the subway: St George station, ten \
                          minutes on foot through the campus. Step-free entrance on the east side."
