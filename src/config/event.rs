@@ -1,8 +1,6 @@
 //! `event.toml`: the configuration of a faculty's event. Errors name the line.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::ops::Range;
 use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveDateTime, TimeZone, Utc};
@@ -11,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use super::form::FormConfig;
+use super::check::{Check, WrittenList, line_of};
+use super::form::{FormConfig, WrittenForm};
 use crate::kernel::{ALL_GROUPS, EmailAddress, Money, Timestamp, text};
 
 /// The option for pronouns in the student's own words. It is always offered.
@@ -19,8 +18,6 @@ pub const OTHER_PRONOUNS: &str = "Other";
 
 /// The longest name of a group, a product or an option, in code points.
 pub const NAME_LENGTH: usize = 100;
-/// The longest text of several lines, in code points, so that it fits on a ticket.
-const LINES_LENGTH: usize = 500;
 /// The longest symbol of a group, in code points.
 const SYMBOL_LENGTH: usize = 8;
 /// Days without a request after which a session ends, if the file doesn't say otherwise.
@@ -43,7 +40,7 @@ pub struct Event {
     pub disciplines: Vec<String>,
     /// Pronouns that students choose from, without [`OTHER_PRONOUNS`].
     pub pronouns: Vec<String>,
-    /// Shirt sizes, from small to large.
+    /// Shirt sizes, from small to large; may be empty if the form leaves them out. The next two lists likewise.
     pub shirt_sizes: Vec<String>,
     /// Diets and allergies that students choose from.
     pub dietary: Vec<String>,
@@ -215,10 +212,10 @@ struct WrittenEvent {
     contact: Spanned<String>,
     postal_address: Spanned<String>,
     how_to_find_us: Spanned<String>,
-    report_recipients: Spanned<Vec<Spanned<String>>>,
+    report_recipients: WrittenList,
     registration: WrittenWindow,
     sign_in: Option<WrittenSignIn>,
-    form: WrittenForm,
+    form: Spanned<WrittenForm>,
     products: Spanned<Vec<WrittenProduct>>,
     groups: Spanned<Vec<WrittenGroup>>,
 }
@@ -235,16 +232,6 @@ struct WrittenWindow {
 struct WrittenSignIn {
     idle_days: Option<Spanned<u32>>,
     administrators_need_second_factor: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenForm {
-    disciplines: Spanned<Vec<Spanned<String>>>,
-    pronouns: Spanned<Vec<Spanned<String>>>,
-    shirt_sizes: Spanned<Vec<Spanned<String>>>,
-    dietary: Spanned<Vec<Spanned<String>>>,
-    moving_months: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -272,16 +259,10 @@ struct WrittenGroup {
     symbol: Spanned<String>,
 }
 
-/// Turns the content of the file into an [`Event`] and collects errors.
-struct Check<'a> {
-    text: &'a str,
-    errors: Vec<EventError>,
-}
-
 impl Check<'_> {
     /// `None` only if there is an error.
     fn event(&mut self, written: WrittenEvent) -> Option<Event> {
-        let form = written.form;
+        let form = self.form(&written.form);
         let time_zone = self.time_zone(&written.time_zone);
         let name = self.line("name", &written.name, NAME_LENGTH);
         let faculty = self.line("faculty", &written.faculty, NAME_LENGTH);
@@ -296,12 +277,12 @@ impl Check<'_> {
             time_zone: time_zone.unwrap_or_default(),
             registration: registration
                 .unwrap_or(Window { opens: Timestamp::from_millis(0), closes: Timestamp::from_millis(0) }),
-            disciplines: self.choices("form.disciplines", &form.disciplines),
-            pronouns: self.pronouns(&form.pronouns),
-            shirt_sizes: self.choices("form.shirt_sizes", &form.shirt_sizes),
-            dietary: self.choices("form.dietary", &form.dietary),
-            moving_months: self.choices("form.moving_months", &form.moving_months),
-            form: FormConfig::default(),
+            disciplines: form.disciplines,
+            pronouns: form.pronouns,
+            shirt_sizes: form.shirt_sizes,
+            dietary: form.dietary,
+            moving_months: form.moving_months,
+            form: form.config,
             groups: self.groups(&written.groups),
             products: self.products(time_zone, &written.products),
             contact: contact?,
@@ -313,44 +294,13 @@ impl Check<'_> {
         Some(event)
     }
 
-    fn error(&mut self, key: &str, at: Range<usize>, detail: impl Into<String>) {
-        let line = line_of(self.text, at.start);
-        self.errors.push(EventError { line, key: key.into(), detail: detail.into() });
-    }
-
-    /// One line of text.
-    fn line(&mut self, key: &str, written: &Spanned<String>, longest: usize) -> String {
-        let clean = text::clean(written.get_ref());
-        if clean.is_empty() {
-            self.error(key, written.span(), "it is empty");
-        } else if text::length(&clean) > longest {
-            self.error(key, written.span(), format!("it is longer than {longest} characters"));
-        } else if text::has_control(&clean) {
-            self.error(key, written.span(), "it contains a line break or another control character");
-        }
-        clean
-    }
-
-    /// A few lines of text.
-    fn lines(&mut self, key: &str, written: &Spanned<String>) -> String {
-        let clean = text::clean(written.get_ref());
-        if clean.is_empty() {
-            self.error(key, written.span(), "it is empty");
-        } else if text::length(&clean) > LINES_LENGTH {
-            self.error(key, written.span(), format!("it is longer than {LINES_LENGTH} characters"));
-        } else if text::has_control_but_breaks(&clean) {
-            self.error(key, written.span(), "it contains a control character");
-        }
-        clean
-    }
-
     fn address(&mut self, key: &str, written: &Spanned<String>) -> Option<EmailAddress> {
         EmailAddress::parse(written.get_ref())
             .map_err(|bad| self.error(key, written.span(), bad.to_string()))
             .ok()
     }
 
-    fn addresses(&mut self, written: &Spanned<Vec<Spanned<String>>>) -> Vec<EmailAddress> {
+    fn addresses(&mut self, written: &WrittenList) -> Vec<EmailAddress> {
         self.bounded("report_recipients", written, 0);
         written.get_ref().iter().filter_map(|one| self.address("report_recipients", one)).collect()
     }
@@ -395,24 +345,6 @@ impl Check<'_> {
             self.error(key, written.span(), "this time does not exist: clocks are set forward then");
         }
         time.map(|time| time.with_timezone(&Utc).into())
-    }
-
-    /// The options of a list in the form.
-    fn choices(&mut self, key: &str, written: &Spanned<Vec<Spanned<String>>>) -> Vec<String> {
-        self.bounded(key, written, 1);
-        let all = written.get_ref();
-        let choices = all.iter().map(|one| self.line(key, one, NAME_LENGTH)).collect();
-        self.unique(key, all);
-        choices
-    }
-
-    fn pronouns(&mut self, written: &Spanned<Vec<Spanned<String>>>) -> Vec<String> {
-        for one in written.get_ref() {
-            if one.get_ref().trim().eq_ignore_ascii_case(OTHER_PRONOUNS) {
-                self.error("form.pronouns", one.span(), "it is always offered: remove it");
-            }
-        }
-        self.choices("form.pronouns", written)
     }
 
     fn groups(&mut self, written: &Spanned<Vec<WrittenGroup>>) -> Vec<GroupConfig> {
@@ -489,24 +421,6 @@ impl Check<'_> {
         self.error(key, written.span(), detail);
         None
     }
-
-    fn bounded<T>(&mut self, key: &str, written: &Spanned<Vec<T>>, fewest: usize) {
-        if written.get_ref().len() < fewest {
-            self.error(key, written.span(), "it is empty");
-        } else if written.get_ref().len() > LIST_LENGTH {
-            self.error(key, written.span(), format!("it has more than {LIST_LENGTH} entries"));
-        }
-    }
-
-    /// Entries that differ in letter case only would be confused.
-    fn unique<'s>(&mut self, key: &str, all: impl IntoIterator<Item = &'s Spanned<String>>) {
-        let mut seen = HashSet::new();
-        for one in all {
-            if !seen.insert(text::clean(one.get_ref()).to_lowercase()) {
-                self.error(key, one.span(), "it is a duplicate");
-            }
-        }
-    }
 }
 
 /// The error of the TOML parser: invalid TOML, an unknown or missing key, or a value of the wrong type.
@@ -519,10 +433,6 @@ fn not_readable(text: &str, mut error: toml::de::Error) -> EventError {
         None => (message.trim_end(), ""),
     };
     EventError { line, key: key.into(), detail: detail.replace('\n', ", ") }
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
 }
 
 fn naive(written: &Datetime) -> Option<NaiveDateTime> {

@@ -3,10 +3,12 @@
 //! [`KEYS`] describes every key for `orientation check` and `docs/configuration.md`. [`Config::from_env`] takes the
 //! environment as a map and reports all errors together.
 
+mod check;
 mod event;
 mod form;
 mod keys;
 mod parts;
+mod question;
 mod reader;
 mod site;
 
@@ -24,9 +26,12 @@ pub use event::{
     BadEvent, EarlyBird, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, Product,
     SignInRules, Window,
 };
-pub use form::{Condition, ExpectedAnswer, FormConfig, Question, QuestionKind, Required};
+pub use form::{FormConfig, can_be_left_out};
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
+pub use question::{
+    Condition, ExpectedAnswer, LONGEST_ANSWER, NUMBERS, QUESTIONS_MAX, Question, QuestionKind, Required,
+};
 use reader::Reader;
 
 /// The operator's settings.
