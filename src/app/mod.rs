@@ -158,7 +158,7 @@ impl App {
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
-        let features = event::feature(&base)
+        let features = event::feature(&base, &registration::form_fields(&base.event))
             .and(accounts::feature(&base, &accounts))
             .and(sessions::feature(&base, &sessions))
             .and(leaders::feature(&base, &leaders))

@@ -17,6 +17,9 @@ Every collection of the store: whose personal data it holds, in which fields, ho
 privacy` prints this page from the declarations in the code, `orientation privacy --json` prints them for programs, and a
 test compares this file with them.
 
+Registrations have the answers to the questions of `event.toml` in `form.answers`. The file says of each question which
+class its answers are of and whether they stay for statistics; this page has the strictest of each.
+
 Sweeps delete documents whose time is over. Deleting an account and the disposal at the end of the school year are not
 implemented yet: until they are, what waits for them stays.
 ";

@@ -139,7 +139,7 @@ impl Checks {
 
     /// Cleans every text in `value`, and removes optional texts that are empty afterwards.
     fn clean(&self, schema: &Value, value: &mut Value) {
-        let Some(schema) = self.resolve(schema).as_object() else { return };
+        let Some(schema) = alternative(self.resolve(schema), value).as_object() else { return };
         match value {
             Value::String(text) => *text = (formats::of(schema).clean)(text),
             Value::Array(items) => {
@@ -148,7 +148,10 @@ impl Checks {
             }
             Value::Object(properties) => {
                 let known = schema.get("properties").unwrap_or(&Value::Null);
-                properties.iter_mut().for_each(|(name, value)| self.clean(&known[name.as_str()], value));
+                let others = schema.get("additionalProperties").unwrap_or(&Value::Null);
+                for (name, value) in properties.iter_mut() {
+                    self.clean(known.get(name).unwrap_or(others), value);
+                }
                 drop_empty(schema, known, properties);
             }
             _ => {}
@@ -164,6 +167,17 @@ impl Checks {
             None => schema,
         }
     }
+}
+
+/// Of alternative schemas, the one for values of this type.
+fn alternative<'a>(schema: &'a Value, value: &Value) -> &'a Value {
+    let kind = match value {
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        _ => return schema,
+    };
+    let alternatives = schema["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    alternatives.iter().find(|one| one["type"] == kind).unwrap_or(schema)
 }
 
 /// The errors of the schema and those of the rule.
@@ -262,13 +276,36 @@ fn errors_of(error: &ValidationError<'_>) -> Vec<FieldError> {
             };
             unexpected.iter().map(error).collect()
         }
-        // A nullable value: the errors are those of the other alternative.
-        Kind::AnyOf { context } if context.len() == 2 => context[1].iter().flat_map(errors_of).collect(),
+        Kind::AnyOf { context } => errors_of_alternatives(context, &pointer),
         kind => {
             let (code, detail) = explain(kind);
             vec![FieldError::new(pointer, code, detail)]
         }
     }
+}
+
+/// The errors of the alternative for values of this type, or else that it has none of their types. A nullable value has
+/// the alternatives null and its other type.
+fn errors_of_alternatives(alternatives: &[Vec<ValidationError<'_>>], pointer: &str) -> Vec<FieldError> {
+    let missed: Vec<_> = alternatives.iter().map(|errors| missed_types(errors)).collect();
+    if let Some(i) = missed.iter().position(Vec::is_empty) {
+        return alternatives[i].iter().flat_map(errors_of).collect();
+    }
+    let names: Vec<_> = missed.into_iter().flatten().filter(|name| name != "a null").collect();
+    vec![FieldError::new(pointer, "wrong-type", format!("This must be {}.", names.join(" or ")))]
+}
+
+/// The types that the value itself does not have. If there are several, it has none of them.
+fn missed_types(errors: &[ValidationError<'_>]) -> Vec<String> {
+    let of_one = |error: &ValidationError<'_>| match error.kind() {
+        Kind::Type { kind } => vec![types(kind)],
+        Kind::AnyOf { context } => {
+            let missed: Vec<_> = context.iter().map(|errors| missed_types(errors)).collect();
+            if missed.iter().any(Vec::is_empty) { vec![] } else { missed.concat() }
+        }
+        _ => vec![],
+    };
+    errors.first().map(of_one).unwrap_or_default()
 }
 
 /// Pointer to the property `name` of the object at `pointer`.
@@ -289,6 +326,7 @@ fn explain(kind: &Kind) -> (&'static str, String) {
         Kind::MinLength { limit } => ("too-short", format!("Use at least {limit} characters.")),
         Kind::MaxItems { limit } => ("too-many", format!("List at most {limit}.")),
         Kind::MinItems { limit } => ("too-few", format!("List at least {limit}.")),
+        Kind::MaxProperties { limit } => ("too-many", format!("Use at most {limit} properties.")),
         Kind::UniqueItems => ("repeated", "List each one only once.".into()),
         Kind::Maximum { limit } => ("too-large", format!("This must be at most {limit}.")),
         Kind::Minimum { limit } => ("too-small", format!("This must be at least {limit}.")),

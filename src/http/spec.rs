@@ -289,6 +289,9 @@ fn let_patches_clear(document: &mut Value) {
             |property: &str| required.as_array().is_some_and(|names| names.contains(&json!(property)));
         let types = types(&document["components"]["schemas"]);
         for (property, schema) in object(&mut document["components"]["schemas"][&name]["properties"]) {
+            if let Some(values) = schema.get_mut("additionalProperties").filter(|values| values.is_object()) {
+                make_nullable(values, &types);
+            }
             if !required(property) {
                 make_nullable(schema, &types);
             }
@@ -302,8 +305,11 @@ fn types(schemas: &Value) -> HashMap<String, Value> {
     schemas.map(|(name, schema)| (format!("{SCHEMAS}{name}"), schema["type"].clone())).collect()
 }
 
-/// `nullable` needs a `type` beside it, and a reference allows nothing beside it.
+/// `nullable` needs a `type` beside it, and a reference allows nothing beside it. Of alternatives, one is enough.
 fn make_nullable(schema: &mut Value, types: &HashMap<String, Value>) {
+    if let Some(first) = schema.pointer_mut("/anyOf/0") {
+        return make_nullable(first, types);
+    }
     if schema["$ref"].is_string() {
         *schema = json!({ "allOf": [schema.take()] });
     }

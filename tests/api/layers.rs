@@ -176,7 +176,8 @@ impl Source {
 
     /// The layer of a feature that talks to clients.
     fn is_facing_clients(&self) -> bool {
-        self.feature().is_some() && ["browser.rs", "controller.rs", "pages.rs"].contains(&self.file())
+        self.feature().is_some()
+            && ["bodies.rs", "browser.rs", "controller.rs", "pages.rs"].contains(&self.file())
     }
 
     /// The feature that the file belongs to.

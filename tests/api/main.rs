@@ -5,6 +5,8 @@
 //! ones (`support::parts`); tests of what only the embedded ones have are in [`embedded`].
 
 mod adding_an_endpoint;
+#[path = "../answers/mod.rs"]
+mod answers;
 mod bad_input;
 mod checkout_pages;
 mod contract;

@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use orientation::config::Event;
 use orientation::features::groups::GroupBook;
+use orientation::features::registration::Registration;
 use orientation::kernel::Role;
+use orientation::platform::store::{Filter, Query};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
+use crate::answers;
 use crate::support::{PASSWORD, TestApp, Visitor, form, new_student_id};
 use crate::v1_accounts::{credentials, sign_up_of};
 
@@ -25,7 +29,9 @@ fn as_written(row: &Value) -> Value {
     let mut form = tidied(&row["form"]);
     form["phone"] = row["expect"]["phone"].clone();
     form["emergencyContact"]["phone"] = row["expect"]["emergencyContactPhone"].clone();
-    for (name, default) in [("dietary", json!([])), ("accessibilityContact", json!(false))] {
+    for (name, default) in
+        [("dietary", json!([])), ("accessibilityContact", json!(false)), ("answers", json!({}))]
+    {
         form.as_object_mut().expect("an object").entry(name).or_insert(default);
     }
     form
@@ -59,20 +65,24 @@ async fn register(visitor: &Visitor, row: &Value) -> Result<String, String> {
     Ok(group["name"].as_str().expect("a name").to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_forms_are_accepted_and_returned_as_written() {
-    let app = TestApp::start().await;
-    let rows = rows();
+/// Registers the students of all rows; returns their groups.
+async fn register_all(app: &TestApp, rows: &[Value]) -> Vec<String> {
     // One client for all: this is not a test of 2,000 connections.
     let client = app.anonymous();
-    let ways = stream::iter(&rows).map(async |row| {
+    let ways = stream::iter(rows).map(async |row| {
         let email = row["account"]["email"].as_str().expect("an address");
         let student = app.somebody(email, Role::Student, &[]).await;
         let mut visitor = client.clone();
         visitor.cookie = student.cookie;
         register(&visitor, row).await
     });
-    let groups: Vec<String> = ways.buffer_unordered(AT_ONCE).try_collect().await.expect("all are accepted");
+    ways.buffer_unordered(AT_ONCE).try_collect().await.expect("all are accepted")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_forms_are_accepted_and_returned_as_written() {
+    let app = TestApp::start().await;
+    let groups = register_all(&app, &rows()).await;
 
     let mut members = BTreeMap::new();
     for group in groups {
@@ -83,6 +93,19 @@ async fn two_thousand_forms_are_accepted_and_returned_as_written() {
     let book: GroupBook = app.store.get(GroupBook::ID).await.expect("readable").expect("there");
     let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
     assert_eq!(counted, members);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_forms_with_answers_are_accepted_and_returned_as_written() {
+    let event = Event::parse(answers::EVENT).expect("valid");
+    let app = TestApp::start_with(|config| config.event = event).await;
+    let rows = answers::students();
+    assert_eq!(register_all(&app, &rows).await.len(), 2000);
+    let stored: Vec<Registration> =
+        app.store.find(Query::new(Filter::All).limit(3000)).await.expect("readable");
+    let by_bus = stored.iter().filter(|student| student.form.answers.contains_key("arrival"));
+    assert_eq!((stored.len(), by_bus.count()), (2000, 667));
     app.finish().await;
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use orientation::config::Window;
-use orientation::kernel::{Clock, SystemClock};
+use orientation::config::{Event, Window};
+use orientation::features::registration::{FIELDS, Field};
+use orientation::kernel::{Clock, StudentField, SystemClock};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::answers;
 use crate::support::{TestApp, form, new_student_id, reaches_all_of};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -64,6 +66,35 @@ async fn the_tag_changes_with_the_window() {
     app.clock.advance(HOUR);
     let request = visitor.request(Method::GET, "/v1/event").header("if-none-match", tag);
     assert_eq!(visitor.send(request).await.ok(200)["registration"]["open"], true);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_event_describes_its_whole_form() {
+    let mut event = Event::parse(answers::EVENT).expect("valid");
+    event.form.without = [StudentField::MovingMonth].into();
+    let app = TestApp::start_with(|config| config.event = event).await;
+    let event = app.anonymous().get("/v1/event").await.ok(200);
+    let form = event["form"].as_array().expect("a list");
+    let names: Vec<_> = form.iter().filter_map(|field| field["name"].as_str()).collect();
+    let built_in = FIELDS.iter().map(Field::name).filter(|name| *name != "movingMonth");
+    let questions =
+        ["answers.bus", "answers.arrival", "answers.workshops", "answers.laptop", "answers.firstAid"];
+    assert_eq!(names, built_in.chain(questions).collect::<Vec<_>>());
+    let questions: Vec<_> = form[form.len() - 5..].to_vec();
+    let arrival = json!({
+        "name": "answers.arrival", "label": "On which day do you arrive?", "kind": "date", "required": false,
+        "help": "The bus runs once a day, at noon.", "requiredIf": { "field": "answers.bus", "answer": true },
+        "from": "2027-08-20", "until": "2027-08-31", "editable": true, "class": "logistics", "retention": "erased",
+    });
+    assert_eq!(questions[1], arrival);
+    let workshops = json!({
+        "name": "answers.workshops", "label": "Which workshops would you like to join?", "kind": "severalOf",
+        "required": false, "options": ["Welding", "3D printing", "Résumé writing", "Swing dance"], "maxItems": 2,
+        "editable": true, "class": "logistics", "retention": "counted",
+    });
+    assert_eq!(questions[2], workshops);
+    assert_eq!((&questions[3]["editable"], &questions[4]["maxLength"]), (&json!(false), &json!(500)));
     app.finish().await;
 }
 

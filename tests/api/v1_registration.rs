@@ -1,9 +1,12 @@
 //! `/v1/registration`. `src/features/registration/controller_tests.rs` tests the refusals and what a PATCH may change;
 //! here are the tests that need the whole service.
 
+use orientation::config::Event;
+use orientation::kernel::StudentField;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::answers;
 use crate::support::{Answer, TestApp, Visitor, form, new_student_id, reaches_all_of};
 use crate::v1_event::app_before_its_window;
 
@@ -232,6 +235,120 @@ async fn changes_are_stored_and_fixed_properties_keep_their_values() {
         assert_eq!(kept[fixed], before[fixed]);
     }
     assert_ne!(kept["group"], Value::Null);
+    app.finish().await;
+}
+
+/// A service whose event has five questions.
+async fn app_with_questions() -> TestApp {
+    let event = Event::parse(answers::EVENT).expect("valid");
+    TestApp::start_with(|config| config.event = event).await
+}
+
+/// The form with these answers.
+fn form_with(answers: &Value) -> Value {
+    let mut written = form(&new_student_id());
+    written["answers"] = answers.clone();
+    written
+}
+
+fn errors_of(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answers_to_an_events_questions_are_checked_with_the_form() {
+    let app = app_with_questions().await;
+    let ana = app.student().await;
+    let mut written = form_with(&json!({
+        "bus": true, "workshops": ["Welding", "Golf"], "laptop": 5, "firstAid": "x".repeat(501), "car": "red",
+    }));
+    written["studentId"] = "abc".into();
+    let errors = [
+        ("/answers/arrival", "missing"),
+        ("/answers/car", "unknown-property"),
+        ("/answers/firstAid", "too-long"),
+        ("/answers/laptop", "wrong-type"),
+        ("/answers/workshops/1", "not-an-option"),
+        ("/studentId", "not-a-student-id"),
+    ];
+    assert_eq!(ana.post("/v1/registration", &written).await.errors(), errors_of(&errors));
+    // These break the schema: the rules still find the rest.
+    written["answers"] = json!({ "bus": { "yes": true }, "laptop": 1.5, "workshops": [1], "firstAid": null });
+    let errors = [
+        ("/answers/bus", "wrong-type"),
+        ("/answers/firstAid", "wrong-type"),
+        ("/answers/laptop", "wrong-type"),
+        ("/answers/workshops/0", "wrong-type"),
+        ("/studentId", "not-a-student-id"),
+    ];
+    assert_eq!(ana.post("/v1/registration", &written).await.errors(), errors_of(&errors));
+    let many: serde_json::Map<_, _> = (0..51).map(|i| (format!("q{i}"), json!(true))).collect();
+    let errors = ana.post("/v1/registration", &form_with(&many.into())).await.errors();
+    assert!(errors.contains(&("/answers".to_owned(), "too-many".to_owned())), "{errors:?}");
+    ana.get("/v1/registration").await.refused(404, "no-registration");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_changed_one_by_one_and_removed_with_their_condition() {
+    let app = app_with_questions().await;
+    let ana = app.student().await;
+    let answers = json!({
+        "bus": true, "arrival": "2027-08-20", "laptop": " Linux ", "firstAid": "My inhaler.\nIt is in my bag. ",
+    });
+    let created = ana.post("/v1/registration", &form_with(&answers)).await.ok(201);
+    let mut stored = json!({
+        "bus": true, "arrival": "2027-08-20", "laptop": "Linux", "firstAid": "My inhaler.\nIt is in my bag.",
+    });
+    assert_eq!(created["registration"]["answers"], stored);
+
+    let changed =
+        ana.patch("/v1/registration", &json!({ "answers": { "workshops": ["Welding"] } })).await.ok(200);
+    stored["workshops"] = json!(["Welding"]);
+    assert_eq!(changed["answers"], stored);
+    let changes =
+        json!({ "answers": { "bus": null, "laptop": "macOS", "arrival": "2027-09-01" }, "joinsHunt": null });
+    let errors = [
+        ("/answers/arrival", "out-of-range"),
+        ("/answers/bus", "missing"),
+        ("/answers/laptop", "fixed-after-submitting"),
+        ("/joinsHunt", "missing"),
+    ];
+    assert_eq!(ana.patch("/v1/registration", &changes).await.errors(), errors_of(&errors));
+
+    let changes = json!({ "answers": { "bus": false, "firstAid": null } });
+    let changed = ana.patch("/v1/registration", &changes).await.ok(200);
+    assert_eq!(changed["answers"], json!({ "bus": false, "laptop": "Linux", "workshops": ["Welding"] }));
+    assert_eq!(ana.get("/v1/registration").await.ok(200), changed);
+    let errors = ana.patch("/v1/registration", &json!({ "answers": null })).await.errors();
+    let expected = [("/answers/bus", "missing"), ("/answers/laptop", "fixed-after-submitting")];
+    assert_eq!(errors, errors_of(&expected));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_without_some_fields_refuses_them_and_needs_no_value() {
+    let app = TestApp::start_with(|config| {
+        config.event.form.without = [StudentField::SummerCity, StudentField::ShirtSize].into();
+    })
+    .await;
+    let ana = app.student().await;
+    let mut written = form(&new_student_id());
+    let errors = [("/shirtSize", "not-asked"), ("/summerCity", "not-asked")];
+    assert_eq!(ana.post("/v1/registration", &written).await.errors(), errors_of(&errors));
+    let fields = written.as_object_mut().expect("an object");
+    fields.retain(|name, _| name != "summerCity" && name != "shirtSize");
+    let country = fields.remove("summerCountry").expect("a country");
+    let missing = [("/summerCountry", "missing")];
+    assert_eq!(ana.post("/v1/registration", &written).await.errors(), errors_of(&missing));
+    written["summerCountry"] = country;
+    let created = ana.post("/v1/registration", &written).await.ok(201);
+    assert_eq!(
+        (created["registration"].get("summerCity"), created["registration"].get("shirtSize")),
+        (None, None)
+    );
+    let errors = ana.patch("/v1/registration", &json!({ "summerCity": "Porto" })).await.errors();
+    assert_eq!(errors, errors_of(&[("/summerCity", "not-asked")]));
     app.finish().await;
 }
 

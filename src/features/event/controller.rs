@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use poem_openapi::param::Header;
-use poem_openapi::{Enum, Object, OpenApi, Tags};
+use poem_openapi::{Enum, Object, OpenApi, Tags, Union};
 
 use crate::base::Base;
 use crate::config::{Event, GroupConfig, OTHER_PRONOUNS, Product, Window};
 use crate::features::payments::MoneyBody;
 use crate::http::rights::Anybody;
 use crate::http::{By, Prepared, PreparedAnswer};
-use crate::kernel::{Clock, Timestamp};
+use crate::kernel::{Class, Clock, Retention, Timestamp};
 
 #[derive(Tags)]
 enum Tag {
@@ -87,6 +87,139 @@ impl From<&Product> for ProductBody {
     }
 }
 
+/// Kind of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum FormFieldKind {
+    /// Text on one line.
+    ShortText,
+    /// Text with line breaks.
+    LongText,
+    /// `true` or `false`.
+    YesNo,
+    /// One of `options`.
+    OneOf,
+    /// A list of different `options`.
+    SeveralOf,
+    /// A date, `YYYY-MM-DD`.
+    Date,
+    /// A whole number.
+    Number,
+    /// A phone number with + and its country code.
+    Phone,
+    /// A list of email addresses.
+    EmailAddresses,
+    /// An object with the properties `fields`.
+    Object,
+}
+
+/// Kind of personal data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum FormFieldClass {
+    /// Who somebody is.
+    Identity,
+    /// How to reach somebody.
+    Contact,
+    /// Health, diet and accessibility.
+    Health,
+    /// What the event has to organise.
+    Logistics,
+}
+
+impl From<Class> for FormFieldClass {
+    /// Classes that no field of the form has count as logistics.
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Identity => Self::Identity,
+            Class::Contact => Self::Contact,
+            Class::Health => Self::Health,
+            Class::Logistics | Class::Payment | Class::Content | Class::Activity | Class::Secret => {
+                Self::Logistics
+            }
+        }
+    }
+}
+
+/// What happens at the end of the school year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum FormFieldRetention {
+    /// It is erased.
+    Erased,
+    /// It is counted, and no longer says whose it was.
+    Counted,
+}
+
+impl From<Retention> for FormFieldRetention {
+    fn from(retention: Retention) -> Self {
+        match retention {
+            Retention::Counted => Self::Counted,
+            Retention::Erased | Retention::Lasting => Self::Erased,
+        }
+    }
+}
+
+/// The answer to a question that another question depends on: `true`, `false` or an option.
+#[derive(Clone, Debug, Union)]
+pub enum ExpectedAnswer {
+    /// Yes or no.
+    Flag(bool),
+    /// An option. Of several options, it is one of those chosen.
+    Option(String),
+}
+
+/// When a field is asked for.
+#[derive(Clone, Debug, Object)]
+pub struct FormFieldCondition {
+    /// Name of the other field, which comes earlier.
+    pub field: String,
+    /// The value of the other field.
+    pub answer: ExpectedAnswer,
+}
+
+/// A field of the registration form, or a question of the event's own.
+#[derive(Clone, Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct FormField {
+    /// Name of the property in `RegistrationForm`. That of a question is `answers.` and the question's id.
+    pub name: String,
+    /// Label for people.
+    pub label: String,
+    /// Explanation for people.
+    pub help: Option<String>,
+    /// Kind of the field.
+    pub kind: FormFieldKind,
+    /// Whether a form is incomplete without it.
+    pub required: bool,
+    /// Condition of the field: it is required if this holds, and otherwise not allowed.
+    pub required_if: Option<FormFieldCondition>,
+    /// Options to choose from.
+    pub options: Option<Vec<String>>,
+    /// Properties of an object.
+    pub fields: Option<Vec<FormField>>,
+    /// Maximum number of characters.
+    pub max_length: Option<u32>,
+    /// Maximum number of entries of a list.
+    pub max_items: Option<u32>,
+    /// Regular expression that a text must match.
+    pub pattern: Option<String>,
+    /// Minimum of a number.
+    pub min: Option<i64>,
+    /// Maximum of a number.
+    pub max: Option<i64>,
+    /// First possible date.
+    pub from: Option<String>,
+    /// Last possible date.
+    pub until: Option<String>,
+    /// Whether it can be changed after submission.
+    pub editable: bool,
+    /// Kind of personal data.
+    pub class: FormFieldClass,
+    /// What happens to it at the end of the school year.
+    pub retention: FormFieldRetention,
+}
+
 /// Public data of the event. Lists are in display order.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Event", rename_all = "camelCase")]
@@ -111,6 +244,8 @@ pub struct EventBody {
     pub dietary: Vec<String>,
     /// Options of `movingMonth`.
     pub moving_months: Vec<String>,
+    /// The registration form: built-in fields that the event asks for, and the event's own questions.
+    pub form: Vec<FormField>,
     /// Orientation groups.
     pub groups: Vec<GroupBody>,
     /// Products on sale.
@@ -118,7 +253,7 @@ pub struct EventBody {
 }
 
 impl EventBody {
-    fn new(event: &Event, state: WindowState) -> Self {
+    fn new(event: &Event, form: &[FormField], state: WindowState) -> Self {
         let mut pronouns = event.pronouns.clone();
         pronouns.push(OTHER_PRONOUNS.to_owned());
         Self {
@@ -137,6 +272,7 @@ impl EventBody {
             shirt_sizes: event.shirt_sizes.clone(),
             dietary: event.dietary.clone(),
             moving_months: event.moving_months.clone(),
+            form: form.to_vec(),
             groups: event.groups.iter().map(GroupBody::from).collect(),
             products: event.products.iter().map(ProductBody::from).collect(),
         }
@@ -153,15 +289,16 @@ pub struct EventController {
 }
 
 impl EventController {
-    /// The operations about the event of `base`.
-    pub fn new(base: &Base) -> Self {
+    /// The operations about the event of `base`, whose registration form has these fields.
+    pub fn new(base: &Base, form: &[FormField]) -> Self {
         let (event, clock) = (&*base.event, base.clock.clone());
+        let in_state = |state| Prepared::new(&EventBody::new(event, form, state));
         Self {
             window: event.registration,
             clock,
-            upcoming: Prepared::new(&EventBody::new(event, WindowState::Upcoming)),
-            open: Prepared::new(&EventBody::new(event, WindowState::Open)),
-            closed: Prepared::new(&EventBody::new(event, WindowState::Closed)),
+            upcoming: in_state(WindowState::Upcoming),
+            open: in_state(WindowState::Open),
+            closed: in_state(WindowState::Closed),
         }
     }
 
@@ -178,7 +315,7 @@ impl EventController {
 impl EventController {
     /// Get the event
     ///
-    /// Its name, the registration period and whether it is open now, the options of the registration form, the groups, and
+    /// Its name, the registration period and whether it is open now, the registration form with its options, the groups, and
     /// the products.
     #[oai(path = "/v1/event", method = "get", operation_id = "getEvent")]
     async fn get_event(
@@ -209,7 +346,7 @@ mod tests {
         let (start, day) = (base.clock.now(), Duration::from_hours(24));
         let registration = Window { opens: start.plus(day), closes: start.plus(2 * day) };
         let base = base.with_event(Event { registration, ..Event::shipped() });
-        let controller = EventController::new(&base);
+        let controller = EventController::new(&base, &[]);
         let client = TestClient::new(OpenApiService::new(controller, "", ""));
         let mut tags = vec![];
         for state in ["upcoming", "open", "closed"] {
@@ -231,7 +368,7 @@ mod tests {
 
     #[test]
     fn everything_that_the_form_offers_is_shown() {
-        let body = EventBody::new(&Event::shipped(), WindowState::Open).to_json().unwrap();
+        let body = EventBody::new(&Event::shipped(), &[], WindowState::Open).to_json().unwrap();
         assert_eq!(body["timeZone"], "America/Toronto");
         assert_eq!(body["pronouns"].as_array().unwrap().last().unwrap(), OTHER_PRONOUNS);
         assert_eq!(body["groups"][0], serde_json::json!({ "name": "Alpha", "symbol": "α" }));

@@ -8,9 +8,11 @@ mod controller;
 use super::Feature;
 use crate::base::Base;
 
-pub use controller::{EventController, GroupBody};
+pub use controller::{
+    EventController, ExpectedAnswer, FormField, FormFieldCondition, FormFieldKind, GroupBody,
+};
 
-/// What the event adds to the service.
-pub fn feature(base: &Base) -> Feature<EventController> {
-    Feature::new().serves(EventController::new(base))
+/// What the event adds to the service. Its registration form has these fields.
+pub fn feature(base: &Base, form: &[FormField]) -> Feature<EventController> {
+    Feature::new().serves(EventController::new(base, form))
 }

@@ -1,5 +1,6 @@
 //! Operations of registration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -9,7 +10,9 @@ use poem_openapi::types::{Example, MaybeUndefined, ParseFromJSON, ToJSON};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use serde_json::{Value, json};
 
-use super::fields::{self, COUNTRY_CODE, STUDENT_ID};
+use super::answers;
+use super::bodies::AnswerBody;
+use super::fields::{COUNTRY_CODE, STUDENT_ID};
 use super::form::{Changes, EmergencyContact, Form};
 use super::model::{Registration, RegistrationState};
 use super::service::{GetRegistrationError, RegisterError, Registrations, UpdateRegistrationError};
@@ -21,7 +24,7 @@ use crate::http::{
     By, DateText, EmailText, Examples, Failure, IdempotencyKey, JsonBody, Kind, PhoneText, Problem, Refusal,
     Remark, Rule, Text, TextFormat, entity_tag, not_signed_in, precondition,
 };
-use crate::kernel::{Invalid, Timestamp};
+use crate::kernel::{FieldError, Invalid, Timestamp};
 use crate::platform::idempotency::OnceError;
 use crate::platform::signals::TooMany;
 use crate::platform::store::{Stale, StoreError};
@@ -80,8 +83,9 @@ impl From<EmergencyContact> for EmergencyContactBody {
     }
 }
 
-/// The registration form. Text is trimmed and normalised to NFC, and length limits apply to the result. Choose options
-/// from those that `getEvent` returns.
+/// The registration form. Text is trimmed and normalised to NFC, and length limits apply to the result. `getEvent`
+/// describes the fields and questions of the event's form, with their options. Of the properties that are optional here,
+/// the event requires some, and some it does not ask for.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct RegistrationForm {
@@ -103,7 +107,7 @@ pub struct RegistrationForm {
     discipline: String,
     /// One of the event's `shirtSizes`.
     #[oai(validator(max_length = 100))]
-    shirt_size: String,
+    shirt_size: Option<String>,
     /// Phone number with + and its country code. Stored in E.164.
     phone: PhoneText,
     /// Person to call in an emergency.
@@ -127,22 +131,25 @@ pub struct RegistrationForm {
     #[oai(default)]
     accessibility_contact: bool,
     /// Whether you take part in the scavenger hunt.
-    joins_hunt: bool,
+    joins_hunt: Option<bool>,
     /// Email addresses of friends whom you want in your hunt team: at most 20.
     #[oai(default, validator(max_items = 20))]
     hunt_teammates: Vec<EmailText>,
     /// City where you live in summer: 1 to 100 characters.
     #[oai(validator(min_length = 1, max_length = 100))]
-    summer_city: String,
+    summer_city: Option<String>,
     /// Country where you live in summer: its ISO 3166 alpha-2 code, or `XK`, `AC` or `TA`.
-    summer_country: Text<CountryFormat>,
+    summer_country: Option<Text<CountryFormat>>,
     /// Month in which you move to town: one of the event's `movingMonths`.
     #[oai(validator(max_length = 100))]
     moving_month: Option<String>,
     /// Whether you may be photographed.
-    photo_consent: bool,
+    photo_consent: Option<bool>,
     /// Whether you ask for a bursary. The committee decides later, and you can pay meanwhile.
-    bursary_requested: bool,
+    bursary_requested: Option<bool>,
+    /// Answers to the event's own questions, by their id. `getEvent` describes the questions.
+    #[oai(default, validator(max_properties = 50))]
+    answers: BTreeMap<String, AnswerBody>,
 }
 
 impl Example for RegistrationForm {
@@ -154,7 +161,7 @@ impl Example for RegistrationForm {
             birth_date: "2008-02-29".into(),
             student_id: "silva042".into(),
             discipline: "Engineering Science".into(),
-            shirt_size: "M".into(),
+            shirt_size: Some("M".into()),
             phone: "+1 416 978 2011".into(),
             emergency_contact: EmergencyContactBody::example(),
             medical_information: Some(Remark::from("Asthma.\nThe inhaler is in my bag.")),
@@ -163,13 +170,14 @@ impl Example for RegistrationForm {
             dietary_other: Some("no mushrooms".into()),
             accessibility: None,
             accessibility_contact: false,
-            joins_hunt: true,
+            joins_hunt: Some(true),
             hunt_teammates: vec!["friend@example.org".into()],
-            summer_city: "Porto".into(),
-            summer_country: "PT".into(),
+            summer_city: Some("Porto".into()),
+            summer_country: Some("PT".into()),
             moving_month: Some("August".into()),
-            photo_consent: true,
-            bursary_requested: false,
+            photo_consent: Some(true),
+            bursary_requested: Some(false),
+            answers: BTreeMap::new(),
         }
     }
 }
@@ -195,10 +203,11 @@ impl From<RegistrationForm> for Form {
             joins_hunt: body.joins_hunt,
             hunt_teammates: body.hunt_teammates.into_iter().map(EmailText::into_inner).collect(),
             summer_city: body.summer_city,
-            summer_country: body.summer_country.into_inner(),
+            summer_country: body.summer_country.map(Text::into_inner),
             moving_month: body.moving_month,
             photo_consent: body.photo_consent,
             bursary_requested: body.bursary_requested,
+            answers: body.answers.into_iter().map(|(id, answer)| (id, answer.0)).collect(),
         }
     }
 }
@@ -247,6 +256,10 @@ pub struct RegistrationChanges {
     /// Whether you ask for a bursary.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     bursary_requested: MaybeUndefined<bool>,
+    /// Answers to the event's own questions, by their id. Omitted answers stay, and `null` clears an optional one. An
+    /// answer that is omitted and whose question no longer applies is removed.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_properties = 50))]
+    answers: MaybeUndefined<BTreeMap<String, Option<AnswerBody>>>,
     /// Fixed after submission.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     legal_name: MaybeUndefined<String>,
@@ -293,6 +306,7 @@ impl Example for RegistrationChanges {
             summer_country: Undefined,
             moving_month: Value("September".into()),
             bursary_requested: Undefined,
+            answers: Undefined,
             legal_name: Undefined,
             pronouns: Undefined,
             pronouns_other: Undefined,
@@ -320,6 +334,9 @@ impl From<RegistrationChanges> for Changes {
         let sent = body.to_json().unwrap_or_default();
         let remark = |sent| change(sent).map(|remark| remark.map(Remark::into_inner));
         let addresses = |list: Vec<EmailText>| list.into_iter().map(EmailText::into_inner).collect();
+        let answers = |sent: BTreeMap<String, Option<AnswerBody>>| {
+            sent.into_iter().map(|(id, answer)| (id, answer.map(|answer| answer.0))).collect()
+        };
         Self {
             phone: body.phone.take().map(PhoneText::into_inner),
             emergency_contact: body.emergency_contact.take().map(EmergencyContact::from),
@@ -328,14 +345,14 @@ impl From<RegistrationChanges> for Changes {
             dietary: change(body.dietary).map(Option::unwrap_or_default),
             dietary_other: change(body.dietary_other),
             accessibility_contact: change(body.accessibility_contact).map(Option::unwrap_or_default),
-            joins_hunt: body.joins_hunt.take(),
+            joins_hunt: change(body.joins_hunt),
             hunt_teammates: change(body.hunt_teammates).map(Option::unwrap_or_default).map(addresses),
-            summer_city: body.summer_city.take(),
-            summer_country: body.summer_country.take().map(Text::into_inner),
+            summer_city: change(body.summer_city),
+            summer_country: change(body.summer_country).map(|country| country.map(Text::into_inner)),
             moving_month: change(body.moving_month),
-            bursary_requested: body.bursary_requested.take(),
-            fixed: fields::fixed(&sent),
-            cleared: fields::cleared(&sent),
+            bursary_requested: change(body.bursary_requested),
+            answers: change(body.answers).map(|sent| sent.map(answers)),
+            sent,
         }
     }
 }
@@ -384,7 +401,7 @@ pub struct RegistrationBody {
     /// Chosen discipline.
     discipline: String,
     /// Chosen shirt size.
-    shirt_size: String,
+    shirt_size: Option<String>,
     /// Phone number in E.164.
     phone: String,
     /// Person to call in an emergency.
@@ -402,19 +419,21 @@ pub struct RegistrationBody {
     /// Whether the committee may contact the student about accessibility needs.
     accessibility_contact: bool,
     /// Whether the student takes part in the scavenger hunt.
-    joins_hunt: bool,
+    joins_hunt: Option<bool>,
     /// Email addresses of friends whom the student wants in the hunt team.
     hunt_teammates: Vec<String>,
     /// City where the student lives in summer.
-    summer_city: String,
+    summer_city: Option<String>,
     /// Code of the country where the student lives in summer.
-    summer_country: String,
+    summer_country: Option<String>,
     /// Month in which the student moves to town.
     moving_month: Option<String>,
     /// Whether the student may be photographed.
-    photo_consent: bool,
+    photo_consent: Option<bool>,
     /// Whether the student asks for a bursary.
-    bursary_requested: bool,
+    bursary_requested: Option<bool>,
+    /// Answers to the event's own questions, by their id.
+    answers: BTreeMap<String, AnswerBody>,
 }
 
 impl RegistrationBody {
@@ -449,6 +468,7 @@ impl RegistrationBody {
             moving_month: form.moving_month,
             photo_consent: form.photo_consent,
             bursary_requested: form.bursary_requested,
+            answers: form.answers.into_iter().map(|(id, answer)| (id, AnswerBody(answer))).collect(),
         }
     }
 }
@@ -626,8 +646,8 @@ impl RegistrationController {
     /// Change your registration
     ///
     /// Omitted properties keep their value. After submission `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
-    /// `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed: each one that is sent is
-    /// rejected.
+    /// `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed, and so are the answers that
+    /// `getEvent` describes as not editable: each one that is sent is rejected.
     #[oai(path = "/v1/registration", method = "patch", operation_id = "updateRegistration")]
     async fn update_registration(
         &self,
@@ -654,10 +674,17 @@ pub fn rules(event: &Arc<Event>) -> [Rule; 2] {
     };
     let changes = move |body: &Value| {
         let changes = RegistrationChanges::parse_from_json(Some(body.clone())).ok();
-        let errors = changes.and_then(|body| Form::default().changed(body.into(), &of_changes).err());
-        errors.unwrap_or_default()
+        changes.map(|body| errors(body.into(), &of_changes)).unwrap_or_default()
     };
     [("RegistrationForm", Box::new(form)), ("RegistrationChanges", Box::new(changes))]
+}
+
+/// The errors of changes that don't depend on the form that they change.
+fn errors(mut changes: Changes, event: &Event) -> Vec<FieldError> {
+    let answers = changes.answers.take().flatten().unwrap_or_default();
+    let mut errors = Form::default().changed(changes, event).err().unwrap_or_default();
+    errors.extend(answers::errors(&answers, &event.form));
+    errors
 }
 
 /// Copies the properties of `written` into an empty form.

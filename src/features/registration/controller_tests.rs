@@ -86,8 +86,8 @@ async fn null_clears_optional_properties_and_nothing_fixed_or_unknown_is_written
     let (status, problem) = browser.patch("ana", refused).await;
     let expected = [
         ("/legalName", "fixed-after-submitting"),
-        ("/photoConsent", "fixed-after-submitting"),
         ("/phone", "missing"),
+        ("/photoConsent", "fixed-after-submitting"),
     ];
     assert_eq!((status, errors(&problem)), (422, expected.to_vec()));
     for foreign in ["group", "state", "orderId", "registeredAt", "isRegistered"] {

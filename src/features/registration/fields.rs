@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 
 use super::form::Form;
-use crate::config::{LIST_LENGTH, NAME_LENGTH};
-use crate::kernel::{PHONE_MAX, StudentField};
+use crate::config::{FormConfig, LIST_LENGTH, NAME_LENGTH, can_be_left_out};
+use crate::kernel::{FieldError, PHONE_MAX, StudentField};
 use crate::platform::store::{Class, PersonalField, Retention};
 
 /// The longest legal name, in code points. Passports of some countries have names of more than 100.
@@ -35,7 +35,7 @@ pub struct Field {
     pub label: &'static str,
     /// What it holds, with limits.
     pub kind: Kind,
-    /// Whether a form is incomplete without it.
+    /// Whether a form is incomplete without it, if the event asks for it.
     pub required: bool,
     /// Whether the student can change it after submission.
     pub editable: bool,
@@ -68,15 +68,15 @@ pub enum Kind {
     Addresses(usize),
     /// Yes or no.
     Flag,
-    /// An object with these properties, all of them required.
-    Object(&'static [(&'static str, Kind)]),
+    /// An object with these properties, all of them required: name, label and kind of each.
+    Object(&'static [(&'static str, &'static str, Kind)]),
 }
 
 /// The properties of an emergency contact.
 const EMERGENCY_CONTACT: Kind = Kind::Object(&[
-    ("name", Kind::Line(NAME_MAX)),
-    ("relationship", Kind::Line(NAME_MAX)),
-    ("phone", Kind::Phone(PHONE_MAX)),
+    ("name", "Name", Kind::Line(NAME_MAX)),
+    ("relationship", "Relationship", Kind::Line(NAME_MAX)),
+    ("phone", "Phone", Kind::Phone(PHONE_MAX)),
 ]);
 
 /// Every field of the form, in its order.
@@ -262,10 +262,42 @@ impl Field {
     pub fn name(&self) -> &'static str {
         self.path.rsplit('.').next().unwrap_or(self.path)
     }
+
+    /// Whether an event can leave the field out of its form. Its property is optional in the schema then.
+    pub fn can_be_left_out(&self) -> bool {
+        can_be_left_out(&self.field)
+    }
+
+    /// Whether the value says anything. Absent lists and flags of optional fields are stored as empty and false.
+    pub fn is_given(&self, value: &Value) -> bool {
+        match value {
+            Value::Null => false,
+            Value::Array(items) => !items.is_empty(),
+            Value::Bool(flag) => *flag || self.required,
+            _ => true,
+        }
+    }
+
+    fn error(&self, code: &'static str, detail: &str) -> FieldError {
+        FieldError::new(format!("/{}", self.name()), code, detail)
+    }
+
+    fn missing(&self, detail: &str) -> FieldError {
+        self.error("missing", detail)
+    }
+
+    fn not_asked(&self) -> FieldError {
+        self.error("not-asked", "The event does not ask for this. Leave it out.")
+    }
+
+    fn fixed_after_submitting(&self) -> FieldError {
+        let detail = "This is fixed after submission. Ask the committee to change it.";
+        self.error("fixed-after-submitting", detail)
+    }
 }
 
 /// Number of the personal fields that a registration has beside the form's.
-const OWN: usize = 5;
+const OWN: usize = 6;
 
 /// The personal fields of a registration: those of the form, and its own.
 pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
@@ -274,6 +306,8 @@ pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
     all[2] = PersonalField::new("submittedAt", Class::Activity);
     all[3] = PersonalField::new("registeredAt", Class::Activity);
     all[4] = PersonalField::new("ticketIssuedAt", Class::Activity);
+    // Each question has its class and retention in `event.toml`. Here is the strictest of each.
+    all[5] = PersonalField::new("form.answers", Class::Health);
     let mut i = 0;
     while i < FIELDS.len() {
         let Field { path, class, retention, .. } = FIELDS[i];
@@ -283,16 +317,32 @@ pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
     all
 };
 
-/// Names of the properties in `sent` that are fixed after submission.
-pub fn fixed(sent: &Value) -> Vec<&'static str> {
-    let fixed = FIELDS.iter().filter(|field| !field.editable);
-    fixed.map(Field::name).filter(|name| sent.get(name).is_some()).collect()
+/// The errors of a submitted form about fields that are missing, and about those that the event doesn't ask for. The
+/// schema requires the fields that no event can leave out.
+pub fn misplaced(form: &Form, config: &FormConfig) -> Vec<FieldError> {
+    let of_one = |field: &Field| {
+        let value = (field.value)(form);
+        match config.asks(&field.field) {
+            true if field.required && value.is_null() => Some(field.missing("This is required.")),
+            false if field.is_given(&value) => Some(field.not_asked()),
+            _ => None,
+        }
+    };
+    FIELDS.iter().filter_map(of_one).collect()
 }
 
-/// Names of the properties that `sent` clears although a form needs them.
-pub fn cleared(sent: &Value) -> Vec<&'static str> {
-    let needed = FIELDS.iter().filter(|field| field.required && field.editable);
-    needed.map(Field::name).filter(|name| sent.get(name).is_some_and(Value::is_null)).collect()
+/// The errors of changes about properties that the event doesn't ask for, that are fixed after submission, or that are
+/// cleared although a form needs them.
+pub fn refused(sent: &Value, config: &FormConfig) -> Vec<FieldError> {
+    let of_one = |field: &Field| match sent.get(field.name())? {
+        value if !config.asks(&field.field) => field.is_given(value).then(|| field.not_asked()),
+        _ if !field.editable => Some(field.fixed_after_submitting()),
+        Value::Null if field.required => {
+            Some(field.missing("This is required. You can change it but not remove it."))
+        }
+        _ => None,
+    };
+    FIELDS.iter().filter_map(of_one).collect()
 }
 
 #[cfg(test)]

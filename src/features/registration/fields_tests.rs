@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use super::super::form::EmergencyContact;
 use super::*;
+use crate::config::QUESTIONS_MAX;
 
 /// The OpenAPI document.
 fn document() -> Value {
@@ -57,7 +58,7 @@ fn limits(kind: Kind, required: bool) -> Value {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Object(properties) => {
             let properties: serde_json::Map<_, _> =
-                properties.iter().map(|(name, kind)| ((*name).to_owned(), limits(*kind, true))).collect();
+                properties.iter().map(|(name, _, kind)| ((*name).to_owned(), limits(*kind, true))).collect();
             json!({ "type": "object", "properties": properties })
         }
     }
@@ -65,8 +66,9 @@ fn limits(kind: Kind, required: bool) -> Value {
 
 #[test]
 fn every_property_of_the_bodies_has_a_row_and_every_row_a_property() {
-    let rows = names(FIELDS.iter());
+    let mut rows = names(FIELDS.iter());
     assert_eq!(rows.len(), FIELDS.len());
+    rows.insert("answers".into());
     assert_eq!(properties("RegistrationForm"), rows);
     assert_eq!(properties("RegistrationChanges"), rows);
     let ours = ["state", "group", "submittedAt", "registeredAt"].map(str::to_owned);
@@ -98,7 +100,10 @@ fn the_limits_of_the_document_are_those_of_the_table() {
         }
     }
     let required: BTreeSet<String> = serde_json::from_value(form["required"].clone()).unwrap();
-    assert_eq!(required, names(FIELDS.iter().filter(|field| field.required)));
+    assert_eq!(required, names(FIELDS.iter().filter(|field| field.required && !field.can_be_left_out())));
+    for body in [form, changes] {
+        assert_eq!(body["properties"]["answers"]["maxProperties"], QUESTIONS_MAX);
+    }
 }
 
 #[test]
@@ -126,7 +131,13 @@ fn a_row_gives_the_value_that_is_stored() {
         dietary: vec!["Vegan".into()],
         dietary_other: text("no mushrooms"),
         accessibility: text("a ramp"),
+        shirt_size: text("M"),
+        joins_hunt: Some(true),
+        summer_city: text("Porto"),
+        summer_country: text("PT"),
         moving_month: text("August"),
+        photo_consent: Some(true),
+        bursary_requested: Some(false),
         ..Form::default()
     };
     let stored = json!(form);
@@ -141,8 +152,29 @@ fn a_row_gives_the_value_that_is_stored() {
 }
 
 #[test]
-fn what_is_fixed_or_cleared_is_found_by_name() {
+fn what_changes_can_not_do_is_found_by_name() {
     let sent = json!({ "legalName": "Eve", "photoConsent": null, "phone": null, "medication": null, "joinsHunt": true });
-    assert_eq!(fixed(&sent), ["legalName", "photoConsent"]);
-    assert_eq!(cleared(&sent), ["phone"]);
+    let codes = |config: &FormConfig| {
+        let errors = refused(&sent, config).into_iter();
+        errors.map(|error| (error.pointer, error.code)).collect::<Vec<_>>()
+    };
+    let at = |pointer: &str, code| (pointer.to_owned(), code);
+    let (fixed, missing) = ("fixed-after-submitting", "missing");
+    let expected = [at("/legalName", fixed), at("/phone", missing), at("/photoConsent", fixed)];
+    assert_eq!(codes(&FormConfig::default()), expected);
+    let without = [StudentField::JoinsHunt, StudentField::PhotoConsent].into();
+    let expected = [at("/legalName", fixed), at("/phone", missing), at("/joinsHunt", "not-asked")];
+    assert_eq!(codes(&FormConfig { without, ..FormConfig::default() }), expected);
+}
+
+#[test]
+fn optional_fields_and_those_without_rules_can_be_left_out() {
+    let required = FIELDS.iter().filter(|field| field.required && !field.can_be_left_out());
+    let required: Vec<_> = required.map(Field::name).collect();
+    assert_eq!(
+        required,
+        ["legalName", "pronouns", "birthDate", "studentId", "discipline", "phone", "emergencyContact"]
+    );
+    let optional = FIELDS.iter().filter(|field| !field.required && !field.can_be_left_out());
+    assert_eq!(optional.map(Field::name).collect::<Vec<_>>(), ["pronounsOther"]);
 }

@@ -1,18 +1,26 @@
 //! The registration form: what it holds, and the rules that its schema can't express.
 
+use std::collections::BTreeMap;
+
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::answers::{self, AnswerChanges, Answers};
+use super::fields;
 use crate::config::{Event, OTHER_PRONOUNS};
 use crate::features::groups::Traits;
 use crate::kernel::{EmailAddress, FieldError, e164, is_country};
 
 /// Plausible years of birth.
 const BIRTH_YEARS: std::ops::RangeInclusive<i32> = 1920..=2020;
+/// The first and the last day of these years.
+pub const BIRTH_DATES: (&str, &str) = ("1920-01-01", "2020-12-31");
 /// Number of letters and digits in a student id.
 const STUDENT_ID_LENGTH: std::ops::RangeInclusive<usize> = 5..=9;
 
-/// The form. [`super::FIELDS`] describes each property.
+/// The form. [`super::FIELDS`] describes each property, and `event.toml` the questions of `answers`. An event can leave
+/// out some of the properties, which are absent then.
 ///
 /// Its texts are clean and as long as the schema allows. [`checked`](Self::checked) makes it the form that is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +36,8 @@ pub struct Form {
     pub birth_date: String,
     pub student_id: String,
     pub discipline: String,
-    pub shirt_size: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shirt_size: Option<String>,
     /// Stored in E.164.
     pub phone: String,
     pub emergency_contact: EmergencyContact,
@@ -45,17 +54,25 @@ pub struct Form {
     /// Whether the committee may contact the student about `accessibility`.
     #[serde(default)]
     pub accessibility_contact: bool,
-    pub joins_hunt: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joins_hunt: Option<bool>,
     /// Email addresses.
     #[serde(default)]
     pub hunt_teammates: Vec<String>,
-    pub summer_city: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summer_city: Option<String>,
     /// ISO 3166 alpha-2, or one of the codes beside it that [`is_country`] accepts.
-    pub summer_country: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summer_country: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving_month: Option<String>,
-    pub photo_consent: bool,
-    pub bursary_requested: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo_consent: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bursary_requested: Option<bool>,
+    /// Answers to the event's own questions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: Answers,
 }
 
 /// Whom to call in an emergency.
@@ -78,16 +95,16 @@ pub struct Changes {
     pub dietary: Option<Vec<String>>,
     pub dietary_other: Option<Option<String>>,
     pub accessibility_contact: Option<bool>,
-    pub joins_hunt: Option<bool>,
+    pub joins_hunt: Option<Option<bool>>,
     pub hunt_teammates: Option<Vec<String>>,
-    pub summer_city: Option<String>,
-    pub summer_country: Option<String>,
+    pub summer_city: Option<Option<String>>,
+    pub summer_country: Option<Option<String>>,
     pub moving_month: Option<Option<String>>,
-    pub bursary_requested: Option<bool>,
-    /// Properties that were sent although they are fixed after submission.
-    pub fixed: Vec<&'static str>,
-    /// Properties that were cleared although the form needs them.
-    pub cleared: Vec<&'static str>,
+    pub bursary_requested: Option<Option<bool>>,
+    /// Changes of answers. `Some(None)` removes all answers.
+    pub answers: Option<Option<AnswerChanges>>,
+    /// The properties as they were sent, those that can't be changed among them.
+    pub sent: Value,
 }
 
 impl Form {
@@ -101,18 +118,22 @@ impl Form {
     /// # Errors
     /// Every validation error at once.
     pub fn checked(mut self, event: &Event) -> Result<Self, Vec<FieldError>> {
-        let mut check = Check::default();
+        let mut check = Check(fields::misplaced(&self, &event.form));
         check.pronouns(&self.pronouns, self.pronouns_other.as_deref(), event);
         check.birth_date(&self.birth_date);
         check.student_id(&self.student_id);
-        check.choice("/discipline", &self.discipline, &event.disciplines);
-        check.choice("/shirtSize", &self.shirt_size, &event.shirt_sizes);
+        check.choice("/discipline", Some(&self.discipline), &event.disciplines);
+        check.choice("/shirtSize", self.shirt_size.as_deref(), &event.shirt_sizes);
         check.phone("/phone", &mut self.phone);
         check.phone("/emergencyContact/phone", &mut self.emergency_contact.phone);
         check.dietary(&self.dietary, event);
         check.teammates(&mut self.hunt_teammates);
-        check.country(&self.summer_country);
-        check.moving_month(self.moving_month.as_deref(), event);
+        check.country(self.summer_country.as_deref());
+        check.choice("/movingMonth", self.moving_month.as_deref(), &event.moving_months);
+        match answers::submitted(std::mem::take(&mut self.answers), &event.form) {
+            Ok(answers) => self.answers = answers,
+            Err(errors) => check.0.extend(errors),
+        }
         check.result(self)
     }
 
@@ -122,8 +143,7 @@ impl Form {
     /// Every validation error of the changes at once. What stays is not checked again: the event may have changed.
     pub fn changed(&self, changes: Changes, event: &Event) -> Result<Self, Vec<FieldError>> {
         let mut form = self.clone();
-        let mut check = Check::default();
-        check.may_change(&changes);
+        let mut check = Check(fields::refused(&changes.sent, &event.form));
         if let Some(phone) = changes.phone {
             form.phone = phone;
             check.phone("/phone", &mut form.phone);
@@ -141,12 +161,19 @@ impl Form {
             check.teammates(&mut form.hunt_teammates);
         }
         if let Some(country) = changes.summer_country {
-            check.country(&country);
+            check.country(country.as_deref());
             form.summer_country = country;
         }
         if let Some(month) = changes.moving_month {
-            check.moving_month(month.as_deref(), event);
+            check.choice("/movingMonth", month.as_deref(), &event.moving_months);
             form.moving_month = month;
+        }
+        if let Some(sent) = changes.answers {
+            match answers::changed(&self.answers, sent.unwrap_or_else(|| self.without_answers()), &event.form)
+            {
+                Ok(answers) => form.answers = answers,
+                Err(errors) => check.0.extend(errors),
+            }
         }
         form.medical_information = changes.medical_information.unwrap_or(form.medical_information);
         form.medication = changes.medication.unwrap_or(form.medication);
@@ -158,6 +185,11 @@ impl Form {
         check.result(form)
     }
 
+    /// The changes that remove every answer.
+    fn without_answers(&self) -> AnswerChanges {
+        self.answers.keys().map(|id| (id.clone(), None)).collect()
+    }
+
     /// What student ids are compared by: letter case does not matter.
     pub fn student_key(&self) -> String {
         self.student_id.to_ascii_lowercase()
@@ -165,7 +197,6 @@ impl Form {
 }
 
 /// The validation errors found so far.
-#[derive(Default)]
 struct Check(Vec<FieldError>);
 
 impl Check {
@@ -177,36 +208,18 @@ impl Check {
         self.0.push(FieldError::new(pointer, code, detail));
     }
 
-    fn may_change(&mut self, changes: &Changes) {
-        for name in &changes.fixed {
-            let detail = "This is fixed after submission. Ask the committee to change it.";
-            self.error(&format!("/{name}"), "fixed-after-submitting", detail);
-        }
-        for name in &changes.cleared {
-            self.error(
-                &format!("/{name}"),
-                "missing",
-                "This is required. You can change it but not remove it.",
-            );
-        }
-    }
-
-    fn choice(&mut self, pointer: &str, choice: &str, options: &[String]) {
-        if !options.iter().any(|option| option == choice) {
+    /// Without options the event doesn't ask for it, which is an error already.
+    fn choice(&mut self, pointer: &str, choice: Option<&str>, options: &[String]) {
+        let Some(choice) = choice else { return };
+        if !options.is_empty() && !options.iter().any(|option| option == choice) {
             self.error(pointer, "not-an-option", format!("Choose one of: {}.", options.join(", ")));
-        }
-    }
-
-    fn moving_month(&mut self, month: Option<&str>, event: &Event) {
-        if let Some(month) = month {
-            self.choice("/movingMonth", month, &event.moving_months);
         }
     }
 
     fn pronouns(&mut self, pronouns: &str, other: Option<&str>, event: &Event) {
         let mut options = event.pronouns.clone();
         options.push(OTHER_PRONOUNS.into());
-        self.choice("/pronouns", pronouns, &options);
+        self.choice("/pronouns", Some(pronouns), &options);
         match (pronouns == OTHER_PRONOUNS, other) {
             (true, None) => {
                 let detail = "Write your pronouns here, or choose another option.";
@@ -257,7 +270,7 @@ impl Check {
     fn dietary(&mut self, dietary: &[String], event: &Event) {
         // A longer list has an error among these: its entries differ, and there are not that many options.
         for (i, one) in dietary.iter().enumerate().take(event.dietary.len() + 1) {
-            self.choice(&format!("/dietary/{i}"), one, &event.dietary);
+            self.choice(&format!("/dietary/{i}"), Some(one), &event.dietary);
         }
     }
 
@@ -283,8 +296,8 @@ impl Check {
         teammates.retain(|one| !one.is_empty());
     }
 
-    fn country(&mut self, code: &str) {
-        if !is_country(code) {
+    fn country(&mut self, code: Option<&str>) {
+        if code.is_some_and(|code| !is_country(code)) {
             let detail =
                 "Write the country's two-letter code in capitals, such as CA (ISO 3166, and XK for Kosovo).";
             self.error("/summerCountry", "not-a-country", detail);

@@ -1,6 +1,10 @@
+use serde_json::json;
+
+use super::super::answers::Answer;
 use super::super::fields::STUDENT_ID;
 use super::*;
-use crate::kernel::text;
+use crate::config::{Question, QuestionKind};
+use crate::kernel::{StudentField, text};
 
 fn event() -> Event {
     Event::shipped()
@@ -13,15 +17,18 @@ fn form() -> Form {
         birth_date: "2008-02-29".into(),
         student_id: "Silva042".into(),
         discipline: "Civil".into(),
-        shirt_size: "M".into(),
+        shirt_size: Some("M".into()),
         phone: "+1 (416) 978-2011".into(),
         emergency_contact: EmergencyContact {
             name: "Rui Silva".into(),
             relationship: "father".into(),
             phone: "+351 912 345 678".into(),
         },
-        summer_city: "Porto".into(),
-        summer_country: "PT".into(),
+        joins_hunt: Some(false),
+        summer_city: Some("Porto".into()),
+        summer_country: Some("PT".into()),
+        photo_consent: Some(false),
+        bursary_requested: Some(false),
         ..Form::default()
     }
 }
@@ -82,6 +89,7 @@ fn every_error_is_reported_at_once() {
             dietary: vec!["Vegan".into(), "Air".into()],
             hunt_teammates: vec!["a@b.org".into(), "nobody".into(), "A@B.org".into()],
             moving_month: Some("Never".into()),
+            answers: [("bus".to_owned(), Answer::Flag(true))].into(),
             ..Form::default()
         }
     });
@@ -89,18 +97,23 @@ fn every_error_is_reported_at_once() {
     assert_eq!(
         pointers,
         [
+            "/shirtSize",
+            "/joinsHunt",
+            "/summerCity",
+            "/summerCountry",
+            "/photoConsent",
+            "/bursaryRequested",
             "/pronouns",
             "/birthDate",
             "/studentId",
             "/discipline",
-            "/shirtSize",
             "/phone",
             "/emergencyContact/phone",
             "/dietary/1",
             "/huntTeammates/1",
             "/huntTeammates/2",
-            "/summerCountry",
             "/movingMonth",
+            "/answers/bus",
         ]
     );
 }
@@ -164,7 +177,7 @@ fn ids_and_countries_have_their_format() {
     }
     for bad in ["pt", "XX", "PRT", "Portugal"] {
         assert_eq!(
-            one(|form| form.summer_country = bad.into()),
+            one(|form| form.summer_country = Some(bad.into())),
             at("/summerCountry", "not-a-country"),
             "{bad}"
         );
@@ -184,18 +197,17 @@ fn changes_are_checked_and_what_stays_is_not() {
     let changes = Changes {
         phone: Some("+1 416 978 2012".into()),
         medication: Some(None),
-        joins_hunt: Some(true),
+        joins_hunt: Some(Some(true)),
         ..Changes::default()
     };
     let new = old.changed(changes, &event()).unwrap();
-    assert_eq!(new, Form { phone: "+14169782012".into(), medication: None, joins_hunt: true, ..old });
+    assert_eq!(new, Form { phone: "+14169782012".into(), medication: None, joins_hunt: Some(true), ..old });
 }
 
 #[test]
 fn fixed_properties_are_rejected_by_name_beside_other_errors() {
     let changes = Changes {
-        fixed: vec!["legalName"],
-        cleared: vec!["summerCity"],
+        sent: json!({ "legalName": "Eve", "summerCity": null }),
         phone: Some("?".into()),
         moving_month: Some(Some("Never".into())),
         ..Changes::default()
@@ -209,4 +221,43 @@ fn fixed_properties_are_rejected_by_name_beside_other_errors() {
         ("/movingMonth", "not-an-option"),
     ];
     assert_eq!(reported, expected);
+}
+
+#[test]
+fn an_event_can_leave_out_fields() {
+    let mut event = event();
+    event.form.without = [StudentField::ShirtSize, StudentField::JoinsHunt, StudentField::Dietary].into();
+    let without = Form { shirt_size: None, joins_hunt: None, ..form() };
+    assert_eq!(without.clone().checked(&event).unwrap().shirt_size, None);
+    let sent = Form { dietary: vec!["Vegan".into()], ..form() };
+    let expected =
+        [at("/shirtSize", "not-asked"), at("/dietary", "not-asked"), at("/joinsHunt", "not-asked")];
+    let in_order = |errors: Vec<FieldError>| {
+        errors.into_iter().map(|error| (error.pointer, error.code)).collect::<Vec<_>>()
+    };
+    assert_eq!(in_order(sent.clone().checked(&event).unwrap_err()), expected);
+    let changes = Changes {
+        joins_hunt: Some(Some(false)),
+        sent: json!({ "joinsHunt": false, "shirtSize": "M" }),
+        ..Changes::default()
+    };
+    let expected = [at("/shirtSize", "not-asked"), at("/joinsHunt", "not-asked")];
+    assert_eq!(in_order(without.changed(changes, &event).unwrap_err()), expected);
+    // What an earlier form of the event asked for can be cleared.
+    let cleared =
+        Changes { joins_hunt: Some(None), sent: json!({ "joinsHunt": null }), ..Changes::default() };
+    assert_eq!(sent.changed(cleared, &event).unwrap().joins_hunt, None);
+}
+
+#[test]
+fn answers_are_checked_with_the_rest_of_the_form() {
+    let mut event = event();
+    event.form.questions = vec![Question::for_tests("bus", QuestionKind::YesNo)];
+    let answers: Answers = [("bus".to_owned(), Answer::Flag(true))].into();
+    let stored = Form { answers: answers.clone(), ..form() }.checked(&event).unwrap();
+    assert_eq!(stored.answers, answers);
+    let phone = Changes { phone: Some("+1 416 978 2012".into()), ..Changes::default() };
+    assert_eq!(stored.changed(phone, &event).unwrap().answers, answers);
+    let all = Changes { answers: Some(None), ..Changes::default() };
+    assert!(stored.changed(all, &event).unwrap().answers.is_empty());
 }

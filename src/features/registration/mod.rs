@@ -9,18 +9,25 @@
 //! ticket, in the transaction that settles the order. When a checkout expires, an email says that the place is kept.
 //! Later a student can change the parts of the form that are not fixed.
 
+mod answers;
+mod bodies;
 mod controller;
+mod description;
 mod fields;
 mod form;
 mod mails;
 mod model;
+mod orphans;
 mod service;
 
+pub use answers::{Answer, Answers};
 pub use controller::{RegistrationBody, RegistrationController};
+pub use description::form_fields;
 pub use fields::{FIELDS, Field, Kind};
 pub use form::{Changes, EmergencyContact, Form};
 pub use mails::{AboutChange, AboutOrder, REGISTRATION_CHANGED, TICKET};
 pub use model::{Registration, RegistrationState};
+pub use orphans::{Orphans, orphans};
 pub use service::{
     GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,
 };

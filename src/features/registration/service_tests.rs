@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
+use serde_json::json;
 
 use super::super::form::EmergencyContact;
 use super::super::model::RegistrationState;
@@ -123,22 +124,26 @@ impl Desk {
     }
 }
 
-fn form(student_id: &str) -> Form {
+/// A complete form.
+pub fn form(student_id: &str) -> Form {
     Form {
         legal_name: "Ana Silva".into(),
         pronouns: "she/her".into(),
         birth_date: "2008-02-29".into(),
         student_id: student_id.into(),
         discipline: "Civil".into(),
-        shirt_size: "M".into(),
+        shirt_size: Some("M".into()),
+        joins_hunt: Some(false),
         phone: "+1 416 978 2011".into(),
         emergency_contact: EmergencyContact {
             name: "Rui".into(),
             relationship: "father".into(),
             phone: "+351 912 345 678".into(),
         },
-        summer_city: "Porto".into(),
-        summer_country: "PT".into(),
+        summer_city: Some("Porto".into()),
+        summer_country: Some("PT".into()),
+        photo_consent: Some(false),
+        bursary_requested: Some(false),
         ..Form::default()
     }
 }
@@ -218,11 +223,11 @@ async fn changes_are_stored_and_fixed_properties_rejected() {
         .await;
     assert!(matches!(nobody, Err(UpdateRegistrationError::NotFound)));
     desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
-    let changes = Changes { joins_hunt: Some(true), ..Changes::default() };
+    let changes = Changes { joins_hunt: Some(Some(true)), ..Changes::default() };
     desk.registrations.update(&Caller::student("ana"), changes, &Precondition::default()).await.unwrap();
     let kept = desk.registrations.registration("ana").await.unwrap();
-    assert!(kept.form.joins_hunt);
-    let fixed = Changes { fixed: vec!["studentId"], ..Changes::default() };
+    assert_eq!(kept.form.joins_hunt, Some(true));
+    let fixed = Changes { sent: json!({ "studentId": "other1" }), ..Changes::default() };
     let refused = desk.registrations.update(&Caller::student("ana"), fixed, &Precondition::default()).await;
     assert!(matches!(refused, Err(UpdateRegistrationError::Invalid(errors)) if errors.0.len() == 1));
     assert_eq!(desk.registrations.registration("ana").await.unwrap(), kept);

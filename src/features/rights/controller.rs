@@ -344,7 +344,7 @@ pub struct ReachBody {
 pub struct ScopesBody {
     /// All scopes.
     scopes: Vec<ScopeBody>,
-    /// All fields of the registration form, in its order, then the event's own questions.
+    /// All fields of the event's registration form, in its order, then its questions.
     student_fields: Vec<StudentFieldBody>,
     /// All groups together, and each group of the event.
     reach: Vec<ReachBody>,
@@ -367,13 +367,10 @@ impl ScopesBody {
             name: StudentField::Answer(question.id.clone()).to_string(),
             label: question.label.clone(),
         };
+        let fields = FIELDS.iter().filter(|field| event.form.asks(&field.field));
         Self {
             scopes: Scope::all().map(scope).collect(),
-            student_fields: FIELDS
-                .iter()
-                .map(built_in)
-                .chain(event.form.questions.iter().map(answer))
-                .collect(),
+            student_fields: fields.map(built_in).chain(event.form.questions.iter().map(answer)).collect(),
             reach: [Reach::AllGroups].into_iter().chain(groups).map(reach).collect(),
             hunt_team_reach: "hunt-team:<number>".into(),
         }

@@ -213,7 +213,7 @@ impl RightKind {
             Self::StudentField => (
                 StudentField::parse(name)
                     .ok()
-                    .filter(|field| is_asked(field, event))
+                    .filter(|field| has_field(event, field))
                     .map(Right::StudentField),
                 "The form has no such field. `listScopes` lists all fields.",
             ),
@@ -234,11 +234,11 @@ fn exists(reach: &Reach, event: &Event) -> bool {
     }
 }
 
-/// Whether the event's form has the field, or had it: answers to retired questions can still be read.
-fn is_asked(field: &StudentField, event: &Event) -> bool {
+/// Whether the event's form has the field. Answers to retired questions can still be read.
+fn has_field(event: &Event, field: &StudentField) -> bool {
     match field {
         StudentField::Answer(id) => event.form.question(id).is_some(),
-        _ => true,
+        built_in => event.form.asks(built_in),
     }
 }
 
@@ -359,12 +359,16 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_to_a_question_of_the_event_can_be_granted() {
+    fn fields_and_questions_of_the_events_form_can_be_granted() {
         let mut event = Event::shipped();
         let bus = asked(RightKind::StudentField, "answers.bus");
         let errors = check_asked(std::slice::from_ref(&bus), &event).unwrap_err();
         assert_eq!(codes(&errors), [("/rights/0/name", "not-an-option")]);
         assert!(errors[0].detail.contains("`listScopes`"), "{}", errors[0].detail);
+        event.form.without = [StudentField::Dietary].into();
+        let dietary = asked(RightKind::StudentField, "dietary");
+        let errors = check_asked(&[dietary], &event).unwrap_err();
+        assert_eq!(codes(&errors), [("/rights/0/name", "not-an-option")]);
         event.form.questions = vec![Question::for_tests("bus", QuestionKind::YesNo)];
         let rights = check_asked(&[bus], &event).unwrap();
         assert_eq!(rights[0].0, Right::StudentField(StudentField::Answer("bus".into())));

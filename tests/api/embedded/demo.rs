@@ -2,15 +2,19 @@
 
 use std::process::{Output, Stdio};
 
+use orientation::config::Event;
+use orientation::features::registration::Registration;
+use orientation::platform::store::{Filter, Query};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::answers;
 use crate::support::{PASSWORD, TestApp};
 
-/// Simulates two students, with `password` on standard input.
+/// Simulates students, with `password` on standard input.
 async fn demo(app: &TestApp, options: &[&str], password: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orientation"))
-        .args(["demo", "--url", &app.url, "--students", "2"])
+        .args(["demo", "--url", &app.url])
         .args(options)
         .env_clear()
         .stdin(Stdio::piped())
@@ -35,7 +39,7 @@ fn refusal(output: &Output) -> String {
 async fn an_administrator_reads_the_outbox_of_a_rehearsal_for_the_demo() {
     let app = TestApp::start_with(|config| config.rehearsal = true).await;
     let administrator = app.administrator().await;
-    let option = ["--administrator", administrator.email()];
+    let option = ["--students", "2", "--administrator", administrator.email()];
     let output = demo(&app, &option, PASSWORD).await;
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && report.contains("2 students at"), "{output:?}");
@@ -44,7 +48,25 @@ async fn an_administrator_reads_the_outbox_of_a_rehearsal_for_the_demo() {
     let wrong = refusal(&demo(&app, &option, "not the password").await);
     assert!(wrong.contains("--administrator: ") && !wrong.contains("not the password"), "{wrong}");
     let student = app.student().await;
-    let student = refusal(&demo(&app, &["--administrator", student.email()], PASSWORD).await);
+    let student =
+        refusal(&demo(&app, &["--students", "2", "--administrator", student.email()], PASSWORD).await);
     assert!(student.contains("needs an administrator"), "{student}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn students_of_a_file_answer_the_questions_of_the_event() {
+    let event = Event::parse(answers::EVENT).expect("valid");
+    let app = TestApp::start_with(|config| config.event = event).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("students.jsonl");
+    let rows: Vec<_> = answers::students().iter().map(ToString::to_string).collect();
+    std::fs::write(&file, rows.join("\n")).expect("writable");
+    let output = demo(&app, &["--students", "12", "--from", file.to_str().expect("a path")], "").await;
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && report.contains("12 students at"), "{output:?}");
+    let stored: Vec<Registration> =
+        app.store.find(Query::new(Filter::All).limit(100)).await.expect("readable");
+    assert_eq!(stored.iter().filter(|student| student.form.answers.contains_key("arrival")).count(), 4);
     app.finish().await;
 }

@@ -21,7 +21,7 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 /**
  * Get the event
  *
- * Its name, the registration period and whether it is open now, the options of the registration form, the groups, and
+ * Its name, the registration period and whether it is open now, the registration form with its options, the groups, and
  * the products.
  */
 export const getEvent = <ThrowOnError extends boolean = false>(options?: Options<GetEventData, ThrowOnError>) => (options?.client ?? client).get<GetEventResponses, GetEventErrors, ThrowOnError>({ url: '/v1/event', ...options });
@@ -641,8 +641,8 @@ export const getRegistration = <ThrowOnError extends boolean = false>(options?: 
  * Change your registration
  *
  * Omitted properties keep their value. After submission `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
- * `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed: each one that is sent is
- * rejected.
+ * `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed, and so are the answers that
+ * `getEvent` describes as not editable: each one that is sent is rejected.
  */
 export const updateRegistration = <ThrowOnError extends boolean = false>(options: Options<UpdateRegistrationData, ThrowOnError>) => (options.client ?? client).patch<UpdateRegistrationResponses, UpdateRegistrationErrors, ThrowOnError>({
     security: [{

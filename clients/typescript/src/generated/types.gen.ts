@@ -590,6 +590,10 @@ export type Event = {
      */
     movingMonths: Array<string>;
     /**
+     * The registration form: built-in fields that the event asks for, and the event's own questions.
+     */
+    form: Array<FormField>;
+    /**
      * Orientation groups.
      */
     groups: Array<Group>;
@@ -598,6 +602,122 @@ export type Event = {
      */
     products: Array<Product>;
 };
+
+/**
+ * The answer to a question that another question depends on: `true`, `false` or an option.
+ */
+export type ExpectedAnswer = boolean | string;
+
+/**
+ * FormField
+ *
+ * A field of the registration form, or a question of the event's own.
+ */
+export type FormField = {
+    /**
+     * Name of the property in `RegistrationForm`. That of a question is `answers.` and the question's id.
+     */
+    name: string;
+    /**
+     * Label for people.
+     */
+    label: string;
+    /**
+     * Explanation for people.
+     */
+    help?: string;
+    /**
+     * Kind of the field.
+     */
+    kind: FormFieldKind;
+    /**
+     * Whether a form is incomplete without it.
+     */
+    required: boolean;
+    /**
+     * Condition of the field: it is required if this holds, and otherwise not allowed.
+     */
+    requiredIf?: FormFieldCondition;
+    /**
+     * Options to choose from.
+     */
+    options?: Array<string>;
+    /**
+     * Properties of an object.
+     */
+    fields?: Array<FormField>;
+    /**
+     * Maximum number of characters.
+     */
+    maxLength?: number;
+    /**
+     * Maximum number of entries of a list.
+     */
+    maxItems?: number;
+    /**
+     * Regular expression that a text must match.
+     */
+    pattern?: string;
+    /**
+     * Minimum of a number.
+     */
+    min?: number;
+    /**
+     * Maximum of a number.
+     */
+    max?: number;
+    /**
+     * First possible date.
+     */
+    from?: string;
+    /**
+     * Last possible date.
+     */
+    until?: string;
+    /**
+     * Whether it can be changed after submission.
+     */
+    editable: boolean;
+    /**
+     * Kind of personal data.
+     */
+    class: FormFieldClass;
+    /**
+     * What happens to it at the end of the school year.
+     */
+    retention: FormFieldRetention;
+};
+
+/**
+ * Kind of personal data.
+ */
+export type FormFieldClass = 'identity' | 'contact' | 'health' | 'logistics';
+
+/**
+ * FormFieldCondition
+ *
+ * When a field is asked for.
+ */
+export type FormFieldCondition = {
+    /**
+     * Name of the other field, which comes earlier.
+     */
+    field: string;
+    /**
+     * The value of the other field.
+     */
+    answer: ExpectedAnswer;
+};
+
+/**
+ * Kind of a field.
+ */
+export type FormFieldKind = 'shortText' | 'longText' | 'yesNo' | 'oneOf' | 'severalOf' | 'date' | 'number' | 'phone' | 'emailAddresses' | 'object';
+
+/**
+ * What happens at the end of the school year.
+ */
+export type FormFieldRetention = 'erased' | 'counted';
 
 /**
  * Group
@@ -879,7 +999,7 @@ export type Registration = {
     /**
      * Chosen shirt size.
      */
-    shirtSize: string;
+    shirtSize?: string;
     /**
      * Phone number in E.164.
      */
@@ -915,7 +1035,7 @@ export type Registration = {
     /**
      * Whether the student takes part in the scavenger hunt.
      */
-    joinsHunt: boolean;
+    joinsHunt?: boolean;
     /**
      * Email addresses of friends whom the student wants in the hunt team.
      */
@@ -923,11 +1043,11 @@ export type Registration = {
     /**
      * City where the student lives in summer.
      */
-    summerCity: string;
+    summerCity?: string;
     /**
      * Code of the country where the student lives in summer.
      */
-    summerCountry: string;
+    summerCountry?: string;
     /**
      * Month in which the student moves to town.
      */
@@ -935,11 +1055,17 @@ export type Registration = {
     /**
      * Whether the student may be photographed.
      */
-    photoConsent: boolean;
+    photoConsent?: boolean;
     /**
      * Whether the student asks for a bursary.
      */
-    bursaryRequested: boolean;
+    bursaryRequested?: boolean;
+    /**
+     * Answers to the event's own questions, by their id.
+     */
+    answers: {
+        [key: string]: string | boolean | number | Array<string>;
+    };
 };
 
 /**
@@ -1002,6 +1128,13 @@ export type RegistrationChanges = {
      */
     bursaryRequested?: boolean | null;
     /**
+     * Answers to the event's own questions, by their id. Omitted answers stay, and `null` clears an optional one. An
+     * answer that is omitted and whose question no longer applies is removed.
+     */
+    answers?: {
+        [key: string]: string | null | boolean | number | Array<string>;
+    } | null;
+    /**
      * Fixed after submission.
      */
     legalName?: string | null;
@@ -1042,8 +1175,9 @@ export type RegistrationChanges = {
 /**
  * RegistrationForm
  *
- * The registration form. Text is trimmed and normalised to NFC, and length limits apply to the result. Choose options
- * from those that `getEvent` returns.
+ * The registration form. Text is trimmed and normalised to NFC, and length limits apply to the result. `getEvent`
+ * describes the fields and questions of the event's form, with their options. Of the properties that are optional here,
+ * the event requires some, and some it does not ask for.
  */
 export type RegistrationForm = {
     /**
@@ -1073,7 +1207,7 @@ export type RegistrationForm = {
     /**
      * One of the event's `shirtSizes`.
      */
-    shirtSize: string;
+    shirtSize?: string;
     /**
      * Phone number with + and its country code. Stored in E.164.
      */
@@ -1109,7 +1243,7 @@ export type RegistrationForm = {
     /**
      * Whether you take part in the scavenger hunt.
      */
-    joinsHunt: boolean;
+    joinsHunt?: boolean;
     /**
      * Email addresses of friends whom you want in your hunt team: at most 20.
      */
@@ -1117,11 +1251,11 @@ export type RegistrationForm = {
     /**
      * City where you live in summer: 1 to 100 characters.
      */
-    summerCity: string;
+    summerCity?: string;
     /**
      * Country where you live in summer: its ISO 3166 alpha-2 code, or `XK`, `AC` or `TA`.
      */
-    summerCountry: string;
+    summerCountry?: string;
     /**
      * Month in which you move to town: one of the event's `movingMonths`.
      */
@@ -1129,11 +1263,17 @@ export type RegistrationForm = {
     /**
      * Whether you may be photographed.
      */
-    photoConsent: boolean;
+    photoConsent?: boolean;
     /**
      * Whether you ask for a bursary. The committee decides later, and you can pay meanwhile.
      */
-    bursaryRequested: boolean;
+    bursaryRequested?: boolean;
+    /**
+     * Answers to the event's own questions, by their id. `getEvent` describes the questions.
+     */
+    answers?: {
+        [key: string]: string | boolean | number | Array<string>;
+    };
 };
 
 /**
@@ -1315,7 +1455,7 @@ export type Scopes = {
      */
     scopes: Array<ScopeDescription>;
     /**
-     * All fields of the registration form, in its order, then the event's own questions.
+     * All fields of the event's registration form, in its order, then its questions.
      */
     studentFields: Array<StudentFieldDescription>;
     /**
