@@ -11,11 +11,12 @@ use url::Url;
 
 use super::{Failed, run};
 use crate::app::{STORE_FILE, schemas};
-use crate::config::{Config, KEYS, MailConfig};
+use crate::config::{Config, FormConfig, KEYS, MailConfig, Question, Required};
 use crate::features::payments::{Gateway, Source, Stripe, Webhook};
+use crate::features::registration::{self, Registration};
 use crate::platform::mail;
 use crate::platform::signals::Redis;
-use crate::platform::store::{Access, Store};
+use crate::platform::store::{Access, Store, schema};
 
 /// A part that doesn't answer within this time can't be used either.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -28,9 +29,14 @@ pub(super) async fn run() -> Result<(), Failed> {
     println!("{}", keys());
     let config = run::configuration()?;
     println!("event     {}, as the file says", config.event.name);
+    for question in &config.event.form.questions {
+        println!("{:10}{}", "question", described(question));
+    }
     let mut wrong = vec![];
+    let opened = in_time(open_store(&config)).await;
     for (name, part) in [
-        ("store", in_time(store(&config)).await),
+        ("form", form(&config.event.form, &opened).await),
+        ("store", in_time(store(&config, &opened)).await),
         ("signals", in_time(signals(&config)).await),
         ("mail", in_time(mail(&config)).await),
         ("payments", in_time(payments(&config)).await),
@@ -52,7 +58,7 @@ pub(super) async fn run() -> Result<(), Failed> {
         println!("No errors.");
         return Ok(());
     }
-    Err(Failed(format!("these dependencies are unavailable: {}", wrong.join(", "))))
+    Err(Failed(format!("these can't be used as they are: {}", wrong.join(", "))))
 }
 
 fn keys() -> Table {
@@ -73,25 +79,59 @@ fn keys() -> Table {
 /// What was found, or why it can't be used: sentences without secrets.
 type Found = Result<String, String>;
 
-async fn in_time(trying: impl Future<Output = Found>) -> Found {
+async fn in_time<T>(trying: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let found = timeout(PATIENCE, trying).await;
     found.unwrap_or_else(|_| Err(format!("no reply within {} seconds", PATIENCE.as_secs())))
 }
 
-async fn store(config: &Config) -> Found {
-    if let Some(address) = &config.mongodb {
-        let store =
-            Store::mongo(address.expose(), Access::Beside).await.map_err(|error| error.to_string())?;
-        let known = known(&store).await?;
-        return Ok(format!("MongoDB, database {}: reachable, with transactions; {known}", store.name()));
-    }
-    let folder = config.data.display();
+/// A question in words: `bus (yes-no, required)`.
+fn described(question: &Question) -> String {
+    let required = match &question.required {
+        _ if question.retired => "retired".to_owned(),
+        Required::No => "optional".to_owned(),
+        Required::Yes => "required".to_owned(),
+        Required::If(condition) => format!("depends on {}", condition.question),
+    };
+    format!("{} ({}, {required}): {}", question.id, question.kind.as_str(), question.label)
+}
+
+/// The store, opened beside a service that may run; `None` if it doesn't exist yet.
+async fn open_store(config: &Config) -> Result<Option<Store>, String> {
     let file = config.data.join(STORE_FILE);
-    if !file.exists() {
-        return Ok(format!("SQLite in {folder}: will be created at the first start"));
+    let opened = match &config.mongodb {
+        Some(address) => Store::mongo(address.expose(), Access::Beside).await,
+        None if file.exists() => Store::sqlite(&file, Access::Beside),
+        None => return Ok(None),
+    };
+    opened.map(Some).map_err(|error| error.to_string())
+}
+
+async fn store(config: &Config, opened: &Result<Option<Store>, String>) -> Found {
+    let folder = config.data.display();
+    match opened.as_ref().map_err(Clone::clone)? {
+        None => Ok(format!("SQLite in {folder}: will be created at the first start")),
+        Some(store) if config.mongodb.is_some() => {
+            let known = known(store).await?;
+            Ok(format!("MongoDB, database {}: reachable, with transactions; {known}", store.name()))
+        }
+        Some(store) => Ok(format!("SQLite in {folder}: opens; {}", known(store).await?)),
     }
-    let store = Store::sqlite(&file, Access::Beside).map_err(|error| error.to_string())?;
-    Ok(format!("SQLite in {folder}: opens; {}", known(&store).await?))
+}
+
+/// Compares the form with the answers that are stored, unless an older version wrote them. Reads every registration,
+/// however long that takes.
+async fn form(form: &FormConfig, opened: &Result<Option<Store>, String>) -> Found {
+    let summary =
+        format!("{} questions, {} built-in fields left out", form.asked().count(), form.without.len());
+    let Ok(Some(store)) = opened else { return Ok(summary) };
+    if !store.is_current(&schema::<Registration>()).await.map_err(|error| error.to_string())? {
+        return Ok(summary);
+    }
+    let orphans = registration::orphans(store, form).await.map_err(|error| error.to_string())?;
+    match orphans.is_empty() {
+        true => Ok(format!("{summary}; it has a place for everything that is stored")),
+        false => Err(orphans.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
 }
 
 /// A warning for each file of the embedded store that other users of this machine can open: it holds keys and personal

@@ -2,12 +2,15 @@
 
 use std::process::Output;
 
+use orientation::features::registration::{self, Form, Registration};
 use orientation::kernel::{Actor, Clock, Ids, RandomIds, SystemClock};
 use orientation::platform::audit::{self, AuditEntry, SETTLED_AFTER};
+use orientation::platform::store::StoreError;
 use serde_json::{Value, json};
 
+use crate::answers;
 use crate::audit::all;
-use crate::program::{Program, client, run};
+use crate::program::{Program, client, new_folder, run};
 
 const PASSWORD: &str = "nine slow barges upstream";
 
@@ -79,6 +82,39 @@ async fn check_does_not_create_a_store() {
     let checked = run(&mut program.command(&["check"]), "").await;
     assert!(success(&checked).contains("No errors."), "{checked:?}");
     assert!(program.stored() == before, "the file has changed");
+}
+
+#[tokio::test]
+async fn check_refuses_an_event_under_which_answers_would_be_lost() {
+    let program = Program::new();
+    let store = program.store();
+    store.prepare(&registration::schemas()).await.expect("the store is new");
+    let row = &answers::students()[0];
+    let form: Form = serde_json::from_value(row["form"].clone()).expect("a form");
+    let stored = Registration::submit("ana", form, "Alpha".into(), "order", SystemClock.now());
+    let inserted: Result<(), StoreError> = store.transact(async |tx| tx.insert(&stored).await).await;
+    inserted.expect("inserted");
+    drop(store);
+    let folder = new_folder();
+    let file = folder.path().join("event.toml");
+    let check = async |from: &str, to: &str| {
+        let text = answers::EVENT.replacen(from, to, 1);
+        assert!(from == to || text != answers::EVENT, "{from}");
+        std::fs::write(&file, text).expect("writable");
+        run(program.command(&["check"]).env("ORIENTATION_EVENT", &file), "").await
+    };
+    let good = success(&check("", "").await);
+    assert!(good.contains("arrival (date, depends on bus): On which day do you arrive?"), "{good}");
+    assert!(good.contains("5 questions") && good.contains("No errors."), "{good}");
+    let renamed = check("id = \"firstAid\"", "id = \"help\"").await;
+    let told = String::from_utf8_lossy(&renamed.stdout);
+    assert!(!renamed.status.success(), "{renamed:?}");
+    assert!(told.contains("the question \"firstAid\" is missing, and the answers to it (1)"), "{told}");
+    let retired = success(&check("class = \"health\"", "class = \"health\"\nretired = true").await);
+    assert!(retired.contains("firstAid (long-text, retired)"), "{retired}");
+    let left_out = check("[form]", "[form]\nwithout = [\"summerCity\"]").await;
+    let told = String::from_utf8_lossy(&left_out.stdout);
+    assert!(told.contains("`without` has \"summerCity\"") && !left_out.status.success(), "{told}");
 }
 
 #[tokio::test]

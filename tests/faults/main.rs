@@ -4,6 +4,8 @@
 //! calls it over HTTP as students do. Between two runs of the program, and at the end, the test reads the store.
 
 mod acknowledged;
+#[path = "../answers/mod.rs"]
+mod answers;
 mod audit;
 mod beside;
 mod changes;

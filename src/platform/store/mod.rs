@@ -167,6 +167,17 @@ impl Store {
         Ok(outdated)
     }
 
+    /// Whether documents of this kind can be read: the store has their collection, and no older version wrote it.
+    ///
+    /// # Errors
+    /// If the store can't be read, or a newer version wrote the collection.
+    pub async fn is_current(&self, schema: &Schema) -> Result<bool> {
+        match self.backend.versions().await?.get(schema.collection) {
+            Some(&version) => Ok(schema.steps_from(version)?.is_empty()),
+            None => Ok(false),
+        }
+    }
+
     /// Sets a hook that is called after each commit with the words that its transaction noted ([`Tx::note`]). Only the
     /// first hook is kept; it must be quick and must not panic.
     pub fn after_commit(&self, hook: impl Fn(&[&'static str]) + Send + Sync + 'static) {
