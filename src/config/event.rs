@@ -62,6 +62,15 @@ pub struct Event {
     pub report_recipients: Vec<EmailAddress>,
     /// Rules of signing in.
     pub sign_in: SignInRules,
+    /// Rules of evening the groups out.
+    pub grouping: GroupingRules,
+}
+
+/// Rules of evening the groups out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupingRules {
+    /// Whether students of one group who named each other as team-mates for the hunt stay in it.
+    pub keep_friends_together: bool,
 }
 
 /// Rules of signing in.
@@ -215,6 +224,7 @@ struct WrittenEvent {
     report_recipients: WrittenList,
     registration: WrittenWindow,
     sign_in: Option<WrittenSignIn>,
+    grouping: Option<WrittenGrouping>,
     form: Spanned<WrittenForm>,
     products: Spanned<Vec<WrittenProduct>>,
     groups: Spanned<Vec<WrittenGroup>>,
@@ -232,6 +242,12 @@ struct WrittenWindow {
 struct WrittenSignIn {
     idle_days: Option<Spanned<u32>>,
     administrators_need_second_factor: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenGrouping {
+    keep_friends_together: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -290,6 +306,12 @@ impl Check<'_> {
             how_to_find_us,
             report_recipients,
             sign_in: written.sign_in.map(|written| self.sign_in(&written)).unwrap_or_default(),
+            grouping: GroupingRules {
+                keep_friends_together: written
+                    .grouping
+                    .and_then(|grouping| grouping.keep_friends_together)
+                    .unwrap_or(false),
+            },
         };
         Some(event)
     }
@@ -563,6 +585,8 @@ mod tests {
         for (from, to, told) in [
             ("faculty = ", "facculty = ", "unknown field `facculty`"),
             ("symbol = \"ψ\"", "symbl = \"ψ\"", "unknown field `symbl`"),
+            ("keep_friends_together", "keep_friends", "unknown field `keep_friends`"),
+            ("keep_friends_together = false", "keep_friends_together = 1", "keep_friends_together"),
             ("price = \"CAD 95.00\"", "price = 95.00", "products"),
             ("name = \"Psi\"", "name = \"Psi", "string"),
         ] {

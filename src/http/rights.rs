@@ -38,6 +38,9 @@ pub struct ReadAccounts;
 /// Approval of leaders, and corrections of what is fixed for students.
 pub struct EditAccounts;
 
+/// Evening the groups out, moving students, and locking groups.
+pub struct EditGroups;
+
 /// Reading of the audit log.
 pub struct ReadAudit;
 
@@ -60,6 +63,10 @@ impl Scoped for ReadAccounts {
 
 impl Scoped for EditAccounts {
     const SCOPE: Scope = Scope::AccountsEdit;
+}
+
+impl Scoped for EditGroups {
+    const SCOPE: Scope = Scope::GroupsEdit;
 }
 
 impl Scoped for ReadAudit {

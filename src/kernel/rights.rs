@@ -105,7 +105,11 @@ impl Scope {
         (Self::EmailSend, "email:send", "Send emails to groups of people."),
         (Self::FaqEdit, "faq:edit", "Answer, edit and order frequent questions."),
         (Self::FaqDelete, "faq:delete", "Delete frequent questions."),
-        (Self::GroupsEdit, "groups:edit", "Move students to other groups."),
+        (
+            Self::GroupsEdit,
+            "groups:edit",
+            "Move students to other groups, even the groups out, and lock them.",
+        ),
         (Self::HuntCreateMissions, "hunt:create-missions", "Create and edit missions of the hunt."),
         (Self::HuntDeleteLedger, "hunt:delete-ledger", "Reverse entries in a team's ledger."),
         (Self::HuntDeleteMissions, "hunt:delete-missions", "Delete missions of the hunt."),

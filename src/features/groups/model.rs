@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::GroupConfig;
-use crate::platform::store::{Document, Keep, Personal};
+use crate::platform::store::{Document, Keep, Personal, StoreError};
 
 /// How many students are in each group. Every registration writes to this one document, so it is kept small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub enum MoveError {
     Locked(String),
     #[error("there is no such group")]
     NoSuchGroup,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a group can't be locked.
@@ -64,6 +66,8 @@ pub enum LockError {
     /// New students would have no group to join.
     #[error("all other groups are locked")]
     LastUnlocked,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Document for GroupBook {

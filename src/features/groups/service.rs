@@ -40,18 +40,18 @@ impl Groups {
         Ok(group.expect("`Event::parse` refuses an event without groups"))
     }
 
-    /// Moves a member from one group to another. [`GroupBook::move_member`] says when that is refused.
+    /// Moves a member from one group to another, as [`GroupBook::move_member`] does.
     ///
     /// # Errors
-    /// [`StoreError`]
+    /// [`MoveError`]. Nothing has changed then.
     pub async fn move_member(
         &self,
         tx: &Tx,
         groups: (&str, &str),
         traits: Traits<'_>,
         registered: bool,
-    ) -> Result<Result<(), MoveError>, StoreError> {
-        self.change(tx, |book| book.move_member(&self.event.groups, groups, traits, registered)).await
+    ) -> Result<(), MoveError> {
+        self.try_change(tx, |book| book.move_member(&self.event.groups, groups, traits, registered)).await
     }
 
     /// Counts a member of `group` whose discipline or pronouns were corrected.
@@ -68,12 +68,12 @@ impl Groups {
         self.change(tx, |book| book.reclassify(group, before, after)).await
     }
 
-    /// Locks a group. Returns whether it was unlocked before; [`GroupBook::lock`] says when it is refused.
+    /// Locks a group. Returns whether it was unlocked before.
     ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn lock(&self, tx: &Tx, group: &str) -> Result<Result<bool, LockError>, StoreError> {
-        self.change(tx, |book| book.lock(&self.event.groups, group)).await
+    /// [`LockError`]. Nothing has changed then.
+    pub async fn lock(&self, tx: &Tx, group: &str) -> Result<bool, LockError> {
+        self.try_change(tx, |book| book.lock(&self.event.groups, group)).await
     }
 
     /// Unlocks a group. Returns whether it was locked before.
@@ -109,8 +109,17 @@ impl Groups {
     }
 
     async fn change<T>(&self, tx: &Tx, change: impl FnOnce(&mut GroupBook) -> T) -> Result<T, StoreError> {
+        self.try_change(tx, |book| Ok(change(book))).await
+    }
+
+    /// Changes the book, unless `change` refuses to.
+    async fn try_change<T, E: From<StoreError>>(
+        &self,
+        tx: &Tx,
+        change: impl FnOnce(&mut GroupBook) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut book = self.book_in(tx).await?.unwrap_or_default();
-        let result = change(&mut book);
+        let result = change(&mut book)?;
         tx.put(&book).await?;
         Ok(result)
     }

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 
 use super::form::{Changes, Form};
-use super::mails::{AboutOrder, CheckoutExpired, TICKET};
-use super::model::{BY_STUDENT_ID, Registration};
+use super::mails::{AboutChange, AboutOrder, CheckoutExpired, TICKET};
+use super::model::{BY_STUDENT_ID, Registration, RegistrationState};
 use crate::base::Base;
 use crate::config::{Event, Product, Window};
 use crate::features::accounts::Account;
-use crate::features::groups::Groups;
+use crate::features::groups::{Groups, MoveError};
 use crate::features::payments::{
     Ended, LONGEST_CHECKOUT, NextPage, Order, OrderState, Owed, Payments, Sale, Words,
 };
@@ -179,16 +179,50 @@ impl Registrations {
     ) -> Result<Registration, UpdateRegistrationError> {
         self.0
             .store
-            .transact(async |tx| {
+            .transact_at(self.guards_of_wishes(), async |tx| {
                 let registration = tx.get::<Registration>(&caller.account_id).await?;
                 let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
                 condition.check(&registration)?;
+                let wishes = registration.form.hunt_teammates.clone();
                 let changed = registration.form.changed(changes.clone(), &self.0.event);
                 registration.form = changed.map_err(Invalid)?;
+                if self.wishes_bind() && registration.form.hunt_teammates != wishes {
+                    self.0.groups.note_wishes(&tx).await?;
+                }
                 tx.put(&registration).await?;
                 Ok(registration)
             })
             .await
+    }
+
+    /// Puts a student into another group, in a transaction that holds [`Groups::GUARD`]: counts the member there, issues
+    /// the ticket anew and posts the email about `change`, an id of which there is one email.
+    ///
+    /// # Errors
+    /// [`MoveError`]. Nothing has changed then.
+    pub async fn move_to_group(
+        &self,
+        tx: &Tx,
+        mut registration: Registration,
+        group: &str,
+        change: &str,
+        now: Timestamp,
+    ) -> Result<(), MoveError> {
+        let registered = registration.state == RegistrationState::Registered;
+        let groups = (registration.group.as_str(), group);
+        self.0.groups.move_member(tx, groups, registration.form.traits(), registered).await?;
+        registration.move_to(group, now);
+        tx.put(&registration).await?;
+        Ok(AboutChange::of_group(&registration.id).post(tx, change, now).await?)
+    }
+
+    /// Whether a student's wishes can bind them to their group, so that the group book notes their changes.
+    fn wishes_bind(&self) -> bool {
+        self.0.event.grouping.keep_friends_together
+    }
+
+    fn guards_of_wishes(&self) -> &[&'static str] {
+        if self.wishes_bind() { &[Groups::GUARD] } else { &[] }
     }
 
     fn ticket(&self) -> &Product {

@@ -111,6 +111,19 @@ impl Desk {
         self.registrations.register(&Caller::student(account), form, None).await
     }
 
+    async fn move_to(&self, account: &str, group: &str) {
+        let now = self.base.clock.now();
+        let moved: Result<(), MoveError> = self
+            .base
+            .store
+            .transact_at(&[Groups::GUARD], async |tx| {
+                let registration: Registration = tx.get(account).await?.expect("there");
+                self.registrations.move_to_group(&tx, registration, group, account, now).await
+            })
+            .await;
+        moved.unwrap();
+    }
+
     async fn book(&self) -> GroupBook {
         self.base.store.get(GroupBook::ID).await.unwrap().unwrap_or_default()
     }
@@ -304,11 +317,16 @@ async fn crowd(desk: &Desk) -> (GroupBook, BTreeMap<String, u32>) {
     };
     let taken = join_all((0..CROWD).map(register)).await;
     assert!(taken.iter().all(Result::is_ok));
+    (desk.book().await, counted(desk).await)
+}
+
+/// The members of each group by their registrations.
+async fn counted(desk: &Desk) -> BTreeMap<String, u32> {
     let mut groups = BTreeMap::new();
     for registration in desk.all::<Registration>().await {
         *groups.entry(registration.group).or_insert(0) += 1;
     }
-    (desk.book().await, groups)
+    groups
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -328,6 +346,42 @@ async fn without_the_guard_places_are_miscounted() {
     let counted: u32 = book.groups.iter().map(|tally| tally.members).sum();
     let even = groups.values().max() == Some(&10);
     assert!((counted as usize) < CROWD || !even, "the race does not occur: {counted}");
+}
+
+/// Moves a hundred students at once, while as many register. Returns the book, and the members of each group by their
+/// registrations.
+async fn moving_crowd(desk: &Desk) -> (GroupBook, BTreeMap<String, u32>) {
+    let name = |i: usize| format!("student{i}");
+    for i in 0..CROWD {
+        desk.account(&name(i)).await;
+    }
+    let register = async |i: usize| desk.register(&name(i), form(&format!("id{i:05}"))).await;
+    for i in 0..CROWD / 2 {
+        register(i).await.unwrap();
+    }
+    // The students of the group itself, every twentieth, stay.
+    let moving = (0..CROWD / 2).filter(|i| i % 20 != 19);
+    let moves = join_all(moving.map(async |i| desk.move_to(&name(i), "Omicron").await));
+    let (_, registered) = tokio::join!(moves, join_all((CROWD / 2..CROWD).map(register)));
+    assert!(registered.iter().all(Result::is_ok));
+    (desk.book().await, counted(desk).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn students_who_register_while_others_are_moved_are_counted_exactly() {
+    let desk = Desk::open().await;
+    let (book, groups) = moving_crowd(&desk).await;
+    let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
+    assert_eq!(counted, groups);
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_the_guard_moves_are_miscounted() {
+    let desk = Desk::open().await;
+    let (book, groups) = faults::without("groups.book", moving_crowd(&desk)).await;
+    let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
+    assert_ne!(counted, groups, "the race does not occur");
 }
 
 /// Sends one form twenty times at once under one key. Returns the orders that were answered with; `None` for a refusal.

@@ -24,6 +24,9 @@ pub trait Steps: Send + Sync + 'static {
     /// Kind of the jobs.
     const KIND: &'static str;
 
+    /// Guards of the documents that a step changes and that others want to change, too: see `Store::transact_at`.
+    const GUARDS: &'static [&'static str] = &[];
+
     /// Does the next batch and records the progress in `plan`. A batch is small (a few hundred documents), because a
     /// transaction can take five seconds at most. Does nothing if the plan is finished.
     ///
@@ -89,7 +92,7 @@ impl<S: Steps> Served for Stepper<S> {
         let (next, now) = (self.ids.next(), self.clock.now());
         let done: Result<(), StoreError> = self
             .store
-            .transact(async |tx| {
+            .transact_at(S::GUARDS, async |tx| {
                 let Some(mut plan) = tx.get::<S::Plan>(plan).await? else { return Ok(()) };
                 let progress = self.steps.step(&tx, &mut plan).await?;
                 tx.put(&plan).await?;
