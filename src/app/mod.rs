@@ -18,6 +18,7 @@ use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
 use crate::features::api_keys::{self, ApiKeys};
 use crate::features::audit::{self as audit_log, AuditLog};
+use crate::features::grouping::{self, Grouping};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
@@ -89,6 +90,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         accounts::schemas(),
         api_keys::schemas(),
         audit::schemas(),
+        grouping::schemas(),
         groups::schemas(),
         health::schemas(),
         idempotency::schemas(),
@@ -154,6 +156,7 @@ impl App {
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
+        let grouping = Arc::new(Grouping::new(&base, &groups, &registrations));
         let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
@@ -168,6 +171,7 @@ impl App {
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
             .and(tickets::feature(&base, &tickets))
+            .and(grouping::feature(&base, &grouping))
             .and(suppressions::feature(&base, &suppressions))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))

@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod event;
 mod feature;
+pub mod grouping;
 pub mod groups;
 pub mod health;
 pub mod leaders;

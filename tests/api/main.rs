@@ -33,6 +33,7 @@ mod v1_accounts;
 mod v1_api_keys;
 mod v1_audit_entries;
 mod v1_event;
+mod v1_groups;
 mod v1_leaders;
 mod v1_me;
 mod v1_me_totp;

@@ -1,7 +1,8 @@
 //! Concurrent requests over HTTP.
 //!
 //! The races are shown to be real where a guard can be switched off for a single future (cargo feature `faults`):
-//! `without_the_guard_places_are_counted_wrong` in `src/features/registration/service_tests.rs`,
+//! `without_the_guard_places_are_miscounted` and `without_the_guard_moves_are_miscounted` in
+//! `src/features/registration/service_tests.rs`,
 //! `without_the_guard_one_event_takes_effect_again_and_again` in `src/features/payments/service_tests.rs`,
 //! `without_the_guard_one_code_opens_many_sessions` in `src/features/second_factor/tests.rs`,
 //! `without_the_guard_each_takes_effect` in `src/platform/idempotency/tests.rs`, `without_the_guard_no_administrator_remains`
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::support::stripe::{self, event};
 use crate::support::{Answer, PASSWORD, TestApp, Visitor, form, new_student_id};
+use crate::v1_groups::{exact_sizes, group_path, to};
 use crate::v1_leaders::{path_of, trail};
 use crate::v1_me_totp::{code_of, turn_on};
 use crate::v1_rights_requests::{ask_for, because};
@@ -59,6 +61,25 @@ async fn two_hundred_register_at_once_and_are_counted_exactly() {
         book(&app).await.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
     assert_eq!(counted, members);
     assert_eq!((members.values().min(), members.values().max()), (Some(&10), Some(&10)));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn students_who_register_while_others_are_moved_are_counted_exactly() {
+    let app = TestApp::start().await;
+    let admin = app.administrator().await;
+    let placed = join_all((0..40).map(|_| app.submitted())).await;
+    let others = join_all((0..40).map(|_| app.student())).await;
+    let forms: Vec<_> = others.iter().map(|_| form(&new_student_id())).collect();
+    // Each of them twice, to two groups: the second move finds what the first has done.
+    let moves = placed.iter().flat_map(|(student, _)| [(student, "Alpha"), (student, "Beta")]);
+    let moves = moves.map(async |(student, group)| admin.put(&group_path(student), &to(group)).await.ok(204));
+    let registered = others.iter().zip(&forms).map(|(student, form)| student.post("/v1/registration", form));
+    let (_, registered) = tokio::join!(join_all(moves), join_all(registered));
+    registered.iter().for_each(|answer| drop(answer.ok(201)));
+    let sizes = exact_sizes(&app).await;
+    assert_eq!(sizes.values().sum::<u32>(), 80);
+    assert!(sizes["Alpha"] + sizes["Beta"] >= 40, "{sizes:?}");
     app.finish().await;
 }
 

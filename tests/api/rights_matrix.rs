@@ -239,6 +239,12 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             app.store.insert(&entry).await.expect("a new address");
             Some(entry.id)
         }
+        "groupName" => Some("Omega".into()),
+        "planId" => {
+            let plan = app.administrator().await.press("/v1/group-plans").await.ok(201);
+            plan["id"].as_str().map(str::to_owned)
+        }
+        "studentId" => Some(app.registered().await.0.account().id.clone()),
         _ => None,
     }
 }

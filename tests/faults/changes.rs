@@ -224,7 +224,7 @@ async fn made(store: &Store) -> BTreeSet<String> {
 }
 
 /// A signed-in administrator's cookie.
-async fn administrator(store: &Store) -> String {
+pub async fn administrator(store: &Store) -> String {
     let account = leader("chair", &[Right::Scope(Scope::AdminAll)]);
     let secret = SessionSecret::new(RandomIds.secret());
     let session = Session::open(secret.session_id(), &account, SystemClock.now());

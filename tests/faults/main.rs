@@ -18,6 +18,7 @@ mod fleet;
 mod kills;
 #[path = "../leaders/mod.rs"]
 mod leaders;
+mod moves;
 mod points;
 mod program;
 #[path = "../servers/mod.rs"]

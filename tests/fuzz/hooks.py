@@ -151,6 +151,11 @@ def api_key():
     return people.done("POST", "/v1/api-keys", key, me.session()).json()["apiKey"]["id"]
 
 
+def group_plan():
+    """The id of a new plan that evens the groups out. Only administrators need one."""
+    return people.done("POST", "/v1/group-plans", None, me.session()).json()["id"]
+
+
 # Rights that the shipped event.toml has.
 RIGHTS = [
     *({"kind": "scope", "name": name} for name in ("scanner:food", "faq:edit", "accounts:read")),
@@ -173,6 +178,7 @@ if ROLE == "administrator":
 leaders = Shelf(leader, 5)
 rights_requests = Shelf(rights_request, 2)
 api_keys = Shelf(api_key, 2)
+group_plans = Shelf(group_plan, 2)
 
 
 # ---- who calls ----
@@ -335,6 +341,7 @@ VALUES = {
     "birthDate": lambda body: f"{chance.randrange(1920, 2021)}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}",
     "studentId": lambda body: student_id(),
     "discipline": one_of("Chemical", "Civil", "Track One (Undeclared)"),
+    "group": one_of("Alpha", "Omega"),
     "shirtSize": one_of("S", "3XL"),
     "phone": lambda body: f"+1416978{chance.randrange(10_000):04}",
     "dietary": lambda body: chance.sample(("Vegan", "Halal", "Nut allergy"), chance.randrange(4)),
@@ -377,7 +384,9 @@ def from_shelf(shelf, value):
 PATHS = {
     "apiKeyId": from_shelf(api_keys, lambda key: key),
     "accountId": from_shelf(leaders, lambda leader: leader["id"]),
+    "groupName": lambda generated: chance.choice(("Alpha", "Omega", generated)),
     "orderId": order_id,
+    "planId": from_shelf(group_plans, lambda plan: plan),
     "requestId": from_shelf(rights_requests, lambda request: request),
     "suppressionId": suppression_id,
 }

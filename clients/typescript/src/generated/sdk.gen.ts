@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses } from './types.gen';
+import type { ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -811,6 +811,169 @@ export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Opt
  * (big-endian). Only the service knows whether the ticket is still valid.
  */
 export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
+
+/**
+ * List groups
+ *
+ * Groups within your reach, with counts; with `groups:edit` all groups. A group that `event.toml` no longer lists is
+ * shown as long as it has members.
+ */
+export const listGroups = <ThrowOnError extends boolean = false>(options?: Options<ListGroupsData, ThrowOnError>) => (options?.client ?? client).get<ListGroupsResponses, ListGroupsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/groups',
+    ...options
+});
+
+/**
+ * Get a group
+ *
+ * Returns a group within your reach, or any group with `groups:edit`, with its leaders. `listStudents` lists its members.
+ */
+export const getGroup = <ThrowOnError extends boolean = false>(options: Options<GetGroupData, ThrowOnError>) => (options.client ?? client).get<GetGroupResponses, GetGroupErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/groups/{groupName}',
+    ...options
+});
+
+/**
+ * Get the balance of the groups
+ *
+ * How even the groups are, and how even they could be. The figure of a trait is the number of pairs of students who are
+ * in the same group and share it. The best figure is a lower bound for the same students in the same number of groups;
+ * both traits and the sizes can't always reach their best at once.
+ */
+export const getGroupBalance = <ThrowOnError extends boolean = false>(options?: Options<GetGroupBalanceData, ThrowOnError>) => (options?.client ?? client).get<GetGroupBalanceResponses, GetGroupBalanceErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/group-balance',
+    ...options
+});
+
+/**
+ * Plan moves that even the groups out
+ *
+ * Plans the fewest moves that make the sizes as even as possible, and chooses who moves so that disciplines and pronouns
+ * are spread as evenly as possible. Locked groups are left out. Nobody is moved yet: look at the plan, then run it with
+ * `runRebalance`.
+ */
+export const planRebalance = <ThrowOnError extends boolean = false>(options?: Options<PlanRebalanceData, ThrowOnError>) => (options?.client ?? client).post<PlanRebalanceResponses, PlanRebalanceErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/group-plans',
+    ...options
+});
+
+/**
+ * Get a plan
+ *
+ * Returns the plan and how far it is. Plans are kept for 30 days.
+ */
+export const getRebalancePlan = <ThrowOnError extends boolean = false>(options: Options<GetRebalancePlanData, ThrowOnError>) => (options.client ?? client).get<GetRebalancePlanResponses, GetRebalancePlanErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/group-plans/{planId}',
+    ...options
+});
+
+/**
+ * List the moves of a plan
+ *
+ * Who moves from which group to which, sorted by group.
+ */
+export const listPlannedMoves = <ThrowOnError extends boolean = false>(options: Options<ListPlannedMovesData, ThrowOnError>) => (options.client ?? client).get<ListPlannedMovesResponses, ListPlannedMovesErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/group-plans/{planId}/moves',
+    ...options
+});
+
+/**
+ * Run a plan
+ *
+ * Begins to move the students, each of whom gets an email and, if registered, a new ticket. The moves continue after a
+ * restart of the service. A plan can be run once, and only as long as nothing has changed since it was made: no
+ * registration, move, correction of discipline or pronouns, or lock, and no newer plan.
+ */
+export const runRebalance = <ThrowOnError extends boolean = false>(options: Options<RunRebalanceData, ThrowOnError>) => (options.client ?? client).post<RunRebalanceResponses, RunRebalanceErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/group-plans/{planId}/run',
+    ...options
+});
+
+/**
+ * Move a student
+ *
+ * Puts a student within your reach into another group. The student gets an email and, if registered, a new ticket. If the
+ * student is in the group already, nothing changes and no email is sent.
+ */
+export const moveStudent = <ThrowOnError extends boolean = false>(options: Options<MoveStudentData, ThrowOnError>) => (options.client ?? client).put<MoveStudentResponses, MoveStudentErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/students/{studentId}/group',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Unlock a group
+ *
+ * If the group is not locked, nothing changes.
+ */
+export const unlockGroup = <ThrowOnError extends boolean = false>(options: Options<UnlockGroupData, ThrowOnError>) => (options.client ?? client).delete<UnlockGroupResponses, UnlockGroupErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/groups/{groupName}/lock',
+    ...options
+});
+
+/**
+ * Lock a group
+ *
+ * A locked group gets nobody and loses nobody: new students join other groups, and neither moves nor plans touch it. One
+ * group always remains unlocked.
+ */
+export const lockGroup = <ThrowOnError extends boolean = false>(options: Options<LockGroupData, ThrowOnError>) => (options.client ?? client).put<LockGroupResponses, LockGroupErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/groups/{groupName}/lock',
+    ...options
+});
 
 /**
  * List addresses that get no emails

@@ -735,6 +735,154 @@ export type Group = {
     symbol: string;
 };
 
+/**
+ * GroupBalance
+ *
+ * How even the groups are.
+ */
+export type GroupBalance = {
+    /**
+     * Sizes of the groups.
+     */
+    sizes: GroupSizes;
+    /**
+     * Spread of the disciplines over the groups.
+     */
+    discipline: GroupSpread;
+    /**
+     * Spread of the pronouns over the groups. Pronouns in a student's own words count as *Other*.
+     */
+    pronouns: GroupSpread;
+};
+
+/**
+ * GroupDetails
+ *
+ * A group with its leaders.
+ */
+export type GroupDetails = {
+    /**
+     * Name and counts of the group.
+     */
+    group: GroupSummary;
+    /**
+     * Approved leaders whose reach names the group.
+     */
+    leaders: Array<GroupLeader>;
+};
+
+/**
+ * GroupLeader
+ *
+ * A leader of a group.
+ */
+export type GroupLeader = {
+    /**
+     * Id of the leader's account.
+     */
+    id: string;
+    /**
+     * First name, or the only name.
+     */
+    firstName: string;
+    /**
+     * Last name, if there is one.
+     */
+    lastName?: string;
+    /**
+     * Name to address the leader by, if it isn't the first name.
+     */
+    preferredName?: string;
+};
+
+/**
+ * GroupList
+ *
+ * Groups.
+ */
+export type GroupList = {
+    /**
+     * Groups, in the order of `event.toml`.
+     */
+    items: Array<GroupSummary>;
+};
+
+/**
+ * GroupSizes
+ *
+ * Sizes of the groups, in members.
+ */
+export type GroupSizes = {
+    /**
+     * Members of the largest group.
+     */
+    largest: number;
+    /**
+     * Members of the smallest group.
+     */
+    smallest: number;
+    /**
+     * Difference between the two.
+     */
+    difference: number;
+    /**
+     * Smallest difference that is possible with this number of members: 0 or 1.
+     */
+    bestDifference: number;
+    /**
+     * Difference above the best one. 0 proves that no other sizes are more even.
+     */
+    gap: number;
+};
+
+/**
+ * GroupSpread
+ *
+ * How evenly a trait is spread over the groups.
+ */
+export type GroupSpread = {
+    /**
+     * Number of pairs of students in the same group who share the trait. The lower, the more even.
+     */
+    figure: number;
+    /**
+     * Lower bound of the figure for these students in this number of groups.
+     */
+    best: number;
+    /**
+     * Figure above the best one. 0 proves that no other groups are more even.
+     */
+    gap: number;
+};
+
+/**
+ * GroupSummary
+ *
+ * An orientation group, as leaders see it.
+ */
+export type GroupSummary = {
+    /**
+     * Name of the group.
+     */
+    name: string;
+    /**
+     * Symbol of the group. Absent if `event.toml` no longer lists the group.
+     */
+    symbol?: string;
+    /**
+     * Number of students in the group, paid or not. Only with `groups:edit` or `students:unregistered`.
+     */
+    members?: number;
+    /**
+     * Number of registered students in the group.
+     */
+    registered: number;
+    /**
+     * Whether the group gets nobody and loses nobody.
+     */
+    locked: boolean;
+};
+
 export type JobsProgress = 'running' | 'stuck';
 
 export type Live = 'live';
@@ -825,6 +973,51 @@ export type OrderPage = {
 export type OrderState = 'open' | 'processing' | 'paid' | 'expired' | 'cancelled' | 'waived' | 'partiallyRefunded' | 'refunded' | 'disputed';
 
 /**
+ * PlannedMove
+ *
+ * A move of a plan.
+ */
+export type PlannedMove = {
+    /**
+     * Id of the student's account.
+     */
+    studentId: string;
+    /**
+     * Name of the group when the plan was made.
+     */
+    from: string;
+    /**
+     * Name of the new group.
+     */
+    to: string;
+    /**
+     * State of the move.
+     */
+    state: PlannedMoveState;
+};
+
+/**
+ * PlannedMovePage
+ *
+ * A page of a list.
+ */
+export type PlannedMovePage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<PlannedMove>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * State of a planned move.
+ */
+export type PlannedMoveState = 'planned' | 'moved' | 'skipped';
+
+/**
  * Product
  *
  * A product.
@@ -885,6 +1078,63 @@ export type Readiness = {
 };
 
 export type Ready = 'ready';
+
+/**
+ * RebalancePlan
+ *
+ * A plan that makes the groups even.
+ */
+export type RebalancePlan = {
+    /**
+     * Id of the plan.
+     */
+    id: string;
+    /**
+     * Time when the plan was made (RFC 3339, UTC).
+     */
+    plannedAt: string;
+    /**
+     * State of the plan.
+     */
+    state: RebalanceState;
+    /**
+     * Number of moves: no plan makes the sizes as even with fewer. `listPlannedMoves` lists them.
+     */
+    moves: number;
+    /**
+     * Number of students who stay with their friends, as `event.toml` demands.
+     */
+    bound: number;
+    /**
+     * Balance when the plan was made.
+     */
+    before: GroupBalance;
+    /**
+     * Balance after the moves.
+     */
+    after: GroupBalance;
+    /**
+     * Number of students moved so far.
+     */
+    moved: number;
+    /**
+     * Number of moves skipped so far, because the student was moved by hand or a group was locked after the start.
+     */
+    skipped: number;
+    /**
+     * Time when the plan was run (RFC 3339, UTC).
+     */
+    startedAt?: string;
+    /**
+     * Time when the last student was moved (RFC 3339, UTC).
+     */
+    finishedAt?: string;
+};
+
+/**
+ * State of a plan.
+ */
+export type RebalanceState = 'planned' | 'running' | 'finished';
 
 /**
  * Receipt
@@ -1613,6 +1863,22 @@ export type StudentFieldDescription = {
      * Name of the field for people.
      */
     label: string;
+};
+
+/**
+ * StudentMove
+ *
+ * The move of a student.
+ */
+export type StudentMove = {
+    /**
+     * Name of the new group, from `listGroups`. At most 100 characters.
+     */
+    group: string;
+    /**
+     * Reason, for the audit log. At most 500 characters, in several lines if you like.
+     */
+    reason: string;
 };
 
 /**
@@ -5707,6 +5973,781 @@ export type GetTicketKeysResponses = {
 };
 
 export type GetTicketKeysResponse = GetTicketKeysResponses[keyof GetTicketKeysResponses];
+
+export type ListGroupsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/groups';
+};
+
+export type ListGroupsErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListGroupsError = ListGroupsErrors[keyof ListGroupsErrors];
+
+export type ListGroupsResponses = {
+    /**
+     * Done.
+     */
+    200: GroupList;
+};
+
+export type ListGroupsResponse = ListGroupsResponses[keyof ListGroupsResponses];
+
+export type GetGroupData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the group, from `listGroups`.
+         */
+        groupName: string;
+    };
+    query?: never;
+    url: '/v1/groups/{groupName}';
+};
+
+export type GetGroupErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such group (`no-such-group`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-group';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetGroupError = GetGroupErrors[keyof GetGroupErrors];
+
+export type GetGroupResponses = {
+    /**
+     * Done.
+     */
+    200: GroupDetails;
+};
+
+export type GetGroupResponse = GetGroupResponses[keyof GetGroupResponses];
+
+export type GetGroupBalanceData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/group-balance';
+};
+
+export type GetGroupBalanceErrors = {
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetGroupBalanceError = GetGroupBalanceErrors[keyof GetGroupBalanceErrors];
+
+export type GetGroupBalanceResponses = {
+    /**
+     * Done.
+     */
+    200: GroupBalance;
+};
+
+export type GetGroupBalanceResponse = GetGroupBalanceResponses[keyof GetGroupBalanceResponses];
+
+export type PlanRebalanceData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/group-plans';
+};
+
+export type PlanRebalanceErrors = {
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type PlanRebalanceError = PlanRebalanceErrors[keyof PlanRebalanceErrors];
+
+export type PlanRebalanceResponses = {
+    /**
+     * The plan. Nobody is moved yet.
+     */
+    201: RebalancePlan;
+};
+
+export type PlanRebalanceResponse = PlanRebalanceResponses[keyof PlanRebalanceResponses];
+
+export type GetRebalancePlanData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the plan, from `planRebalance`.
+         */
+        planId: string;
+    };
+    query?: never;
+    url: '/v1/group-plans/{planId}';
+};
+
+export type GetRebalancePlanErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such plan (`no-such-plan`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-plan';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetRebalancePlanError = GetRebalancePlanErrors[keyof GetRebalancePlanErrors];
+
+export type GetRebalancePlanResponses = {
+    /**
+     * Done.
+     */
+    200: RebalancePlan;
+};
+
+export type GetRebalancePlanResponse = GetRebalancePlanResponses[keyof GetRebalancePlanResponses];
+
+export type ListPlannedMovesData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the plan, from `planRebalance`.
+         */
+        planId: string;
+    };
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/group-plans/{planId}/moves';
+};
+
+export type ListPlannedMovesErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such plan (`no-such-plan`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-plan';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListPlannedMovesError = ListPlannedMovesErrors[keyof ListPlannedMovesErrors];
+
+export type ListPlannedMovesResponses = {
+    /**
+     * Done.
+     */
+    200: PlannedMovePage;
+};
+
+export type ListPlannedMovesResponse = ListPlannedMovesResponses[keyof ListPlannedMovesResponses];
+
+export type RunRebalanceData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the plan, from `planRebalance`.
+         */
+        planId: string;
+    };
+    query?: never;
+    url: '/v1/group-plans/{planId}/run';
+};
+
+export type RunRebalanceErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such plan (`no-such-plan`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-plan';
+        status: 404;
+    };
+    /**
+     * - Plan already run (`plan-already-run`).
+     * - Plan out of date (`plan-outdated`).
+     */
+    409: Problem & {
+        type: '/problems/plan-already-run' | '/problems/plan-outdated';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RunRebalanceError = RunRebalanceErrors[keyof RunRebalanceErrors];
+
+export type RunRebalanceResponses = {
+    /**
+     * The plan, whose moves have begun. `getRebalancePlan` shows how far they are.
+     */
+    202: RebalancePlan;
+};
+
+export type RunRebalanceResponse = RunRebalanceResponses[keyof RunRebalanceResponses];
+
+export type MoveStudentData = {
+    body: StudentMove;
+    path: {
+        /**
+         * Id of the student's account, from `listStudents`.
+         */
+        studentId: string;
+    };
+    query?: never;
+    url: '/v1/students/{studentId}/group';
+};
+
+export type MoveStudentErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Group locked (`group-locked`).
+     */
+    409: Problem & {
+        type: '/problems/group-locked';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type MoveStudentError = MoveStudentErrors[keyof MoveStudentErrors];
+
+export type MoveStudentResponses = {
+    /**
+     * It is so now, or was so before.
+     */
+    204: void;
+};
+
+export type MoveStudentResponse = MoveStudentResponses[keyof MoveStudentResponses];
+
+export type UnlockGroupData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the group, from `listGroups`.
+         */
+        groupName: string;
+    };
+    query?: never;
+    url: '/v1/groups/{groupName}/lock';
+};
+
+export type UnlockGroupErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such group (`no-such-group`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-group';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type UnlockGroupError = UnlockGroupErrors[keyof UnlockGroupErrors];
+
+export type UnlockGroupResponses = {
+    /**
+     * It is so now, or was so before.
+     */
+    204: void;
+};
+
+export type UnlockGroupResponse = UnlockGroupResponses[keyof UnlockGroupResponses];
+
+export type LockGroupData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the group, from `listGroups`.
+         */
+        groupName: string;
+    };
+    query?: never;
+    url: '/v1/groups/{groupName}/lock';
+};
+
+export type LockGroupErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such group (`no-such-group`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-group';
+        status: 404;
+    };
+    /**
+     * Last unlocked group (`last-unlocked-group`).
+     */
+    409: Problem & {
+        type: '/problems/last-unlocked-group';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type LockGroupError = LockGroupErrors[keyof LockGroupErrors];
+
+export type LockGroupResponses = {
+    /**
+     * It is so now, or was so before.
+     */
+    204: void;
+};
+
+export type LockGroupResponse = LockGroupResponses[keyof LockGroupResponses];
 
 export type ListSuppressionsData = {
     body?: never;
