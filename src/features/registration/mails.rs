@@ -9,6 +9,7 @@ use url::Url;
 use super::fields::FIELDS;
 use super::model::Registration;
 use crate::base::Base;
+use crate::config::FormConfig;
 use crate::features::accounts::Account;
 use crate::features::payments::{Order, OrderState};
 use crate::kernel::{StudentField, Timestamp};
@@ -44,9 +45,12 @@ impl AboutChange {
         Self { account: account.to_owned(), corrected: names.join(",") }
     }
 
-    /// Labels of the corrected fields.
-    pub fn labels(&self) -> Vec<&'static str> {
-        let label = |name| FIELDS.iter().find(|field| field.name() == name).map(|field| field.label);
+    /// Labels of the corrected fields and questions of `form`.
+    pub fn labels(&self, form: &FormConfig) -> Vec<String> {
+        let label = |name: &str| match StudentField::parse(name) {
+            Ok(StudentField::Answer(id)) => Some(form.question(&id)?.label.clone()),
+            _ => Some(FIELDS.iter().find(|field| field.name() == name)?.label.to_owned()),
+        };
         self.corrected.split(',').filter_map(label).collect()
     }
 
@@ -142,14 +146,19 @@ impl EmailKind for CheckoutExpired {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Product;
+    use crate::config::{Product, Question, QuestionKind};
     use crate::kernel::EmailAddress;
 
     #[test]
     fn an_email_about_a_correction_names_the_corrected_fields() {
-        let about = AboutChange::of_fields("a", [StudentField::LegalName, StudentField::BirthDate]);
-        assert_eq!(about.labels(), ["Legal name", "Birth date"]);
-        assert_eq!(AboutChange::of_group("a").labels(), [""; 0]);
+        let form = FormConfig {
+            questions: vec![Question::for_tests("bus", QuestionKind::YesNo)],
+            ..FormConfig::default()
+        };
+        let fields = [StudentField::LegalName, StudentField::Answer("bus".into())];
+        let about = AboutChange::of_fields("a", fields);
+        assert_eq!(about.labels(&form), ["Legal name", "The question bus"]);
+        assert_eq!(AboutChange::of_group("a").labels(&form), [""; 0]);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::model::{Line, Ticket};
 use super::service::{PrintError, TicketError, Tickets};
 use crate::base::Base;
+use crate::config::Event;
 use crate::features::accounts::Account;
 use crate::features::registration::{AboutChange, AboutOrder, REGISTRATION_CHANGED, Registration, TICKET};
 use crate::platform::mail::{Attachment, Email, EmailKind, EmailLayout, Mail, RenderError};
@@ -98,6 +99,7 @@ impl Facts {
 pub struct ChangeEmail {
     tickets: Arc<Tickets>,
     store: Store,
+    event: Arc<Event>,
     layout: EmailLayout,
 }
 
@@ -121,7 +123,7 @@ struct Change {
     /// The group and its symbol.
     group: String,
     /// Labels of the corrected fields. None if the group changed.
-    corrected: Vec<&'static str>,
+    corrected: Vec<String>,
     /// Whether the ticket is attached.
     ticket: bool,
 }
@@ -129,8 +131,8 @@ struct Change {
 impl ChangeEmail {
     /// The email with a ticket of `tickets`, if the student is registered.
     pub fn new(base: &Base, tickets: &Arc<Tickets>) -> Self {
-        let (store, layout) = (base.store.clone(), base.email_layout.clone());
-        Self { tickets: tickets.clone(), store, layout }
+        let (store, event, layout) = (base.store.clone(), base.event.clone(), base.email_layout.clone());
+        Self { tickets: tickets.clone(), store, event, layout }
     }
 
     fn write(&self, change: &Change, pdf: Option<Vec<u8>>) -> Result<Email, RenderError> {
@@ -167,7 +169,7 @@ impl EmailKind for ChangeEmail {
         let change = Change {
             name: account.greeting().to_owned(),
             group: with_symbol(&registration.group, &self.tickets.symbol(&registration.group)),
-            corrected: about.labels(),
+            corrected: about.labels(&self.event.form),
             ticket: pdf.is_some(),
         };
         self.write(&change, pdf)
@@ -214,8 +216,9 @@ mod tests {
     }
 
     /// The email about a change: subject, text and HTML, in one text.
-    fn change(corrected: &[&'static str], ticket: bool) -> String {
-        let (name, group, corrected) = ("Zoë <b>".into(), "Omicron ο".into(), corrected.to_vec());
+    fn change(corrected: &[&str], ticket: bool) -> String {
+        let corrected = corrected.iter().map(ToString::to_string).collect();
+        let (name, group) = ("Zoë <b>".into(), "Omicron ο".into());
         let (layout, change) = (&layout(), &Change { name, group, corrected, ticket });
         let text = ChangeText { layout, change };
         let email = layout.render(&text.as_subject(), &text, &ChangeHtml { layout, change }).unwrap();
