@@ -169,9 +169,10 @@ fn plan(table: &mut Table) {
     let names = |mark: &str, number: usize| (0..number).map(|n| format!("{mark}{n:04}")).collect::<Vec<_>>();
     let (ids, groups) = (names("s", 5000), names("g", 40));
     let (disciplines, pronouns) = (names("d", 9), names("p", 5));
-    let member = |(n, student)| {
-        let traits = Traits { discipline: &disciplines[n * n % 61 % 9], pronouns: &pronouns[n * n % 53 % 5] };
-        Member { student, group: &groups[0], traits, bound: false }
+    let member = |(n, student): (usize, _)| {
+        let (discipline, pronouns) =
+            (disciplines[n * n % 61 % 9].as_str(), pronouns[n * n % 53 % 5].as_str());
+        Member { student, group: groups[0].as_str(), traits: Traits { discipline, pronouns }, bound: false }
     };
     let members: Vec<_> = ids.iter().map(String::as_str).enumerate().map(member).collect();
     let offered: Vec<_> = groups.iter().map(String::as_str).collect();
