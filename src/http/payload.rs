@@ -287,7 +287,7 @@ fn errors_of(error: &ValidationError<'_>) -> Vec<FieldError> {
 /// The errors of the alternative for values of this type, or else that it has none of their types. A nullable value has
 /// the alternatives null and its other type.
 fn errors_of_alternatives(alternatives: &[Vec<ValidationError<'_>>], pointer: &str) -> Vec<FieldError> {
-    let missed: Vec<_> = alternatives.iter().map(|errors| missed_types(errors)).collect();
+    let missed: Vec<_> = alternatives.iter().map(|errors| missed_types(errors, pointer)).collect();
     if let Some(i) = missed.iter().position(Vec::is_empty) {
         return alternatives[i].iter().flat_map(errors_of).collect();
     }
@@ -295,17 +295,18 @@ fn errors_of_alternatives(alternatives: &[Vec<ValidationError<'_>>], pointer: &s
     vec![FieldError::new(pointer, "wrong-type", format!("This must be {}.", names.join(" or ")))]
 }
 
-/// The types that the value itself does not have. If there are several, it has none of them.
-fn missed_types(errors: &[ValidationError<'_>]) -> Vec<String> {
+/// The types that the value at `pointer` does not have. If there are several, it has none of them.
+fn missed_types(errors: &[ValidationError<'_>], pointer: &str) -> Vec<String> {
     let of_one = |error: &ValidationError<'_>| match error.kind() {
         Kind::Type { kind } => vec![types(kind)],
         Kind::AnyOf { context } => {
-            let missed: Vec<_> = context.iter().map(|errors| missed_types(errors)).collect();
+            let missed: Vec<_> = context.iter().map(|errors| missed_types(errors, pointer)).collect();
             if missed.iter().any(Vec::is_empty) { vec![] } else { missed.concat() }
         }
         _ => vec![],
     };
-    errors.first().map(of_one).unwrap_or_default()
+    let mut own = errors.iter().filter(|error| error.instance_path().to_string() == pointer);
+    own.next().map(of_one).unwrap_or_default()
 }
 
 /// Pointer to the property `name` of the object at `pointer`.

@@ -1,5 +1,5 @@
-//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl`, all of which are accepted and
-//! returned as written, and single cases.
+//! Input as people type and paste it: the 2,000 forms of `tests/data/students.jsonl` with answers to five questions, all of
+//! which are accepted and returned as written, and single cases.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,6 @@ use crate::v1_accounts::{credentials, sign_up_of};
 
 /// Number of concurrent requests.
 const AT_ONCE: usize = 64;
-
-fn rows() -> Vec<Value> {
-    let text = include_str!("../data/students.jsonl");
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
 
 /// The form as the service must return it: in NFC, without white space at the ends, with the phone numbers of `expect`.
 fn as_written(row: &Value) -> Value {
@@ -65,24 +60,21 @@ async fn register(visitor: &Visitor, row: &Value) -> Result<String, String> {
     Ok(group["name"].as_str().expect("a name").to_owned())
 }
 
-/// Registers the students of all rows; returns their groups.
-async fn register_all(app: &TestApp, rows: &[Value]) -> Vec<String> {
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_forms_are_accepted_and_returned_as_written() {
+    let event = Event::parse(answers::EVENT).expect("valid");
+    let app = TestApp::start_with(|config| config.event = event).await;
+    let rows = answers::students();
     // One client for all: this is not a test of 2,000 connections.
     let client = app.anonymous();
-    let ways = stream::iter(rows).map(async |row| {
+    let ways = stream::iter(&rows).map(async |row| {
         let email = row["account"]["email"].as_str().expect("an address");
         let student = app.somebody(email, Role::Student, &[]).await;
         let mut visitor = client.clone();
         visitor.cookie = student.cookie;
         register(&visitor, row).await
     });
-    ways.buffer_unordered(AT_ONCE).try_collect().await.expect("all are accepted")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_forms_are_accepted_and_returned_as_written() {
-    let app = TestApp::start().await;
-    let groups = register_all(&app, &rows()).await;
+    let groups: Vec<String> = ways.buffer_unordered(AT_ONCE).try_collect().await.expect("all are accepted");
 
     let mut members = BTreeMap::new();
     for group in groups {
@@ -93,15 +85,6 @@ async fn two_thousand_forms_are_accepted_and_returned_as_written() {
     let book: GroupBook = app.store.get(GroupBook::ID).await.expect("readable").expect("there");
     let counted: BTreeMap<_, _> = book.groups.into_iter().map(|tally| (tally.name, tally.members)).collect();
     assert_eq!(counted, members);
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_forms_with_answers_are_accepted_and_returned_as_written() {
-    let event = Event::parse(answers::EVENT).expect("valid");
-    let app = TestApp::start_with(|config| config.event = event).await;
-    let rows = answers::students();
-    assert_eq!(register_all(&app, &rows).await.len(), 2000);
     let stored: Vec<Registration> =
         app.store.find(Query::new(Filter::All).limit(3000)).await.expect("readable");
     let by_bus = stored.iter().filter(|student| student.form.answers.contains_key("arrival"));

@@ -2,7 +2,10 @@
 //! here are the tests that need the whole service.
 
 use orientation::config::Event;
-use orientation::kernel::StudentField;
+use orientation::kernel::{StudentField, text};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -323,6 +326,36 @@ async fn answers_are_changed_one_by_one_and_removed_with_their_condition() {
     let errors = ana.patch("/v1/registration", &json!({ "answers": null })).await.errors();
     let expected = [("/answers/bus", "missing"), ("/answers/laptop", "fixed-after-submitting")];
     assert_eq!(errors, errors_of(&expected));
+    app.finish().await;
+}
+
+/// Changes of answers that are valid together, and what is stored of the text.
+fn any_changes() -> impl Strategy<Value = (Value, String)> {
+    const WORKSHOPS: &[&str] = &["Welding", "3D printing", "Résumé writing", "Swing dance"];
+    let workshops = prop::sample::subsequence(WORKSHOPS, 0..=2);
+    (any::<bool>(), 20..=31_u32, workshops, "\\PC{0,60}").prop_map(|(bus, day, workshops, text)| {
+        let arrival = if bus { json!(format!("2027-08-{day}")) } else { Value::Null };
+        let changes = json!({ "bus": bus, "arrival": arrival, "workshops": workshops, "firstAid": text });
+        (changes, text::clean(&text))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn valid_answers_are_returned_as_they_were_sent() {
+    let app = app_with_questions().await;
+    let ana = app.student().await;
+    ana.post("/v1/registration", &form_with(&json!({ "bus": false, "laptop": "Linux" }))).await.ok(201);
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..50 {
+        let (changes, text) = any_changes().new_tree(&mut runner).expect("generated").current();
+        ana.patch("/v1/registration", &json!({ "answers": changes })).await.ok(200);
+        let mut expected = changes.clone();
+        expected["laptop"] = "Linux".into();
+        expected["firstAid"] = text.into();
+        let answered = expected.as_object_mut().expect("an object");
+        answered.retain(|_, answer| *answer != Value::Null && *answer != json!("") && *answer != json!([]));
+        assert_eq!(ana.get("/v1/registration").await.ok(200)["answers"], expected, "{changes}");
+    }
     app.finish().await;
 }
 

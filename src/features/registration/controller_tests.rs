@@ -1,9 +1,13 @@
 use poem::test::TestClient;
 use poem::{Endpoint, Response, Route};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use super::super::service::tests::Desk;
 use super::*;
+use crate::config::{Question, QuestionKind};
 use crate::http::{Api, testing};
 use crate::kernel::Rights;
 
@@ -118,4 +122,52 @@ async fn every_refusal_has_its_type() {
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/registration-closed")));
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("1 January 2020, 00:00 (America/Toronto)"), "{detail}");
+}
+
+/// Any JSON, nested up to three levels.
+fn any_json() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![any::<i64>().prop_map(Value::from), any::<u64>().prop_map(Value::from)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        number,
+        any::<f64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 5, |inner| {
+        let id = prop_oneof![Just("bus".to_owned()), Just("day".to_owned()), ".{0,5}"];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::hash_map(id, inner, 0..5).prop_map(|all| all.into_iter().collect()),
+        ]
+    })
+}
+
+#[tokio::test]
+async fn no_json_in_the_answers_is_more_than_an_error() {
+    let mut event = Event::shipped();
+    event.form.questions = vec![
+        Question::for_tests("bus", QuestionKind::SeveralOf { options: vec!["a".into()], max_choices: 1 }),
+        Question::for_tests("day", QuestionKind::Date { from: None, until: None }),
+    ];
+    let rules = rules(&Arc::new(event.clone()));
+    let desk = Desk::with(event, true).await;
+    desk.account("ana").await;
+    let api = api(&desk);
+    let mut form = example(&api, "RegistrationForm");
+    let browser = Browser(TestClient::new(api.into_endpoint()));
+    let mut runner = TestRunner::deterministic();
+    assert_eq!(browser.post("ana", form.clone()).await.0, 201);
+    for i in 0..300 {
+        let answers = any_json().new_tree(&mut runner).unwrap().current();
+        form["answers"] = answers.clone();
+        rules.iter().for_each(|(_, errors)| drop(errors(&form)));
+        let (status, problem) = browser.patch("ana", json!({ "answers": answers })).await;
+        assert!([200, 422].contains(&status), "{answers}: {problem}");
+        // Attempts to register are limited.
+        if i < 50 {
+            let (status, problem) = browser.post("ana", form.clone()).await;
+            assert!([409, 422].contains(&status), "{answers}: {problem}");
+        }
+    }
 }
