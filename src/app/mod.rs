@@ -18,6 +18,8 @@ use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
 use crate::features::api_keys::{self, ApiKeys};
 use crate::features::audit::{self as audit_log, AuditLog};
+use crate::features::bursaries::{self, Bursaries};
+use crate::features::bursary_requests;
 use crate::features::grouping::{self, Grouping};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
@@ -26,6 +28,7 @@ use crate::features::registration::{self, OrientationSale, Registrations};
 use crate::features::rights::{self, RightsRequests};
 use crate::features::second_factor::{self, SecondFactors};
 use crate::features::sessions::{self, Sessions};
+use crate::features::student_mails;
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
 use crate::features::{Feature, event, health, outbox};
@@ -90,6 +93,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         accounts::schemas(),
         api_keys::schemas(),
         audit::schemas(),
+        bursary_requests::schemas(),
         grouping::schemas(),
         groups::schemas(),
         health::schemas(),
@@ -156,6 +160,7 @@ impl App {
         let groups = Arc::new(Groups::new(&base));
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
+        let bursaries = Arc::new(Bursaries::new(&base, &payments));
         let grouping = Arc::new(Grouping::new(&base, &groups, &registrations));
         let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
@@ -171,6 +176,8 @@ impl App {
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
             .and(tickets::feature(&base, &tickets))
+            .and(bursaries::feature(&base, &bursaries))
+            .and(student_mails::feature(&base))
             .and(grouping::feature(&base, &grouping))
             .and(suppressions::feature(&base, &suppressions))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))

@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;
+pub mod bursaries;
+pub mod bursary_requests;
 pub mod event;
 mod feature;
 pub mod grouping;
@@ -17,6 +19,7 @@ pub mod registration;
 pub mod rights;
 pub mod second_factor;
 pub mod sessions;
+pub mod student_mails;
 pub mod suppressions;
 pub mod tickets;
 

@@ -47,6 +47,9 @@ pub struct ReadAudit;
 /// Reading of mailings, and of the addresses that get no emails.
 pub struct ReadMailings;
 
+/// Decisions on bursaries.
+pub struct DecideBursaries;
+
 /// A scope. Leaders hold scopes, and so do machines.
 pub trait Scoped: Send + Sync + 'static {
     /// The scope that the caller must hold.
@@ -71,6 +74,10 @@ impl Scoped for EditGroups {
 
 impl Scoped for ReadAudit {
     const SCOPE: Scope = Scope::AuditRead;
+}
+
+impl Scoped for DecideBursaries {
+    const SCOPE: Scope = Scope::BursariesDecide;
 }
 
 impl Scoped for ReadMailings {

@@ -128,7 +128,11 @@ impl Scope {
         ),
         (Self::HuntViewLedger, "hunt:view-ledger", "Read the ledgers of the hunt's teams."),
         (Self::JobsManage, "jobs:manage", "List, retry and drop background jobs."),
-        (Self::MailingsRead, "mailings:read", "Read mailings, and the addresses that get no emails."),
+        (
+            Self::MailingsRead,
+            "mailings:read",
+            "Read mailings, the emails to students, and the addresses that get no emails.",
+        ),
         (Self::PaymentsRead, "payments:read", "Read orders and payments."),
         (Self::PaymentsRefund, "payments:refund", "Refund payments."),
         (Self::ScannerFood, "scanner:food", "Scan tickets at meals."),

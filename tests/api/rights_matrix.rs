@@ -225,6 +225,7 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             let sessions = app.student().await.get("/v1/sessions").await.ok(200);
             sessions["items"][0]["id"].as_str().map(str::to_owned)
         }
+        "mailId" => Some(format!("welcome:{NO_ID}")),
         "orderId" => app.submitted().await.1["id"].as_str().map(str::to_owned),
         "accountId" => Some(app.leader().await.account().id.clone()),
         "apiKeyId" => Some(create(app, &app.administrator().await, &["faq:edit"]).await.1),

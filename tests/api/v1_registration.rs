@@ -402,6 +402,14 @@ async fn every_outcome_of_the_registration_operations_is_reached() {
         reach.example(&ana, "updateRegistration").await.ok(200);
         let stale = ana.request(Method::PATCH, "/v1/registration").header("If-Match", "\"older\"");
         ana.send(stale.json(&json!({ "joinsHunt": false }))).await.refused(412, "stale");
+        ana.delete("/v1/registration/bursary-request").await.ok(204);
+        bo.delete("/v1/registration/bursary-request").await.refused(404, "no-registration");
+        ana.patch("/v1/registration", &json!({ "bursaryRequested": true })).await.ok(200);
+        let approve = format!("/v1/bursaries/{}/approve", ana.account().id);
+        app.administrator().await.press(&approve).await.ok(200);
+        let asks_no_more = json!({ "bursaryRequested": false });
+        ana.patch("/v1/registration", &asks_no_more).await.refused(409, "bursary-decided");
+        ana.delete("/v1/registration/bursary-request").await.refused(409, "bursary-decided");
         let cy = app.student().await;
         register_once(&cy, "k", &form(&new_student_id())).await.ok(201);
         register_once(&cy, "k", &form(&new_student_id())).await.refused(422, "idempotency-key-reused");

@@ -8,6 +8,7 @@ mod acknowledged;
 mod answers;
 mod audit;
 mod beside;
+mod bursaries;
 mod changes;
 mod configuration;
 #[path = "../doubles/mod.rs"]

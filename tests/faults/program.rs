@@ -6,6 +6,8 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use bson::doc;
+use futures_util::TryStreamExt;
 use orientation::kernel::{Clock, SystemClock};
 use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
@@ -27,12 +29,20 @@ pub struct Program {
     port: u16,
     child: Option<Child>,
     lives: watch::Sender<u32>,
+    /// The address of its database in MongoDB. `None`: its store is in the folder.
+    mongodb: Option<String>,
 }
 
 impl Program {
     /// A folder and a port without a process.
     pub fn new() -> Self {
-        Self { folder: new_folder(), port: free_port(), child: None, lives: watch::Sender::new(0) }
+        let lives = watch::Sender::new(0);
+        Self { folder: new_folder(), port: free_port(), child: None, lives, mongodb: None }
+    }
+
+    /// The same with its store in this database of MongoDB.
+    pub fn on_mongodb(address: String) -> Self {
+        Self { mongodb: Some(address), ..Self::new() }
     }
 
     /// Its address, the same in every run.
@@ -49,7 +59,15 @@ impl Program {
         self.lives.subscribe()
     }
 
-    /// The store, while the program runs or after its end.
+    /// The store, while the program runs or after its end, wherever it is.
+    pub async fn any_store(&self) -> Store {
+        match &self.mongodb {
+            Some(address) => Store::mongo(address, Access::Beside).await.expect("the server is there"),
+            None => self.store(),
+        }
+    }
+
+    /// The store in the folder, while the program runs or after its end.
     pub fn store(&self) -> Store {
         Store::sqlite(&self.folder.path().join(STORE), Access::Beside).expect("the file can be opened")
     }
@@ -68,6 +86,7 @@ impl Program {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(self.folder.path());
         command.env("ORIENTATION_LISTEN", format!("127.0.0.1:{}", self.port)).args(arguments);
+        command.envs(self.mongodb.iter().map(|address| ("ORIENTATION_MONGODB_URI", address)));
         command
     }
 
@@ -95,6 +114,13 @@ impl Program {
         timeout(PATIENCE, child.wait()).await.expect("it dies").expect("it is our child")
     }
 
+    /// Waits until it crashes. Other than with [`died`](Self::died), it still counts as alive while nobody waits.
+    pub async fn crashes(&mut self) {
+        let child = self.child.as_mut().expect("it lives");
+        child.wait().await.expect("it is our child");
+        self.child = None;
+    }
+
     /// `kill -9`.
     pub async fn kill(&mut self) {
         self.child.as_mut().expect("it lives").start_kill().expect("it is our child");
@@ -115,25 +141,47 @@ impl Program {
         assert!(ended.success(), "{ended}: {}", self.log());
     }
 
-    /// Changes the store as if a minute had passed: waiting jobs are due, and leases have expired.
+    /// Changes the store as if a minute had passed: waiting jobs are due, leases have expired, and MongoDB has ended the
+    /// transactions of dead processes. The banks of the sandbox keep their time, see [`is_of_a_bank`]. Not while the program
+    /// runs.
     pub async fn a_minute_passes(&self) {
         const MINUTE: Duration = Duration::from_secs(60);
-        let store = self.store();
+        if let Some(address) = &self.mongodb {
+            end_transactions_of_the_dead(address).await;
+        }
+        let store = self.any_store().await;
         let mut jobs = jobs(&store, unfinished()).await;
+        jobs.retain(|job| !is_of_a_bank(job));
         for job in &mut jobs {
             job.run_at = job.run_at.minus(MINUTE);
             job.lease_until = job.lease_until.map(|until| until.minus(MINUTE));
         }
-        let changed: Result<(), StoreError> = store
-            .transact(async |tx| {
-                for job in &jobs {
-                    tx.put(job).await?;
-                }
-                Ok(())
-            })
-            .await;
-        changed.expect("nobody else writes");
+        for job in &jobs {
+            let changed: Result<(), StoreError> = store.transact(async |tx| tx.put(job).await).await;
+            changed.expect("nobody else writes");
+        }
     }
+}
+
+/// Ends the transactions that killed processes left open in this database, and forgets the processes.
+async fn end_transactions_of_the_dead(address: &str) {
+    let client = mongodb::Client::with_uri_str(address).await.expect("an address");
+    let database = client.default_database().expect("the address names it");
+    let processes = database.collection::<bson::Document>("_processes");
+    let dead: Vec<_> =
+        processes.find(doc! {}).await.expect("an answer").try_collect().await.expect("readable");
+    for process in dead {
+        if let Ok(sessions) = process.get_array("sessions") {
+            let end = doc! { "killSessions": sessions.clone() };
+            client.database("admin").run_command(end).await.expect("our own sessions");
+        }
+        processes.delete_one(process).await.expect("deleted");
+    }
+}
+
+/// Whether the job delivers the answer of a bank. Its checkout says when the bank answers.
+pub fn is_of_a_bank(job: &Job) -> bool {
+    job.payload["event"].as_str().is_some_and(|event| event.starts_with("asyncPayment"))
 }
 
 /// Jobs that are due or running.

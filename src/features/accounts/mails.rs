@@ -17,6 +17,9 @@ use crate::platform::store::Store;
 /// What an email with a link is about.
 #[derive(Serialize, Deserialize)]
 struct AboutToken {
+    /// Id of the account, or of the sign-up that becomes an account with this id. Earlier emails don't have it.
+    #[serde(default)]
+    account: String,
     token: String,
 }
 
@@ -74,13 +77,20 @@ pub(super) fn somebody_signed_up(owner: &Account, now: Timestamp) -> Mail {
 }
 
 fn with_link<K: EmailKind<About = AboutToken>>(token: &EmailToken) -> Mail {
-    let about = AboutToken { token: token.id.clone() };
+    let about = AboutToken { account: token.subject.clone(), token: token.id.clone() };
     Mail::of::<K>(&token.id, &token.email, &about, token.created_at)
 }
 
 fn about_account<K: EmailKind<About = AboutAccount>>(once: &str, account: &Account, now: Timestamp) -> Mail {
     let about = AboutAccount { account: account.id.clone() };
     Mail::of::<K>(once, &account.email, &about, now)
+}
+
+/// Id of the token of the link in an email, if it has one.
+pub fn link_in(mail: &Mail) -> Option<&str> {
+    let with_link = [ConfirmAddress::NAME, PasswordReset::NAME, ConfirmEmail::NAME];
+    let token = mail.about.get("token").filter(|_| with_link.contains(&mail.template.as_str()));
+    token.map(String::as_str)
 }
 
 // ---- rendering ----
@@ -169,7 +179,7 @@ impl EmailParts {
 
     async fn about_account(&self, about: &AboutAccount, mail: &Mail) -> Result<About, RenderError> {
         let account = self.account(&about.account).await?;
-        Ok(self.about(&account, account.email.clone(), mail.created_at))
+        Ok(self.about(&account, account.email.clone(), mail.first_posted_at()))
     }
 
     async fn token(&self, id: &str) -> Result<EmailToken, RenderError> {

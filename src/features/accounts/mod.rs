@@ -42,6 +42,7 @@ pub use errors::{
     MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
 };
 pub use limits::client_key;
+pub use mails::link_in;
 pub use model::{
     Account, Approval, EmailToken, EnrolmentRule, LinkUse, Names, NamesChange, PendingEmail, Purpose, SignUp,
     SignUpForm, TokenRefused,

@@ -90,7 +90,7 @@ impl World {
     async fn mails(&self, template: &str, to: &str) -> Vec<Mail> {
         let mut mails = self.all::<Mail>().await;
         mails.retain(|mail| mail.template == template && mail.to.as_str() == to);
-        mails.sort_by(|a, b| (a.created_at, &a.about).cmp(&(b.created_at, &b.about)));
+        mails.sort_by_key(|mail| (mail.created_at, mail.about.get("token").cloned()));
         mails
     }
 

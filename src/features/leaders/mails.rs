@@ -15,6 +15,9 @@ use crate::platform::store::Store;
 /// What an email about a decision is about.
 #[derive(Serialize, Deserialize)]
 pub struct AboutDecision {
+    /// Id of the leader's account. Earlier emails don't have it.
+    #[serde(default)]
+    account: String,
     decision: String,
 }
 
@@ -34,7 +37,7 @@ pub(super) fn withdrawn(decision: &ApprovalDecision, leader: &Account) -> Mail {
 }
 
 fn about<K: EmailKind<About = AboutDecision>>(decision: &ApprovalDecision, leader: &Account) -> Mail {
-    let about = AboutDecision { decision: decision.id.clone() };
+    let about = AboutDecision { account: leader.id.clone(), decision: decision.id.clone() };
     Mail::of::<K>(&decision.id, &leader.email, &about, decision.decided_at)
 }
 

@@ -63,7 +63,7 @@ pub enum OrderStateBody {
     Expired,
     /// Cancelled.
     Cancelled,
-    /// Nothing to pay any more.
+    /// Waived before it was paid. An order that is waived later keeps its state and has a `waivedAt`.
     Waived,
     /// A part was refunded.
     PartiallyRefunded,
@@ -107,6 +107,8 @@ pub struct OrderBody {
     pub created_at: String,
     /// Time of the payment (RFC 3339, UTC).
     pub paid_at: Option<String>,
+    /// Time at which the order was waived (RFC 3339, UTC). From then on nothing is owed, and payments are refunded.
+    pub waived_at: Option<String>,
 }
 
 impl poem_openapi::types::Example for OrderBody {
@@ -119,6 +121,7 @@ impl poem_openapi::types::Example for OrderBody {
             checkout_url: Some("http://127.0.0.1:3000/sandbox/checkout/cs_test_sandbox_1".into()),
             created_at: "2026-08-01T12:00:00.000Z".into(),
             paid_at: None,
+            waived_at: None,
         }
     }
 }
@@ -133,6 +136,7 @@ impl From<&Order> for OrderBody {
             checkout_url: order.checkout_url().map(str::to_owned),
             created_at: order.created_at.rfc3339(),
             paid_at: order.paid_at.map(Timestamp::rfc3339),
+            waived_at: order.waived_at.map(Timestamp::rfc3339),
         }
     }
 }

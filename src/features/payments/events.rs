@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::gateway::{CheckoutFact, Fact, ReversalFact, Untrusted};
-use super::jobs::SendRefund;
-use super::model::{NotOurs, Order, OrderState, Outcome, Owed, PaymentFlag, StripeEvent};
+use super::model::{NotOurs, Order, OrderState, Outcome, Owed, StripeEvent};
 use super::sale::Ended;
 use super::service::Payments;
 use crate::kernel::{Timestamp, faults};
@@ -149,10 +148,11 @@ impl Payments {
             .store
             .transact_at(&self.guards(&known), async |tx| {
                 let mut order = self.claim(&tx, &seen, order).await?.ok_or(ApplyError::NotOurs)?;
-                let before = order.state;
+                let (before, refunds) = (order.state, order.refunds.len());
                 let outcome = self.apply_change(&tx, &mut order, change, now).await?;
                 tx.put(&order).await?;
                 faults::point("pay.while-settling");
+                self.schedule_refunds(&tx, &order, refunds, now).await?;
                 self.run_sale(&tx, before, &order, outcome, now).await?;
                 Ok(outcome)
             })
@@ -219,9 +219,6 @@ impl Payments {
         outcome: Outcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if outcome == Outcome::Flagged(PaymentFlag::Declined) {
-            self.schedule_last_refund(tx, order, now).await?;
-        }
         let Some(sale) = self.sale(order) else {
             let (order, product) = (order.id.clone(), order.product.clone());
             tx.once_committed(move || tracing::error!(order, product, "no feature sells this product")).await;
@@ -235,16 +232,11 @@ impl Payments {
         match order.state {
             // A refund or dispute may be reported before the payment: then both follow at once.
             state if state == before => Ok(()),
+            // A waived order keeps what it bought.
+            OrderState::Refunded if order.is_waived() => Ok(()),
             OrderState::Refunded => sale.ended(tx, order, Ended::Refunded, now).await,
             OrderState::Disputed => sale.ended(tx, order, Ended::Disputed, now).await,
             _ => Ok(()),
-        }
-    }
-
-    async fn schedule_last_refund(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
-        match order.refunds.last() {
-            Some(refund) => tx.enqueue(&SendRefund::of(order, refund.number).job(now)).await,
-            None => Ok(()),
         }
     }
 }

@@ -9,7 +9,7 @@
 //! `refunds` waives, cancels and refunds orders. `reconciliation` asks the gateway about events and answers that were lost.
 //!
 //! `gateway/` is the port to the payment service: Stripe, or a sandbox that simulates it for newcomers and tests. Imports go
-//! one way: `service`, `events`, `refunds` and `reconciliation` → `jobs`, `model` → `gateway`.
+//! one way: `service`, `events`, `refunds` and `reconciliation` → `jobs`, `model` and `waiving` → `gateway`.
 
 mod controller;
 mod events;
@@ -22,6 +22,7 @@ mod refunds;
 mod sale;
 mod service;
 mod subscribers;
+mod waiving;
 
 pub use controller::{MoneyBody, OrderBody, OrderStateBody, PaymentsController};
 pub use events::{ReceiveError, Received};

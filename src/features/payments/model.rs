@@ -9,8 +9,9 @@ use super::gateway::{
     Checkout, CheckoutFact, CheckoutRequest, CheckoutStatus, Discount, Reached, RefundRequest, ReversalFact,
     in_whole_units,
 };
+use super::waiving::REFUNDED_AS_WAIVED;
 use crate::config::Product;
-use crate::kernel::{EmailAddress, Money, Timestamp};
+use crate::kernel::{EmailAddress, Money, Timestamp, faults};
 use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
@@ -49,7 +50,7 @@ pub enum OrderState {
     /// The checkout ended unpaid. The order can be paid with another checkout.
     Expired,
     Cancelled,
-    /// Nothing to pay any more, for example after a bursary was approved.
+    /// Waived before it was paid. An order that is waived later keeps its state: see [`Order::waived_at`].
     Waived,
     PartiallyRefunded,
     Refunded,
@@ -114,6 +115,8 @@ pub enum PaymentFlag {
     UnknownSession,
     /// The product's feature declined it, for example because nothing was left to sell. It is refunded automatically.
     Declined,
+    /// It arrived after the order was waived. It is refunded automatically.
+    Waived,
 }
 
 /// A payment received. Never removed.
@@ -235,6 +238,9 @@ pub struct Order {
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Timestamp>,
+    /// When it was waived. From then on nothing is owed: what was paid before is refunded, and what arrives later, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived_at: Option<Timestamp>,
 }
 
 impl Document for Order {
@@ -262,6 +268,7 @@ impl Document for Order {
             PersonalField::new("refunds", Class::Payment),
             PersonalField::new("createdAt", Class::Activity),
             PersonalField::new("paidAt", Class::Activity),
+            PersonalField::new("waivedAt", Class::Activity),
         ],
     );
     const KEEP: Keep =
@@ -388,22 +395,13 @@ pub enum Owed {
     Refund(String),
 }
 
-/// How an unpaid order is closed.
+/// How an order is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
+    /// Only an unpaid order can be cancelled.
     Cancelled,
-    /// Nothing to pay any more: the product's feature proceeds as if it was paid.
+    /// Nothing is owed any more: the product's feature proceeds as if the order was paid, and payments are refunded.
     Waived,
-}
-
-impl Ending {
-    /// The order's state afterwards.
-    pub fn state(self) -> OrderState {
-        match self {
-            Self::Cancelled => OrderState::Cancelled,
-            Self::Waived => OrderState::Waived,
-        }
-    }
 }
 
 /// Why an order can't be refunded.
@@ -461,6 +459,7 @@ impl Order {
             ask_at: now.plus(EVENT_DELAY),
             created_at: now,
             paid_at: None,
+            waived_at: None,
         };
         order.make_attempt(1, None, LONGEST_CHECKOUT, now);
         order
@@ -514,11 +513,16 @@ impl Order {
             OrderState::Open | OrderState::Expired if self.has_unsettled_payment() => {
                 Err(Closed::UnderReview)
             }
-            OrderState::Open | OrderState::Expired => Ok(match self.attempt() {
-                attempt if attempt.state != AttemptState::Live => Step::Ended,
-                attempt if attempt.url.is_none() => Step::Unopened(attempt),
-                attempt => Step::Ready(attempt),
-            }),
+            OrderState::Open | OrderState::Expired => Ok(self.next_step()),
+        }
+    }
+
+    /// The next step as far as the current attempt tells, whatever the state of the order.
+    fn next_step(&self) -> Step<'_> {
+        match self.attempt() {
+            attempt if attempt.state != AttemptState::Live => Step::Ended,
+            attempt if attempt.url.is_none() => Step::Unopened(attempt),
+            attempt => Step::Ready(attempt),
         }
     }
 
@@ -626,10 +630,10 @@ impl Order {
             let outcome = self.record_payment(fact, flag, now);
             if self.state == OrderState::Processing {
                 // The bank has answered, although the payment doesn't settle the order.
-                self.state = OrderState::Open;
+                self.state = if self.is_waived() { OrderState::Waived } else { OrderState::Open };
             }
             if let (Outcome::Flagged(PaymentFlag::Declined), Owed::Refund(reason)) = (outcome, owed) {
-                self.refund_declined(fact, reason, now);
+                self.refund_last_payment(reason, now);
             }
             return Ok(outcome);
         }
@@ -650,6 +654,7 @@ impl Order {
     pub fn would_settle(&self, fact: &CheckoutFact) -> bool {
         let attempt = self.position(fact).map(|index| &self.attempts[index]);
         fact.reached == Reached::Paid
+            && !self.is_waived()
             && attempt.is_some_and(|attempt| {
                 attempt.state != AttemptState::Paid
                     && self.flag_for(fact, attempt.price, &Owed::Honour).is_none()
@@ -673,6 +678,7 @@ impl Order {
         if self.payments.iter().any(|payment| payment.session == fact.session) {
             return Outcome::Unchanged;
         }
+        let flag = if self.is_waived() { Some(PaymentFlag::Waived) } else { flag };
         self.payments.push(Payment {
             session: fact.session.clone(),
             event: fact.id.clone(),
@@ -682,6 +688,9 @@ impl Order {
             flag,
         });
         self.intents.extend(fact.intent.clone());
+        if flag == Some(PaymentFlag::Waived) && faults::guarded("pay.refund-waived") {
+            self.refund_last_payment(REFUNDED_AS_WAIVED, now);
+        }
         if let Some(flag) = flag {
             return Outcome::Flagged(flag);
         }
@@ -720,7 +729,7 @@ impl Order {
     }
 
     /// The total refunded of a payment.
-    fn refunded(&self, intent: &str) -> i64 {
+    pub(super) fn refunded(&self, intent: &str) -> i64 {
         self.reversals
             .iter()
             .find(|reversal| reversal.intent == intent)
@@ -739,13 +748,13 @@ impl Order {
         }
     }
 
-    /// Closes an unpaid order as `ending`. `expired` is the checkout that the gateway has just expired. Returns false if a
+    /// Closes the order as `ending`. `expired` is the checkout that the gateway has just expired. Returns false if a
     /// checkout may still be paid: it has to be expired first.
     ///
     /// # Errors
-    /// [`Closed`] if the order is closed already, or a payment is being processed or reviewed.
+    /// [`Closed`] if the order can't be cancelled.
     pub fn close(&mut self, ending: Ending, expired: Option<&str>, now: Timestamp) -> Result<bool, Closed> {
-        let over = match self.step()? {
+        let over = match self.step_to_close(ending)? {
             Step::Ended => true,
             Step::Ready(attempt) => attempt.session.is_some() && attempt.session.as_deref() == expired,
             Step::Unopened(_) => false,
@@ -757,9 +766,23 @@ impl Order {
                 attempt.state = AttemptState::Expired;
                 attempt.ended_at = Some(now);
             }
-            self.state = ending.state();
+            match ending {
+                Ending::Cancelled => self.state = OrderState::Cancelled,
+                Ending::Waived => self.waive(now),
+            }
         }
         Ok(over)
+    }
+
+    /// The next step towards a checkout that can be paid, which must be over before the order is closed as `ending`.
+    ///
+    /// # Errors
+    /// [`Closed`] if the order can't be cancelled.
+    pub fn step_to_close(&self, ending: Ending) -> Result<Step<'_>, Closed> {
+        match ending {
+            Ending::Cancelled => self.step(),
+            Ending::Waived => Ok(self.next_step()),
+        }
     }
 
     /// Records a refund of the payment that settled the order: `amount`, or all that is left. Returns its number.
@@ -779,10 +802,7 @@ impl Order {
             _ => return Err(NotRefundable::NotPaid),
         }
         let intent = self.paid_intent.clone().ok_or(NotRefundable::NoPayment)?;
-        let requested =
-            |refund: &&OrderRefund| refund.intent == intent && refund.state == RefundState::Requested;
-        let requested: i64 = self.refunds.iter().filter(requested).map(|refund| refund.amount.amount).sum();
-        let left = Money { amount: self.price.amount - self.refunded(&intent) - requested, ..self.price };
+        let left = self.left_of(&intent, self.price);
         let amount = amount.unwrap_or(left);
         if left.amount <= 0 {
             return Err(NotRefundable::NothingLeft);
@@ -796,14 +816,21 @@ impl Order {
         Ok(self.record_refund(intent, amount, reason, now))
     }
 
-    /// Records the refund of a payment that the product's feature declined.
-    fn refund_declined(&mut self, fact: &CheckoutFact, reason: &str, now: Timestamp) {
-        if let (Some(intent), Some(money)) = (&fact.intent, fact.money) {
-            self.record_refund(intent.clone(), money, reason, now);
-        }
+    /// The part of a payment of `money` that has been neither refunded nor requested.
+    pub(super) fn left_of(&self, intent: &str, money: Money) -> Money {
+        let requested =
+            |refund: &&OrderRefund| refund.intent == intent && refund.state == RefundState::Requested;
+        let requested: i64 = self.refunds.iter().filter(requested).map(|refund| refund.amount.amount).sum();
+        Money { amount: money.amount - self.refunded(intent) - requested, ..money }
     }
 
-    fn record_refund(&mut self, intent: String, amount: Money, reason: &str, now: Timestamp) -> u32 {
+    pub(super) fn record_refund(
+        &mut self,
+        intent: String,
+        amount: Money,
+        reason: &str,
+        now: Timestamp,
+    ) -> u32 {
         let number = self.refunds.last().map_or(1, |last| last.number + 1);
         self.refunds.push(OrderRefund {
             number,
@@ -850,6 +877,9 @@ impl Order {
     }
 
     fn follow_attempt(&mut self) -> Outcome {
+        if self.is_waived() {
+            return self.follow_attempt_of_waived();
+        }
         let (state, outcome) = match self.attempt().state {
             AttemptState::Live | AttemptState::Paid => return Outcome::Unchanged,
             AttemptState::Expired => (OrderState::Expired, Outcome::Expired),
@@ -895,4 +925,4 @@ pub fn fact_of(order: &str, number: u32, checkout: &Checkout) -> Option<Checkout
 
 #[cfg(test)]
 #[path = "model_tests.rs"]
-mod tests;
+pub(super) mod tests;

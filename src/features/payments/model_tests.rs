@@ -2,11 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn time(secs: i64) -> Timestamp {
+pub fn time(secs: i64) -> Timestamp {
     Timestamp::from_millis(secs * 1000)
 }
 
-fn money(amount: i64, currency: &str) -> Money {
+pub fn money(amount: i64, currency: &str) -> Money {
     Money { amount, currency: currency.to_owned().try_into().unwrap() }
 }
 
@@ -14,7 +14,7 @@ fn pages() -> Url {
     "https://orientation.example.org".parse().unwrap()
 }
 
-fn order() -> Order {
+pub fn order() -> Order {
     let price = money(13_000, "CAD");
     let product = Product {
         id: "orientation".into(),
@@ -42,7 +42,7 @@ fn checkout(session: &str) -> Checkout {
     }
 }
 
-fn event(attempt: u32, reached: Reached) -> CheckoutFact {
+pub fn event(attempt: u32, reached: Reached) -> CheckoutFact {
     CheckoutFact {
         id: format!("evt_{attempt}_{reached:?}"),
         order: "o".into(),
@@ -54,7 +54,7 @@ fn event(attempt: u32, reached: Reached) -> CheckoutFact {
     }
 }
 
-fn settle(order: &mut Order, attempt: u32, reached: Reached) -> Outcome {
+pub fn settle(order: &mut Order, attempt: u32, reached: Reached) -> Outcome {
     order.settle(&event(attempt, reached), &Owed::Honour, time(9)).unwrap()
 }
 
@@ -199,7 +199,7 @@ fn a_request_is_always_the_same_and_a_rejected_attempt_is_replaced() {
     assert_eq!(numbers, [1, 3], "what was never opened leaves no row, and its key is not used again");
 }
 
-fn back(intent: &str, refunded: i64, disputed: bool) -> ReversalFact {
+pub fn back(intent: &str, refunded: i64, disputed: bool) -> ReversalFact {
     let (id, intent) = (format!("evt_{intent}_{refunded}_{disputed}"), intent.to_owned());
     ReversalFact { id, order: Some("o".into()), intent, refunded, disputed }
 }
@@ -355,23 +355,25 @@ fn a_payment_that_can_t_settle_is_not_the_feature_s_decision() {
 
 #[test]
 fn an_order_is_closed_only_when_its_checkout_is_over() {
-    for (ending, state) in [(Ending::Cancelled, OrderState::Cancelled), (Ending::Waived, OrderState::Waived)]
-    {
+    for (ending, state, flag) in [
+        (Ending::Cancelled, OrderState::Cancelled, PaymentFlag::NotOwed),
+        (Ending::Waived, OrderState::Waived, PaymentFlag::Waived),
+    ] {
         let mut live = order();
         assert_eq!(live.close(ending, None, time(9)), Ok(false));
         assert_eq!(live.close(ending, Some("cs_of_another"), time(9)), Ok(false));
         assert_eq!(live.close(ending, Some("cs_1"), time(9)), Ok(true));
         assert_eq!((live.state, live.attempt().state), (state, AttemptState::Expired));
         assert_eq!(settle(&mut live, 1, Expired), Outcome::Unchanged, "reported late");
-        assert_eq!(settle(&mut live, 1, Paid), Outcome::Flagged(PaymentFlag::NotOwed));
+        assert_eq!(settle(&mut live, 1, Paid), Outcome::Flagged(flag));
         let mut expired = order();
         settle(&mut expired, 1, Expired);
         assert_eq!((expired.close(ending, None, time(9)), expired.state), (Ok(true), state));
-        for (reached, closed) in [(Processing, Closed::Processing), (Paid, Closed::Paid)] {
-            let mut order = order();
-            settle(&mut order, 1, reached);
-            assert_eq!(order.close(ending, Some("cs_1"), time(9)), Err(closed));
-        }
+    }
+    for (reached, closed) in [(Processing, Closed::Processing), (Paid, Closed::Paid)] {
+        let mut order = order();
+        settle(&mut order, 1, reached);
+        assert_eq!(order.close(Ending::Cancelled, Some("cs_1"), time(9)), Err(closed));
     }
 }
 

@@ -56,6 +56,17 @@ impl Summary {
             changes: false,
         };
         match order.state {
+            OrderState::Waived => Self {
+                next: words.next,
+                ..say("Nothing to pay", &["You don't have to pay for this order.", words.paid])
+            },
+            _ if order.is_waived() => Self {
+                next: words.next,
+                ..say(
+                    "Nothing to pay",
+                    &["You don't have to pay for this order, and we refund your payment.", words.paid],
+                )
+            },
             _ if order.step() == Err(Closed::UnderReview) => say(
                 "Payment under review",
                 &[
@@ -65,10 +76,6 @@ impl Summary {
             OrderState::Paid => {
                 Self { next: words.next, ..say("Thank you", &["Your payment has arrived.", words.paid]) }
             }
-            OrderState::Waived => Self {
-                next: words.next,
-                ..say("Nothing to pay", &["You don't have to pay for this order.", words.paid])
-            },
             OrderState::Processing => Self {
                 changes: true,
                 ..say(
@@ -453,6 +460,11 @@ mod tests {
             for text in text(&in_state(&order, state), WORDS) {
                 assert!(text.ends_with("You have a T-shirt. Try it on"), "{text}");
             }
+        }
+        let waived_late =
+            Order { waived_at: Some(order.created_at), ..in_state(&order, OrderState::Refunded) };
+        for text in text(&waived_late, WORDS) {
+            assert!(text.contains("we refund your payment. You have a T-shirt. Try it on"), "{text}");
         }
         let expired = text(&in_state(&order, OrderState::Expired), WORDS);
         assert_eq!(expired[0], expired[1]);

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::service::tests::Shop;
 use super::*;
+use crate::features::payments::gateway::{CheckoutStatus, Gateway};
 use crate::features::payments::model::{
     ORDER_CANCELLED, ORDER_WAIVED, OrderState, PaymentFlag, REFUND_REQUESTED, RefundState,
 };
@@ -69,6 +70,125 @@ async fn a_waived_order_proceeds_as_if_it_was_paid() {
     assert!(matches!(opened, Err(OpenCheckoutError::Closed(Closed::NotOwed))));
 }
 
+/// Money that the sandbox has received for the order and not refunded.
+async fn kept_by_the_gateway(shop: &Shop, order: &Order) -> i64 {
+    let mut kept = 0;
+    for attempt in &shop.read(order).await.attempts {
+        let session = attempt.session.as_deref().unwrap_or_default();
+        if let Some((checkout, _)) = shop.sandbox.checkout(session).await.unwrap()
+            && shop.sandbox.retrieve(session).await.unwrap().unwrap().status == CheckoutStatus::Paid
+        {
+            kept += checkout.request.due().amount - checkout.refunded;
+        }
+    }
+    kept
+}
+
+#[tokio::test]
+async fn a_paid_order_that_is_waived_is_refunded_once_and_keeps_what_it_bought() {
+    let shop = Shop::open().await;
+    let order = shop.paid().await;
+    shop.payments.refund(&Actor::Operator, &order.id, Some(cad(3_000)), "no lunch").await.unwrap();
+    for _ in 0..2 {
+        let waived = shop.payments.waive(&Actor::Operator, &order.id).await.unwrap();
+        assert_eq!((waived.state, waived.is_waived()), (OrderState::Refunded, true));
+        assert_eq!((waived.refunds.len(), waived.refunds[1].amount), (2, cad(10_000)));
+    }
+    assert_eq!(kept_by_the_gateway(&shop, &order).await, 0);
+    assert_eq!((calls(&shop.counted.paid), calls(&shop.counted.refunded)), (2, 0));
+    let actions: Vec<_> = trail(&shop.base.store).await.into_iter().map(|(_, action, _)| action).collect();
+    assert_eq!(actions, [REFUND_REQUESTED, ORDER_WAIVED, REFUND_REQUESTED]);
+    assert!(shop.jobs().await.iter().all(|job| !job.starts_with("refund:")));
+}
+
+#[tokio::test]
+async fn a_job_refunds_a_waived_order_once_the_gateway_is_back() {
+    let shop = Shop::open().await;
+    let order = shop.paid().await;
+    shop.line.cut.store(true, Ordering::SeqCst);
+    let waived = shop.payments.waive(&Actor::Operator, &order.id).await.unwrap();
+    assert_eq!((waived.state, waived.refunds[0].state), (OrderState::Paid, RefundState::Requested));
+    assert!(shop.jobs().await.contains(&format!("refund:{}:1", order.id)));
+    shop.line.cut.store(false, Ordering::SeqCst);
+    assert_eq!(shop.retry(&order, 1).await.unwrap(), Sent::Accepted);
+    assert_eq!(shop.read(&order).await.state, OrderState::Refunded);
+    assert_eq!((kept_by_the_gateway(&shop, &order).await, calls(&shop.counted.refunded)), (0, 0));
+}
+
+#[tokio::test]
+async fn an_order_that_was_paid_meanwhile_is_waived_and_refunded() {
+    let shop = Shop::open().await;
+    let order = shop.opened().await;
+    let session = order.attempt().session.clone().unwrap();
+    shop.sandbox.press(&session, crate::features::payments::Button::Pay).await.unwrap();
+    let waived = shop.payments.waive(&Actor::Operator, &order.id).await.unwrap();
+    assert_eq!((waived.state, waived.refunds[0].amount), (OrderState::Refunded, cad(13_000)));
+    assert_eq!((kept_by_the_gateway(&shop, &order).await, calls(&shop.counted.refunded)), (0, 0));
+}
+
+/// A waived order whose bank confirms the payment later. Returns the jobs' ids.
+async fn confirmed_after_the_waiver(shop: &Shop) -> (Order, Vec<String>) {
+    let order = shop.opened().await;
+    let session = order.attempt().session.clone().unwrap();
+    shop.sandbox.press(&session, crate::features::payments::Button::LaterSucceeds).await.unwrap();
+    let waived = shop.payments.waive(&Actor::Operator, &order.id).await.unwrap();
+    assert_eq!((waived.state, calls(&shop.counted.paid)), (OrderState::Processing, 1), "registered at once");
+    shop.base.clock.advance(std::time::Duration::from_mins(1));
+    shop.payments.check_at_gateway(&order, &session).await.unwrap();
+    assert_eq!(shop.read(&order).await.state, OrderState::Waived);
+    (order, shop.jobs().await)
+}
+
+#[tokio::test]
+async fn a_payment_that_the_bank_confirms_after_the_waiver_is_refunded() {
+    let shop = Shop::open().await;
+    let (order, jobs) = confirmed_after_the_waiver(&shop).await;
+    assert!(jobs.contains(&format!("refund:{}:1", order.id)), "{jobs:?}");
+    assert_eq!(shop.retry(&order, 1).await.unwrap(), Sent::Accepted);
+    assert_eq!(kept_by_the_gateway(&shop, &order).await, 0);
+    assert_eq!((shop.read(&order).await.state, calls(&shop.counted.paid)), (OrderState::Waived, 1));
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test]
+async fn without_the_guard_the_payment_is_kept() {
+    let shop = Shop::open().await;
+    let (order, jobs) = faults::without("pay.refund-waived", confirmed_after_the_waiver(&shop)).await;
+    assert!(jobs.iter().all(|job| !job.starts_with("refund:")), "{jobs:?}");
+    assert_eq!(kept_by_the_gateway(&shop, &order).await, 13_000);
+}
+
+#[tokio::test]
+async fn cancelled_and_refunded_orders_can_be_waived() {
+    let shop = Shop::open().await;
+    let cancelled = shop.opened().await;
+    shop.payments.cancel(&Actor::Operator, &cancelled.id).await.unwrap();
+    let refunded = shop.paid().await;
+    shop.payments.refund(&Actor::Operator, &refunded.id, None, "not coming").await.unwrap();
+    let calls_before = calls(&shop.counted.paid);
+    for (order, state) in [(cancelled, OrderState::Waived), (refunded, OrderState::Refunded)] {
+        let waived = shop.payments.waive(&Actor::Operator, &order.id).await.unwrap();
+        assert_eq!((waived.state, waived.is_waived()), (state, true));
+    }
+    assert_eq!(calls(&shop.counted.paid), calls_before + 2, "both get what they bought");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_simultaneous_waivers_refund_once() {
+    let shop = Shop::open().await;
+    let order = shop.paid().await;
+    let waiving = (0..20).map(|_| {
+        let (payments, order) = (shop.payments.clone(), order.id.clone());
+        tokio::spawn(async move { payments.waive(&Actor::Operator, &order).await })
+    });
+    for waived in futures_util::future::join_all(waiving).await {
+        assert!(waived.unwrap().unwrap().is_waived());
+    }
+    let order = shop.read(&order).await;
+    assert_eq!((order.state, order.refunds.len()), (OrderState::Refunded, 1));
+    assert_eq!(kept_by_the_gateway(&shop, &order).await, 0);
+}
+
 #[tokio::test]
 async fn an_order_that_was_paid_meanwhile_is_not_cancelled() {
     let shop = Shop::open().await;
@@ -89,6 +209,8 @@ async fn nothing_is_closed_without_the_gateway_s_answer() {
         shop.line.cut.store(true, Ordering::SeqCst);
         let cancelled = shop.payments.cancel(&Actor::Operator, &order.id).await;
         assert!(matches!(cancelled, Err(CloseOrderError::Unavailable)), "{cancelled:?}");
+        let waived = shop.payments.waive(&Actor::Operator, &order.id).await;
+        assert!(matches!(waived, Err(CloseOrderError::Unavailable)), "{waived:?}");
         assert_eq!(shop.read(&order).await, before);
         assert_eq!(trail(&shop.base.store).await, [], "nothing was changed");
         shop.line.cut.store(false, Ordering::SeqCst);

@@ -73,13 +73,15 @@ pub trait Sale: Send + Sync + 'static {
     /// [`StoreError`]: then nothing is settled, and the gateway sends its event again.
     async fn owed(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<Owed, StoreError>;
 
-    /// The order has just been paid or waived. Called once per order.
+    /// The order has just been paid or waived. Called once for each: an order that was paid, and perhaps refunded, can be
+    /// waived afterwards.
     ///
     /// # Errors
     /// [`StoreError`]: then nothing is settled.
     async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The order has just ended. Called once for each reason, and for *expired* once per checkout.
+    /// The order has just ended. Called once for each reason, and for *expired* once per checkout. The refund of a waived
+    /// order doesn't end it.
     ///
     /// # Errors
     /// [`StoreError`]: then nothing is changed.

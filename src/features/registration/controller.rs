@@ -15,8 +15,11 @@ use super::bodies::AnswerBody;
 use super::fields::{COUNTRY_CODE, STUDENT_ID};
 use super::form::{Changes, EmergencyContact, Form};
 use super::model::{Registration, RegistrationState};
-use super::service::{GetRegistrationError, RegisterError, Registrations, UpdateRegistrationError};
+use super::service::{
+    GetRegistrationError, RegisterError, Registrations, UpdateRegistrationError, WithdrawBursaryRequestError,
+};
 use crate::config::{Event, Window};
+use crate::features::bursary_requests::FollowFormError;
 use crate::features::event::GroupBody;
 use crate::features::payments::OrderBody;
 use crate::http::rights::Student;
@@ -361,9 +364,9 @@ impl From<RegistrationChanges> for Changes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "RegistrationState", rename_all = "camelCase")]
 pub enum RegistrationStateBody {
-    /// The form is submitted and the student has a group. The ticket is not paid.
+    /// The form is submitted and the student has a group. The ticket is neither paid nor waived.
     Submitted,
-    /// The ticket is paid.
+    /// The ticket is paid or waived.
     Registered,
 }
 
@@ -386,7 +389,7 @@ pub struct RegistrationBody {
     pub group: GroupBody,
     /// Time of submission (RFC 3339, UTC).
     pub submitted_at: String,
-    /// Time of payment (RFC 3339, UTC).
+    /// Time at which the ticket was paid or waived (RFC 3339, UTC).
     pub registered_at: Option<String>,
     /// Full name as in the passport.
     legal_name: String,
@@ -506,6 +509,14 @@ pub enum RegistrationAnswer {
     ),
 }
 
+/// The answer of `withdrawBursaryRequest`.
+#[derive(ApiResponse)]
+pub enum BursaryRequestWithdrawn {
+    /// The student does not ask for a bursary any more.
+    #[oai(status = 204)]
+    Withdrawn,
+}
+
 const CLOSED: Kind = Kind::new(409, "registration-closed", "Registration is closed");
 const ALREADY_REGISTERED: Kind = Kind::new(409, "already-registered", "Already registered");
 const STUDENT_ID_TAKEN: Kind = Kind::new(409, "student-id-taken", "Student id already in use");
@@ -554,7 +565,11 @@ impl Refusal for GetRegistrationError {
 
 impl Refusal for UpdateRegistrationError {
     fn examples() -> Examples<Self> {
-        Examples::of([Self::NotFound]).and::<Invalid>().and::<Stale>().and::<StoreError>()
+        Examples::of([Self::NotFound])
+            .and::<Invalid>()
+            .and::<Stale>()
+            .and::<FollowFormError>()
+            .and::<StoreError>()
     }
 
     fn problem(self) -> Problem {
@@ -562,6 +577,21 @@ impl Refusal for UpdateRegistrationError {
             Self::NotFound => no_registration(),
             Self::Invalid(error) => error.problem(),
             Self::Stale(error) => error.problem(),
+            Self::Bursary(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for WithdrawBursaryRequestError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<FollowFormError>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_registration(),
+            Self::Bursary(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
     }
@@ -647,7 +677,8 @@ impl RegistrationController {
     ///
     /// Omitted properties keep their value. After submission `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
     /// `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed, and so are the answers that
-    /// `getEvent` describes as not editable: each one that is sent is rejected.
+    /// `getEvent` describes as not editable: each one that is sent is rejected. Whether you ask for a bursary can be changed
+    /// until the committee has decided.
     #[oai(path = "/v1/registration", method = "patch", operation_id = "updateRegistration")]
     async fn update_registration(
         &self,
@@ -660,6 +691,23 @@ impl RegistrationController {
         let condition = precondition(if_match.0.as_deref());
         let updated = self.registrations.update(&student.0, changes.0.into(), &condition).await?;
         Ok(self.answer(updated).map_err(UpdateRegistrationError::from)?)
+    }
+
+    /// Withdraw your request for a bursary
+    ///
+    /// Sets `bursaryRequested` of your registration to `false`. You can ask again with `updateRegistration` until the
+    /// committee has decided. Without a request nothing changes.
+    #[oai(
+        path = "/v1/registration/bursary-request",
+        method = "delete",
+        operation_id = "withdrawBursaryRequest"
+    )]
+    async fn withdraw_bursary_request(
+        &self,
+        student: By<Student>,
+    ) -> Result<BursaryRequestWithdrawn, Failure<WithdrawBursaryRequestError>> {
+        self.registrations.withdraw_bursary_request(&student.0).await?;
+        Ok(BursaryRequestWithdrawn::Withdrawn)
     }
 }
 

@@ -113,6 +113,11 @@ impl Form {
         Traits { discipline: &self.discipline, pronouns: &self.pronouns }
     }
 
+    /// Whether the student asks for a bursary.
+    pub fn asks_for_bursary(&self) -> bool {
+        self.bursary_requested == Some(true)
+    }
+
     /// The form as it is stored, with phone numbers in E.164.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::model::Registration;
 use crate::base::Base;
 use crate::config::FormConfig;
 use crate::features::accounts::Account;
+use crate::features::bursary_requests::Bursary;
 use crate::features::payments::{Order, OrderState};
 use crate::kernel::{StudentField, Timestamp};
 use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
@@ -134,6 +135,10 @@ impl EmailKind for CheckoutExpired {
         let order: Order = self.store.get(&about.order).await?.ok_or(RenderError::Obsolete("no order"))?;
         if order.state != OrderState::Expired {
             return Err(RenderError::Obsolete("the order is no longer expired"));
+        }
+        let bursary: Option<Bursary> = self.store.get(&about.account).await?;
+        if bursary.is_some_and(|bursary| bursary.approved_by().is_some()) {
+            return Err(RenderError::Obsolete("a bursary is approved"));
         }
         let account: Account =
             self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;

@@ -5,9 +5,10 @@
 //! orientation ticket with the job that finishes the rest if the process dies. The checkout is opened after that
 //! transaction.
 //!
-//! When the order is paid, payments call [`OrientationSale`]: it registers the student and posts the email with the
+//! When the order is paid or waived, payments call [`OrientationSale`]: it registers the student and posts the email with the
 //! ticket, in the transaction that settles the order. When a checkout expires, an email says that the place is kept.
-//! Later a student can change the parts of the form that are not fixed.
+//! Later a student can change the parts of the form that are not fixed. A request for a bursary follows the form
+//! (`features::bursary_requests`).
 
 mod answers;
 mod bodies;
@@ -30,6 +31,7 @@ pub use model::{Registration, RegistrationState};
 pub use orphans::{Orphans, orphans};
 pub use service::{
     GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,
+    WithdrawBursaryRequestError,
 };
 
 use std::sync::Arc;

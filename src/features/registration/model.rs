@@ -13,9 +13,9 @@ use crate::platform::store::{Document, Index, Keep, Owner, Personal};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RegistrationState {
-    /// The form is submitted and the student has a group. The ticket is not paid.
+    /// The form is submitted and the student has a group. The ticket is neither paid nor waived.
     Submitted,
-    /// The ticket is paid.
+    /// The ticket is paid or waived.
     Registered,
 }
 
@@ -71,7 +71,7 @@ impl Registration {
         }
     }
 
-    /// Registers the student, whose ticket is paid. Returns whether anything changed.
+    /// Registers the student, whose ticket is paid or waived. Returns whether anything changed.
     pub fn register(&mut self, now: Timestamp) -> bool {
         let changed = self.state == RegistrationState::Submitted;
         if changed {

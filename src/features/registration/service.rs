@@ -12,6 +12,7 @@ use super::model::{BY_STUDENT_ID, Registration, RegistrationState};
 use crate::base::Base;
 use crate::config::{Event, Product, Window};
 use crate::features::accounts::Account;
+use crate::features::bursary_requests::{self, FollowFormError};
 use crate::features::groups::{Groups, MoveError};
 use crate::features::payments::{
     Ended, LONGEST_CHECKOUT, NextPage, Order, OrderState, Owed, Payments, Sale, Words,
@@ -67,6 +68,19 @@ pub enum UpdateRegistrationError {
     Invalid(#[from] Invalid),
     #[error(transparent)]
     Stale(#[from] Stale),
+    #[error(transparent)]
+    Bursary(#[from] FollowFormError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a request for a bursary is not withdrawn.
+#[derive(Debug, thiserror::Error)]
+pub enum WithdrawBursaryRequestError {
+    #[error("there is no registration")]
+    NotFound,
+    #[error(transparent)]
+    Bursary(#[from] FollowFormError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -167,7 +181,8 @@ impl Registrations {
         self.0.store.get(account).await?.ok_or(GetRegistrationError::NotFound)
     }
 
-    /// Changes a submitted form, if the registration is as `condition` says.
+    /// Changes a submitted form, if the registration is as `condition` says. A request for a bursary is made or withdrawn
+    /// with it.
     ///
     /// # Errors
     /// [`UpdateRegistrationError`]. Nothing has changed then.
@@ -177,20 +192,45 @@ impl Registrations {
         changes: Changes,
         condition: &Precondition,
     ) -> Result<Registration, UpdateRegistrationError> {
+        let now = self.0.clock.now();
         self.0
             .store
             .transact_at(self.guards_of_wishes(), async |tx| {
                 let registration = tx.get::<Registration>(&caller.account_id).await?;
                 let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
                 condition.check(&registration)?;
-                let wishes = registration.form.hunt_teammates.clone();
-                let changed = registration.form.changed(changes.clone(), &self.0.event);
-                registration.form = changed.map_err(Invalid)?;
-                if self.wishes_bind() && registration.form.hunt_teammates != wishes {
+                let before = registration.form.clone();
+                registration.form = before.changed(changes.clone(), &self.0.event).map_err(Invalid)?;
+                let asks = registration.form.asks_for_bursary();
+                if asks != before.asks_for_bursary() {
+                    bursary_requests::follow_form(&tx, &registration.id, asks, now).await?;
+                }
+                if self.wishes_bind() && registration.form.hunt_teammates != before.hunt_teammates {
                     self.0.groups.note_wishes(&tx).await?;
                 }
                 tx.put(&registration).await?;
                 Ok(registration)
+            })
+            .await
+    }
+
+    /// Withdraws the student's request for a bursary, and changes the form accordingly. Without a request nothing changes.
+    ///
+    /// # Errors
+    /// [`WithdrawBursaryRequestError`]. Nothing has changed then.
+    pub async fn withdraw_bursary_request(&self, caller: &Caller) -> Result<(), WithdrawBursaryRequestError> {
+        let now = self.0.clock.now();
+        self.0
+            .store
+            .transact(async |tx| {
+                let registration = tx.get::<Registration>(&caller.account_id).await?;
+                let mut registration = registration.ok_or(WithdrawBursaryRequestError::NotFound)?;
+                bursary_requests::follow_form(&tx, &registration.id, false, now).await?;
+                if registration.form.asks_for_bursary() {
+                    registration.form.bursary_requested = Some(false);
+                    tx.put(&registration).await?;
+                }
+                Ok(())
             })
             .await
     }
@@ -247,6 +287,9 @@ impl Registrations {
                 let group = self.0.groups.take_place(&tx, form.traits()).await?;
                 let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
                 tx.insert(&registration).await?;
+                if form.asks_for_bursary() {
+                    bursary_requests::request(&tx, &order.account, now).await?;
+                }
                 faults::point("register.while-submitting");
                 self.0.payments.begin(&tx, order).await?;
                 Ok::<_, StoreError>(registration)
@@ -280,7 +323,7 @@ impl Registrations {
     }
 }
 
-/// Sells the orientation ticket: a student is registered while it is paid.
+/// Sells the orientation ticket: a student is registered while it is paid or waived.
 pub struct OrientationSale {
     groups: Arc<Groups>,
 }
@@ -291,8 +334,8 @@ impl OrientationSale {
         Self { groups: groups.clone() }
     }
 
-    /// The ticket was refunded: registered means paid, so the student is no longer registered. The form and the place in
-    /// the group are kept.
+    /// The ticket was refunded: registered means paid or waived, so the student is no longer registered. The form and the
+    /// place in the group are kept.
     async fn withdraw(&self, tx: &Tx, order: &Order) -> Result<(), StoreError> {
         let Some(mut registration) = tx.get::<Registration>(&order.account).await? else { return Ok(()) };
         if registration.order_id != order.id || !registration.withdraw() {
@@ -318,7 +361,8 @@ impl Sale for OrientationSale {
         Ok(Owed::Honour)
     }
 
-    /// Registers the student, counts them, and posts the ticket.
+    /// Registers the student, counts them, and posts the ticket. If the order was refunded before it was waived, the first
+    /// ticket is not valid any more, and the student gets another.
     async fn paid(&self, tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
         let Some(mut registration) = tx.get::<Registration>(&order.account).await? else {
             let order = order.id.clone();
@@ -330,7 +374,11 @@ impl Sale for OrientationSale {
         }
         tx.put(&registration).await?;
         self.groups.count_registered(tx, &registration.group).await?;
-        post(tx, order, TICKET, &order.id, now).await
+        let once = match order.waived_at.and(order.paid_at) {
+            Some(_) => format!("{}:waived", order.id),
+            None => order.id.clone(),
+        };
+        post(tx, order, TICKET, &once, now).await
     }
 
     async fn ended(&self, tx: &Tx, order: &Order, why: Ended, now: Timestamp) -> Result<(), StoreError> {

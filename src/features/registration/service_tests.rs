@@ -8,12 +8,13 @@ use super::super::model::RegistrationState;
 use super::*;
 use crate::base::TestBase;
 use crate::features::accounts::{Names, SignUp};
+use crate::features::bursary_requests::{Bursary, BursaryState, Decision};
 use crate::features::groups::{GroupBook, GroupTally};
 use crate::features::payments::{
     Checkout, CheckoutList, CheckoutRequest, CheckoutStatus, Ended, Gateway, GatewayError, OrderState,
     Refund, RefundRequest, Source, Webhook,
 };
-use crate::kernel::{Caller, EmailAddress, Role, Secret};
+use crate::kernel::{Actor, Caller, EmailAddress, Role, Secret};
 use crate::platform::jobs::{Job, JobState};
 use crate::platform::mail::Mail;
 use crate::platform::store::{Filter, Query};
@@ -122,6 +123,16 @@ impl Desk {
             })
             .await;
         moved.unwrap();
+    }
+
+    /// Changes whether the form asks for a bursary.
+    async fn asks(&self, account: &str, asks: bool) -> Result<Registration, UpdateRegistrationError> {
+        let changes = Changes { bursary_requested: Some(Some(asks)), ..Changes::default() };
+        self.registrations.update(&Caller::student(account), changes, &Precondition::default()).await
+    }
+
+    async fn bursaries(&self) -> Vec<(String, BursaryState)> {
+        self.all::<Bursary>().await.into_iter().map(|bursary| (bursary.id, bursary.state)).collect()
     }
 
     async fn book(&self) -> GroupBook {
@@ -300,6 +311,58 @@ async fn a_refunded_ticket_ends_the_registration_once_and_keeps_the_place() {
         assert_eq!(ended(Ended::Refunded).await, (RegistrationState::Submitted, 1, 0));
     }
     assert_eq!(desk.registrations.registration("ana").await.unwrap(), submitted);
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_waived_after_its_refund_is_sent_anew() {
+    let desk = Desk::open().await;
+    let (_, order) = desk.account("ana").await.register("ana", form("silva042")).await.unwrap();
+    let now = desk.base.clock.now();
+    let paid = Order { paid_at: Some(now), ..order };
+    let waived = Order { waived_at: Some(now), ..paid.clone() };
+    desk.base.store.transact(async |tx| desk.sale.paid(&tx, &paid, now).await).await.unwrap();
+    desk.base.store.transact(async |tx| desk.sale.paid(&tx, &waived, now).await).await.unwrap();
+    assert_eq!(desk.all::<Mail>().await.len(), 1, "the first ticket is valid");
+    let ended = desk.base.store.transact(async |tx| desk.sale.ended(&tx, &paid, Ended::Refunded, now).await);
+    ended.await.unwrap();
+    desk.base.store.transact(async |tx| desk.sale.paid(&tx, &waived, now).await).await.unwrap();
+    let mut emails: Vec<_> = desk.all::<Mail>().await.into_iter().map(|mail| mail.id).collect();
+    emails.sort();
+    assert_eq!(emails, [format!("ticket:{}", paid.id), format!("ticket:{}:waived", paid.id)]);
+}
+
+#[tokio::test]
+async fn a_request_for_a_bursary_follows_the_form_until_it_is_decided() {
+    let desk = Desk::open().await;
+    let asking = Form { bursary_requested: Some(true), ..form("silva042") };
+    desk.account("ana").await.account("bo").await.register("ana", asking).await.unwrap();
+    desk.register("bo", form("bo00001")).await.unwrap();
+    assert_eq!(desk.bursaries().await, [("ana".to_owned(), BursaryState::Requested)]);
+
+    let ana = Caller::student("ana");
+    desk.registrations.withdraw_bursary_request(&ana).await.unwrap();
+    assert_eq!(desk.bursaries().await, [("ana".to_owned(), BursaryState::Withdrawn)]);
+    assert!(!desk.registrations.registration("ana").await.unwrap().form.asks_for_bursary());
+    desk.registrations.withdraw_bursary_request(&ana).await.unwrap();
+    desk.asks("ana", true).await.unwrap();
+    desk.asks("ana", true).await.unwrap();
+    assert_eq!(desk.bursaries().await, [("ana".to_owned(), BursaryState::Requested)]);
+
+    let by = Actor::Operator;
+    let now = desk.base.clock.now();
+    let declined = Decision::Declined("No funds left.");
+    let decided =
+        desk.base.store.transact(async |tx| bursary_requests::decide(&tx, &by, "ana", declined, now).await);
+    decided.await.unwrap();
+    let refused = desk.asks("ana", false).await;
+    assert!(matches!(refused, Err(UpdateRegistrationError::Bursary(FollowFormError::Decided(_)))));
+    let refused = desk.registrations.withdraw_bursary_request(&ana).await;
+    assert!(matches!(refused, Err(WithdrawBursaryRequestError::Bursary(FollowFormError::Decided(_)))));
+    assert!(desk.registrations.registration("ana").await.unwrap().form.asks_for_bursary(), "nothing changed");
+    let bo = Caller::student("bo");
+    desk.registrations.withdraw_bursary_request(&bo).await.unwrap();
+    desk.asks("bo", true).await.unwrap();
+    assert_eq!(desk.bursaries().await[1], ("bo".to_owned(), BursaryState::Requested));
 }
 
 const CROWD: usize = 200;

@@ -17,12 +17,18 @@ use crate::platform::store::Store;
 /// What an email about a decision is about.
 #[derive(Serialize, Deserialize)]
 pub struct AboutRequest {
+    /// Id of the leader's account. Earlier emails don't have it.
+    #[serde(default)]
+    account: String,
     request: String,
 }
 
 /// What an email about a change of all rights is about.
 #[derive(Serialize, Deserialize)]
 pub struct AboutChange {
+    /// Id of the leader's account. Earlier emails don't have it.
+    #[serde(default)]
+    account: String,
     change: String,
 }
 
@@ -41,12 +47,13 @@ fn about_request<K: EmailKind<About = AboutRequest>>(
     leader: &Account,
     now: Timestamp,
 ) -> Mail {
-    Mail::of::<K>(&request.id, &leader.email, &AboutRequest { request: request.id.clone() }, now)
+    let about = AboutRequest { account: leader.id.clone(), request: request.id.clone() };
+    Mail::of::<K>(&request.id, &leader.email, &about, now)
 }
 
 /// To a leader whose rights an administrator has set.
 pub(super) fn set(change: &RightsChange, leader: &Account) -> Mail {
-    let about = AboutChange { change: change.id.clone() };
+    let about = AboutChange { account: leader.id.clone(), change: change.id.clone() };
     Mail::of::<RightsSet>(&change.id, &leader.email, &about, change.changed_at)
 }
 

@@ -105,7 +105,7 @@ impl EmailParts {
     async fn about(&self, account: &str, left: usize, mail: &Mail) -> Result<About, RenderError> {
         let account: Option<Account> = self.store.get(account).await?;
         let account = account.ok_or(RenderError::Obsolete("the account is gone"))?;
-        let when = mail.created_at.to_utc().with_timezone(&self.time_zone);
+        let when = mail.first_posted_at().to_utc().with_timezone(&self.time_zone);
         let when = when.format("%A %-d %B %Y at %H:%M (%Z)").to_string();
         Ok(About { name: account.greeting().to_owned(), when, left })
     }

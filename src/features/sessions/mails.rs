@@ -71,7 +71,7 @@ impl EmailKind for NewDevice {
     async fn render(&self, about: AboutDevice, mail: &Mail) -> Result<Email, RenderError> {
         let account = self.store.get::<Account>(&about.account).await?;
         let account = account.ok_or(RenderError::Obsolete("the account is gone"))?;
-        let when = mail.created_at.to_utc().with_timezone(&self.time_zone);
+        let when = mail.first_posted_at().to_utc().with_timezone(&self.time_zone);
         let about = &About {
             name: account.greeting().to_owned(),
             device: about.device.unwrap_or_default(),

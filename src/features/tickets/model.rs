@@ -1,6 +1,6 @@
 //! A ticket: what its holder sees of registration and order.
 
-use crate::features::payments::{Order, OrderState};
+use crate::features::payments::Order;
 use crate::kernel::{Money, Timestamp};
 
 /// The ticket of a registered student. It is made from what is kept each time it is asked for, and is the same until it is
@@ -28,11 +28,11 @@ pub struct Line {
 }
 
 impl Ticket {
-    /// Items and discounts.
+    /// Items and discounts. The bursary covers the whole price of a waived order: earlier payments are refunded.
     pub fn lines(&self) -> Vec<Line> {
         let price = self.order.price;
         let mut lines = vec![Line { name: self.order.product_name.clone(), amount: price }];
-        if self.order.state == OrderState::Waived {
+        if self.order.is_waived() {
             lines.push(Line { name: "Bursary".into(), amount: Money { amount: -price.amount, ..price } });
         }
         lines
@@ -40,7 +40,7 @@ impl Ticket {
 
     /// The amount paid: nothing if the order was waived.
     pub fn paid(&self) -> Money {
-        let amount = if self.order.state == OrderState::Waived { 0 } else { self.order.price.amount };
+        let amount = if self.order.is_waived() { 0 } else { self.order.price.amount };
         Money { amount, ..self.order.price }
     }
 }
@@ -49,9 +49,10 @@ impl Ticket {
 mod tests {
     use super::*;
     use crate::config::Product;
+    use crate::features::payments::OrderState;
     use crate::kernel::EmailAddress;
 
-    fn ticket(state: OrderState) -> Ticket {
+    fn ticket(state: OrderState, waived_at: Option<Timestamp>) -> Ticket {
         let price = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
         let product = Product {
             id: "orientation".into(),
@@ -61,7 +62,7 @@ mod tests {
             early_bird: None,
         };
         let (now, email) = (Timestamp::from_millis(0), EmailAddress::parse("ana@example.org").unwrap());
-        let order = Order { state, ..Order::open("o".into(), "a", &product, email, now) };
+        let order = Order { state, waived_at, ..Order::open("o".into(), "a", &product, email, now) };
         let (token, legal_name) = ("OT1".into(), "Ana".into());
         let (group, symbol) = ("Alpha".into(), "α".into());
         Ticket { token, issued_at: now, registered_at: now, legal_name, group, symbol, order }
@@ -74,14 +75,20 @@ mod tests {
     #[test]
     fn lines_add_up_to_what_was_paid() {
         for state in [OrderState::Paid, OrderState::Waived, OrderState::PartiallyRefunded] {
-            let ticket = ticket(state);
-            assert_eq!(lines(&ticket).iter().map(|line| line.1).sum::<i64>(), ticket.paid().amount);
+            for waived_at in [None, Some(Timestamp::from_millis(9))] {
+                let ticket = ticket(state, waived_at);
+                assert_eq!(lines(&ticket).iter().map(|line| line.1).sum::<i64>(), ticket.paid().amount);
+            }
         }
     }
 
     #[test]
-    fn a_bursary_is_a_separate_line() {
-        let lines = lines(&ticket(OrderState::Waived));
-        assert_eq!(lines, [("Orientation ticket".into(), 13_000), ("Bursary".into(), -13_000)]);
+    fn a_bursary_is_a_line_whatever_was_paid_before() {
+        use OrderState::{Disputed, Paid, PartiallyRefunded, Processing, Refunded, Waived};
+        for state in [Waived, Processing, Paid, PartiallyRefunded, Refunded, Disputed] {
+            let ticket = ticket(state, Some(Timestamp::from_millis(9)));
+            assert_eq!(lines(&ticket), [("Orientation ticket".into(), 13_000), ("Bursary".into(), -13_000)]);
+            assert_eq!(ticket.paid().amount, 0, "{state:?}");
+        }
     }
 }

@@ -67,7 +67,7 @@ pub struct Mail {
     pub class: MailClass,
     /// Its recipient.
     pub to: EmailAddress,
-    /// Ids of the documents that the email is about.
+    /// Ids of the documents that the email is about. Every email about an account names it as `account`.
     pub about: BTreeMap<String, String>,
     pub state: MailState,
     /// An earlier run may have sent it: the process died before it recorded the outcome, or the transport got no
@@ -85,6 +85,9 @@ pub struct Mail {
     pub reason: Option<String>,
     /// When it was posted.
     pub created_at: Timestamp,
+    /// When the email was posted that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Timestamp>,
     /// When it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
@@ -94,7 +97,10 @@ impl Document for Mail {
     const COLLECTION: &'static str = "mails";
     const VERSION: u32 = 2;
     const MIGRATIONS: &'static [Migration] = &[split_suppressed];
-    const INDEXES: &'static [Index] = &[Index::on("mails_by_state", &["state", "createdAt"])];
+    const INDEXES: &'static [Index] = &[
+        Index::on("mails_by_state", &["state", "createdAt"]),
+        Index::on("mails_by_account", &["about.account", "createdAt"]),
+    ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Address("to"),
         &[
@@ -162,8 +168,31 @@ impl Mail {
             retries: 0,
             reason: None,
             created_at: now,
+            repeats: None,
             sent_at: None,
         }
+    }
+
+    /// The same email as a new one with this id, queued for `to`.
+    pub fn again(&self, id: String, to: &EmailAddress, now: Timestamp) -> Self {
+        Self {
+            id,
+            to: to.clone(),
+            state: MailState::Queued,
+            interrupted: false,
+            unanswered: 0,
+            retries: 0,
+            reason: None,
+            created_at: now,
+            repeats: Some(self.first_posted_at()),
+            sent_at: None,
+            ..self.clone()
+        }
+    }
+
+    /// When what it is about happened: when it was posted, or the email that it repeats.
+    pub fn first_posted_at(&self) -> Timestamp {
+        self.repeats.unwrap_or(self.created_at)
     }
 
     /// The same email in the lane of `class`.
@@ -278,6 +307,21 @@ impl Tx {
     /// Those of the store.
     pub async fn post(&self, mail: &Mail) -> Result<(), StoreError> {
         self.post_all(std::slice::from_ref(mail)).await
+    }
+
+    /// Puts a failed email back into the queue with the job that sends it. Returns it as it is then, or `None` if it has not
+    /// failed.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn retry_mail(&self, mail: &Mail, now: Timestamp) -> Result<Option<Mail>, StoreError> {
+        let mut mail = mail.clone();
+        if !mail.retry() {
+            return Ok(None);
+        }
+        self.put(&mail).await?;
+        self.enqueue(&mail.job(now)).await?;
+        Ok(Some(mail))
     }
 
     /// [`post`](Self::post) for several emails, in three calls to the store. For a batch of some hundred.

@@ -101,12 +101,10 @@ impl FailedEmails {
             .transact(async |tx| {
                 let mut count = 0;
                 for id in ids {
-                    let Some(mut mail) = tx.get::<Mail>(id).await? else { continue };
-                    if !mail.retry() {
+                    let Some(mail) = tx.get::<Mail>(id).await? else { continue };
+                    if tx.retry_mail(&mail, now).await?.is_none() {
                         continue;
                     }
-                    tx.put(&mail).await?;
-                    tx.enqueue(&mail.job(now)).await?;
                     tx.audit(actor, EMAIL_RETRIED, Subject::of::<Mail>(id), &[], now).await?;
                     count += 1;
                 }

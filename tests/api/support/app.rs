@@ -11,7 +11,7 @@ use orientation::features::accounts::{
 };
 use orientation::features::api_keys::{ApiKey, Key};
 use orientation::http::{ConnectionLimits, Server};
-use orientation::kernel::{Actor, Clock, EmailAddress, Ids, RandomIds, Role, Scope, Timestamp};
+use orientation::kernel::{Actor, Clock, EmailAddress, Ids, RandomIds, Right, Role, Scope, Timestamp};
 use orientation::platform::jobs::Job;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
 use tokio::sync::{OnceCell, oneshot};
@@ -165,6 +165,15 @@ impl TestApp {
     pub async fn leader(&self) -> Visitor {
         let name = RandomIds.next();
         self.somebody(&format!("{name}@mail.example.edu"), Role::Leader, &[]).await
+    }
+
+    /// A signed-in leader, approved and with these rights.
+    pub async fn leader_with(&self, rights: impl IntoIterator<Item = Right>) -> Visitor {
+        let email = format!("{}@mail.example.edu", RandomIds.next());
+        let mut account = account(&email, Role::Leader, self.clock.now()).await;
+        account.approval = Approval::Approved;
+        account.set_rights(rights);
+        self.signed_in(account).await
     }
 
     /// A signed-in administrator.

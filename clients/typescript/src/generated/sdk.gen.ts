@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses } from './types.gen';
+import type { ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -642,7 +642,8 @@ export const getRegistration = <ThrowOnError extends boolean = false>(options?: 
  *
  * Omitted properties keep their value. After submission `legalName`, `pronouns`, `pronounsOther`, `birthDate`,
  * `studentId`, `discipline`, `shirtSize`, `accessibility` and `photoConsent` are fixed, and so are the answers that
- * `getEvent` describes as not editable: each one that is sent is rejected.
+ * `getEvent` describes as not editable: each one that is sent is rejected. Whether you ask for a bursary can be changed
+ * until the committee has decided.
  */
 export const updateRegistration = <ThrowOnError extends boolean = false>(options: Options<UpdateRegistrationData, ThrowOnError>) => (options.client ?? client).patch<UpdateRegistrationResponses, UpdateRegistrationErrors, ThrowOnError>({
     security: [{
@@ -677,6 +678,22 @@ export const register = <ThrowOnError extends boolean = false>(options: Options<
         'Content-Type': 'application/json',
         ...options.headers
     }
+});
+
+/**
+ * Withdraw your request for a bursary
+ *
+ * Sets `bursaryRequested` of your registration to `false`. You can ask again with `updateRegistration` until the
+ * committee has decided. Without a request nothing changes.
+ */
+export const withdrawBursaryRequest = <ThrowOnError extends boolean = false>(options?: Options<WithdrawBursaryRequestData, ThrowOnError>) => (options?.client ?? client).delete<WithdrawBursaryRequestResponses, WithdrawBursaryRequestErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/registration/bursary-request',
+    ...options
 });
 
 /**
@@ -811,6 +828,91 @@ export const getTicketPdf = <ThrowOnError extends boolean = false>(options?: Opt
  * (big-endian). Only the service knows whether the ticket is still valid.
  */
 export const getTicketKeys = <ThrowOnError extends boolean = false>(options?: Options<GetTicketKeysData, ThrowOnError>) => (options?.client ?? client).get<GetTicketKeysResponses, GetTicketKeysErrors, ThrowOnError>({ url: '/v1/ticket-keys', ...options });
+
+/**
+ * List requests for bursaries
+ *
+ * Those of students within your reach, oldest first, whether or not they are registered. A page can have fewer items
+ * than `limit`; the last page has no `nextCursor`.
+ */
+export const listBursaries = <ThrowOnError extends boolean = false>(options?: Options<ListBursariesData, ThrowOnError>) => (options?.client ?? client).get<ListBursariesResponses, ListBursariesErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/bursaries',
+    ...options
+});
+
+/**
+ * Approve a bursary
+ *
+ * The order of the orientation ticket is waived: its checkout ends, the student is registered and gets the ticket, and
+ * what was paid is refunded. The student also gets an email about the decision. If the payment service is unavailable,
+ * the decision is made now and takes effect later: see `settledAt`. A request is decided once.
+ */
+export const approveBursary = <ThrowOnError extends boolean = false>(options: Options<ApproveBursaryData, ThrowOnError>) => (options.client ?? client).post<ApproveBursaryResponses, ApproveBursaryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/bursaries/{studentId}/approve',
+    ...options
+});
+
+/**
+ * Decline a bursary
+ *
+ * The student gets an email with your reason and can still pay the order. A request is decided once.
+ */
+export const declineBursary = <ThrowOnError extends boolean = false>(options: Options<DeclineBursaryData, ThrowOnError>) => (options.client ?? client).post<DeclineBursaryResponses, DeclineBursaryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/bursaries/{studentId}/decline',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * List the emails to a student
+ *
+ * Newest first, never with their content. The student has to be within your reach.
+ */
+export const listStudentMails = <ThrowOnError extends boolean = false>(options: Options<ListStudentMailsData, ThrowOnError>) => (options.client ?? client).get<ListStudentMailsResponses, ListStudentMailsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/students/{studentId}/mails',
+    ...options
+});
+
+/**
+ * Send an email to a student again
+ *
+ * A failed email is tried again. Any other is posted as a new one, to the address that the account has now; an email
+ * with a link goes to the address that the link is for. It is written anew when it is sent. If there is nothing to say
+ * any more by then, it becomes `obsolete`, and `listStudentMails` shows why. A student can get 10 emails again per
+ * hour.
+ */
+export const resendStudentMail = <ThrowOnError extends boolean = false>(options: Options<ResendStudentMailData, ThrowOnError>) => (options.client ?? client).post<ResendStudentMailResponses, ResendStudentMailErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/students/{studentId}/mails/{mailId}/resend',
+    ...options
+});
 
 /**
  * List groups

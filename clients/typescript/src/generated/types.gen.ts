@@ -386,6 +386,80 @@ export type AuditSubject = {
 };
 
 /**
+ * Bursary
+ *
+ * A student's request for a bursary, and the decision on it.
+ */
+export type Bursary = {
+    /**
+     * Id of the student.
+     */
+    studentId: string;
+    /**
+     * Orientation group of the student.
+     */
+    group: string;
+    /**
+     * State of the request.
+     */
+    state: BursaryState;
+    /**
+     * Time of the request (RFC 3339, UTC). If it was made again: the last time.
+     */
+    requestedAt: string;
+    /**
+     * Time of the decision (RFC 3339, UTC).
+     */
+    decidedAt?: string;
+    /**
+     * Why it was declined.
+     */
+    reason?: string;
+    /**
+     * Time at which an approved bursary took effect (RFC 3339, UTC): the order is waived and the student registered.
+     * Absent while the payment service is unavailable.
+     */
+    settledAt?: string;
+    /**
+     * State of the order of the orientation ticket.
+     */
+    orderState: OrderState;
+};
+
+/**
+ * BursaryDecline
+ *
+ * Why a request is declined.
+ */
+export type BursaryDecline = {
+    /**
+     * Reason, which the email to the student quotes. At most 500 characters, in several lines if you like.
+     */
+    reason: string;
+};
+
+/**
+ * BursaryPage
+ *
+ * A page of a list.
+ */
+export type BursaryPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<Bursary>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * State of a request for a bursary.
+ */
+export type BursaryState = 'requested' | 'withdrawn' | 'approved' | 'declined';
+
+/**
  * ChangeEmailBody
  *
  * A change of the email address.
@@ -900,6 +974,11 @@ export type Liveness = {
 };
 
 /**
+ * State of an email.
+ */
+export type MailState = 'queued' | 'sending' | 'sent' | 'sentPossiblyTwice' | 'failed' | 'obsolete' | 'suppressed';
+
+/**
  * Money
  *
  * An amount of money.
@@ -949,6 +1028,10 @@ export type Order = {
      * Time of the payment (RFC 3339, UTC).
      */
     paidAt?: string;
+    /**
+     * Time at which the order was waived (RFC 3339, UTC). From then on nothing is owed, and payments are refunded.
+     */
+    waivedAt?: string;
 };
 
 /**
@@ -1219,7 +1302,7 @@ export type Registration = {
      */
     submittedAt: string;
     /**
-     * Time of payment (RFC 3339, UTC).
+     * Time at which the ticket was paid or waived (RFC 3339, UTC).
      */
     registeredAt?: string;
     /**
@@ -1863,6 +1946,58 @@ export type StudentFieldDescription = {
      * Name of the field for people.
      */
     label: string;
+};
+
+/**
+ * StudentMail
+ *
+ * An email to a student, without its content.
+ */
+export type StudentMail = {
+    /**
+     * Id of the email.
+     */
+    id: string;
+    /**
+     * Kind of the email, such as `ticket` or `password-reset`.
+     */
+    kind: string;
+    /**
+     * State of the email.
+     */
+    state: MailState;
+    /**
+     * Time at which it was posted (RFC 3339, UTC).
+     */
+    postedAt: string;
+    /**
+     * Time at which it was sent (RFC 3339, UTC).
+     */
+    sentAt?: string;
+    /**
+     * Why it failed or is obsolete.
+     */
+    reason?: string;
+    /**
+     * Whether its state allows to send it again. `resendStudentMail` also checks the link in the email and the address.
+     */
+    canBeSentAgain: boolean;
+};
+
+/**
+ * StudentMailPage
+ *
+ * A page of a list.
+ */
+export type StudentMailPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<StudentMail>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
 };
 
 /**
@@ -5259,6 +5394,13 @@ export type UpdateRegistrationErrors = {
         status: 408;
     };
     /**
+     * Bursary already decided (`bursary-decided`).
+     */
+    409: Problem & {
+        type: '/problems/bursary-decided';
+        status: 409;
+    };
+    /**
      * Changed in the meantime (`stale`).
      */
     412: Problem & {
@@ -5423,6 +5565,70 @@ export type RegisterResponses = {
 };
 
 export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
+
+export type WithdrawBursaryRequestData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/registration/bursary-request';
+};
+
+export type WithdrawBursaryRequestErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Students only (`students-only`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/students-only';
+        status: 403;
+    };
+    /**
+     * No registration (`no-registration`).
+     */
+    404: Problem & {
+        type: '/problems/no-registration';
+        status: 404;
+    };
+    /**
+     * Bursary already decided (`bursary-decided`).
+     */
+    409: Problem & {
+        type: '/problems/bursary-decided';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type WithdrawBursaryRequestError = WithdrawBursaryRequestErrors[keyof WithdrawBursaryRequestErrors];
+
+export type WithdrawBursaryRequestResponses = {
+    /**
+     * The student does not ask for a bursary any more.
+     */
+    204: void;
+};
+
+export type WithdrawBursaryRequestResponse = WithdrawBursaryRequestResponses[keyof WithdrawBursaryRequestResponses];
 
 export type ListOrdersData = {
     body?: never;
@@ -5973,6 +6179,474 @@ export type GetTicketKeysResponses = {
 };
 
 export type GetTicketKeysResponse = GetTicketKeysResponses[keyof GetTicketKeysResponses];
+
+export type ListBursariesData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * State of the requests; `requested` by default.
+         */
+        state?: BursaryState;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/bursaries';
+};
+
+export type ListBursariesErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListBursariesError = ListBursariesErrors[keyof ListBursariesErrors];
+
+export type ListBursariesResponses = {
+    /**
+     * Done.
+     */
+    200: BursaryPage;
+};
+
+export type ListBursariesResponse = ListBursariesResponses[keyof ListBursariesResponses];
+
+export type ApproveBursaryData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the student, from `listBursaries`.
+         */
+        studentId: string;
+    };
+    query?: never;
+    url: '/v1/bursaries/{studentId}/approve';
+};
+
+export type ApproveBursaryErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Own request (`own-bursary`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/own-bursary' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * - No request for a bursary (`no-bursary-request`).
+     * - Bursary already decided (`bursary-decided`).
+     */
+    409: Problem & {
+        type: '/problems/no-bursary-request' | '/problems/bursary-decided';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ApproveBursaryError = ApproveBursaryErrors[keyof ApproveBursaryErrors];
+
+export type ApproveBursaryResponses = {
+    /**
+     * The request is decided.
+     */
+    200: Bursary;
+};
+
+export type ApproveBursaryResponse = ApproveBursaryResponses[keyof ApproveBursaryResponses];
+
+export type DeclineBursaryData = {
+    body: BursaryDecline;
+    path: {
+        /**
+         * Id of the student, from `listBursaries`.
+         */
+        studentId: string;
+    };
+    query?: never;
+    url: '/v1/bursaries/{studentId}/decline';
+};
+
+export type DeclineBursaryErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Own request (`own-bursary`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/own-bursary' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - No request for a bursary (`no-bursary-request`).
+     * - Bursary already decided (`bursary-decided`).
+     */
+    409: Problem & {
+        type: '/problems/no-bursary-request' | '/problems/bursary-decided';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DeclineBursaryError = DeclineBursaryErrors[keyof DeclineBursaryErrors];
+
+export type DeclineBursaryResponses = {
+    /**
+     * The request is decided.
+     */
+    200: Bursary;
+};
+
+export type DeclineBursaryResponse = DeclineBursaryResponses[keyof DeclineBursaryResponses];
+
+export type ListStudentMailsData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the student's account.
+         */
+        studentId: string;
+    };
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/students/{studentId}/mails';
+};
+
+export type ListStudentMailsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListStudentMailsError = ListStudentMailsErrors[keyof ListStudentMailsErrors];
+
+export type ListStudentMailsResponses = {
+    /**
+     * Done.
+     */
+    200: StudentMailPage;
+};
+
+export type ListStudentMailsResponse = ListStudentMailsResponses[keyof ListStudentMailsResponses];
+
+export type ResendStudentMailData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the student's account.
+         */
+        studentId: string;
+        /**
+         * Id of the email, from `listStudentMails`.
+         */
+        mailId: string;
+    };
+    query?: never;
+    url: '/v1/students/{studentId}/mails/{mailId}/resend';
+};
+
+export type ResendStudentMailErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * - No such student (`no-such-student`).
+     * - No such email (`no-such-mail`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student' | '/problems/no-such-mail';
+        status: 404;
+    };
+    /**
+     * - Email obsolete (`mail-obsolete`).
+     * - Address gets no emails (`address-suppressed`).
+     * - Email under way (`mail-under-way`).
+     */
+    409: Problem & {
+        type: '/problems/mail-obsolete' | '/problems/address-suppressed' | '/problems/mail-under-way';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ResendStudentMailError = ResendStudentMailErrors[keyof ResendStudentMailErrors];
+
+export type ResendStudentMailResponses = {
+    /**
+     * The email is in the queue.
+     */
+    202: StudentMail;
+};
+
+export type ResendStudentMailResponse = ResendStudentMailResponses[keyof ResendStudentMailResponses];
 
 export type ListGroupsData = {
     body?: never;
