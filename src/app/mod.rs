@@ -24,11 +24,12 @@ use crate::features::grouping::{self, Grouping};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
-use crate::features::registration::{self, OrientationSale, Registrations};
+use crate::features::registration::{self, CopiesOfAccounts, OrientationSale, Registrations};
 use crate::features::rights::{self, RightsRequests};
 use crate::features::second_factor::{self, SecondFactors};
 use crate::features::sessions::{self, Sessions};
 use crate::features::student_mails;
+use crate::features::students::{self, Students};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
 use crate::features::{Feature, event, health, outbox};
@@ -107,6 +108,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         registration::schemas(),
         rights::schemas(),
         second_factor::schemas(),
+        students::schemas(),
         suppressions::schemas(),
     ]
     .concat()
@@ -151,7 +153,8 @@ impl App {
 
         // Services, each after those that it uses.
         let passwords = Passwords::on_all_cores(base.ids.clone());
-        let accounts = Arc::new(Accounts::new(&base, passwords, mail.transport.clone()));
+        let accounts = Accounts::new(&base, passwords, mail.transport.clone());
+        let accounts = Arc::new(accounts.copied_by(Arc::new(CopiesOfAccounts)));
         let second_factors = Arc::new(SecondFactors::new(&base, &accounts));
         let sessions = Arc::new(Sessions::new(&base, &accounts, &second_factors));
         let leaders = Arc::new(Leaders::new(&base));
@@ -163,6 +166,7 @@ impl App {
         let bursaries = Arc::new(Bursaries::new(&base, &payments));
         let grouping = Arc::new(Grouping::new(&base, &groups, &registrations));
         let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
+        let students = Arc::new(Students::new(&base, &registrations));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
@@ -179,6 +183,7 @@ impl App {
             .and(bursaries::feature(&base, &bursaries))
             .and(student_mails::feature(&base))
             .and(grouping::feature(&base, &grouping))
+            .and(students::feature(&students))
             .and(suppressions::feature(&base, &suppressions))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))

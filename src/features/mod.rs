@@ -20,6 +20,7 @@ pub mod rights;
 pub mod second_factor;
 pub mod sessions;
 pub mod student_mails;
+pub mod students;
 pub mod suppressions;
 pub mod tickets;
 

@@ -79,6 +79,11 @@ pub(super) fn bad_parameter(name: &str) -> Problem {
     })
 }
 
+/// 400: a query parameter with this name has the documented format, and can't be used for the reason in `detail`.
+pub fn invalid_parameter(name: &str, detail: &str) -> Problem {
+    BAD_PARAMETER.says(format!("The parameter `{name}` can't be used. {detail}"))
+}
+
 /// 400: the connection broke, or the bytes are not what the content type says.
 pub(super) fn broken_body() -> Problem {
     BROKEN_BODY.says("The body is incomplete, or is not what its `Content-Type` says.")

@@ -42,7 +42,9 @@ pub use api::{Api, ApiParts};
 pub use cookie::HostCookie;
 pub use edit::{IfMatch, entity_tag, precondition};
 pub use idempotency::IdempotencyKey;
-pub use kinds::{busy, internal, invalid, not_signed_in, scope_missing, too_many, unavailable};
+pub use kinds::{
+    busy, internal, invalid, invalid_parameter, not_signed_in, scope_missing, too_many, unavailable,
+};
 pub use limits::ConnectionLimits;
 pub use listing::{PageBody, PageCursor, PageLimit, TimeParam};
 pub use message::{Message, MessageKind};

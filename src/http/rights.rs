@@ -41,6 +41,12 @@ pub struct EditAccounts;
 /// Evening the groups out, moving students, and locking groups.
 pub struct EditGroups;
 
+/// Reading of students: each caller reads the granted fields of students within reach.
+pub struct ReadStudents;
+
+/// Reading and writing of notes on students.
+pub struct NoteStudents;
+
 /// Reading of the audit log.
 pub struct ReadAudit;
 
@@ -70,6 +76,10 @@ impl Scoped for EditAccounts {
 
 impl Scoped for EditGroups {
     const SCOPE: Scope = Scope::GroupsEdit;
+}
+
+impl Scoped for NoteStudents {
+    const SCOPE: Scope = Scope::StudentsNotes;
 }
 
 impl Scoped for ReadAudit {
@@ -102,6 +112,25 @@ impl<R: Scoped> Requirement for R {
         }
         check_standing(&principal.rights)?;
         Err(kinds::scope_missing(R::SCOPE))
+    }
+}
+
+impl Requirement for ReadStudents {
+    type Caller = Principal;
+    const SESSION: bool = true;
+    const MACHINES: bool = true;
+
+    fn name() -> Cow<'static, str> {
+        "leader".into()
+    }
+
+    async fn admit(request: &Request) -> Result<Principal, Problem> {
+        let principal = principal(request).await?;
+        check_standing(&principal.rights)?;
+        match principal.rights.role {
+            Role::Leader => Ok(principal),
+            Role::Student => Err(kinds::leaders_only()),
+        }
     }
 }
 

@@ -68,6 +68,7 @@ pub enum Scope {
     ScannerFood,
     ScannerKits,
     ScannerRegistration,
+    StudentsNotes,
     StudentsUnregistered,
     TimelineCreate,
     TimelineEdit,
@@ -84,7 +85,7 @@ type Described = (Scope, &'static str, &'static str);
 
 impl Scope {
     /// Every scope, with its name and what it allows.
-    const DESCRIBED: [Described; 37] = [
+    const DESCRIBED: [Described; 38] = [
         (
             Self::AdminAll,
             "admin:all",
@@ -138,6 +139,7 @@ impl Scope {
         (Self::ScannerFood, "scanner:food", "Scan tickets at meals."),
         (Self::ScannerKits, "scanner:kits", "Scan tickets at the kit desk."),
         (Self::ScannerRegistration, "scanner:registration", "Scan tickets at the registration desk."),
+        (Self::StudentsNotes, "students:notes", "Read and write internal notes on students."),
         (Self::StudentsUnregistered, "students:unregistered", "Read students who have not paid yet."),
         (Self::TimelineCreate, "timeline:create", "Add entries to the schedule."),
         (Self::TimelineEdit, "timeline:edit", "Edit entries of the schedule."),

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::UnknownRight;
 
-/// One field of the registration form. An administrator grants a leader the fields that the leader may read.
+/// One thing about a student that leaders may read if an administrator grants it to them.
 ///
-/// The built-in fields are a closed list. Their names are those of the form's properties, such as `legalName`;
-/// [`FIELDS`](crate::features::registration::FIELDS) describes each one. The questions of a faculty are described by
+/// The built-in fields are a closed list. Most are properties of the registration form and have their names, such as
+/// `legalName`; [`FIELDS`](crate::features::registration::FIELDS) describes each one. The others are of the account and the
+/// registration. The questions of a faculty are described by
 /// [`FormConfig::questions`](crate::config::FormConfig::questions).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +39,14 @@ pub enum StudentField {
     MovingMonth,
     PhotoConsent,
     BursaryRequested,
+    /// The address of the student's account.
+    Email,
+    /// The preferred name of the student's account.
+    PreferredName,
+    /// When the form was submitted.
+    SubmittedAt,
+    /// When the student was registered.
+    RegisteredAt,
     /// The answer to the question with this id in `event.toml`, written `answers.<id>`.
     #[serde(untagged, with = "answer_name")]
     Answer(String),

@@ -4,6 +4,8 @@
 //! remarks): it keeps every character that has a meaning in some script. [`identifier`] is for texts that are compared or
 //! dialled (numbers, ids, codes): it keeps visible characters only, with ASCII digits.
 
+use std::collections::BTreeSet;
+
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -89,6 +91,61 @@ fn is_padding(c: char) -> bool {
     c.is_whitespace() || is_invisible(c) && category(c) == GeneralCategory::Format && !joins
 }
 
+/// The text for comparisons that ignore letter case, accents and width: `José`, `ＪＯＳÉ` and `jose` fold to the same text, and
+/// so do `Łukasz` and `lukasz`.
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let letters = text.nfkd().filter(|c| category(*c) != GeneralCategory::NonspacingMark);
+    letters.flat_map(char::to_lowercase).fold(String::new(), |mut folded, c| {
+        match c {
+            'ς' => folded.push('σ'),
+            // Latin letters with a stroke, ligatures and the like, which don't decompose.
+            '\u{80}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' if c.is_alphabetic() => {
+                folded += &any_ascii::any_ascii_char(c).to_ascii_lowercase();
+            }
+            // What lower case adds: the dot of `İ`.
+            c if category(c) == GeneralCategory::NonspacingMark => {}
+            c => folded.push(c),
+        }
+        folded
+    })
+}
+
+/// The [folded](fold) words of a text: its letters and digits, without what separates them. Apostrophes separate nothing:
+/// `O'Brien` is `obrien`.
+pub fn words(text: &str) -> Vec<String> {
+    let folded: String = fold(text).chars().filter(|c| !APOSTROPHES.contains(c)).collect();
+    let words = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// The words of a text by which it can be found, each of them from its beginning: [`words`], the parts between apostrophes
+/// (`brien`), and each rest of a word in a script without spaces (`洪` of `成洪`). At most [`SEARCH_WORDS`], each once.
+pub fn search_words(text: &str) -> BTreeSet<String> {
+    let parts = text.replace(APOSTROPHES, " ");
+    let words = words(text).into_iter().chain(self::words(&parts));
+    let rests = words.flat_map(|word| {
+        let starts = word.char_indices().filter(|(at, c)| *at > 0 && is_without_spaces(*c));
+        let rests: Vec<_> = starts.map(|(at, _)| word[at..].to_owned()).collect();
+        std::iter::once(word).chain(rests)
+    });
+    rests.take(SEARCH_WORDS).collect()
+}
+
+/// The most words by which a text can be found.
+pub const SEARCH_WORDS: usize = 32;
+
+/// Characters inside words that people leave out or write in different ways.
+const APOSTROPHES: [char; 5] = ['\'', '\u{2019}', '\u{2018}', '\u{2bc}', '`'];
+
+/// Whether a word can begin with it although no space is before it: Han, Kana, and the first letter of a Hangul syllable, as
+/// [`fold`] decomposes it.
+fn is_without_spaces(c: char) -> bool {
+    matches!(c, '\u{1100}'..='\u{1112}' | '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+}
+
 /// Unicode encodes the ten digits of a script in a row, from 0 to 9.
 fn digit(c: char) -> Option<char> {
     let is_digit = |c: char| category(c) == GeneralCategory::DecimalNumber;
@@ -112,6 +169,52 @@ mod tests {
         assert_eq!(length(&clean("Zoe\u{308}")), 3);
         assert_eq!(clean("\u{202a}\u{200b} Zoë\u{feff}\u{202c}\u{2060}"), "Zoë");
         assert_eq!(clean("\u{2068}Ana\u{2069} \u{202e}Silva"), "Ana Silva");
+    }
+
+    #[test]
+    fn folding_ignores_case_accents_and_width() {
+        for (one, other) in [
+            ("José García", "JOSE GARCIA"),
+            ("ＪＯＳÉ", "jose"),
+            ("Łukasz Ðorđe", "lukasz dorde"),
+            ("Straße", "STRASSE"),
+            ("İstanbul ISPARTA ısparta", "istanbul isparta isparta"),
+            ("ΟΔΥΣΣΕΎΣ", "οδυσσευς"),
+            ("Жёлудь", "желудь"),
+            ("ﾊﾝｶｸ", "ハンカク"),
+            ("김민준", "김민준"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one}");
+            assert_eq!(fold(&fold(one)), fold(one), "{one}");
+        }
+        assert_ne!(fold("성"), fold("洪"));
+    }
+
+    #[test]
+    fn words_are_letters_and_digits() {
+        assert_eq!(words("  Jean-Luc O’Brien, 2nd "), ["jean", "luc", "obrien", "2nd"]);
+        assert_eq!(words("jose.garcia@example.org"), ["jose", "garcia", "example", "org"]);
+        assert!(words(" – '’ ").is_empty());
+    }
+
+    #[test]
+    fn a_name_is_found_by_each_of_its_parts() {
+        let found_by = |name: &str, start: &str| {
+            search_words(name).iter().any(|word| words(start).iter().all(|start| word.starts_with(start)))
+        };
+        for (name, start) in [
+            ("O'Brien", "obr"),
+            ("O'Brien", "O’B"),
+            ("O'Brien", "brien"),
+            ("成洪", "洪"),
+            ("김민준", "민준"),
+            ("김민준", "김"),
+            ("José", "jos"),
+        ] {
+            assert!(found_by(name, start), "{name} by {start}");
+        }
+        assert!(!found_by("José", "ose"));
+        assert_eq!(search_words(&"洪".repeat(5_000)).len(), SEARCH_WORDS);
     }
 
     #[test]

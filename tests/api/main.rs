@@ -46,6 +46,7 @@ mod v1_scopes;
 mod v1_session;
 mod v1_sessions;
 mod v1_student_mails;
+mod v1_students;
 mod v1_suppressions;
 mod v1_ticket;
 mod v1_webhooks_stripe;

@@ -14,6 +14,7 @@
 mod administrators;
 mod browser;
 mod controller;
+mod copies;
 mod errors;
 mod limits;
 mod mails;
@@ -37,6 +38,7 @@ pub use administrators::{PutStaffError, administrators, approve, grant, put_staf
 pub use controller::{
     AccountBody, AccountsController, RoleBody, check_address, last_administrator, no_such_account,
 };
+pub use copies::AccountCopies;
 pub use errors::{
     AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
     MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use url::Url;
 
+use super::copies::AccountCopies;
 use super::errors::{
     AuthenticateError, ChangeCredentialsError, ConfirmAccountError, ConfirmEmailError, GetMeError,
     MakeAdministratorError, ResetPasswordError, SendLinkError, SignUpError, UpdateMeError,
@@ -59,6 +60,7 @@ pub struct Accounts {
     passwords: Passwords,
     transport: Arc<dyn Transport>,
     pages: Url,
+    copies: Option<Arc<dyn AccountCopies>>,
 }
 
 impl Accounts {
@@ -73,6 +75,21 @@ impl Accounts {
             passwords,
             transport,
             pages: base.pages_url.clone(),
+            copies: None,
+        }
+    }
+
+    /// The same, with copies of names and addresses that are renewed with each change.
+    pub fn copied_by(self, copies: Arc<dyn AccountCopies>) -> Self {
+        Self { copies: Some(copies), ..self }
+    }
+
+    /// Stores an account whose names or address have changed, and renews the copies.
+    async fn put_renamed(&self, tx: &Tx, account: &Account) -> Result<(), StoreError> {
+        tx.put(account).await?;
+        match &self.copies {
+            Some(copies) => copies.renew(tx, account).await,
+            None => Ok(()),
         }
     }
 
@@ -288,7 +305,7 @@ impl Accounts {
         let stored = self.store.transact(async |tx| {
             let mut account = signed_in(&tx, caller, None).await?.ok_or(UpdateMeError::SignedOut)?;
             account.rename(&names);
-            tx.put(&account).await?;
+            self.put_renamed(&tx, &account).await?;
             Ok(account)
         });
         stored.await
@@ -370,7 +387,7 @@ impl Accounts {
             let token = usable(&tx, &id, now).await??;
             let mut account: Account = tx.get(&token.subject).await?.ok_or(TokenRefused::Used)?;
             account.take_pending_email(&token)?;
-            tx.put(&account).await?;
+            self.put_renamed(&tx, &account).await?;
             audit_own(&tx, &account, ADDRESS_CHANGED, now).await?;
             forget_sign_ups(&tx, &account.email_key).await?;
             tx.put(&token.used(now, browser)).await?;

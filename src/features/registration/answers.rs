@@ -89,6 +89,19 @@ pub fn changed(
     Merge::new(stored, form, Stage::Submitted).run(changes)
 }
 
+/// The answers of a submitted form after corrections by the committee: as [`changed`], without regard to which answers are
+/// fixed.
+///
+/// # Errors
+/// Every validation error at once.
+pub fn corrected(
+    stored: &Answers,
+    corrections: AnswerChanges,
+    form: &FormConfig,
+) -> Result<Answers, Vec<FieldError>> {
+    Merge::new(stored, form, Stage::Correcting).run(corrections)
+}
+
 /// The validation errors of `changes` that don't depend on the answers that are stored.
 pub fn errors(changes: &AnswerChanges, form: &FormConfig) -> Vec<FieldError> {
     let of_one = |(id, sent): (&String, &Option<Answer>)| match (form.question(id), sent) {
@@ -106,6 +119,8 @@ enum Stage {
     Submitting,
     /// After it: some answers are fixed.
     Submitted,
+    /// After it, by the committee.
+    Correcting,
 }
 
 /// Merges answers that are sent into those that are stored.

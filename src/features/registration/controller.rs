@@ -324,7 +324,7 @@ impl Example for RegistrationChanges {
 }
 
 /// `None` leaves a value as it is, `Some(None)` removes it.
-fn change<T>(sent: MaybeUndefined<T>) -> Option<Option<T>> {
+pub fn change<T>(sent: MaybeUndefined<T>) -> Option<Option<T>> {
     match sent {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(None),
@@ -537,10 +537,7 @@ impl Refusal for RegisterError {
             Self::Closed(window, zone) => closed(window, zone),
             Self::AlreadyRegistered => ALREADY_REGISTERED
                 .says("`getRegistration` shows your registration, and `updateRegistration` changes it."),
-            Self::StudentIdTaken => STUDENT_ID_TAKEN.says(
-                "Another registration has this student id. Compare it with your card. If it is right, write to the \
-                 committee.",
-            ),
+            Self::StudentIdTaken => student_id_taken(),
             Self::NoAccount => not_signed_in(),
             Self::Invalid(error) => error.problem(),
             Self::Repeated(error) => error.problem(),
@@ -595,6 +592,14 @@ impl Refusal for WithdrawBursaryRequestError {
             Self::Store(error) => error.problem(),
         }
     }
+}
+
+/// 409: another registration has this student id.
+pub fn student_id_taken() -> Problem {
+    STUDENT_ID_TAKEN.says(
+        "Another registration has this student id. Compare it with the student's card. If it is right, write to the \
+         committee.",
+    )
 }
 
 fn no_registration() -> Problem {

@@ -296,8 +296,23 @@ impl Field {
     }
 }
 
+/// What can be granted of the account and the registration beside the form, with names for people.
+pub const BESIDE_THE_FORM: &[(StudentField, &str)] = &[
+    (StudentField::Email, "Email address"),
+    (StudentField::PreferredName, "Preferred name"),
+    (StudentField::SubmittedAt, "Time of submission"),
+    (StudentField::RegisteredAt, "Time of registration"),
+];
+
+/// The name for people of a field that is not an answer.
+pub fn label(field: &StudentField) -> &'static str {
+    let of_form = FIELDS.iter().map(|known| (&known.field, known.label));
+    let beside = BESIDE_THE_FORM.iter().map(|(known, label)| (known, *label));
+    of_form.chain(beside).find(|(known, _)| *known == field).map_or("", |(_, label)| label)
+}
+
 /// Number of the personal fields that a registration has beside the form's.
-const OWN: usize = 6;
+const OWN: usize = 9;
 
 /// The personal fields of a registration: those of the form, and its own.
 pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
@@ -308,6 +323,10 @@ pub const PERSONAL_FIELDS: [PersonalField; FIELDS.len() + OWN] = {
     all[4] = PersonalField::new("ticketIssuedAt", Class::Activity);
     // Each question has its class and retention in `event.toml`. Here is the strictest of each.
     all[5] = PersonalField::new("form.answers", Class::Health);
+    all[6] = PersonalField::new("email", Class::Contact);
+    all[7] = PersonalField::new("preferredName", Class::Identity);
+    // Sort keys of health data are among them.
+    all[8] = PersonalField::new("search", Class::Health);
     let mut i = 0;
     while i < FIELDS.len() {
         let Field { path, class, retention, .. } = FIELDS[i];

@@ -123,12 +123,7 @@ impl Form {
     /// # Errors
     /// Every validation error at once.
     pub fn checked(mut self, event: &Event) -> Result<Self, Vec<FieldError>> {
-        let mut check = Check(fields::misplaced(&self, &event.form));
-        check.pronouns(&self.pronouns, self.pronouns_other.as_deref(), event);
-        check.birth_date(&self.birth_date);
-        check.student_id(&self.student_id);
-        check.choice("/discipline", Some(&self.discipline), &event.disciplines);
-        check.choice("/shirtSize", self.shirt_size.as_deref(), &event.shirt_sizes);
+        let mut check = Check(self.errors_of_fixed(event));
         check.phone("/phone", &mut self.phone);
         check.phone("/emergencyContact/phone", &mut self.emergency_contact.phone);
         check.dietary(&self.dietary, event);
@@ -140,6 +135,18 @@ impl Form {
             Err(errors) => check.0.extend(errors),
         }
         check.result(self)
+    }
+
+    /// The validation errors of the properties that are fixed after submission, and of those that are missing or not asked
+    /// for.
+    pub(super) fn errors_of_fixed(&self, event: &Event) -> Vec<FieldError> {
+        let mut check = Check(fields::misplaced(self, &event.form));
+        check.pronouns(&self.pronouns, self.pronouns_other.as_deref(), event);
+        check.birth_date(&self.birth_date);
+        check.student_id(&self.student_id);
+        check.choice("/discipline", Some(&self.discipline), &event.disciplines);
+        check.choice("/shirtSize", self.shirt_size.as_deref(), &event.shirt_sizes);
+        check.0
     }
 
     /// The form after `changes`.

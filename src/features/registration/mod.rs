@@ -13,22 +13,29 @@
 mod answers;
 mod bodies;
 mod controller;
+mod copies;
+mod corrections;
 mod description;
 mod fields;
 mod form;
 mod mails;
 mod model;
 mod orphans;
+mod search;
 mod service;
 
-pub use answers::{Answer, Answers};
-pub use controller::{RegistrationBody, RegistrationController};
+pub use answers::{Answer, AnswerChanges, Answers};
+pub use bodies::AnswerBody;
+pub use controller::{RegistrationBody, RegistrationController, StudentIdFormat, change, student_id_taken};
+pub use copies::CopiesOfAccounts;
+pub use corrections::{CorrectError, Corrections};
 pub use description::form_fields;
-pub use fields::{FIELDS, Field, Kind};
+pub use fields::{BESIDE_THE_FORM, FIELDS, Field, Kind, label};
 pub use form::{Changes, EmergencyContact, Form};
 pub use mails::{AboutChange, AboutOrder, REGISTRATION_CHANGED, TICKET};
 pub use model::{Registration, RegistrationState};
 pub use orphans::{Orphans, orphans};
+pub use search::{SEARCHED, SearchIndex, key_name, tag};
 pub use service::{
     GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,
     WithdrawBursaryRequestError,
@@ -45,6 +52,8 @@ pub fn feature(base: &Base, registrations: &Arc<Registrations>) -> Feature<Regis
     Feature::new()
         .serves(RegistrationController::new(registrations.clone()))
         .writes(mails::templates(base))
+        .handles(copies::FillIn::new(base))
+        .every("*/10 * * * *", |_| copies::CopyAccounts {})
         .checks(controller::rules(&base.event))
 }
 

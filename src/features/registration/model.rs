@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::PERSONAL_FIELDS;
 use super::form::Form;
-use crate::kernel::Timestamp;
-use crate::platform::store::{Document, Index, Keep, Owner, Personal};
+use super::search::SearchIndex;
+use crate::features::accounts::Account;
+use crate::kernel::{EmailAddress, Timestamp};
+use crate::platform::store::{Document, Index, Keep, Migration, Owner, Personal};
 
 /// State of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +29,16 @@ pub struct Registration {
     pub id: String,
     /// [`Form::student_key`]. Unique.
     pub student_key: String,
+    /// The account's address, for staff who search and sort by it. `None` until the job that copies it has run, in documents
+    /// of version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<EmailAddress>,
+    /// The account's preferred name, in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_name: Option<String>,
     pub form: Form,
+    /// What follows from the others: see [`Registration::set_form`].
+    pub search: SearchIndex,
     /// The group's name.
     pub group: String,
     pub state: RegistrationState,
@@ -46,7 +57,15 @@ pub const BY_STUDENT_ID: &str = "registrations_by_student_id";
 
 impl Document for Registration {
     const COLLECTION: &'static str = "registrations";
-    const INDEXES: &'static [Index] = &[Index::unique(BY_STUDENT_ID, &["studentKey"])];
+    const VERSION: u32 = 2;
+    const MIGRATIONS: &'static [Migration] = &[with_search_index];
+    const INDEXES: &'static [Index] = &[
+        Index::unique(BY_STUDENT_ID, &["studentKey"]),
+        Index::on("registrations_by_group", &["group"]),
+        Index::on("registrations_by_name", &["search.keys.legalName"]),
+        Index::on("registrations_by_email", &["search.keys.email"]),
+        Index::words("registrations_by_word", &["search.words"]),
+    ];
     const PERSONAL: Personal = Personal::Of(Owner::Account("id"), &PERSONAL_FIELDS);
     const KEEP: Keep = Keep::until_disposal("the week is planned and run with it");
 
@@ -55,12 +74,22 @@ impl Document for Registration {
     }
 }
 
+/// Version 2 has an index to search and sort by. A job copies the account's data.
+fn with_search_index(mut registration: serde_json::Value) -> serde_json::Value {
+    let form: Form = serde_json::from_value(registration["form"].clone()).unwrap_or_default();
+    registration["search"] = serde_json::json!(SearchIndex::new(&form, None, None));
+    registration
+}
+
 impl Registration {
     /// The registration of a student who submits `form`, which has been checked.
     pub fn submit(account: &str, form: Form, group: String, order_id: &str, now: Timestamp) -> Self {
         Self {
             id: account.to_owned(),
             student_key: form.student_key(),
+            email: None,
+            preferred_name: None,
+            search: SearchIndex::new(&form, None, None),
             form,
             group,
             state: RegistrationState::Submitted,
@@ -69,6 +98,24 @@ impl Registration {
             registered_at: None,
             ticket_issued_at: None,
         }
+    }
+
+    /// Replaces the form. Every change of the form is made by this, so that the search index follows it.
+    pub fn set_form(&mut self, form: Form) {
+        self.student_key = form.student_key();
+        self.form = form;
+        self.index();
+    }
+
+    /// Copies the address and the preferred name of the student's account.
+    pub fn copy_account(&mut self, account: &Account) {
+        self.email = Some(account.email.clone());
+        self.preferred_name.clone_from(&account.preferred_name);
+        self.index();
+    }
+
+    fn index(&mut self) {
+        self.search = SearchIndex::new(&self.form, self.email.as_ref(), self.preferred_name.as_deref());
     }
 
     /// Registers the student, whose ticket is paid or waived. Returns whether anything changed.

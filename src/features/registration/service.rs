@@ -142,8 +142,8 @@ impl Registrations {
         let form = form.checked(&self.0.event).map_err(Invalid)?;
         let account: Option<Account> = self.0.store.get(&caller.account_id).await?;
         let account = account.ok_or(RegisterError::NoAccount)?;
-        let order = Order::open(self.0.ids.next(), &account.id, self.ticket(), account.email, now);
-        let submitted = self.submit(form, &order, once, now).await;
+        let order = Order::open(self.0.ids.next(), &account.id, self.ticket(), account.email.clone(), now);
+        let submitted = self.submit(&account, form, &order, once, now).await;
         // The same request, sent at the same time, may have been faster.
         if let Err(RegisterError::AlreadyRegistered) = submitted
             && let Some(earlier) = self.earlier(&account.id, once).await?
@@ -200,7 +200,7 @@ impl Registrations {
                 let mut registration = registration.ok_or(UpdateRegistrationError::NotFound)?;
                 condition.check(&registration)?;
                 let before = registration.form.clone();
-                registration.form = before.changed(changes.clone(), &self.0.event).map_err(Invalid)?;
+                registration.set_form(before.changed(changes.clone(), &self.0.event).map_err(Invalid)?);
                 let asks = registration.form.asks_for_bursary();
                 if asks != before.asks_for_bursary() {
                     bursary_requests::follow_form(&tx, &registration.id, asks, now).await?;
@@ -265,6 +265,11 @@ impl Registrations {
         if self.wishes_bind() { &[Groups::GUARD] } else { &[] }
     }
 
+    /// The places in groups.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.0.groups
+    }
+
     fn ticket(&self) -> &Product {
         self.0.event.product(Product::ORIENTATION).expect("`Event::parse` refuses an event without it")
     }
@@ -272,6 +277,7 @@ impl Registrations {
     /// The first transaction: the place in a group, the registration, and the order with its job.
     async fn submit(
         &self,
+        account: &Account,
         form: Form,
         order: &Order,
         once: Option<&Once>,
@@ -285,7 +291,8 @@ impl Registrations {
                     tx.once(once, &order.id, now).await?;
                 }
                 let group = self.0.groups.take_place(&tx, form.traits()).await?;
-                let registration = Registration::submit(&order.account, form.clone(), group, &order.id, now);
+                let mut registration = Registration::submit(&account.id, form.clone(), group, &order.id, now);
+                registration.copy_account(account);
                 tx.insert(&registration).await?;
                 if form.asks_for_bursary() {
                     bursary_requests::request(&tx, &order.account, now).await?;

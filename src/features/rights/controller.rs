@@ -16,7 +16,7 @@ use crate::base::Base;
 use crate::config::{Event, Question};
 use crate::features::accounts::{last_administrator, no_such_account};
 use crate::features::leaders::AccountAnswer;
-use crate::features::registration::{FIELDS, Field};
+use crate::features::registration::{BESIDE_THE_FORM, FIELDS};
 use crate::http::rights::{Administer, AnySession, ApprovedLeader};
 use crate::http::{
     By, Examples, Failure, IfMatch, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal,
@@ -344,7 +344,8 @@ pub struct ReachBody {
 pub struct ScopesBody {
     /// All scopes.
     scopes: Vec<ScopeBody>,
-    /// All fields of the event's registration form, in its order, then its questions.
+    /// All fields of the event's registration form, in its order, then those of the account and the registration, then the
+    /// event's questions.
     student_fields: Vec<StudentFieldBody>,
     /// All groups together, and each group of the event.
     reach: Vec<ReachBody>,
@@ -361,16 +362,21 @@ impl ScopesBody {
             name: reach.to_string(),
             description: model::description(&Right::Reach(reach)),
         };
-        let built_in =
-            |field: &Field| StudentFieldBody { name: field.field.to_string(), label: field.label.into() };
+        let built_in = |(field, label): (&StudentField, &str)| StudentFieldBody {
+            name: field.to_string(),
+            label: label.into(),
+        };
+        let beside = BESIDE_THE_FORM.iter().map(|(field, label)| (field, *label));
         let answer = |question: &Question| StudentFieldBody {
             name: StudentField::Answer(question.id.clone()).to_string(),
             label: question.label.clone(),
         };
         let fields = FIELDS.iter().filter(|field| event.form.asks(&field.field));
+        let fields = fields.map(|field| (&field.field, field.label));
+        let answers = event.form.questions.iter().map(answer);
         Self {
             scopes: Scope::all().map(scope).collect(),
-            student_fields: fields.map(built_in).chain(event.form.questions.iter().map(answer)).collect(),
+            student_fields: fields.chain(beside).map(built_in).chain(answers).collect(),
             reach: [Reach::AllGroups].into_iter().chain(groups).map(reach).collect(),
             hunt_team_reach: "hunt-team:<number>".into(),
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Event;
 use crate::features::accounts::Account;
-use crate::features::registration::FIELDS;
+use crate::features::registration;
 use crate::kernel::{FieldError, Reach, Right, Scope, StudentField, Timestamp};
 use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
@@ -246,7 +246,7 @@ fn has_field(event: &Event, field: &StudentField) -> bool {
 pub fn description(right: &Right) -> String {
     match right {
         Right::Scope(scope) => scope.description().to_owned(),
-        Right::StudentField(field) => format!("Read from registration forms: {}.", label(field)),
+        Right::StudentField(field) => format!("Read about students: {}.", label(field)),
         Right::Reach(Reach::AllGroups) => "Read about the students of all groups.".to_owned(),
         Right::Reach(Reach::Group(name)) => format!("Read about the students of the group {name}."),
         Right::Reach(Reach::HuntTeam(number)) => format!("Read about the students of hunt team {number}."),
@@ -257,7 +257,7 @@ pub fn description(right: &Right) -> String {
 fn label(field: &StudentField) -> Cow<'static, str> {
     match field {
         StudentField::Answer(id) => format!("the answer to the question `{id}`").into(),
-        field => FIELDS.iter().find(|known| known.field == *field).map_or("", |known| known.label).into(),
+        field => registration::label(field).into(),
     }
 }
 
@@ -394,8 +394,10 @@ mod tests {
 
     #[test]
     fn every_right_is_described_in_a_sentence() {
-        let fields =
-            FIELDS.iter().map(|field| field.field.clone()).chain([StudentField::Answer("bus".into())]);
+        let fields = registration::FIELDS
+            .iter()
+            .map(|field| field.field.clone())
+            .chain([StudentField::Answer("bus".into())]);
         let fields = fields.map(Right::StudentField);
         let reach = ["group:all", "group:Alpha", "hunt-team:3"];
         let reach = reach.into_iter().map(|name| Right::Reach(Reach::parse(name).unwrap()));

@@ -995,6 +995,18 @@ export type Money = {
 };
 
 /**
+ * NewStudentNote
+ *
+ * A new note on a student.
+ */
+export type NewStudentNote = {
+    /**
+     * Text of the note: 1 to 2,000 characters, line breaks allowed.
+     */
+    text: string;
+};
+
+/**
  * Order
  *
  * An order of one product.
@@ -1788,7 +1800,8 @@ export type Scopes = {
      */
     scopes: Array<ScopeDescription>;
     /**
-     * All fields of the event's registration form, in its order, then its questions.
+     * All fields of the event's registration form, in its order, then those of the account and the registration, then the
+     * event's questions.
      */
     studentFields: Array<StudentFieldDescription>;
     /**
@@ -1933,6 +1946,236 @@ export type SignUpBody = {
 export type SignalsReach = 'withinProcess' | 'connected' | 'unreachable';
 
 /**
+ * Student
+ *
+ * A student as the caller may read it. Fields that are not granted, were not asked for or have no value are absent.
+ */
+export type Student = {
+    /**
+     * Id of the student's account.
+     */
+    id: string;
+    /**
+     * Name of the orientation group.
+     */
+    group?: string;
+    /**
+     * State of the registration.
+     */
+    state?: 'submitted' | 'registered';
+    /**
+     * Address of the account.
+     */
+    email?: string;
+    /**
+     * Preferred name of the account.
+     */
+    preferredName?: string;
+    /**
+     * Time of submission (RFC 3339, UTC).
+     */
+    submittedAt?: string;
+    /**
+     * Time of registration (RFC 3339, UTC).
+     */
+    registeredAt?: string;
+    /**
+     * Legal name
+     */
+    legalName?: string;
+    /**
+     * Pronouns
+     */
+    pronouns?: string;
+    /**
+     * Other pronouns
+     */
+    pronounsOther?: string;
+    /**
+     * Birth date
+     */
+    birthDate?: string;
+    /**
+     * Student id
+     */
+    studentId?: string;
+    /**
+     * Discipline
+     */
+    discipline?: string;
+    /**
+     * Shirt size
+     */
+    shirtSize?: string;
+    /**
+     * Phone
+     */
+    phone?: string;
+    /**
+     * Emergency contact
+     */
+    emergencyContact?: {
+        /**
+         * Name
+         */
+        name?: string;
+        /**
+         * Relationship
+         */
+        relationship?: string;
+        /**
+         * Phone
+         */
+        phone?: string;
+    };
+    /**
+     * Medical information
+     */
+    medicalInformation?: string;
+    /**
+     * Medication
+     */
+    medication?: string;
+    /**
+     * Dietary needs
+     */
+    dietary?: Array<string>;
+    /**
+     * Other dietary needs
+     */
+    dietaryOther?: string;
+    /**
+     * Accessibility needs
+     */
+    accessibility?: string;
+    /**
+     * May be contacted about accessibility
+     */
+    accessibilityContact?: boolean;
+    /**
+     * Joins the hunt
+     */
+    joinsHunt?: boolean;
+    /**
+     * Team-mates for the hunt
+     */
+    huntTeammates?: Array<string>;
+    /**
+     * City in summer
+     */
+    summerCity?: string;
+    /**
+     * Country in summer
+     */
+    summerCountry?: string;
+    /**
+     * Month of moving
+     */
+    movingMonth?: string;
+    /**
+     * May be photographed
+     */
+    photoConsent?: boolean;
+    /**
+     * Asks for a bursary
+     */
+    bursaryRequested?: boolean;
+    /**
+     * Answers to the faculty's own questions, by their ids.
+     */
+    answers?: {
+        [key: string]: unknown;
+    };
+};
+
+/**
+ * StudentCorrection
+ *
+ * Corrections of what is fixed for the student after submission. Omitted properties keep their value, and `null` clears an
+ * optional one.
+ */
+export type StudentCorrection = {
+    /**
+     * Reason, for the audit log: 1 to 500 characters.
+     */
+    reason: string;
+    /**
+     * Full name as in the passport: 1 to 120 characters.
+     */
+    legalName?: string | null;
+    /**
+     * One of the event's `pronouns`, or `Other`.
+     */
+    pronouns?: string | null;
+    /**
+     * Pronouns in the student's own words: at most 100 characters.
+     */
+    pronounsOther?: string | null;
+    /**
+     * Birth date, `YYYY-MM-DD`, from 1920 to 2020.
+     */
+    birthDate?: string | null;
+    /**
+     * Student id: 5 to 9 letters and digits.
+     */
+    studentId?: string | null;
+    /**
+     * One of the event's `disciplines`.
+     */
+    discipline?: string | null;
+    /**
+     * One of the event's `shirtSizes`.
+     */
+    shirtSize?: string | null;
+    /**
+     * What the student needs to take part: at most 4,000 characters, line breaks allowed.
+     */
+    accessibility?: string | null;
+    /**
+     * Whether the student may be photographed.
+     */
+    photoConsent?: boolean | null;
+    /**
+     * Answers to the event's own questions, by their id.
+     */
+    answers?: {
+        [key: string]: string | null | boolean | number | Array<string>;
+    } | null;
+};
+
+/**
+ * StudentCount
+ *
+ * The number of students with one combination of values.
+ */
+export type StudentCount = {
+    /**
+     * One value for each field of `by`, in that order. Empty for students without a value.
+     */
+    values: Array<string>;
+    /**
+     * Number of students. A student with several values of a list is counted for each of them.
+     */
+    count: number;
+};
+
+/**
+ * StudentCounts
+ *
+ * Students, counted.
+ */
+export type StudentCounts = {
+    /**
+     * Number of students that match.
+     */
+    total: number;
+    /**
+     * Number of students for each combination of values.
+     */
+    rows: Array<StudentCount>;
+};
+
+/**
  * StudentFieldDescription
  *
  * A field of the registration form.
@@ -2014,6 +2257,66 @@ export type StudentMove = {
      * Reason, for the audit log. At most 500 characters, in several lines if you like.
      */
     reason: string;
+};
+
+/**
+ * StudentNote
+ *
+ * An internal note on a student. Students don't see notes.
+ */
+export type StudentNote = {
+    /**
+     * Id of the note.
+     */
+    id: string;
+    /**
+     * Id of the account or API key that wrote it.
+     */
+    author: string;
+    /**
+     * Text of the note.
+     */
+    text: string;
+    /**
+     * Time when it was written (RFC 3339, UTC).
+     */
+    writtenAt: string;
+};
+
+/**
+ * StudentNotePage
+ *
+ * A page of a list.
+ */
+export type StudentNotePage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<StudentNote>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * StudentPage
+ *
+ * A page of students.
+ */
+export type StudentPage = {
+    /**
+     * Students, in the order of the list.
+     */
+    items: Array<Student>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+    /**
+     * Number of all students that match. On the first page only.
+     */
+    total?: number;
 };
 
 /**
@@ -7422,6 +7725,756 @@ export type LockGroupResponses = {
 };
 
 export type LockGroupResponse = LockGroupResponses[keyof LockGroupResponses];
+
+export type ListStudentsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Words, each of which must be the beginning of a word in the legal name, the preferred name, the email address or
+         * the student id, as far as these are granted. Case, accents and width don't matter. At most 100 characters.
+         */
+        search?: string;
+        /**
+         * Filters, all of which must match: `field:operator:value`. The operators are `eq`, `in` (values between `|`),
+         * `contains` (part of a text, or an entry of a list), `exists` (`true` or `false`), `from` and `to` (dates, times
+         * and numbers, both inclusive). At most 20.
+         */
+        filter?: Array<string>;
+        /**
+         * Field to sort by, with `-` before it for descending order. By default students are in the order of their
+         * sign-ups.
+         */
+        sort?: string;
+        /**
+         * Fields to return, besides `id`. By default all that are granted.
+         */
+        fields?: Array<string>;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/students';
+};
+
+export type ListStudentsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListStudentsError = ListStudentsErrors[keyof ListStudentsErrors];
+
+export type ListStudentsResponses = {
+    /**
+     * Done.
+     */
+    200: StudentPage;
+};
+
+export type ListStudentsResponse = ListStudentsResponses[keyof ListStudentsResponses];
+
+export type CountStudentsData = {
+    body?: never;
+    path?: never;
+    query: {
+        /**
+         * One or two fields to count by.
+         */
+        by: Array<string>;
+        /**
+         * As in `listStudents`.
+         */
+        search?: string;
+        /**
+         * As in `listStudents`.
+         */
+        filter?: Array<string>;
+    };
+    url: '/v1/students/counts';
+};
+
+export type CountStudentsErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CountStudentsError = CountStudentsErrors[keyof CountStudentsErrors];
+
+export type CountStudentsResponses = {
+    /**
+     * Done.
+     */
+    200: StudentCounts;
+};
+
+export type CountStudentsResponse = CountStudentsResponses[keyof CountStudentsResponses];
+
+export type ExportStudentsCsvData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * As in `listStudents`.
+         */
+        search?: string;
+        /**
+         * As in `listStudents`.
+         */
+        filter?: Array<string>;
+        /**
+         * As in `listStudents`.
+         */
+        sort?: string;
+        /**
+         * Columns. By default all that are granted.
+         */
+        fields?: Array<string>;
+        /**
+         * Whether to begin with a byte order mark, so that Excel recognises UTF-8.
+         */
+        excel?: boolean;
+    };
+    url: '/v1/students.csv';
+};
+
+export type ExportStudentsCsvErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ExportStudentsCsvError = ExportStudentsCsvErrors[keyof ExportStudentsCsvErrors];
+
+export type ExportStudentsCsvResponses = {
+    /**
+     * CSV in UTF-8 (RFC 4180).
+     */
+    200: Blob | File;
+};
+
+export type ExportStudentsCsvResponse = ExportStudentsCsvResponses[keyof ExportStudentsCsvResponses];
+
+export type ExportStudentsXlsxData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * As in `listStudents`.
+         */
+        search?: string;
+        /**
+         * As in `listStudents`.
+         */
+        filter?: Array<string>;
+        /**
+         * As in `listStudents`.
+         */
+        sort?: string;
+        /**
+         * Columns. By default all that are granted.
+         */
+        fields?: Array<string>;
+    };
+    url: '/v1/students.xlsx';
+};
+
+export type ExportStudentsXlsxErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ExportStudentsXlsxError = ExportStudentsXlsxErrors[keyof ExportStudentsXlsxErrors];
+
+export type ExportStudentsXlsxResponses = {
+    /**
+     * A workbook with one sheet.
+     */
+    200: Blob | File;
+};
+
+export type ExportStudentsXlsxResponse = ExportStudentsXlsxResponses[keyof ExportStudentsXlsxResponses];
+
+export type GetStudentData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the student's account, from `listStudents`.
+         */
+        studentId: string;
+    };
+    query?: {
+        /**
+         * Fields to return, besides `id`. By default all that are granted.
+         */
+        fields?: Array<string>;
+    };
+    url: '/v1/students/{studentId}';
+};
+
+export type GetStudentErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Leaders only (`leaders-only`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetStudentError = GetStudentErrors[keyof GetStudentErrors];
+
+export type GetStudentResponses = {
+    /**
+     * Done.
+     */
+    200: Student;
+};
+
+export type GetStudentResponse = GetStudentResponses[keyof GetStudentResponses];
+
+export type CorrectStudentData = {
+    body: StudentCorrection;
+    path: {
+        /**
+         * Id of the student's account, from `listStudents`.
+         */
+        studentId: string;
+    };
+    query?: never;
+    url: '/v1/students/{studentId}';
+};
+
+export type CorrectStudentErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Student id already in use (`student-id-taken`).
+     */
+    409: Problem & {
+        type: '/problems/student-id-taken';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CorrectStudentError = CorrectStudentErrors[keyof CorrectStudentErrors];
+
+export type CorrectStudentResponses = {
+    /**
+     * Done.
+     */
+    200: Student;
+};
+
+export type CorrectStudentResponse = CorrectStudentResponses[keyof CorrectStudentResponses];
+
+export type ListStudentNotesData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the student's account, from `listStudents`.
+         */
+        studentId: string;
+    };
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/students/{studentId}/notes';
+};
+
+export type ListStudentNotesErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListStudentNotesError = ListStudentNotesErrors[keyof ListStudentNotesErrors];
+
+export type ListStudentNotesResponses = {
+    /**
+     * Done.
+     */
+    200: StudentNotePage;
+};
+
+export type ListStudentNotesResponse = ListStudentNotesResponses[keyof ListStudentNotesResponses];
+
+export type AddStudentNoteData = {
+    body: NewStudentNote;
+    path: {
+        /**
+         * Id of the student's account, from `listStudents`.
+         */
+        studentId: string;
+    };
+    query?: never;
+    url: '/v1/students/{studentId}/notes';
+};
+
+export type AddStudentNoteErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such student (`no-such-student`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type AddStudentNoteError = AddStudentNoteErrors[keyof AddStudentNoteErrors];
+
+export type AddStudentNoteResponses = {
+    /**
+     * The note is added.
+     */
+    201: StudentNote;
+};
+
+export type AddStudentNoteResponse = AddStudentNoteResponses[keyof AddStudentNoteResponses];
 
 export type ListSuppressionsData = {
     body?: never;
