@@ -256,7 +256,7 @@ where
     Outcome::of(times.concat(), took)
 }
 
-async fn mongo(database: &str) -> Client {
+pub async fn mongo(database: &str) -> Client {
     let mut options = ClientOptions::parse(address(database)).await.expect("the server's address");
     // As the service writes.
     let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
@@ -266,7 +266,7 @@ async fn mongo(database: &str) -> Client {
 
 /// The address of a database on the server of `scripts/servers`.
 #[expect(clippy::disallowed_methods, reason = "how scripts/bench tells where the server is")]
-fn address(database: &str) -> String {
+pub fn address(database: &str) -> String {
     let server = std::env::var("ORIENTATION_TEST_MONGODB").expect("`just bench` starts a MongoDB");
     let mut address = url::Url::parse(&server).expect("an address");
     address.set_path(database);

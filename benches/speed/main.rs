@@ -5,6 +5,7 @@
 //! the load on the same machine and uses a share of the cores.
 
 mod beside;
+mod finding;
 mod load;
 mod peers;
 mod program;
@@ -49,6 +50,9 @@ fn main() {
         }
         if wanted("students") {
             students(&mut table);
+        }
+        if wanted("finding") {
+            finding::measure(&mut table).await;
         }
         if wanted("plan") {
             plan(&mut table);

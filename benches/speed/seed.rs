@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use orientation::features::accounts::{
-    self, Account, Names, Password, Passwords, Session, SessionSecret, SignUp,
+    self, Account, Approval, Names, Password, Passwords, Session, SessionSecret, SignUp,
 };
-use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, SystemClock};
+use orientation::features::registration;
+use orientation::kernel::{Clock, EmailAddress, Ids, RandomIds, Role, Scope, SystemClock};
 use orientation::platform::store::{Access, Document, Store, StoreError};
 use serde_json::json;
 
@@ -72,6 +73,24 @@ pub async fn signed_in(store: &Store, count: usize) -> Vec<SignedIn> {
     everybody.into_iter().map(told).collect()
 }
 
+/// Creates an administrator in this store, and returns the cookie of a session.
+pub async fn administrator(store: &Store) -> String {
+    let mut account = account(usize::MAX, &hash().await);
+    account.role = Role::Leader;
+    account.approval = Approval::Approved;
+    account.scopes = [Scope::AdminAll].into();
+    let secret = SessionSecret::new(RandomIds.secret());
+    let session = Session::open(secret.session_id(), &account, SystemClock.now());
+    let stored: Result<(), StoreError> = store
+        .transact(async |tx| {
+            tx.insert(&account).await?;
+            tx.insert(&session).await
+        })
+        .await;
+    stored.expect("stored");
+    format!("orientation_session={}", secret.cookie())
+}
+
 /// The n-th student's registration.
 pub fn registration(n: usize, cookie: &str) -> Option<Vec<u8>> {
     let disciplines = ["Chemical", "Civil", "Electrical & Computer", "Engineering Science", "Mechanical"];
@@ -109,14 +128,15 @@ pub fn sign_in(n: usize) -> Vec<u8> {
     load::post("/v1/session", None, &json!({ "email": address(n), "password": PASSWORD }).to_string())
 }
 
-async fn store(folder: &Path) -> Store {
+pub async fn store(folder: &Path) -> Store {
     std::fs::create_dir_all(folder).expect("a folder for the data");
     prepared(Store::sqlite(&folder.join("orientation.db"), Access::Serving).expect("a new store")).await
 }
 
 /// The new store, ready for accounts.
 pub async fn prepared(store: Store) -> Store {
-    store.prepare(&accounts::schemas()).await.expect("a new store");
+    let schemas = [accounts::schemas(), registration::schemas()].concat();
+    store.prepare(&schemas).await.expect("a new store");
     store
 }
 

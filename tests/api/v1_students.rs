@@ -276,7 +276,7 @@ impl Asked {
             && self
                 .filters
                 .iter()
-                .all(|(column, operator, value)| holds(*column, operator, value, &student.value(column)))
+                .all(|(column, operator, value)| holds(column, operator, value, &student.value(column)))
     }
 }
 

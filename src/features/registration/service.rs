@@ -227,7 +227,8 @@ impl Registrations {
                 let mut registration = registration.ok_or(WithdrawBursaryRequestError::NotFound)?;
                 bursary_requests::follow_form(&tx, &registration.id, false, now).await?;
                 if registration.form.asks_for_bursary() {
-                    registration.form.bursary_requested = Some(false);
+                    let form = registration.form.clone();
+                    registration.set_form(Form { bursary_requested: Some(false), ..form });
                     tx.put(&registration).await?;
                 }
                 Ok(())
