@@ -229,6 +229,8 @@ def before_call(context, case, kwargs):
         case.body = clean(case.body)
         if case.method == "PATCH":
             keep_what_is_needed(case.body)
+        if operation(case) == "register":
+            case.body = {name: FORM[name] for name in ASKED_BY_EVENT} | case.body
         give_values(case.body)
     for name in case.path_parameters or {}:
         if name in PATHS:
@@ -282,6 +284,8 @@ def give_values(body):
             body[name] = VALUES[name](body)
     # Belongs to the pronouns "Other" alone.
     body.pop("pronounsOther", None)
+    # The shipped event has no questions of its own.
+    body.pop("answers", None)
 
 
 def keep_what_is_needed(body):
@@ -357,6 +361,8 @@ VALUES = {
 
 FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
 NEEDED = {"firstName", *FORM}
+# Optional in the schema, because an event can leave them out. The shipped event requires them.
+ASKED_BY_EVENT = ("shirtSize", "joinsHunt", "summerCity", "summerCountry", "photoConsent", "bursaryRequested")
 
 
 def order_id(generated):

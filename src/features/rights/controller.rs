@@ -436,7 +436,9 @@ impl Refusal for RequestRightsError {
 
 impl Refusal for GrantRightError {
     fn examples() -> Examples<Self> {
-        Examples::of([Self::NotFound, Self::Decided, Self::NotAnApprovedLeader]).and::<StoreError>()
+        Examples::of([Self::NotFound, Self::Decided, Self::NotAnApprovedLeader])
+            .and::<Invalid>()
+            .and::<StoreError>()
     }
 
     fn problem(self) -> Problem {
@@ -444,6 +446,7 @@ impl Refusal for GrantRightError {
             Self::NotFound => no_such_request(),
             Self::Decided => decided(),
             Self::NotAnApprovedLeader => not_an_approved_leader(),
+            Self::Invalid(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
     }

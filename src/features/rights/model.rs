@@ -207,38 +207,31 @@ impl RightKind {
     pub fn right(self, name: &str, event: &Event, pointer: &str) -> Result<Right, FieldError> {
         let (right, detail) = match self {
             Self::Scope => (
-                Scope::parse(name).ok().map(Right::Scope),
+                Scope::parse(name).map(Right::Scope),
                 "There is no such scope. `listScopes` lists all scopes.",
             ),
             Self::StudentField => (
-                StudentField::parse(name)
-                    .ok()
-                    .filter(|field| has_field(event, field))
-                    .map(Right::StudentField),
+                StudentField::parse(name).map(Right::StudentField),
                 "The form has no such field. `listScopes` lists all fields.",
             ),
             Self::Reach => (
-                Reach::parse(name).ok().filter(|reach| exists(reach, event)).map(Right::Reach),
+                Reach::parse(name).map(Right::Reach),
                 "There is no such reach. `listScopes` lists the groups; a hunt team is `hunt-team:` and its number.",
             ),
         };
+        let right = right.ok().filter(|right| exists(right, event));
         right.ok_or_else(|| FieldError::new(pointer, "not-an-option", detail))
     }
 }
 
-/// Whether the event has the group. Teams of the hunt are not known in advance.
-fn exists(reach: &Reach, event: &Event) -> bool {
-    match reach {
-        Reach::AllGroups | Reach::HuntTeam(_) => true,
-        Reach::Group(name) => event.group(name).is_some(),
-    }
-}
-
-/// Whether the event's form has the field. Answers to retired questions can still be read.
-fn has_field(event: &Event, field: &StudentField) -> bool {
-    match field {
-        StudentField::Answer(id) => event.form.question(id).is_some(),
-        built_in => event.form.asks(built_in),
+/// Whether the event has the field or the group. Answers to retired questions can still be read. Teams of the hunt are not
+/// known in advance.
+pub fn exists(right: &Right, event: &Event) -> bool {
+    match right {
+        Right::StudentField(StudentField::Answer(id)) => event.form.question(id).is_some(),
+        Right::StudentField(built_in) => event.form.asks(built_in),
+        Right::Reach(Reach::Group(name)) => event.group(name).is_some(),
+        Right::Scope(_) | Right::Reach(Reach::AllGroups | Reach::HuntTeam(_)) => true,
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::mails;
 use super::model::{
     AskedRight, RIGHT_DECLINED, RIGHT_GRANTED, RIGHT_REQUESTED, RIGHTS_SET, RequestState, RightsChange,
-    RightsRequest, WantedRights, check_asked,
+    RightsRequest, WantedRights, check_asked, exists,
 };
 use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::{self, Account, PutStaffError};
 use crate::kernel::faults::guarded;
-use crate::kernel::{Actor, Caller, Clock, Ids, Invalid, Right, Timestamp};
+use crate::kernel::{Actor, Caller, Clock, FieldError, Ids, Invalid, Right, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::signals::{Limit, Signals, TooMany};
 use crate::platform::store::{
@@ -84,6 +84,9 @@ pub enum GrantRightError {
     /// Approval was withdrawn in the meantime, or the account is gone.
     #[error("the account is not an approved leader's")]
     NotAnApprovedLeader,
+    /// The event no longer has what the right is about.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -226,6 +229,9 @@ impl RightsRequests {
                 if is_decided(&request) {
                     return Err(GrantRightError::Decided);
                 }
+                if !exists(&request.right, &self.event) {
+                    return Err(Invalid::from(no_longer_there()).into());
+                }
                 let leader = approved_leader(&tx, &request.account).await?;
                 let leader = leader.ok_or(GrantRightError::NotAnApprovedLeader)?;
                 let leader = accounts::grant(&tx, &leader, request.right.clone()).await?;
@@ -350,6 +356,12 @@ impl Requested {
 async fn open_requests(tx: &Tx, account: &str) -> Result<Vec<RightsRequest>, StoreError> {
     let open = Filter::eq("account", account).and(Filter::eq("state", RequestState::Open.as_str()));
     tx.find(Query::new(open).limit(2 * OPEN_MAX)).await
+}
+
+fn no_longer_there() -> FieldError {
+    let detail =
+        "The event no longer has the field or the group that this request is about. Decline the request.";
+    FieldError::new("", "not-an-option", detail)
 }
 
 fn is_decided(request: &RightsRequest) -> bool {

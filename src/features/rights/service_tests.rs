@@ -5,7 +5,7 @@ use crate::base::TestBase;
 use crate::features::accounts::{Account, Approval};
 use crate::features::leaders::Leaders;
 use crate::features::leaders::testing::{account, administrator, caller, leader, principal};
-use crate::kernel::{Actor, Caller, Reach, Right, Role, Scope, StudentField};
+use crate::kernel::{Actor, Caller, Clock, Reach, Right, Role, Scope, StudentField};
 use crate::platform::audit::AuditEntry;
 use crate::platform::mail::{Email, Mail, Templates};
 use crate::platform::store::{Dir, Document, Filter, Precondition, Query, Revision, Stale};
@@ -215,6 +215,22 @@ async fn a_leader_whose_approval_was_withdrawn_is_granted_nothing() {
     assert!(matches!(granted, Err(GrantRightError::NotAnApprovedLeader)));
     assert!(!office.current("luz").await.holds(&FOOD));
     office.requests.decline(&office.admin, &request, "You are not a leader.").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_right_about_a_question_that_the_event_no_longer_has_is_not_granted() {
+    let office = Office::open().await;
+    office.luz().await;
+    let (right, now) = (Right::StudentField(StudentField::Answer("bus".into())), office.base.clock.now());
+    let request = RightsRequest::open("r".into(), "luz", right.clone(), "For the bus.".into(), now);
+    office.base.store.insert(&request).await.unwrap();
+    let granted = office.requests.grant(&office.admin, "r", "Welcome.").await;
+    assert!(
+        matches!(&granted, Err(GrantRightError::Invalid(errors)) if errors.to_string().contains("Decline")),
+        "{granted:?}"
+    );
+    assert!(!office.current("luz").await.holds(&right));
+    office.requests.decline(&office.admin, "r", "There is no bus.").await.unwrap();
 }
 
 /// Grants and declines one request at once; the number of decisions that took effect.
