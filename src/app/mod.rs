@@ -164,9 +164,9 @@ impl App {
         let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
         let bursaries = Arc::new(Bursaries::new(&base, &payments));
-        let grouping = Arc::new(Grouping::new(&base, &groups, &registrations));
         let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
         let students = Arc::new(Students::new(&base, &registrations));
+        let grouping = Arc::new(Grouping::new(&base, &groups, &registrations, &students));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.

@@ -133,6 +133,10 @@ async fn a_plan_evens_the_groups_out_with_the_fewest_moves_and_is_run_once() {
     );
     assert_eq!(exact_sizes(&app).await.into_values().collect::<Vec<_>>(), [3, 3, 3]);
     assert_eq!(admin.get("/v1/group-balance").await.ok(200), plan["after"]);
+    assert_eq!(moves[0]["student"]["legalName"], "Ana García");
+    let mover = app.somebody("mover@mail.example.edu", Role::Leader, &["groups:edit"]).await;
+    let unreachable = mover.get(&format!("{path}/moves")).await.ok(200)["items"][0].clone();
+    assert_eq!((&unreachable["studentId"], &unreachable["student"]), (&moves[0]["studentId"], &Value::Null));
     for one in moves {
         let student = students.iter().find(|student| one["studentId"] == student.account().id.as_str());
         let student = student.expect("one of ours");
@@ -286,6 +290,8 @@ async fn every_outcome_of_the_operations_on_groups_is_reached() {
         admin.get("/v1/groups").await.ok(200);
         admin.get("/v1/groups/Alpha").await.ok(200);
         admin.get("/v1/groups/Omega").await.refused(404, "no-such-group");
+        let guide = leader_of(&app, "guide@mail.example.edu", &[], Reach::Group("Alpha".into())).await;
+        guide.get("/v1/groups/Alpha?fields=dietary").await.refused(403, "field-not-granted");
         admin.get("/v1/group-balance").await.ok(200);
 
         let plan = admin.press("/v1/group-plans").await.ok(201);

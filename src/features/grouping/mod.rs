@@ -8,14 +8,17 @@
 //! - [`balance`]: figures, and the best that is possible;
 //! - [`places`]: how many members each group gives up and gets;
 //! - [`moves`]: who moves;
-//! - [`friends`]: who stays.
+//! - [`friends`]: who stays;
+//! - [`planning`]: the plan, made of all of these.
 
 mod balance;
+mod bodies;
 mod controller;
 mod friends;
 mod model;
 mod moves;
 mod places;
+mod planning;
 mod service;
 mod steps;
 mod subscribers;
@@ -27,7 +30,7 @@ pub use controller::GroupingController;
 pub use model::{MoveState, PlannedMove, Rebalance, RebalancePlan};
 pub use moves::{Member, Move, moves};
 pub use service::{
-    GetGroupError, GetPlanError, Grouping, ListMovesError, LockGroupError, MoveStudentError,
+    GetGroupError, GetPlanError, GroupDetails, Grouping, ListMovesError, LockGroupError, MoveStudentError,
     RunRebalanceError,
 };
 

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 
 use super::balance::Balance;
-use super::friends::{Friend, have_friends};
 use super::model::{
     GROUP_LOCKED, GROUP_UNLOCKED, MoveState, PlannedMove, REBALANCE_PLANNED, REBALANCE_RUN, Rebalance,
     RebalancePlan, STUDENT_MOVED,
 };
-use super::moves::{Member, moves};
+use super::planning::{Placed, planned};
 use super::steps::RunPlan;
 use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::{Account, Approval};
-use crate::features::groups::{GroupBook, Groups, LockError, MoveError, Traits};
-use crate::features::registration::{Registration, RegistrationState, Registrations};
+use crate::features::groups::{GroupBook, Groups, LockError, MoveError};
+use crate::features::registration::{Registration, Registrations};
+use crate::features::students::{
+    ListStudentsError, Row, StudentAccess, StudentPage, StudentQuery, Students, View, rows,
+    student_within_reach,
+};
 use crate::kernel::{
-    Actor, Clock, EmailAddress, FieldError, Ids, Invalid, Principal, Reach, Rights, Role, Scope, Timestamp,
+    Actor, Clock, FieldError, Ids, Invalid, Principal, Reach, Rights, Role, Scope, Timestamp,
 };
 use crate::platform::audit::{Action, Subject};
 use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError, Tx};
@@ -30,10 +33,21 @@ const MOST_LEADERS: u32 = 200;
 /// Moves that are stored in one call.
 const STORED_AT_ONCE: usize = 1000;
 
-/// Why a group can't be shown or unlocked.
+/// Why a group can't be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum GetGroupError {
     /// There is none with this name, or it is out of the caller's reach.
+    #[error("there is no such group")]
+    NotFound,
+    #[error(transparent)]
+    Members(#[from] ListStudentsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a group is not unlocked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockGroupError {
     #[error("there is no such group")]
     NotFound,
     #[error(transparent)]
@@ -56,6 +70,8 @@ pub enum ListMovesError {
     Plan(#[from] GetPlanError),
     #[error(transparent)]
     Page(#[from] PageError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a plan is not run.
@@ -139,6 +155,22 @@ pub struct GroupSummary {
     pub locked: bool,
 }
 
+/// A group with its leaders and a page of its members.
+pub struct GroupDetails {
+    pub group: GroupSummary,
+    pub leaders: Vec<Account>,
+    pub members: StudentPage,
+}
+
+/// A page of the moves of a plan.
+pub struct PlannedMoves {
+    pub page: Page<PlannedMove>,
+    /// The columns of `rows`.
+    pub view: View,
+    /// What the caller may read of the students who are within reach.
+    pub rows: Vec<Row>,
+}
+
 /// A plan, and how far it is. `None` if it was not run.
 pub type PlanWithProgress = (RebalancePlan, Option<Rebalance>);
 
@@ -150,11 +182,17 @@ pub struct Grouping {
     event: Arc<Event>,
     groups: Arc<Groups>,
     registrations: Arc<Registrations>,
+    students: Arc<Students>,
 }
 
 impl Grouping {
-    /// Operations on `groups` of the event of `base`, whose members are `registrations`.
-    pub fn new(base: &Base, groups: &Arc<Groups>, registrations: &Arc<Registrations>) -> Self {
+    /// Operations on `groups` of the event of `base`, whose members are `registrations` and are read as `students`.
+    pub fn new(
+        base: &Base,
+        groups: &Arc<Groups>,
+        registrations: &Arc<Registrations>,
+        students: &Arc<Students>,
+    ) -> Self {
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),
@@ -162,6 +200,7 @@ impl Grouping {
             event: base.event.clone(),
             groups: groups.clone(),
             registrations: registrations.clone(),
+            students: students.clone(),
         }
     }
 
@@ -179,8 +218,8 @@ impl Grouping {
         Ok(visible.map(|name| self.summary(&book, name, rights)).collect())
     }
 
-    /// The group with this name, if the caller [sees](Self::list) it, and the accounts of its leaders: approved leaders whose
-    /// reach names the group.
+    /// The group with this name, if the caller [sees](Self::list) it, with its leaders, and with the page of its members that
+    /// begins at `after`: these `fields` of those within reach, or all that are granted.
     ///
     /// # Errors
     /// [`GetGroupError`]
@@ -188,14 +227,25 @@ impl Grouping {
         &self,
         rights: &Rights,
         name: &str,
-    ) -> Result<(GroupSummary, Vec<Account>), GetGroupError> {
+        fields: Vec<String>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<GroupDetails, GetGroupError> {
+        let filters = vec![format!("group:eq:{name}")];
+        let which = StudentQuery { filters, fields, ..StudentQuery::default() };
+        let members = self.students.list(&StudentAccess::new(rights), &which, after, limit).await?;
         let groups = self.list(rights).await?;
         let group = groups.into_iter().find(|group| group.name == name).ok_or(GetGroupError::NotFound)?;
-        let reach = Reach::Group(name.to_owned());
+        Ok(GroupDetails { group, leaders: self.leaders(name).await?, members })
+    }
+
+    /// The accounts of approved leaders whose reach names the group.
+    async fn leaders(&self, group: &str) -> Result<Vec<Account>, StoreError> {
+        let reach = Reach::Group(group.to_owned());
         let leaders = Filter::eq("role", Role::Leader.as_str())
             .and(Filter::eq("approval", Approval::Approved.as_str()))
             .and(Filter::has("reach", reach.as_str().as_ref()));
-        Ok((group, self.store.find(Query::new(leaders).limit(MOST_LEADERS)).await?))
+        self.store.find(Query::new(leaders).limit(MOST_LEADERS)).await
     }
 
     fn summary(&self, book: &GroupBook, name: &str, rights: &Rights) -> GroupSummary {
@@ -225,7 +275,7 @@ impl Grouping {
     pub async fn plan(&self, by: &Principal) -> Result<RebalancePlan, StoreError> {
         // Read first: if something changes while the students are read, the plan is out of date from the start.
         let book = self.groups.book().await?;
-        let students = self.students().await?;
+        let students = self.everybody().await?;
         let (id, now, event) = (self.ids.next(), self.clock.now(), self.event.clone());
         let planned = tokio::task::spawn_blocking(move || planned(id, &event, book, &students, now));
         let (plan, moves) = planned.await.map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -243,7 +293,7 @@ impl Grouping {
     }
 
     /// All students, as far as a plan needs them: with their addresses and wishes if those bind.
-    async fn students(&self) -> Result<Vec<Placed>, StoreError> {
+    async fn everybody(&self) -> Result<Vec<Placed>, StoreError> {
         let all = self.store.stream::<Registration>(Filter::All);
         let mut students: Vec<_> = all.map_ok(Placed::from).try_collect().await?;
         if self.event.grouping.keep_friends_together {
@@ -268,19 +318,24 @@ impl Grouping {
         Ok((plan, self.store.get(id).await?))
     }
 
-    /// A page of the moves of a plan, in its order.
+    /// A page of the moves of a plan, in its order, with what the caller may read of the students.
     ///
     /// # Errors
     /// [`ListMovesError`]
     pub async fn moves_of(
         &self,
+        rights: &Rights,
         id: &str,
         after: Option<&Cursor>,
         limit: u32,
-    ) -> Result<Page<PlannedMove>, ListMovesError> {
-        let page = self.store.page(Query::new(Filter::eq("plan", id)).limit(limit), after).await?;
+    ) -> Result<PlannedMoves, ListMovesError> {
+        let page: Page<PlannedMove> =
+            self.store.page(Query::new(Filter::eq("plan", id)).limit(limit), after).await?;
         self.plan_of(id).await?;
-        Ok(page)
+        let ids = page.items.iter().map(|planned| planned.account.as_str().into()).collect();
+        let students = self.store.find(Query::new(Filter::In("id".into(), ids)).limit(limit)).await?;
+        let view = StudentAccess::new(rights).everything(self.students.columns());
+        Ok(PlannedMoves { rows: rows(&view, &students)?, view, page })
     }
 
     /// Begins the moves of a plan, if nothing has changed since it was made.
@@ -346,11 +401,10 @@ impl Grouping {
         group: &str,
         reason: &str,
     ) -> Result<(), MoveStudentError> {
-        let (change, now) = (self.ids.next(), self.clock.now());
+        let (change, now, access) = (self.ids.next(), self.clock.now(), StudentAccess::new(&by.rights));
         self.store
             .transact_at(&[Groups::GUARD], async |tx| {
-                let registration: Option<Registration> = tx.get(student).await?;
-                let registration = registration.filter(|one| reaches(&by.rights, one));
+                let registration = student_within_reach(&tx, &access, student).await?;
                 let registration = registration.ok_or(MoveStudentError::NoSuchStudent)?;
                 if registration.group == group {
                     return Ok(());
@@ -382,11 +436,11 @@ impl Grouping {
     /// Unlocks a group. Unlocking an unlocked group changes nothing.
     ///
     /// # Errors
-    /// [`GetGroupError`]. Nothing has changed then.
-    pub async fn unlock(&self, by: &Principal, group: &str) -> Result<(), GetGroupError> {
+    /// [`UnlockGroupError`]. Nothing has changed then.
+    pub async fn unlock(&self, by: &Principal, group: &str) -> Result<(), UnlockGroupError> {
         let now = self.clock.now();
         if self.event.group(group).is_none() {
-            return Err(GetGroupError::NotFound);
+            return Err(UnlockGroupError::NotFound);
         }
         self.store
             .transact_at(&[Groups::GUARD], async |tx| {
@@ -401,13 +455,6 @@ impl Grouping {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
-}
-
-/// Whether the student is within the caller's reach.
-fn reaches(rights: &Rights, registration: &Registration) -> bool {
-    let visible =
-        registration.state == RegistrationState::Registered || rights.may(Scope::StudentsUnregistered);
-    visible && rights.reaches(Some(&registration.group), None)
 }
 
 /// Whether the caller sees the counts of the group with this name.
@@ -450,62 +497,4 @@ async fn audit_lock(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.audit(by, action, Subject::of::<GroupBook>(GroupBook::ID), &[("group", group)], now).await
-}
-
-/// A student as a plan needs them.
-struct Placed {
-    id: String,
-    discipline: String,
-    pronouns: String,
-    friend: Friend,
-}
-
-impl From<Registration> for Placed {
-    fn from(registration: Registration) -> Self {
-        let Registration { id, form, group, .. } = registration;
-        let key = |address: &String| EmailAddress::parse(address).ok().map(|address| address.key());
-        let named = form.hunt_teammates.iter().filter_map(key).collect();
-        let friend = Friend { address: None, named, group };
-        Self { id, discipline: form.discipline, pronouns: form.pronouns, friend }
-    }
-}
-
-impl Placed {
-    fn member(&self, bound: bool) -> Member<'_> {
-        let traits = Traits { discipline: &self.discipline, pronouns: &self.pronouns };
-        Member { student: &self.id, group: &self.friend.group, traits, bound }
-    }
-}
-
-/// The plan with its moves.
-fn planned(
-    id: String,
-    event: &Event,
-    mut book: GroupBook,
-    students: &[Placed],
-    now: Timestamp,
-) -> (RebalancePlan, Vec<PlannedMove>) {
-    let (before, membership_version) = (Balance::of(&book, &event.groups), book.membership_version);
-    let friends: Vec<_> = students.iter().map(|student| student.friend.clone()).collect();
-    let bound = have_friends(&friends);
-    let members: Vec<_> = students.iter().zip(&bound).map(|(one, bound)| one.member(*bound)).collect();
-    let unlocked = event.groups.iter().map(|group| group.name.as_str());
-    let unlocked: Vec<_> = unlocked.filter(|name| !book.is_locked(name)).collect();
-    let mut all = vec![];
-    for (number, step) in moves(&unlocked, &members).into_iter().enumerate() {
-        // It is not refused: both groups are offered and not locked.
-        drop(book.move_member(&event.groups, (step.from, step.to), step.traits, false));
-        all.push(PlannedMove::new(&id, number, &step, now));
-    }
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let plan = RebalancePlan {
-        id,
-        membership_version,
-        moves: count(all.len()),
-        bound: count(bound.iter().filter(|bound| **bound).count()),
-        before,
-        after: Balance::of(&book, &event.groups),
-        planned_at: now,
-    };
-    (plan, all)
 }

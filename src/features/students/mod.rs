@@ -15,9 +15,9 @@ mod service;
 pub use access::{NotGranted, Row, StudentAccess, View};
 pub use body::StudentBody;
 pub use columns::{Column, ColumnKind, Columns};
-pub use controller::{StudentsController, field_not_granted, no_such_student};
+pub use controller::{StudentPageBody, StudentsController, field_not_granted, no_such_student};
 pub use query::{QueryError, StudentQuery};
-pub use service::{Students, rows, student_within_reach};
+pub use service::{ListStudentsError, StudentPage, Students, rows, student_within_reach};
 
 use std::sync::Arc;
 

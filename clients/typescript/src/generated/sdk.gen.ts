@@ -925,7 +925,7 @@ export const listGroups = <ThrowOnError extends boolean = false>(options?: Optio
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/groups',
     ...options
 });
@@ -933,14 +933,15 @@ export const listGroups = <ThrowOnError extends boolean = false>(options?: Optio
 /**
  * Get a group
  *
- * Returns a group within your reach, or any group with `groups:edit`, with its leaders. `listStudents` lists its members.
+ * Returns a group within your reach, or any group with `groups:edit`, with its leaders and a page of its members: the
+ * granted fields of students within your reach, as in `listStudents`.
  */
 export const getGroup = <ThrowOnError extends boolean = false>(options: Options<GetGroupData, ThrowOnError>) => (options.client ?? client).get<GetGroupResponses, GetGroupErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
-        }],
+        }, { scheme: 'bearer', type: 'http' }],
     url: '/v1/groups/{groupName}',
     ...options
 });
@@ -997,7 +998,7 @@ export const getRebalancePlan = <ThrowOnError extends boolean = false>(options: 
 /**
  * List the moves of a plan
  *
- * Who moves from which group to which, sorted by group.
+ * Who moves from which group to which, sorted by group, with the granted fields of the students within your reach.
  */
 export const listPlannedMoves = <ThrowOnError extends boolean = false>(options: Options<ListPlannedMovesData, ThrowOnError>) => (options.client ?? client).get<ListPlannedMovesResponses, ListPlannedMovesErrors, ThrowOnError>({
     security: [{

@@ -832,7 +832,7 @@ export type GroupBalance = {
 /**
  * GroupDetails
  *
- * A group with its leaders.
+ * A group with its leaders and members.
  */
 export type GroupDetails = {
     /**
@@ -843,6 +843,10 @@ export type GroupDetails = {
      * Approved leaders whose reach names the group.
      */
     leaders: Array<GroupLeader>;
+    /**
+     * Page of the members within your reach.
+     */
+    members: StudentPage;
 };
 
 /**
@@ -1077,6 +1081,10 @@ export type PlannedMove = {
      * Id of the student's account.
      */
     studentId: string;
+    /**
+     * Fields of the student that you may read. Absent if the student is out of your reach.
+     */
+    student?: Student;
     /**
      * Name of the group when the plan was made.
      */
@@ -6960,10 +6968,11 @@ export type ListGroupsData = {
 
 export type ListGroupsErrors = {
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
@@ -6981,6 +6990,13 @@ export type ListGroupsErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -7010,32 +7026,48 @@ export type GetGroupData = {
          */
         groupName: string;
     };
-    query?: never;
+    query?: {
+        /**
+         * Fields of the members to return, besides `id`. By default all that are granted.
+         */
+        fields?: Array<string>;
+        /**
+         * Maximum number of members per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page of members.
+         */
+        cursor?: string;
+    };
     url: '/v1/groups/{groupName}';
 };
 
 export type GetGroupErrors = {
     /**
-     * Invalid parameter (`bad-parameter`).
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
      */
     400: Problem & {
-        type: '/problems/bad-parameter';
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
         status: 400;
     };
     /**
-     * Not signed in (`not-signed-in`).
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
      */
     401: Problem & {
-        type: '/problems/not-signed-in';
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
         status: 401;
     };
     /**
+     * - Field not granted (`field-not-granted`).
      * - Leaders only (`leaders-only`).
      * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/leaders-only' | '/problems/not-approved' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -7051,6 +7083,13 @@ export type GetGroupErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
