@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orientation::features::accounts::{Account, Approval};
 use orientation::features::payments::{Order, OrderState};
-use orientation::kernel::{Actor, Reach, Right, Role, Scope};
+use orientation::kernel::{Actor, Reach, Right, Role, Scope, StudentField};
 use orientation::platform::audit::AuditEntry;
 use orientation::platform::mail::Mail;
 use orientation::platform::store::{Filter, Query, StoreError};
@@ -74,7 +74,7 @@ impl Visitor {
 async fn listed(caller: &Visitor, state: &str) -> Vec<String> {
     let page = caller.get(&format!("/v1/bursaries?state={state}")).await.ok(200);
     let items = page["items"].as_array().expect("a list");
-    items.iter().map(|item| item["studentId"].as_str().expect("an id").to_owned()).collect()
+    items.iter().map(|item| item["student"]["id"].as_str().expect("an id").to_owned()).collect()
 }
 
 async fn tickets(app: &TestApp, student: &Visitor) -> usize {
@@ -270,6 +270,23 @@ async fn a_leader_sees_and_decides_on_students_within_reach_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn applicants_are_shown_with_granted_fields_only() {
+    let app = TestApp::start().await;
+    app.applicant().await;
+    let rights = [
+        Right::Scope(Scope::BursariesDecide),
+        Right::Reach(Reach::AllGroups),
+        Right::StudentField(StudentField::ShirtSize),
+    ];
+    let leader = app.leader_with(rights).await;
+    let page = leader.get("/v1/bursaries").await.ok(200);
+    let shown: Vec<_> = page["items"][0]["student"].as_object().expect("a student").keys().cloned().collect();
+    assert_eq!(shown, ["id", "group", "state", "shirtSize"]);
+    assert_eq!(page["items"][0]["student"]["state"], "submitted", "although the student is not registered");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_listed_a_page_at_a_time_oldest_first() {
     let app = TestApp::start().await;
     let mut made = vec![];
@@ -282,7 +299,7 @@ async fn requests_are_listed_a_page_at_a_time_oldest_first() {
     while let Some(cursor) = next {
         let page = leader.get(&format!("/v1/bursaries?limit=2{cursor}")).await.ok(200);
         let items = page["items"].as_array().expect("a list");
-        seen.extend(items.iter().map(|item| item["studentId"].as_str().expect("an id").to_owned()));
+        seen.extend(items.iter().map(|item| item["student"]["id"].as_str().expect("an id").to_owned()));
         next = page["nextCursor"].as_str().map(|cursor| format!("&cursor={cursor}"));
     }
     assert_eq!(seen, made);

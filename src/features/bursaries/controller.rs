@@ -10,9 +10,10 @@ use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use super::service::{Applicant, Bursaries, DecideBursaryError};
 use crate::features::bursary_requests::{BursaryState, BursaryStateBody, DecisionRefused};
 use crate::features::payments::OrderStateBody;
+use crate::features::students::{StudentBody, no_such_student};
 use crate::http::rights::DecideBursaries;
 use crate::http::{
-    By, Examples, Failure, JsonBody, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal, Remark,
+    By, Examples, Failure, JsonBody, PageBody, PageCursor, PageLimit, Problem, Refusal, Remark,
 };
 use crate::kernel::Timestamp;
 use crate::platform::store::{PageError, StoreError};
@@ -27,10 +28,8 @@ enum Tag {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Bursary", rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct BursaryBody {
-    /// Id of the student.
-    student_id: String,
-    /// Orientation group of the student.
-    group: String,
+    /// The student who asks, with the fields that are granted to you.
+    student: StudentBody,
     /// State of the request.
     state: BursaryStateBody,
     /// Time of the request (RFC 3339, UTC). If it was made again: the last time.
@@ -48,16 +47,15 @@ pub struct BursaryBody {
 
 impl From<&Applicant> for BursaryBody {
     fn from(applicant: &Applicant) -> Self {
-        let Applicant { bursary, registration, order } = applicant;
+        let Applicant { bursary, view, student, order } = applicant;
         Self {
-            student_id: registration.id.clone(),
-            group: registration.group.clone(),
+            student: StudentBody::new(view, student),
             state: bursary.state.into(),
             requested_at: bursary.requested_at.rfc3339(),
             decided_at: bursary.decided_at.map(Timestamp::rfc3339),
             reason: bursary.reason.clone(),
             settled_at: bursary.settled_at.map(Timestamp::rfc3339),
-            order_state: order.state.into(),
+            order_state: (*order).into(),
         }
     }
 }
@@ -83,13 +81,6 @@ pub enum BursaryAnswer {
     /// The request is decided.
     #[oai(status = 200)]
     Decided(Json<BursaryBody>),
-}
-
-const NO_SUCH_STUDENT: Kind = Kind::new(404, "no-such-student", "No such student");
-
-/// 404: there is no such student, or the student is out of the caller's reach.
-pub fn no_such_student() -> Problem {
-    NO_SUCH_STUDENT.says("There is no student with this id, or the student is not within your reach.")
 }
 
 impl Refusal for DecideBursaryError {

@@ -15,7 +15,7 @@ mod model;
 mod service;
 mod subscribers;
 
-pub use controller::{BursariesController, no_such_student};
+pub use controller::BursariesController;
 pub use jobs::{RecordEarlierRequests, SettleBursary};
 pub use service::{Applicant, Bursaries, DecideBursaryError};
 

@@ -15,8 +15,9 @@ use crate::features::accounts::Account;
 use crate::features::bursary_requests::{
     self, Bursary, BursaryState, DecideError, Decision, DecisionRefused,
 };
-use crate::features::payments::{CloseOrderError, Order, Payments};
+use crate::features::payments::{CloseOrderError, Order, OrderState, Payments};
 use crate::features::registration::Registration;
+use crate::features::students::{Columns, Row, StudentAccess, View, student_within_reach};
 use crate::kernel::faults::{self, guarded};
 use crate::kernel::{Clock, Principal, Rights, Timestamp};
 use crate::platform::audit::Subject;
@@ -27,13 +28,16 @@ use crate::platform::store::{
 /// The job that settles an approved bursary if the request did not: it waits as long as a slow gateway may take.
 const FINISH_AFTER: Duration = Duration::from_secs(60);
 
-/// A request for a bursary, with what it is about.
+/// A request for a bursary, as the caller may read it.
 #[derive(Clone, Debug)]
 pub struct Applicant {
     pub bursary: Bursary,
-    pub registration: Registration,
-    /// The order of the orientation ticket.
-    pub order: Order,
+    /// What the caller may read of students.
+    pub view: Arc<View>,
+    /// The student who asks.
+    pub student: Row,
+    /// State of the order of the orientation ticket.
+    pub order: OrderState,
 }
 
 /// Why a request is not decided.
@@ -71,12 +75,18 @@ pub struct Bursaries {
     store: Store,
     clock: Arc<dyn Clock>,
     payments: Arc<Payments>,
+    columns: Columns,
 }
 
 impl Bursaries {
     /// The use cases on `base`. `payments` waive the orders of approved bursaries.
     pub fn new(base: &Base, payments: &Arc<Payments>) -> Self {
-        Self { store: base.store.clone(), clock: base.clock.clone(), payments: payments.clone() }
+        Self {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            payments: payments.clone(),
+            columns: Columns::of(&base.event),
+        }
     }
 
     /// The page of the requests in this state by students within reach of `rights`, oldest first, that begins at `after`;
@@ -110,16 +120,17 @@ impl Bursaries {
         bursaries: Vec<Bursary>,
     ) -> Result<Vec<Applicant>, StoreError> {
         let ids = bursaries.iter().map(|bursary| bursary.id.clone());
-        let mut registrations = self.by_id::<Registration>(ids).await?;
-        registrations.retain(|_, registration| is_within_reach(rights, registration));
+        let registrations = self.by_id::<Registration>(ids).await?;
         let orders = registrations.values().map(|registration| registration.order_id.clone());
-        let mut orders = self.by_id::<Order>(orders).await?;
+        let orders = self.by_id::<Order>(orders).await?;
+        let view = Arc::new(access(rights).everything(&self.columns));
         let applicant = |bursary: Bursary| {
-            let registration = registrations.remove(&bursary.id)?;
-            let order = orders.remove(&registration.order_id)?;
-            Some(Applicant { bursary, registration, order })
+            let registration = registrations.get(&bursary.id)?;
+            let order = orders.get(&registration.order_id)?.state;
+            let applicant = |student| Applicant { bursary, view: view.clone(), student, order };
+            view.row(registration).map(|row| row.map(applicant)).transpose()
         };
-        Ok(bursaries.into_iter().filter_map(applicant).collect())
+        bursaries.into_iter().filter_map(applicant).collect()
     }
 
     async fn by_id<D: Document>(
@@ -174,10 +185,8 @@ impl Bursaries {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
-                let registration = tx.get::<Registration>(student).await?;
-                if !registration.is_some_and(|registration| is_within_reach(&by.rights, &registration)) {
-                    return Err(DecideBursaryError::NotFound);
-                }
+                let applicant = student_within_reach(&tx, &access(&by.rights), student).await?;
+                applicant.ok_or(DecideBursaryError::NotFound)?;
                 let bursary = bursary_requests::decide(&tx, &by.actor, student, decision, now).await?;
                 let (action, reason) = match decision {
                     Decision::Approved => (BURSARY_APPROVED, ""),
@@ -226,8 +235,9 @@ impl Bursaries {
     }
 }
 
-fn is_within_reach(rights: &Rights, registration: &Registration) -> bool {
-    rights.reaches(Some(&registration.group), None)
+/// Applicants are read and decided on although they are not registered.
+fn access(rights: &Rights) -> StudentAccess {
+    StudentAccess::new(rights).with_unregistered()
 }
 
 /// Posts the email about the decision to the present address of the account.

@@ -8,7 +8,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 
 use super::model::{NotResendable, check_state};
 use super::service::{ListStudentMailsError, ResendStudentMailError, StudentMails};
-use crate::features::bursaries::no_such_student;
+use crate::features::students::no_such_student;
 use crate::http::rights::{EditAccounts, ReadMailings};
 use crate::http::{By, Examples, Failure, Kind, PageBody, PageCursor, PageLimit, Problem, Refusal};
 use crate::kernel::Timestamp;

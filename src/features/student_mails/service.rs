@@ -7,6 +7,7 @@ use super::model::{EMAIL_RESENT, NotResendable, Resending, resending};
 use crate::base::Base;
 use crate::features::accounts::{self, Account, EmailToken};
 use crate::features::registration::Registration;
+use crate::features::students::StudentAccess;
 use crate::kernel::{Clock, EmailAddress, Ids, Principal, Rights, Role, Timestamp};
 use crate::platform::audit::Subject;
 use crate::platform::mail::{EMAIL_RETRIED, Mail, Suppression};
@@ -130,9 +131,11 @@ impl StudentMails {
     }
 }
 
+/// Support also helps students who have not registered. Those without a form are within the reach of all groups.
 fn is_within_reach(rights: &Rights, account: &Account, registration: Option<&Registration>) -> bool {
-    let group = registration.map(|registration| registration.group.as_str());
-    account.role == Role::Student && rights.reaches(group, None)
+    let access = StudentAccess::new(rights).with_unregistered();
+    let reached = registration.map_or_else(|| rights.reaches(None, None), |student| access.reaches(student));
+    account.role == Role::Student && reached
 }
 
 /// Where the email is sent. Using a link proves access to the mailbox that it was sent to, so no other address gets it.

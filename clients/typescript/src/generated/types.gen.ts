@@ -392,13 +392,9 @@ export type AuditSubject = {
  */
 export type Bursary = {
     /**
-     * Id of the student.
+     * The student who asks, with the fields that are granted to you.
      */
-    studentId: string;
-    /**
-     * Orientation group of the student.
-     */
-    group: string;
+    student: Student;
     /**
      * State of the request.
      */
