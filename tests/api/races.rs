@@ -68,7 +68,8 @@ async fn two_hundred_register_at_once_and_are_counted_exactly() {
 async fn students_who_register_while_others_are_moved_are_counted_exactly() {
     let app = TestApp::start().await;
     let admin = app.administrator().await;
-    let placed = join_all((0..40).map(|_| app.submitted())).await;
+    // Few, because each move sends an email, and SES accepts some per second.
+    let placed = join_all((0..12).map(|_| app.submitted())).await;
     let others = join_all((0..40).map(|_| app.student())).await;
     let forms: Vec<_> = others.iter().map(|_| form(&new_student_id())).collect();
     // Each of them twice, to two groups: the second move finds what the first has done.
@@ -78,8 +79,8 @@ async fn students_who_register_while_others_are_moved_are_counted_exactly() {
     let (_, registered) = tokio::join!(join_all(moves), join_all(registered));
     registered.iter().for_each(|answer| drop(answer.ok(201)));
     let sizes = exact_sizes(&app).await;
-    assert_eq!(sizes.values().sum::<u32>(), 80);
-    assert!(sizes["Alpha"] + sizes["Beta"] >= 40, "{sizes:?}");
+    assert_eq!(sizes.values().sum::<u32>(), 52);
+    assert!(sizes["Alpha"] + sizes["Beta"] >= 12, "{sizes:?}");
     app.finish().await;
 }
 
