@@ -120,7 +120,7 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
         Some("leader-session") => problems.push(kinds::leaders_only()),
         Some("account") => problems.push(kinds::must_enrol()),
         Some("student") => problems.push(kinds::students_only()),
-        Some("leader") => {
+        Some("leader" | "leader-or-key") => {
             problems.extend([kinds::leaders_only(), kinds::not_approved(), kinds::must_enrol()]);
         }
         Some(_) => problems.extend([

@@ -41,7 +41,7 @@ pub struct EditAccounts;
 /// Evening the groups out, moving students, and locking groups.
 pub struct EditGroups;
 
-/// Reading of students: each caller reads the granted fields of students within reach.
+/// Reading of students, for approved leaders and machines: each reads the granted fields of students within reach.
 pub struct ReadStudents;
 
 /// Reading and writing of notes on students.
@@ -121,7 +121,7 @@ impl Requirement for ReadStudents {
     const MACHINES: bool = true;
 
     fn name() -> Cow<'static, str> {
-        "leader".into()
+        "leader-or-key".into()
     }
 
     async fn admit(request: &Request) -> Result<Principal, Problem> {

@@ -70,7 +70,7 @@ async fn every_operation_refuses_callers_without_the_right() {
                 by_leader.refused(403, "students-only");
                 assert_ne!(by_student.status, StatusCode::FORBIDDEN, "{}", operation.id);
             }
-            Some("leader" | "leader-session") => {
+            Some("leader" | "leader-or-key" | "leader-session") => {
                 by_student.refused(403, "leaders-only");
                 assert_ne!(by_leader.status, StatusCode::FORBIDDEN, "{}", operation.id);
             }

@@ -89,7 +89,62 @@ async fn two_thousand_forms_are_accepted_and_returned_as_written() {
         app.store.find(Query::new(Filter::All).limit(3000)).await.expect("readable");
     let by_bus = stored.iter().filter(|student| student.form.answers.contains_key("arrival"));
     assert_eq!((stored.len(), by_bus.count()), (2000, 667));
+    answers_are_filtered_counted_and_exported(&app, &rows).await;
     app.finish().await;
+}
+
+/// The committee reads the answers like any field of the form.
+async fn answers_are_filtered_counted_and_exported(app: &TestApp, rows: &[Value]) {
+    let admin = app.administrator().await;
+    let answer = |row: &Value, id: &str| row["form"]["answers"][id].clone();
+    for (filter, holds) in [
+        ("answers.bus:eq:true", &(|row: &Value| answer(row, "bus") == true) as &dyn Fn(&Value) -> bool),
+        ("answers.arrival:from:2027-08-25", &|row| {
+            answer(row, "arrival").as_str().is_some_and(|day| day >= "2027-08-25")
+        }),
+        ("answers.workshops:contains:Welding", &|row| {
+            answer(row, "workshops").as_array().is_some_and(|chosen| chosen.contains(&"Welding".into()))
+        }),
+        ("answers.laptop:in:Linux|macOS", &|row| {
+            ["Linux", "macOS"].map(Value::from).contains(&answer(row, "laptop"))
+        }),
+        ("answers.firstAid:exists:false", &|row| answer(row, "firstAid").is_null()),
+    ] {
+        let page = admin.get(&format!("/v1/students?limit=1&filter={filter}")).await.ok(200);
+        assert_eq!(page["total"], rows.iter().filter(|row| holds(row)).count(), "{filter}");
+    }
+    let by_laptop = admin.get("/v1/students/counts?by=answers.laptop&by=answers.bus").await.ok(200);
+    assert_eq!(
+        (by_laptop["total"].as_u64(), by_laptop["rows"].as_array().map(Vec::len)),
+        (Some(2000), Some(8))
+    );
+    let columns = ["studentId", "legalName", "medicalInformation", "answers.workshops", "answers.firstAid"];
+    let columns = columns.map(|column| format!("fields={column}")).join("&");
+    let exported = admin.get(&format!("/v1/students.csv?{columns}")).await.text();
+    let read: BTreeMap<String, Vec<String>> = csv::Reader::from_reader(exported.as_bytes())
+        .into_deserialize::<Vec<String>>()
+        .map(|record| record.expect("a record"))
+        .map(|record| (record[0].clone(), record))
+        .collect();
+    assert_eq!(read.len(), 2000);
+    for row in rows {
+        let form = as_written(row);
+        let defused = |text: &str| match text.starts_with(['=', '+', '-', '@']) {
+            true => format!("'{text}"),
+            false => text.to_owned(),
+        };
+        let text = |value: &Value| defused(value.as_str().unwrap_or_default());
+        let workshops: Vec<_> =
+            form["answers"]["workshops"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let expected = [
+            text(&form["studentId"]),
+            text(&form["legalName"]),
+            text(&form["medicalInformation"]),
+            workshops.join("; "),
+            text(&form["answers"]["firstAid"]),
+        ];
+        assert_eq!(read[&expected[0]], expected);
+    }
 }
 
 // ---- accounts ----

@@ -99,8 +99,10 @@ fn expected(right: &str, keys: bool, who: Who) -> &'static str {
         ("student", _) => "students-only",
         (_, AdministratorWithoutFactor) => "second-factor-required",
         (_, WaitingLeader | RejectedLeader) => "not-approved",
-        ("leader", Student) => "leaders-only",
-        ("leader", LeaderWithout | LeaderWith | Administrator) => ADMITTED,
+        ("leader" | "leader-or-key", Student) => "leaders-only",
+        ("leader" | "leader-or-key", LeaderWithout | LeaderWith | Administrator) => ADMITTED,
+        ("leader-or-key", KeyWithout | KeyWith) => ADMITTED,
+        ("leader-or-key", ExpiredKey) => "api-key-invalid",
         (scope, _) => {
             assert!(Scope::parse(scope).is_ok(), "`x-right: {scope}` is unknown: say here whom it admits");
             match who {
@@ -258,7 +260,7 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
 fn on_own_data() -> impl Iterator<Item = &'static Operation> {
     let own = |operation: &&Operation| {
         let right = operation.right().unwrap_or_default();
-        ["session", "account", "student", "leader", "leader-session"].contains(&right)
+        ["session", "account", "student", "leader", "leader-or-key", "leader-session"].contains(&right)
             && operation.path.contains('{')
     };
     operations().iter().filter(own)
@@ -271,8 +273,10 @@ async fn what_belongs_to_somebody_else_is_answered_like_what_does_not_exist() {
         for (_, parameter) in operation.parameters().into_iter().filter(|(place, _)| *place == "path") {
             let theirs = somebody_elses(&app, parameter).await;
             let theirs = theirs.unwrap_or_else(|| panic!("say how to make somebody else's {parameter}"));
-            let stranger =
-                if operation.right() == Some("leader") { app.leader().await } else { app.student().await };
+            let stranger = match operation.right() {
+                Some("leader" | "leader-or-key") => app.leader().await,
+                _ => app.student().await,
+            };
             let ask = async |id: &str| {
                 let request = stranger.request(operation.method.clone(), &operation.address(id));
                 match operation.example() {

@@ -1,6 +1,6 @@
 //! `/v1/scopes`: every right that exists.
 
-use orientation::features::registration::FIELDS;
+use orientation::features::registration::{BESIDE_THE_FORM, FIELDS};
 use orientation::kernel::Scope;
 use serde_json::Value;
 
@@ -15,7 +15,8 @@ async fn every_scope_every_field_and_every_group_is_listed_in_words() {
     let app = TestApp::start().await;
     let scopes = app.student().await.get("/v1/scopes").await.ok(200);
     assert_eq!(names(&scopes["scopes"]), Scope::all().map(Scope::as_str).collect::<Vec<_>>());
-    let fields: Vec<_> = FIELDS.iter().map(|field| field.field.to_string()).collect();
+    let beside = BESIDE_THE_FORM.iter().map(|(field, _)| field.to_string());
+    let fields: Vec<_> = FIELDS.iter().map(|field| field.field.to_string()).chain(beside).collect();
     assert_eq!(names(&scopes["studentFields"]), fields);
     let groups = app.config.event.groups.iter().map(|group| format!("group:{}", group.name));
     assert_eq!(

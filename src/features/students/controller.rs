@@ -10,13 +10,13 @@ use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 
 use super::access::{NotGranted, StudentAccess};
-use super::body::StudentBody;
+use super::bodies::StudentBody;
 use super::export::{ExportError, FileKind, csv, xlsx};
 use super::model::StudentNote;
 use super::query::{QueryError, StudentQuery};
 use super::service::{
-    CorrectStudentError, CountStudentsError, Counts, GetStudentError, ListNotesError, ListStudentsError,
-    StudentPage, Students, shown,
+    AddNoteError, CorrectStudentError, CountStudentsError, Counts, GetStudentError, ListNotesError,
+    ListStudentsError, StudentPage, Students, shown,
 };
 use crate::features::registration::{
     AnswerBody, CorrectError, Corrections, StudentIdFormat, change, student_id_taken,
@@ -165,8 +165,8 @@ pub struct CorrectionBody {
     /// Whether the student may be photographed.
     photo_consent: Option<bool>,
     /// Answers to the event's own questions, by their id.
-    #[oai(default, validator(max_properties = 50))]
-    answers: BTreeMap<String, Option<AnswerBody>>,
+    #[oai(validator(max_properties = 50))]
+    answers: Option<BTreeMap<String, Option<AnswerBody>>>,
 }
 
 impl Example for CorrectionBody {
@@ -182,14 +182,14 @@ impl Example for CorrectionBody {
             shirt_size: None,
             accessibility: MaybeUndefined::Undefined,
             photo_consent: None,
-            answers: BTreeMap::new(),
+            answers: None,
         }
     }
 }
 
 impl From<CorrectionBody> for Corrections {
     fn from(body: CorrectionBody) -> Self {
-        let answers = body.answers.into_iter();
+        let answers = body.answers.into_iter().flatten();
         Self {
             legal_name: body.legal_name,
             pronouns: body.pronouns,
@@ -309,6 +309,19 @@ impl Refusal for GetStudentError {
         match self {
             Self::NotFound => no_such_student(),
             Self::Query(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for AddNoteError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_student(),
             Self::Store(error) => error.problem(),
         }
     }
@@ -570,7 +583,7 @@ impl StudentsController {
         #[oai(name = "studentId", example = "a_student")]
         student_id: Path<String>,
         body: JsonBody<NewNoteBody>,
-    ) -> Result<NoteAnswer, Failure<GetStudentError>> {
+    ) -> Result<NoteAnswer, Failure<AddNoteError>> {
         let note = self.0.add_note(&caller.0, &student_id.0, body.0.text.as_ref()).await?;
         Ok(NoteAnswer::Added(Json(NoteBody::from(&note))))
     }

@@ -4,7 +4,7 @@
 //! [`View`] of [`Columns`], and a view makes [`Row`]s. Lists, counts and exports share the filters of [`StudentQuery`].
 
 mod access;
-mod body;
+mod bodies;
 mod columns;
 mod controller;
 mod export;
@@ -13,7 +13,7 @@ mod query;
 mod service;
 
 pub use access::{NotGranted, Row, StudentAccess, View};
-pub use body::StudentBody;
+pub use bodies::StudentBody;
 pub use columns::{Column, ColumnKind, Columns};
 pub use controller::{StudentPageBody, StudentsController, field_not_granted, no_such_student};
 pub use query::{QueryError, StudentQuery};

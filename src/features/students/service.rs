@@ -223,22 +223,23 @@ impl Students {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<StudentNote>, ListNotesError> {
+        let newest_first = Query::new(Filter::eq("student", student)).sort("writtenAt", Dir::Desc);
+        let page = self.store.page(newest_first.limit(limit), after).await?;
         let found: Option<Registration> = self.store.get(student).await?;
         found.filter(|found| access.reaches(found)).ok_or(ListNotesError::NotFound)?;
-        let newest_first = Query::new(Filter::eq("student", student)).sort("writtenAt", Dir::Desc);
-        Ok(self.store.page(newest_first.limit(limit), after).await?)
+        Ok(page)
     }
 
     /// Adds a note on a student within reach.
     ///
     /// # Errors
-    /// [`GetStudentError`]; then nothing is added.
+    /// [`AddNoteError`]; then nothing is added.
     pub async fn add_note(
         &self,
         by: &Principal,
         student: &str,
         text: &str,
-    ) -> Result<StudentNote, GetStudentError> {
+    ) -> Result<StudentNote, AddNoteError> {
         let access = StudentAccess::new(&by.rights);
         let note = StudentNote {
             id: self.ids.next(),
@@ -249,7 +250,7 @@ impl Students {
         };
         self.store
             .transact(async |tx| {
-                student_within_reach(&tx, &access, student).await?.ok_or(GetStudentError::NotFound)?;
+                student_within_reach(&tx, &access, student).await?.ok_or(AddNoteError::NotFound)?;
                 tx.insert(&note).await?;
                 let subject = Subject::of::<Registration>(student);
                 let detail = [("note", note.id.as_str())];
@@ -258,6 +259,16 @@ impl Students {
             })
             .await
     }
+}
+
+/// Why a note is not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddNoteError {
+    /// There is no such student within reach.
+    #[error("there is no such student")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a student is not corrected.

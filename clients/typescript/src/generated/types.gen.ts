@@ -8431,14 +8431,13 @@ export type AddStudentNoteErrors = {
         status: 401;
     };
     /**
-     * - Field not granted (`field-not-granted`).
-     * - Missing scope (`scope-missing`).
-     * - Not approved yet (`not-approved`).
-     * - Second factor required (`second-factor-required`).
      * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
         status: 403;
     };
     /**
