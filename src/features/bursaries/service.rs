@@ -40,6 +40,9 @@ pub struct Applicant {
     pub order: OrderState,
 }
 
+/// Requests that are read at a time: those within reach are shown.
+const CHUNK: u32 = 100;
+
 /// Why a request is not decided.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideBursaryError {
@@ -102,16 +105,36 @@ impl Bursaries {
         limit: u32,
     ) -> Result<Page<Applicant>, PageError> {
         let oldest_first = Query::new(Filter::eq("state", state.as_str())).sort("requestedAt", Dir::Asc);
-        let oldest_first = oldest_first.limit(limit);
-        let mut after = after.cloned();
+        let (mut items, mut last, mut start) = (Vec::new(), None, after.cloned());
         loop {
-            let page = self.store.page::<Bursary>(oldest_first.clone(), after.as_ref()).await?;
-            let items = self.within_reach(rights, page.items).await?;
-            if !items.is_empty() || page.next.is_none() {
-                return Ok(Page { items, next: page.next });
+            let chunk = self.store.page::<Bursary>(oldest_first.clone().limit(CHUNK), start.as_ref()).await?;
+            let ids: Vec<_> = chunk.items.iter().map(|bursary| bursary.id.clone()).collect();
+            for applicant in self.within_reach(rights, chunk.items).await? {
+                if items.len() == limit as usize {
+                    let next = self.after(oldest_first, last).await?;
+                    return Ok(Page { items, next });
+                }
+                let place = (1..).zip(&ids).find(|(_, id)| **id == applicant.bursary.id);
+                last = place.map(|(place, _)| (start.clone(), place));
+                items.push(applicant);
             }
-            after = page.next;
+            match chunk.next {
+                Some(next) => start = Some(next),
+                None => return Ok(Page { items, next: None }),
+            }
         }
+    }
+
+    /// The cursor after the request in this place of the chunk that begins at this cursor. It names a request within reach,
+    /// so that a cursor says nothing about others.
+    async fn after(
+        &self,
+        oldest_first: Query,
+        last: Option<(Option<Cursor>, u32)>,
+    ) -> Result<Option<Cursor>, PageError> {
+        let Some((start, place)) = last else { return Ok(None) };
+        let until = self.store.page::<Bursary>(oldest_first.limit(place), start.as_ref()).await?;
+        Ok(until.next)
     }
 
     async fn within_reach(

@@ -135,8 +135,8 @@ impl Refusal for RunRebalanceError {
                 PLAN_ALREADY_RUN.says("This plan was run before. `getRebalancePlan` shows how far it is.")
             }
             Self::Outdated => PLAN_OUTDATED.says(
-                "Since this plan was made, students have registered or moved, a lock has changed, or a newer plan was \
-                 made. Make a new plan with `planRebalance`.",
+                "Since this plan was made, students have registered or moved, a lock or wishes that bind have changed, or a \
+                 newer plan was made; or another plan is still being run. Make a new plan with `planRebalance`.",
             ),
             Self::Store(error) => error.problem(),
         }
@@ -266,7 +266,8 @@ impl GroupingController {
 
     /// List the moves of a plan
     ///
-    /// Who moves from which group to which, sorted by group, with the granted fields of the students within your reach.
+    /// Who moves from which group to which, sorted by group. The ids and groups of all who move are shown, and the granted fields of
+    /// those within your reach.
     #[oai(path = "/v1/group-plans/:planId/moves", method = "get", operation_id = "listPlannedMoves")]
     async fn list_planned_moves(
         &self,

@@ -439,7 +439,9 @@ impl Grouping {
     /// [`UnlockGroupError`]. Nothing has changed then.
     pub async fn unlock(&self, by: &Principal, group: &str) -> Result<(), UnlockGroupError> {
         let now = self.clock.now();
-        if self.event.group(group).is_none() {
+        // A group that `event.toml` no longer lists can still be locked, and its members have to leave it.
+        let book = self.groups.book().await?;
+        if self.event.group(group).is_none() && !book.groups.iter().any(|tally| tally.name == group) {
             return Err(UnlockGroupError::NotFound);
         }
         self.store
@@ -467,6 +469,11 @@ async fn plan_to_run(tx: &Tx, id: &str) -> Result<RebalancePlan, RunRebalanceErr
     let plan: RebalancePlan = tx.get(id).await?.ok_or(RunRebalanceError::NotFound)?;
     if tx.get::<Rebalance>(id).await?.is_some() {
         return Err(RunRebalanceError::AlreadyRun);
+    }
+    // Its moves that are still to be made would be made on top of those of this plan.
+    let unfinished = Query::new(Filter::lacks("finishedAt")).limit(1);
+    if !tx.find::<Rebalance>(unfinished).await?.is_empty() {
+        return Err(RunRebalanceError::Outdated);
     }
     let book: GroupBook = tx.get(GroupBook::ID).await?.unwrap_or_default();
     let newest = Query::new(Filter::All).sort("id", Dir::Desc).limit(1);

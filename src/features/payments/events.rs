@@ -173,7 +173,13 @@ impl Payments {
         now: Timestamp,
     ) -> Result<Outcome, ApplyError> {
         match change {
-            Change::Reversal(fact) => Ok(order.reverse(fact)?),
+            Change::Reversal(fact) => {
+                let outcome = order.reverse(fact)?;
+                if outcome == Outcome::Reversed {
+                    order.refund_rest_if_waived(&fact.intent, now);
+                }
+                Ok(outcome)
+            }
             Change::Checkout(fact) => {
                 let owed = match self.sale(order) {
                     Some(sale) if order.would_settle(fact) => sale.owed(tx, order, now).await?,

@@ -1,6 +1,6 @@
 //! Rules of waived orders: nothing is owed for them, and whatever is paid for them is refunded.
 
-use super::model::{Order, OrderState, Outcome, Payment};
+use super::model::{Order, OrderState, Outcome, Payment, RefundState};
 use crate::kernel::Timestamp;
 
 /// The reason of these refunds, for the people who keep the books.
@@ -46,6 +46,20 @@ impl Order {
         let left = self.left_of(intent, money);
         if left.amount > 0 && !self.is_disputed(intent) {
             self.record_refund(intent.clone(), left, reason, now);
+        }
+    }
+
+    /// After the gateway has reported a refund of this payment: if the order is waived, records a refund of what is left,
+    /// unless one is under way. The gateway may have rejected ours because a part was refunded in its dashboard before.
+    pub(super) fn refund_rest_if_waived(&mut self, intent: &str, now: Timestamp) {
+        let under_way = self
+            .refunds
+            .iter()
+            .any(|refund| refund.intent == intent && refund.state == RefundState::Requested);
+        let of_intent = |payment: &&Payment| payment.intent.as_deref() == Some(intent);
+        let payment = self.payments.iter().find(of_intent).cloned();
+        if let Some(payment) = payment.filter(|_| self.is_waived() && !under_way) {
+            self.refund_rest(&payment, REFUNDED_AS_WAIVED, now);
         }
     }
 
@@ -136,6 +150,21 @@ mod tests {
             let order = waived(order);
             assert_eq!((order.state, order.refunds.len()), (state, number));
         }
+    }
+
+    #[test]
+    fn a_rejected_refund_is_made_up_for_when_the_gateway_reports_what_it_refunded() {
+        let mut order = waived(after(Paid));
+        order.refund_answered(1, None, time(11));
+        for _ in 0..2 {
+            order.reverse(&back("pi_1", 3_000, false)).unwrap();
+            order.refund_rest_if_waived("pi_1", time(12));
+        }
+        assert_eq!(refunds(&order), [("pi_1", 13_000), ("pi_1", 10_000)]);
+        let mut owed = after(Paid);
+        owed.reverse(&back("pi_1", 3_000, false)).unwrap();
+        owed.refund_rest_if_waived("pi_1", time(12));
+        assert_eq!(refunds(&owed), []);
     }
 
     #[test]

@@ -43,21 +43,21 @@ impl FillIn {
         Self { store: base.store.clone() }
     }
 
-    /// Completes a page of registrations. Returns whether there may be more.
-    async fn page(&self) -> Result<bool, StoreError> {
+    /// Completes the page of registrations after this id. Returns its last id; none if there are no more.
+    async fn page(&self, after: &str) -> Result<Option<String>, StoreError> {
         self.store
             .transact(async |tx| {
-                let incomplete = Query::new(Filter::eq("search.keys.email", "")).limit(PAGE);
-                let registrations: Vec<Registration> = tx.find(incomplete).await?;
-                let mut copied = 0;
+                let incomplete =
+                    Filter::eq("search.keys.email", "").and(Filter::Gt("id".into(), after.into()));
+                let registrations: Vec<Registration> = tx.find(Query::new(incomplete).limit(PAGE)).await?;
+                let last = registrations.last().map(|last| last.id.clone());
                 for mut registration in registrations {
                     if let Some(account) = tx.get::<Account>(&registration.id).await? {
                         registration.copy_account(&account);
                         tx.put(&registration).await?;
-                        copied += 1;
                     }
                 }
-                Ok(copied == PAGE)
+                Ok(last)
             })
             .await
     }
@@ -69,7 +69,10 @@ impl Subscriber for FillIn {
     const CONCURRENCY: usize = 1;
 
     async fn handle(&self, _: CopyAccounts, _: Run) -> Result<(), JobError> {
-        while self.page().await? {}
+        let mut after = String::new();
+        while let Some(last) = self.page(&after).await? {
+            after = last;
+        }
         Ok(())
     }
 }

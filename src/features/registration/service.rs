@@ -292,8 +292,10 @@ impl Registrations {
                     tx.once(once, &order.id, now).await?;
                 }
                 let group = self.0.groups.take_place(&tx, form.traits()).await?;
+                // As it is now: its owner may have changed it since the request began.
+                let account: Account = tx.get(&account.id).await?.unwrap_or_else(|| account.clone());
                 let mut registration = Registration::submit(&account.id, form.clone(), group, &order.id, now);
-                registration.copy_account(account);
+                registration.copy_account(&account);
                 tx.insert(&registration).await?;
                 if form.asks_for_bursary() {
                     bursary_requests::request(&tx, &order.account, now).await?;

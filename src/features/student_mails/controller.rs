@@ -177,7 +177,7 @@ impl StudentMailsController {
 impl StudentMailsController {
     /// List the emails to a student
     ///
-    /// Newest first, never with their content. The student has to be within your reach.
+    /// Newest first, never with their content. The student has to be within your reach, and need not be registered yet.
     #[oai(path = "/v1/students/:studentId/mails", method = "get", operation_id = "listStudentMails")]
     async fn list_student_mails(
         &self,

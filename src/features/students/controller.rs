@@ -126,8 +126,8 @@ impl From<&StudentNote> for NoteBody {
     }
 }
 
-/// Corrections of what is fixed for the student after submission. Omitted properties keep their value, and `null` clears an
-/// optional one.
+/// Corrections of what is fixed for the student after submission. Omitted properties keep their value. `null` clears
+/// `pronounsOther`, `accessibility` and answers that are not required.
 #[derive(Clone, Debug, Object)]
 #[oai(
     rename = "StudentCorrection",

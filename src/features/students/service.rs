@@ -1,5 +1,6 @@
 //! Use cases: finding, counting and reading students, and notes on them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -12,7 +13,7 @@ use crate::base::Base;
 use crate::config::Event;
 use crate::features::groups::Groups;
 use crate::features::registration::{AboutChange, CorrectError, Corrections, Registration, Registrations};
-use crate::kernel::{Clock, Ids, Principal};
+use crate::kernel::{Clock, Ids, Principal, StudentField};
 use crate::platform::audit::Subject;
 use crate::platform::signals::Signals;
 use crate::platform::store::{
@@ -161,6 +162,9 @@ impl Students {
         by: &[String],
     ) -> Result<Counts, CountStudentsError> {
         let filter = which.filter(access, &self.columns)?;
+        if by.iter().collect::<BTreeSet<_>>().len() < by.len() {
+            return Err(QueryError::Invalid("by", "Name two different fields.".into()).into());
+        }
         let dimensions = by.iter().map(|name| dimension(granted_column("by", name, access, &self.columns)?));
         let dimensions = dimensions.collect::<Result<Vec<_>, _>>()?;
         let (total, rows) = tokio::try_join!(
@@ -187,16 +191,14 @@ impl Students {
         reason: &str,
     ) -> Result<(View, Row), CorrectStudentError> {
         let access = StudentAccess::new(&by.rights);
-        for field in corrections.fields() {
-            if !by.rights.may_read(&field) {
-                return Err(NotGranted(field.to_string()).into());
-            }
-        }
+        refuse_ungranted(by, &corrections.fields())?;
         let (now, change) = (self.clock.now(), self.ids.next());
         let corrected = self.store.transact_at(&[Groups::GUARD], async |tx| {
             let student = student_within_reach(&tx, &access, id).await?;
             let mut student = student.ok_or(CorrectStudentError::NotFound)?;
             let fields = self.registrations.correct(&tx, &mut student, corrections.clone(), now).await?;
+            // A correction can remove an answer whose question no longer applies.
+            refuse_ungranted(by, &fields)?;
             if !fields.is_empty() {
                 let names: Vec<_> = fields.iter().map(ToString::to_string).collect();
                 let (names, subject) = (names.join(","), Subject::of::<Registration>(id));
@@ -307,6 +309,11 @@ pub async fn student_within_reach(
     id: &str,
 ) -> Result<Option<Registration>, StoreError> {
     Ok(tx.get::<Registration>(id).await?.filter(|student| access.reaches(student)))
+}
+
+fn refuse_ungranted(by: &Principal, fields: &[StudentField]) -> Result<(), NotGranted> {
+    let ungranted = fields.iter().find(|field| !by.rights.may_read(field));
+    ungranted.map_or(Ok(()), |field| Err(NotGranted(field.to_string())))
 }
 
 /// What the caller may read of these students.

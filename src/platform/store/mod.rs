@@ -26,6 +26,7 @@
 //! `tests/platform/store` is the contract that every adapter keeps.
 
 mod backend;
+mod case;
 mod copy;
 mod document;
 mod error;

@@ -884,7 +884,7 @@ export const declineBursary = <ThrowOnError extends boolean = false>(options: Op
 /**
  * List the emails to a student
  *
- * Newest first, never with their content. The student has to be within your reach.
+ * Newest first, never with their content. The student has to be within your reach, and need not be registered yet.
  */
 export const listStudentMails = <ThrowOnError extends boolean = false>(options: Options<ListStudentMailsData, ThrowOnError>) => (options.client ?? client).get<ListStudentMailsResponses, ListStudentMailsErrors, ThrowOnError>({
     security: [{
@@ -998,7 +998,8 @@ export const getRebalancePlan = <ThrowOnError extends boolean = false>(options: 
 /**
  * List the moves of a plan
  *
- * Who moves from which group to which, sorted by group, with the granted fields of the students within your reach.
+ * Who moves from which group to which, sorted by group. The ids and groups of all who move are shown, and the granted fields of
+ * those within your reach.
  */
 export const listPlannedMoves = <ThrowOnError extends boolean = false>(options: Options<ListPlannedMovesData, ThrowOnError>) => (options.client ?? client).get<ListPlannedMovesResponses, ListPlannedMovesErrors, ThrowOnError>({
     security: [{

@@ -2095,8 +2095,8 @@ export type Student = {
 /**
  * StudentCorrection
  *
- * Corrections of what is fixed for the student after submission. Omitted properties keep their value, and `null` clears an
- * optional one.
+ * Corrections of what is fixed for the student after submission. Omitted properties keep their value. `null` clears
+ * `pronounsOther`, `accessibility` and answers that are not required.
  */
 export type StudentCorrection = {
     /**

@@ -98,18 +98,28 @@ impl Students {
         Ok(Export { view, file, query, store: self.store.clone() })
     }
 
-    /// Such as `orientation-week-2027-08-15-shirtsize-eq-m.csv`. A search is named as one, without its words: they are names
-    /// of people.
+    /// Such as `orientation-week-2027-08-15-shirtsize-eq-m.csv`. Only values that say little about a person are named; of other
+    /// filters the column and the operator are, and a search is named without its words.
     fn file_name(&self, which: &StudentQuery, kind: FileKind, now: Timestamp) -> String {
         let day = now.to_utc().with_timezone(&self.event.time_zone).format("%Y-%m-%d").to_string();
         let search = which.search.as_ref().map(|_| "search".to_owned());
-        let filter: Vec<_> = which.filters.iter().cloned().chain(search).collect();
+        let filter: Vec<_> = which.filters.iter().map(|filter| named(filter)).chain(search).collect();
         let mut filter = slug(&filter.join("-"));
         filter.truncate(FILTER_IN_NAME);
         let parts = [slug(&self.event.name), day, filter.trim_end_matches('-').to_owned()];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         format!("{}.{}", parts.join("-"), kind.as_str())
     }
+}
+
+/// The columns whose values are in the names of files.
+const NAMED: [&str; 5] = ["group", "state", "discipline", "shirtSize", "joinsHunt"];
+
+/// A filter as the name of a file has it.
+fn named(filter: &str) -> String {
+    let (column, rest) = filter.split_once(':').unwrap_or((filter, ""));
+    let operator = rest.split(':').next().unwrap_or_default();
+    if NAMED.contains(&column) { filter.to_owned() } else { format!("{column}:{operator}") }
 }
 
 /// The text in lowercase ASCII letters and digits, with single hyphens between words.
@@ -141,6 +151,13 @@ impl Export {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_files_hold_no_value_that_is_about_a_person() {
+        assert_eq!(named("shirtSize:eq:M"), "shirtSize:eq:M");
+        assert_eq!(named("dietary:contains:Nut allergy"), "dietary:contains");
+        assert_eq!(named("email:eq:ana@example.org"), "email:eq");
+    }
 
     #[test]
     fn names_of_files_have_letters_digits_and_hyphens() {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use bson::{Bson, Document, doc};
 
+use super::super::case::{cases, lower};
 use super::super::{Dir, Filter, Query, Value};
 
 /// A field by its name in MongoDB.
@@ -72,7 +73,7 @@ fn plain(value: &Value) -> Bson {
 /// A pattern for text that contains this part in any letter case. Each character is written in all its cases,
 /// because a server's case folding depends on how its pattern library was built.
 fn in_any_case(part: &str) -> String {
-    part.to_lowercase().chars().fold(String::new(), |mut pattern, c| {
+    lower(part).chars().fold(String::new(), |mut pattern, c| {
         pattern.push('[');
         for case in cases(c) {
             // Escaped by number, so that no character is read as a pattern.
@@ -81,25 +82,6 @@ fn in_any_case(part: &str) -> String {
         pattern.push(']');
         pattern
     })
-}
-
-/// The single characters whose lower case is this one.
-fn cases(lower: char) -> Vec<char> {
-    let upper = lower.to_uppercase().filter(|_| lower.to_uppercase().count() == 1);
-    let mut cases: Vec<_> = [lower].into_iter().chain(upper).chain(rare_upper_case(lower)).collect();
-    cases.dedup();
-    cases
-}
-
-/// Capitals that no upper-casing produces: the signs for kelvin, ångström and ohm, and the German capital sharp s.
-fn rare_upper_case(lower: char) -> Option<char> {
-    match lower {
-        'k' => Some('\u{212A}'),
-        'å' => Some('\u{212B}'),
-        'ω' => Some('\u{2126}'),
-        'ß' => Some('\u{1E9E}'),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

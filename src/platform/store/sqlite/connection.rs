@@ -8,6 +8,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 use super::super::StoreError;
+use super::super::case::lower;
 use super::super::error::Result;
 
 /// How long a connection waits while another process has the file locked, when it opens and when it reads. That is rare and
@@ -55,7 +56,7 @@ fn open(path: &Path, cache_kib: u32) -> rusqlite::Result<Connection> {
     conn.create_scalar_function("contains_lower", 2, flags, |args| {
         let text = args.get_raw(0).as_str_or_null()?;
         let part = args.get_raw(1).as_str()?;
-        Ok(text.is_some_and(|text| text.to_lowercase().contains(part)))
+        Ok(text.is_some_and(|text| lower(text).contains(part)))
     })?;
     Ok(conn)
 }

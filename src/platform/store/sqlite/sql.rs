@@ -3,6 +3,7 @@
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params, params_from_iter};
 
+use super::super::case::lower;
 use super::super::{Crossed, Dimension, Dir, Filter, Holds, Query, Value};
 use super::words;
 
@@ -39,12 +40,14 @@ pub(super) fn cross(
 ) -> Result<Vec<Crossed>> {
     let (condition, args) = condition(collection, filter);
     // A table of `json_each` has a column `id`, too.
-    let mut from = format!("(SELECT doc FROM {} WHERE {condition})", quoted(collection));
+    let mut from = format!("(SELECT id AS document_id, doc FROM {} WHERE {condition})", quoted(collection));
     let mut values = Vec::new();
     for (place, one) in by.iter().enumerate() {
         if one.holds == Holds::Texts {
             from += &format!(" LEFT JOIN json_each(doc, {}) AS list{place}", path(&one.field));
             values.push(format!("list{place}.value"));
+        } else if one.field == "id" {
+            values.push("document_id".into());
         } else {
             values.push(column(&one.field));
         }
@@ -161,7 +164,7 @@ impl Condition<'_> {
             Filter::In(field, values) => self.one_of(field, values),
             Filter::Contains(field, part) => {
                 self.sql += &format!("contains_lower({}, ", column(field));
-                self.bind(Sql::Text(part.to_lowercase()));
+                self.bind(Sql::Text(lower(part)));
                 self.sql += ")";
             }
             Filter::Has(field, value) => {

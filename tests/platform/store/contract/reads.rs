@@ -78,6 +78,16 @@ async fn contains_ignores_letter_case_in_every_script_and_has_no_patterns() {
     assert_eq!(containing("ПЁТ").await, ["b"]);
     assert_eq!(containing("%").await, ["b"]);
     assert_eq!(containing("a.C").await, ["c"]);
+    let store =
+        holding(&[thing("a", "İpek IŞIK", 1), thing("b", "ΝΙΚΟΣΙΑ", 1), thing("c", "ΝΙΚΟΣ", 1)]).await;
+    let containing = async |part: &str| ids(&store, Filter::Contains("group".into(), part.into())).await;
+    for part in ["İpek", "ipek", "IŞIK", "işik"] {
+        assert_eq!(containing(part).await, ["a"], "{part}");
+    }
+    assert!(containing("ışık").await.is_empty());
+    for part in ["ΝΙΚΟΣ", "νικος", "νικοσ"] {
+        assert_eq!(containing(part).await, ["b", "c"], "{part}");
+    }
     assert!(containing("abc").await.is_empty());
     assert_eq!(containing("").await, ["a", "b", "c"]);
 }
@@ -179,6 +189,10 @@ async fn documents_are_counted_by_two_fields_and_by_the_elements_of_a_list() {
             (vec![text("nuts"), Some(false.into())], 1),
             (vec![text("nuts"), Some(true.into())], 2),
         ]
+    );
+    assert_eq!(
+        counted(vec![by("id", Holds::Text), tags()], Filter::eq("group", "blue")).await,
+        [(vec![text("c"), None], 1), (vec![text("d"), text("nuts")], 1)]
     );
     let ranks = counted(vec![by("rank", Holds::Int), by("email", Holds::Text)], Filter::eq("group", "blue"));
     assert_eq!(ranks.await, [(vec![Some(2.into()), None], 1), (vec![Some(3.into()), text("d@x.org")], 1)]);
