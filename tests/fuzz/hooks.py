@@ -156,6 +156,21 @@ def group_plan():
     return people.done("POST", "/v1/group-plans", None, me.session()).json()["id"]
 
 
+def applicant():
+    """The account id of a student who asks for a bursary. Only administrators need one."""
+    account = people.account()
+    cookie = people.sign_in(account)
+    people.register(cookie, student_id())
+    people.done("PATCH", "/v1/registration", {"bursaryRequested": True}, cookie)
+    return account_id(account)
+
+
+def email_to(student):
+    """The id of an email to this student."""
+    mails = people.done("GET", f"/v1/students/{student}/mails", cookie=me.session()).json()["items"]
+    return chance.choice(mails)["id"]
+
+
 # Rights that the shipped event.toml has.
 RIGHTS = [
     *({"kind": "scope", "name": name} for name in ("scanner:food", "faq:edit", "accounts:read")),
@@ -179,6 +194,7 @@ leaders = Shelf(leader, 5)
 rights_requests = Shelf(rights_request, 2)
 api_keys = Shelf(api_key, 2)
 group_plans = Shelf(group_plan, 2)
+applicants = Shelf(applicant, 3)
 
 
 # ---- who calls ----
@@ -235,9 +251,12 @@ def before_call(context, case, kwargs):
     for name in case.path_parameters or {}:
         if name in PATHS:
             case.path_parameters[name] = PATHS[name](case.path_parameters[name])
-    # A cursor comes from the page before; another text is refused.
+    if operation(case) == "resendStudentMail" and case.path_parameters["studentId"] == applicants.kept:
+        case.path_parameters["mailId"] = email_to(applicants.kept)
     if case.query:
+        # A cursor comes from the page before; another text is refused.
         case.query.pop("cursor", None)
+        case.query |= {name: QUERIES[name]() for name in case.query if name in QUERIES}
     if "If-Match" in parameters(case) and chance.random() < 0.6:
         case.headers["If-Match"] = "*"
     if ROLE in ("leader", "administrator") and operation(case) in NEEDS_CODE:
@@ -386,6 +405,20 @@ def from_shelf(shelf, value):
     return give
 
 
+def fields(most):
+    """Names of fields that the role may read of students."""
+    granted = ["id", "group", "state"] + ["shirtSize", "dietary", "legalName"] * (ROLE == "administrator")
+    return chance.sample(granted, chance.randint(1, most))
+
+
+# By the name of the query parameter.
+QUERIES = {
+    "by": lambda: fields(2),
+    "fields": lambda: fields(3),
+    "filter": lambda: [f"{name}:exists:true" for name in fields(2)],
+    "sort": lambda: chance.choice(("", "-")) + fields(1)[0],
+}
+
 # By the name of the path parameter.
 PATHS = {
     "apiKeyId": from_shelf(api_keys, lambda key: key),
@@ -394,6 +427,7 @@ PATHS = {
     "orderId": order_id,
     "planId": from_shelf(group_plans, lambda plan: plan),
     "requestId": from_shelf(rights_requests, lambda request: request),
+    "studentId": from_shelf(applicants, lambda student: student),
     "suppressionId": suppression_id,
 }
 
