@@ -5,7 +5,7 @@
 //! counts in the assignment rule add up to when students join one after the other, so
 //! `0.5 * figure(discipline) + 0.5 * figure(pronouns)` is the sum of the rule's formula over all students.
 //!
-//! The *best* figure is a lower bound for these students in this number of groups, whoever is in which group: `N` students
+//! The *best* figure is a lower bound for these students in this number of groups, in any arrangement: `N` students
 //! who share a value cause the fewest pairs when `N mod G` groups have one of them more than the others. For if one group
 //! has at least two more of them than another, moving one lowers the figure, because `n(n-1)/2` is convex (A. W.
 //! Marshall, I. Olkin, B. C. Arnold, *Inequalities: Theory of Majorization and Its Applications*, second edition, Springer

@@ -1,7 +1,5 @@
 //! Corrections that the committee makes of what is fixed for the student after submission.
 
-use serde_json::json;
-
 use super::answers::{self, AnswerChanges};
 use super::fields::FIELDS;
 use super::form::Form;
@@ -96,7 +94,7 @@ impl Form {
         let fields = FIELDS.iter().filter(differs).map(|field| field.field.clone());
         let ids =
             self.answers.keys().chain(other.answers.keys().filter(|id| !self.answers.contains_key(*id)));
-        let answers = ids.filter(|id| json!(self.answers.get(*id)) != json!(other.answers.get(*id)));
+        let answers = ids.filter(|id| self.answers.get(*id) != other.answers.get(*id));
         fields.chain(answers.cloned().map(StudentField::Answer)).collect()
     }
 }

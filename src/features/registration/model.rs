@@ -75,7 +75,7 @@ impl Document for Registration {
 }
 
 /// Version 2 has an index to search and sort by. A job copies the account's data.
-fn with_search_index(mut registration: serde_json::Value) -> serde_json::Value {
+pub(super) fn with_search_index(mut registration: serde_json::Value) -> serde_json::Value {
     let form: Form = serde_json::from_value(registration["form"].clone()).unwrap_or_default();
     registration["search"] = serde_json::json!(SearchIndex::new(&form, None, None));
     registration

@@ -53,10 +53,10 @@ impl SearchIndex {
                 Answer::Flag(_) | Answer::Number(_) => {}
             }
         }
-        index.add_text("preferredName", preferred_name.unwrap_or_default());
         let email = email.map(EmailAddress::key).unwrap_or_default();
         index.keys.insert("email".into(), email.clone());
         let preferred_name = preferred_name.unwrap_or_default();
+        index.add_text("preferredName", preferred_name);
         for (field, text) in SEARCHED.iter().zip([&form.legal_name, preferred_name, &email, &form.student_id])
         {
             let words = text::search_words(text).into_iter().map(|word| tag(field) + &word);

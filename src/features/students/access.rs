@@ -139,8 +139,8 @@ impl Row {
         &self.cells
     }
 
-    /// The values as an object, with the names of the view's columns. Parts of a field are in an object of their own, and
-    /// columns without a value are left out.
+    /// The values as an object, with the names of the view's columns. Parts of a field are nested, and columns without
+    /// a value are left out.
     pub fn object(&self, view: &View) -> Value {
         let mut object = Map::from_iter([("id".to_owned(), self.id.as_str().into())]);
         for (column, cell) in view.columns.iter().zip(&self.cells).filter(|(_, cell)| !cell.is_null()) {

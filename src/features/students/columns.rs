@@ -17,7 +17,7 @@ pub struct Column {
     pub name: String,
     /// Its heading.
     pub label: String,
-    /// The field that must be granted to read it. `None`: whoever reaches a student sees it.
+    /// The field that must be granted to read it. `None`: every caller who reaches the student sees it.
     pub grant: Option<StudentField>,
     /// What it holds.
     pub kind: ColumnKind,

@@ -9,7 +9,7 @@ use crate::kernel::{EmailAddress, Timestamp, text};
 use crate::platform::store::{Dir, Filter, Query, Value};
 
 /// The most filters of one request.
-pub const FILTERS_MAX: usize = 20;
+const FILTERS_MAX: usize = 20;
 /// The most values of one filter.
 const VALUES_MAX: usize = 50;
 /// The most words of one search. Further ones are ignored.

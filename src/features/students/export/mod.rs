@@ -1,4 +1,4 @@
-//! Exports of students as CSV and XLSX: the rows of a list, all of them, in constant memory.
+//! Exports of students as CSV and XLSX: the rows of a list, all of them, read a page at a time.
 
 mod csv;
 mod xlsx;
