@@ -20,8 +20,8 @@ use orientation::platform::audit::AuditEntry;
 use orientation::platform::jobs::Job;
 use orientation::platform::mail::{Mail, MailState};
 use orientation::platform::store::{Document, Keep, Personal, Store};
-use reqwest::RequestBuilder;
 use reqwest::header::COOKIE;
+use reqwest::{RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -299,7 +299,8 @@ impl Race {
     }
 }
 
-/// Who sends the requests. A request without an answer is repeated in the next run of the program.
+/// Who sends the requests. A request without an answer is repeated in the next run of the program, and one that was
+/// answered with 503 after a moment, as the answer says.
 struct Desk {
     http: reqwest::Client,
     url: String,
@@ -326,7 +327,11 @@ impl Desk {
         loop {
             let life = *lives.borrow_and_update();
             if let Ok((status, _, body)) = answer(request()).await {
-                return (status.as_u16(), body);
+                if status != StatusCode::SERVICE_UNAVAILABLE {
+                    return (status.as_u16(), body);
+                }
+                sleep(LOOK_AGAIN).await;
+                continue;
             }
             lives.wait_for(|now| *now > life).await.expect("the program outlives its clients");
         }
