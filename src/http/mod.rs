@@ -9,6 +9,7 @@
 //! operations describe, and `refusals` lists the problem types in it.
 
 mod api;
+mod audience;
 mod cookie;
 mod docs;
 mod edit;
@@ -39,6 +40,7 @@ pub mod testing;
 mod text;
 
 pub use api::{Api, ApiParts};
+pub use audience::{AudienceBody, AudienceKind};
 pub use cookie::HostCookie;
 pub use edit::{IfMatch, entity_tag, precondition};
 pub use idempotency::IdempotencyKey;
@@ -60,7 +62,7 @@ pub use security::{
 };
 pub use server::Server;
 pub use spec::{Document, Operation};
-pub use text::{DateText, EmailText, PhoneText, Remark, Text, TextFormat, TimeText};
+pub use text::{DateText, EmailText, MarkdownBody, PhoneText, Remark, Text, TextFormat, TimeText};
 
 #[cfg(test)]
 mod tests;

@@ -56,6 +56,36 @@ pub struct ReadMailings;
 /// Decisions on bursaries.
 pub struct DecideBursaries;
 
+/// Publishing of announcements.
+pub struct CreateAnnouncements;
+
+/// Editing of announcements.
+pub struct EditAnnouncements;
+
+/// Deletion of announcements.
+pub struct DeleteAnnouncements;
+
+/// Answers to frequent questions, and their order.
+pub struct EditFaq;
+
+/// Deletion of frequent questions.
+pub struct DeleteFaq;
+
+/// New entries of the schedule.
+pub struct CreateSchedule;
+
+/// Changes of entries of the schedule.
+pub struct EditSchedule;
+
+/// Deletion of entries of the schedule.
+pub struct DeleteSchedule;
+
+/// Emails to groups of people.
+pub struct SendEmails;
+
+/// Reading, retrying and dropping of background jobs.
+pub struct ManageJobs;
+
 /// A scope. Leaders hold scopes, and so do machines.
 pub trait Scoped: Send + Sync + 'static {
     /// The scope that the caller must hold.
@@ -92,6 +122,46 @@ impl Scoped for DecideBursaries {
 
 impl Scoped for ReadMailings {
     const SCOPE: Scope = Scope::MailingsRead;
+}
+
+impl Scoped for CreateAnnouncements {
+    const SCOPE: Scope = Scope::AnnouncementsCreate;
+}
+
+impl Scoped for EditAnnouncements {
+    const SCOPE: Scope = Scope::AnnouncementsEdit;
+}
+
+impl Scoped for DeleteAnnouncements {
+    const SCOPE: Scope = Scope::AnnouncementsDelete;
+}
+
+impl Scoped for EditFaq {
+    const SCOPE: Scope = Scope::FaqEdit;
+}
+
+impl Scoped for DeleteFaq {
+    const SCOPE: Scope = Scope::FaqDelete;
+}
+
+impl Scoped for CreateSchedule {
+    const SCOPE: Scope = Scope::TimelineCreate;
+}
+
+impl Scoped for EditSchedule {
+    const SCOPE: Scope = Scope::TimelineEdit;
+}
+
+impl Scoped for DeleteSchedule {
+    const SCOPE: Scope = Scope::TimelineDelete;
+}
+
+impl Scoped for SendEmails {
+    const SCOPE: Scope = Scope::EmailSend;
+}
+
+impl Scoped for ManageJobs {
+    const SCOPE: Scope = Scope::JobsManage;
 }
 
 impl<R: Scoped> Requirement for R {

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::types::{Example, ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
 
 use super::formats;
-use crate::kernel::{ADDRESS_MAX, PHONE_MAX};
+use crate::kernel::{ADDRESS_MAX, Markdown, PHONE_MAX};
 
 /// A format of texts, as a type. The check of JSON bodies applies what it says; see [`super::JsonBody`].
 pub trait TextFormat: Send + Sync + 'static {
@@ -36,6 +37,28 @@ pub type DateText = Text<Date>;
 
 /// A time in a body, with its offset (RFC 3339).
 pub type TimeText = Text<Time>;
+
+/// A text in Markdown. Requests send the source alone, as a [`Remark`].
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "Markdown", rename_all = "camelCase", example)]
+pub struct MarkdownBody {
+    /// Source in Markdown (CommonMark, with tables and strikethrough), as it was written.
+    pub source: String,
+    /// Safe HTML without scripts, styles and images, to be inserted into a page as it is.
+    pub html: String,
+}
+
+impl From<&Markdown> for MarkdownBody {
+    fn from(text: &Markdown) -> Self {
+        Self { source: text.source().to_owned(), html: text.html().to_owned() }
+    }
+}
+
+impl Example for MarkdownBody {
+    fn example() -> Self {
+        Self::from(&Markdown::new("Bring **water** and a hat."))
+    }
+}
 
 /// The format of [`Remark`].
 pub struct Multiline;

@@ -2,6 +2,7 @@
 //! that finish what a request began, the audit log, keys, and QR codes.
 
 pub mod audit;
+pub mod cache;
 pub mod idempotency;
 pub mod jobs;
 pub mod keys;

@@ -1,0 +1,62 @@
+//! For whom a text of the committee is.
+
+use serde::{Deserialize, Serialize};
+
+/// For whom a text of the committee is: an announcement, an entry of the schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "for")]
+pub enum Audience {
+    /// Everybody.
+    Everyone,
+    /// Students of these groups, and leaders.
+    Groups {
+        /// Names of groups in `event.toml`.
+        groups: Vec<String>,
+    },
+    /// Approved leaders.
+    Leaders,
+}
+
+/// Who reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody of whom nothing is known, and leaders without approval.
+    Anybody,
+    /// A student, with the group if there is one.
+    Student { group: Option<String> },
+    /// An approved leader, or a machine with a scope for such texts.
+    Leader,
+}
+
+impl Audience {
+    /// Whether the reader belongs to it. Texts for groups are no secret among leaders.
+    pub fn includes(&self, reader: &Reader) -> bool {
+        match (self, reader) {
+            (Self::Everyone, _) | (_, Reader::Leader) => true,
+            (Self::Groups { groups }, Reader::Student { group: Some(group) }) => groups.contains(group),
+            (Self::Groups { .. } | Self::Leaders, _) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn students_read_what_is_for_them_and_leaders_everything() {
+        let groups = Audience::Groups { groups: vec!["Alpha".into()] };
+        let student = |group: Option<&str>| Reader::Student { group: group.map(str::to_owned) };
+        for (reader, everyone, alpha, leaders) in [
+            (Reader::Anybody, true, false, false),
+            (student(None), true, false, false),
+            (student(Some("Beta")), true, false, false),
+            (student(Some("Alpha")), true, true, false),
+            (Reader::Leader, true, true, true),
+        ] {
+            assert_eq!(Audience::Everyone.includes(&reader), everyone, "{reader:?}");
+            assert_eq!(groups.includes(&reader), alpha, "{reader:?}");
+            assert_eq!(Audience::Leaders.includes(&reader), leaders, "{reader:?}");
+        }
+    }
+}

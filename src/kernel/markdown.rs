@@ -1,0 +1,265 @@
+//! Markdown that people write, and the HTML and text that it becomes.
+//!
+//! The HTML is safe to insert into any page: it has no scripts, styles, event handlers, forms, images or identifiers, and
+//! links lead to `http`, `https`, `mailto` and `tel` only. HTML inside the Markdown is shown as it was typed.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use serde::{Deserialize, Serialize};
+
+/// Maximum length of the source, in characters.
+pub const MARKDOWN_MAX: usize = 20_000;
+
+/// Levels of lists, their items and quotations. What is deeper is shown at this level, on a new line: the time that
+/// HTML parsers need grows with the square of the depth.
+const DEPTH_MAX: usize = 24;
+
+/// Number of table cells; further ones are left out. A short source can stand for a table of millions of empty cells.
+const CELLS_MAX: usize = 5_000;
+
+/// Width of a line of plain text, in characters, as RFC 5322 recommends.
+const WIDTH: usize = 78;
+
+/// Markdown and its HTML. The HTML is rendered once, when the text is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Markdown {
+    source: String,
+    html: String,
+}
+
+impl Markdown {
+    /// The Markdown `source`.
+    pub fn new(source: impl Into<String>) -> Self {
+        let source = source.into();
+        let html = html(&source);
+        Self { source, html }
+    }
+
+    /// As it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// As safe HTML.
+    pub fn html(&self) -> &str {
+        &self.html
+    }
+
+    /// As plain text, for emails and calendars.
+    pub fn plain(&self) -> String {
+        let text = html2text::config::plain().link_footnotes(true).no_table_borders();
+        let text = text.string_from_read(self.html.as_bytes(), WIDTH);
+        text.unwrap_or_else(|_| self.source.clone()).trim_end().to_owned()
+    }
+}
+
+/// Markdown (CommonMark, with tables and strikethrough) as safe HTML.
+fn html(source: &str) -> String {
+    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES;
+    let mut bounds = Bounds::default();
+    let events = Parser::new_ext(source, options).filter_map(|event| bounds.apply(event));
+    let mut html = String::with_capacity(source.len() * 3 / 2);
+    pulldown_cmark::html::push_html(&mut html, events);
+    CLEANER.clean(&html).to_string()
+}
+
+/// What is left out while a text is rendered.
+#[derive(Default)]
+struct Bounds {
+    depth: usize,
+    cells: usize,
+    in_surplus_cell: bool,
+}
+
+impl Bounds {
+    fn apply<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
+        match event {
+            Event::Start(Tag::TableCell) => {
+                self.cells += 1;
+                self.in_surplus_cell = self.cells > CELLS_MAX;
+            }
+            Event::End(TagEnd::TableCell) if self.in_surplus_cell => {
+                self.in_surplus_cell = false;
+                return None;
+            }
+            Event::Start(Tag::BlockQuote(_) | Tag::List(_) | Tag::Item) => {
+                self.depth += 1;
+                let is_item = matches!(event, Event::Start(Tag::Item));
+                return if self.depth <= DEPTH_MAX {
+                    Some(event)
+                } else {
+                    is_item.then_some(Event::HardBreak)
+                };
+            }
+            Event::End(TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item) => {
+                self.depth -= 1;
+                return (self.depth < DEPTH_MAX).then_some(event);
+            }
+            _ => {}
+        }
+        if self.in_surplus_cell || self.cells > CELLS_MAX && is_of_table_row(&event) {
+            return None;
+        }
+        Some(match event {
+            Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
+            Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
+            Event::Html(typed) | Event::InlineHtml(typed) => Event::Text(typed),
+            other => other,
+        })
+    }
+}
+
+fn is_of_table_row(event: &Event) -> bool {
+    matches!(event, Event::Start(Tag::TableRow) | Event::End(TagEnd::TableRow))
+}
+
+static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+    let mut cleaner = ammonia::Builder::empty();
+    cleaner
+        .generic_attributes(HashSet::new())
+        .tags(HashSet::from([
+            "a",
+            "blockquote",
+            "br",
+            "code",
+            "del",
+            "em",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "hr",
+            "li",
+            "ol",
+            "p",
+            "pre",
+            "strong",
+            "table",
+            "tbody",
+            "td",
+            "th",
+            "thead",
+            "tr",
+            "ul",
+        ]))
+        .tag_attributes([("a", HashSet::from(["href"])), ("ol", HashSet::from(["start"]))].into())
+        .url_schemes(HashSet::from(["http", "https", "mailto", "tel"]))
+        .url_relative(ammonia::UrlRelative::Deny)
+        .link_rel(Some("noopener noreferrer nofollow"));
+    cleaner
+});
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn rendered(source: &str) -> String {
+        html(source).replace('\n', "")
+    }
+
+    #[test]
+    fn markdown_becomes_html() {
+        for (source, expected) in [
+            ("Hello **you**, _now_", "<p>Hello <strong>you</strong>, <em>now</em></p>"),
+            ("# Day 1\n\n1. a\n2. b", "<h1>Day 1</h1><ol><li>a</li><li>b</li></ol>"),
+            ("3. c", "<ol start=\"3\"><li>c</li></ol>"),
+            ("~~old~~ `x < y`", "<p><del>old</del> <code>x &lt; y</code></p>"),
+            (
+                "[map](https://maps.example.org/?a=1&b=2)",
+                "<p><a href=\"https://maps.example.org/?a=1&amp;b=2\" rel=\"noopener noreferrer nofollow\">map</a></p>",
+            ),
+            (
+                "|a|b|\n|-|-|\n|1|2|",
+                "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td>2</td></tr></tbody></table>",
+            ),
+            ("1 < 2 & 3", "<p>1 &lt; 2 &amp; 3</p>"),
+        ] {
+            assert_eq!(rendered(source), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_that_runs_loads_or_misleads_is_left() {
+        for source in [
+            "<script>alert(1)</script>",
+            "a <img src=x onerror=alert(1)> b",
+            "<svg><style><!--</style><img src=x onerror=alert(1)>-->",
+            "[x](javascript:alert(1))",
+            "[x](JaVaScRiPt:alert(1))",
+            "[x](&#106;avascript:alert(1))",
+            "[x](data:text/html;base64,PHNjcmlwdD4=)",
+            "[x](vbscript:x) <javascript:alert(1)>",
+            "[x](/v1/session) [y](//evil.example)",
+            "![x](https://evil.example/pixel.png)",
+            "[x](https://a.example \"\\\" onclick=alert(1)\")",
+            "```<script>\nalert(1)\n```",
+            "<a href=\"https://a.example\" onclick=\"alert(1)\" style=\"x\" id=\"y\">z</a>",
+        ] {
+            let html = html(source);
+            for bad in [
+                "<script", "<img", "<svg", "<style", "<iframe", "href=\"j", "href=\"d", "href=\"v",
+                "href=\"/",
+            ] {
+                assert!(!html.to_lowercase().contains(bad), "{source}: {html}");
+            }
+            // An attribute begins inside a tag; what was typed is text.
+            let tags = html.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag);
+            assert!(!tags.into_iter().any(|tag| tag.contains("on") && tag.contains("alert")), "{html}");
+        }
+    }
+
+    #[test]
+    fn html_is_shown_as_it_was_typed() {
+        assert_eq!(rendered("<b>x</b>"), "<p>&lt;b&gt;x&lt;/b&gt;</p>");
+        assert_eq!(rendered("<div>\nx\n</div>"), "<p>&lt;div&gt;x&lt;/div&gt;</p>");
+    }
+
+    #[test]
+    fn the_time_and_the_size_are_bounded() {
+        let mut nested_lists = String::new();
+        for depth in 0..100 {
+            writeln!(nested_lists, "{}- x", "  ".repeat(depth)).unwrap();
+        }
+        let columns = "|a".repeat(2_000);
+        let wide_table = format!("{columns}|\n{}|\n{}", "|-".repeat(2_000), "|x\n".repeat(5_000));
+        for (name, source) in [
+            ("brackets", "[".repeat(100_000)),
+            ("closed brackets", format!("{}{}", "[".repeat(50_000), "](".repeat(25_000))),
+            ("images", "![".repeat(50_000)),
+            ("nested lists", nested_lists),
+            ("deep lists", "- ".repeat(50_000)),
+            ("quotations", ">".repeat(100_000)),
+            ("emphasis", "*a_".repeat(33_000)),
+            ("code", "`".repeat(100_000)),
+            ("backticks", (1..400).map(|n| "`".repeat(n) + " ").collect()),
+            ("a wide table", wide_table),
+            ("a long table", format!("|a|b|\n|-|-|\n{}", "|x|y|\n".repeat(15_000))),
+            ("references", format!("[a]: {}\n\n{}", "x".repeat(1_000), "[a]".repeat(30_000))),
+            ("angle brackets", "<".repeat(100_000)),
+            ("tags", "<a ".repeat(33_000)),
+            ("entities", "&#x41;".repeat(16_000)),
+            ("headings", "# a\n".repeat(25_000)),
+        ] {
+            let begun = Instant::now();
+            let text = Markdown::new(source.as_str());
+            let (html, plain) = (text.html.len(), text.plain().len());
+            assert!(html + plain < 20 * source.len(), "{name}: {html}, {plain}");
+            // Seconds in an unoptimised build beside other tests; a quadratic step takes minutes.
+            assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {:?}", begun.elapsed());
+        }
+    }
+
+    #[test]
+    fn plain_text_is_readable() {
+        let text = "# Welcome\n\nBring **water** and see the [map](https://maps.example.org).\n\n- one\n- two\n\n|a|b|\n|-|-|\n|1|2|";
+        insta::assert_snapshot!(Markdown::new(text).plain());
+    }
+}
