@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::base::{Base, OpenBaseError};
 use crate::config::{Config, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
+use crate::features::announcements;
 use crate::features::api_keys::{self, ApiKeys};
 use crate::features::audit::{self as audit_log, AuditLog};
 use crate::features::bursaries::{self, Bursaries};
@@ -92,6 +93,7 @@ pub enum AssembleError {
 pub(crate) fn schemas() -> Vec<Schema> {
     [
         accounts::schemas(),
+        announcements::schemas(),
         api_keys::schemas(),
         audit::schemas(),
         bursary_requests::schemas(),

@@ -1,6 +1,7 @@
 //! What the system does: one folder for each feature, with the same file names in each.
 
 pub mod accounts;
+pub mod announcements;
 pub mod api_keys;
 pub mod audit;
 pub mod bursaries;
