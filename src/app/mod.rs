@@ -25,6 +25,7 @@ use crate::features::grouping::{self, Grouping};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
+use crate::features::previews;
 use crate::features::registration::{self, CopiesOfAccounts, OrientationSale, Registrations};
 use crate::features::rights::{self, RightsRequests};
 use crate::features::second_factor::{self, SecondFactors};
@@ -192,7 +193,8 @@ impl App {
             .and(health::feature(&base))
             .and(Feature::new().sweeps(&base, "11 * * * *", idempotency::old_keys()));
 
-        let mailer = Arc::new(mail.mailer(&base, Templates::new(features.emails)?));
+        let templates = Templates::new(features.emails)?;
+        let mailer = Arc::new(mail.mailer(&base, templates.clone()));
         let bulk = Arc::new(BulkMailer(mailer.clone()));
         let workers = Workers::new(
             base.store.clone(),
@@ -203,8 +205,11 @@ impl App {
             Crons::new(base.event.time_zone, features.crons),
         )
         .counted_by(base.metrics.job_runs.clone());
-        let first = FirstPage { outbox: mail.outbox.is_some(), sandbox: money.sandbox.is_some() };
-        let pages = pages::front(&base.page_layout, first).and(features.pages).into_route();
+        let outbox = mail.outbox.is_some();
+        let samples_for_all = outbox && !base.rehearsal;
+        let previews = previews::pages(&base, &templates, samples_for_all);
+        let first = FirstPage { outbox, samples_for_all, sandbox: money.sandbox.is_some() };
+        let pages = pages::front(&base.page_layout, first).and(features.pages).and(previews).into_route();
         let api = Api::new(
             features.controller,
             pages.with(HtmlErrors(base.page_layout.clone())),
@@ -257,6 +262,11 @@ impl App {
         let working = self.workers.start();
         server.serve(self.api.into_endpoint(), stop).await;
         working.drain(PATIENCE).await;
+    }
+
+    /// The kinds of background jobs, each with the number of failures after which a job is dead.
+    pub fn job_kinds(&self) -> Vec<(&'static str, u32)> {
+        self.workers.kinds()
     }
 
     /// The address where metrics can be read, if there is one.

@@ -11,11 +11,13 @@ mod feature;
 pub mod grouping;
 pub mod groups;
 pub mod health;
+pub mod jobs;
 pub mod leaders;
 #[cfg(test)]
 mod lost_items;
 pub mod outbox;
 pub mod payments;
+pub mod previews;
 pub mod registration;
 pub mod rights;
 pub mod second_factor;

@@ -10,6 +10,7 @@
 //! | `ORIENTATION_FAULTS=slow:<point>:<milliseconds>` | delays the thread each time it reaches the point |
 //! | `ORIENTATION_FAULTS=off:<guard>` | turns the guard off in the whole process |
 //! | [`without`] (in the test's own process) | turns it off in one future |
+//! | [`poison`] (in the test's own process) | makes a job fail, until it is cured |
 //!
 //! Several are separated by commas.
 
@@ -18,6 +19,12 @@ mod switches {
     /// A step at which the test build can end the process.
     #[inline(always)]
     pub fn point(_name: &'static str) {}
+
+    /// Whether the job fails before it is run: never.
+    #[inline(always)]
+    pub fn is_poisoned(_job: &str) -> bool {
+        false
+    }
 
     /// Whether the guard is on: always.
     #[inline(always)]
@@ -28,7 +35,7 @@ mod switches {
 
 #[cfg(feature = "faults")]
 mod switches {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::sync::{LazyLock, Mutex};
     use std::time::Duration;
 
@@ -76,6 +83,23 @@ mod switches {
                 std::process::abort();
             }
         }
+    }
+
+    static POISONED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+
+    /// Makes all runs of the job with this id fail before they begin, until it is [cured](cure).
+    pub fn poison(job: &str) {
+        POISONED.lock().expect("nobody panics inside").insert(job.to_owned());
+    }
+
+    /// Lets the job with this id run.
+    pub fn cure(job: &str) {
+        POISONED.lock().expect("nobody panics inside").remove(job);
+    }
+
+    /// Whether the job with this id fails before it is run.
+    pub fn is_poisoned(job: &str) -> bool {
+        POISONED.lock().expect("nobody panics inside").contains(job)
     }
 
     /// Whether the guard is on.

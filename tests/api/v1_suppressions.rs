@@ -111,6 +111,8 @@ async fn the_outbox_exists_only_where_no_mail_service_is_configured() {
     assert_eq!(visitor.get("/outbox").await.status, 404);
     assert_eq!(visitor.get("/outbox.json").await.status, 404);
     assert!(!visitor.get("/").await.text().contains("/outbox"));
+    assert_eq!(visitor.get("/mails").await.status, 401);
+    assert_eq!(app.administrator().await.get("/mails").await.status, 200);
     app.finish().await;
 }
 

@@ -11,7 +11,7 @@ use super::model::{Account, EmailToken, Purpose, SignUp};
 use crate::base::Base;
 use crate::kernel::{Clock, EmailAddress, Timestamp};
 use crate::platform::keys::Sealer;
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::Store;
 
 /// What an email with a link is about.
@@ -201,6 +201,23 @@ impl EmailParts {
         }
     }
 
+    fn sample(&self) -> About {
+        About {
+            name: Sample::FIRST_NAME.into(),
+            full_name: Sample::FULL_NAME.into(),
+            address: EmailAddress::parse(Sample::ADDRESS).expect("an address"),
+            when: self.in_words(self.clock.now()),
+            link: self.pages.clone(),
+            ends: String::new(),
+        }
+    }
+
+    /// With a link that opens nothing.
+    fn sample_link(&self, purpose: Purpose) -> About {
+        let ends = self.in_words(self.clock.now().plus(purpose.lasts()));
+        About { link: purpose.link(&self.pages, "sample"), ends, ..self.sample() }
+    }
+
     /// A time in the event's time zone, in words.
     fn in_words(&self, time: Timestamp) -> String {
         time.to_utc().with_timezone(&self.time_zone).format("%A %-d %B %Y at %H:%M (%Z)").to_string()
@@ -223,15 +240,25 @@ struct ConfirmAddressHtml<'a> {
     about: &'a About,
 }
 
+impl ConfirmAddress {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = ConfirmAddressText { layout, about };
+        layout.render(&text.as_subject(), &text, &ConfirmAddressHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for ConfirmAddress {
     const NAME: &'static str = "confirm-address";
     type About = AboutToken;
 
     async fn render(&self, about: AboutToken, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_link(&about).await?);
-        let text = ConfirmAddressText { layout, about };
-        layout.render(&text.as_subject(), &text, &ConfirmAddressHtml { layout, about })
+        self.write(&self.0.about_link(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample_link(Purpose::ConfirmAccount))?))
     }
 }
 
@@ -251,15 +278,25 @@ struct PasswordResetHtml<'a> {
     about: &'a About,
 }
 
+impl PasswordReset {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = PasswordResetText { layout, about };
+        layout.render(&text.as_subject(), &text, &PasswordResetHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for PasswordReset {
     const NAME: &'static str = "password-reset";
     type About = AboutToken;
 
     async fn render(&self, about: AboutToken, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_link(&about).await?);
-        let text = PasswordResetText { layout, about };
-        layout.render(&text.as_subject(), &text, &PasswordResetHtml { layout, about })
+        self.write(&self.0.about_link(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample_link(Purpose::ResetPassword))?))
     }
 }
 
@@ -279,15 +316,25 @@ struct ConfirmEmailHtml<'a> {
     about: &'a About,
 }
 
+impl ConfirmEmail {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = ConfirmEmailText { layout, about };
+        layout.render(&text.as_subject(), &text, &ConfirmEmailHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for ConfirmEmail {
     const NAME: &'static str = "confirm-email";
     type About = AboutToken;
 
     async fn render(&self, about: AboutToken, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_link(&about).await?);
-        let text = ConfirmEmailText { layout, about };
-        layout.render(&text.as_subject(), &text, &ConfirmEmailHtml { layout, about })
+        self.write(&self.0.about_link(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample_link(Purpose::ConfirmEmail))?))
     }
 }
 
@@ -307,15 +354,25 @@ struct EmailChangedHtml<'a> {
     about: &'a About,
 }
 
+impl EmailChanged {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = EmailChangedText { layout, about };
+        layout.render(&text.as_subject(), &text, &EmailChangedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for EmailChanged {
     const NAME: &'static str = "email-changed";
     type About = AboutChange;
 
     async fn render(&self, about: AboutChange, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_change(&about).await?);
-        let text = EmailChangedText { layout, about };
-        layout.render(&text.as_subject(), &text, &EmailChangedHtml { layout, about })
+        self.write(&self.0.about_change(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample())?))
     }
 }
 
@@ -335,15 +392,25 @@ struct WelcomeHtml<'a> {
     about: &'a About,
 }
 
+impl Welcome {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = WelcomeText { layout, about };
+        layout.render(&text.as_subject(), &text, &WelcomeHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for Welcome {
     const NAME: &'static str = "welcome";
     type About = AboutAccount;
 
     async fn render(&self, about: AboutAccount, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_account(&about, mail).await?);
-        let text = WelcomeText { layout, about };
-        layout.render(&text.as_subject(), &text, &WelcomeHtml { layout, about })
+        self.write(&self.0.about_account(&about, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample())?))
     }
 }
 
@@ -363,15 +430,25 @@ struct PasswordChangedHtml<'a> {
     about: &'a About,
 }
 
+impl PasswordChanged {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = PasswordChangedText { layout, about };
+        layout.render(&text.as_subject(), &text, &PasswordChangedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for PasswordChanged {
     const NAME: &'static str = "password-changed";
     type About = AboutAccount;
 
     async fn render(&self, about: AboutAccount, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_account(&about, mail).await?);
-        let text = PasswordChangedText { layout, about };
-        layout.render(&text.as_subject(), &text, &PasswordChangedHtml { layout, about })
+        self.write(&self.0.about_account(&about, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample())?))
     }
 }
 
@@ -391,14 +468,24 @@ struct SomebodySignedUpHtml<'a> {
     about: &'a About,
 }
 
+impl SomebodySignedUp {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = SomebodySignedUpText { layout, about };
+        layout.render(&text.as_subject(), &text, &SomebodySignedUpHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for SomebodySignedUp {
     const NAME: &'static str = "somebody-signed-up";
     type About = AboutAccount;
 
     async fn render(&self, about: AboutAccount, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about_account(&about, mail).await?);
-        let text = SomebodySignedUpText { layout, about };
-        layout.render(&text.as_subject(), &text, &SomebodySignedUpHtml { layout, about })
+        self.write(&self.0.about_account(&about, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample())?))
     }
 }

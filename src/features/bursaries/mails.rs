@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::base::Base;
+use crate::config::Event;
 use crate::features::accounts::Account;
 use crate::features::bursary_requests::{Bursary, BursaryState};
 use crate::features::payments::{Order, OrderState};
 use crate::features::registration::Registration;
-use crate::kernel::Timestamp;
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
+use crate::kernel::{Clock, Timestamp};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::Store;
 
 /// What an email about a decision is about.
@@ -41,6 +42,8 @@ fn about<K: EmailKind<About = AboutBursary>>(student: &Account, now: Timestamp) 
 pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
     let parts = Arc::new(EmailParts {
         store: base.store.clone(),
+        event: base.event.clone(),
+        clock: base.clock.clone(),
         layout: base.email_layout.clone(),
         pages: base.pages_url.clone(),
     });
@@ -50,6 +53,8 @@ pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
 /// What the emails are rendered from.
 struct EmailParts {
     store: Store,
+    event: Arc<Event>,
+    clock: Arc<dyn Clock>,
     layout: EmailLayout,
     pages: Url,
 }
@@ -81,16 +86,28 @@ impl EmailParts {
             group: registration.group,
             reason: bursary.reason.unwrap_or_default(),
             price: order.price.to_string(),
-            link: self.link(&order),
+            link: matches!(order.state, OrderState::Open | OrderState::Expired).then(|| self.link(&order.id)),
             product: order.product_name,
         })
     }
 
-    fn link(&self, order: &Order) -> Option<Url> {
+    fn sample(&self, payable: bool) -> About {
+        let order = Order::sample(&self.event, self.clock.now());
+        About {
+            name: Sample::FIRST_NAME.into(),
+            group: Sample::GROUP.into(),
+            reason: "We had more requests than we can grant.".into(),
+            price: order.price.to_string(),
+            link: payable.then(|| self.link(&order.id)),
+            product: order.product_name,
+        }
+    }
+
+    fn link(&self, order: &str) -> Url {
         let mut link = self.pages.clone();
         link.set_path("/checkout/back");
-        link.query_pairs_mut().append_pair("order", &order.id);
-        matches!(order.state, OrderState::Open | OrderState::Expired).then_some(link)
+        link.query_pairs_mut().append_pair("order", order);
+        link
     }
 }
 
@@ -110,15 +127,25 @@ struct BursaryApprovedHtml<'a> {
     about: &'a About,
 }
 
+impl BursaryApproved {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = BursaryApprovedText { layout, about };
+        layout.render(&text.as_subject(), &text, &BursaryApprovedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for BursaryApproved {
     const NAME: &'static str = "bursary-approved";
     type About = AboutBursary;
 
     async fn render(&self, about: AboutBursary, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about, BursaryState::Approved).await?);
-        let text = BursaryApprovedText { layout, about };
-        layout.render(&text.as_subject(), &text, &BursaryApprovedHtml { layout, about })
+        self.write(&self.0.about(&about, BursaryState::Approved).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(false))?))
     }
 }
 
@@ -138,14 +165,25 @@ struct BursaryDeclinedHtml<'a> {
     about: &'a About,
 }
 
+impl BursaryDeclined {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = BursaryDeclinedText { layout, about };
+        layout.render(&text.as_subject(), &text, &BursaryDeclinedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for BursaryDeclined {
     const NAME: &'static str = "bursary-declined";
     type About = AboutBursary;
 
     async fn render(&self, about: AboutBursary, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about, BursaryState::Declined).await?);
-        let text = BursaryDeclinedText { layout, about };
-        layout.render(&text.as_subject(), &text, &BursaryDeclinedHtml { layout, about })
+        self.write(&self.0.about(&about, BursaryState::Declined).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        let (unpaid, paid) = (self.write(&self.0.sample(true))?, self.write(&self.0.sample(false))?);
+        Ok(vec![Sample::new("not paid yet", unpaid), Sample::new("already paid", paid)])
     }
 }

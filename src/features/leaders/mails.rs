@@ -9,7 +9,7 @@ use url::Url;
 use super::model::ApprovalDecision;
 use crate::base::Base;
 use crate::features::accounts::Account;
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::Store;
 
 /// What an email about a decision is about.
@@ -82,6 +82,11 @@ impl EmailParts {
         let (name, link) = (leader.greeting().to_owned(), self.pages.clone());
         Ok(About { name, reason: decision.reason, link })
     }
+
+    fn sample(&self, reason: Option<&str>) -> About {
+        let (name, reason) = (Sample::FIRST_NAME.into(), reason.map(str::to_owned));
+        About { name, reason, link: self.pages.clone() }
+    }
 }
 
 struct LeaderApproved(Arc<EmailParts>);
@@ -100,15 +105,25 @@ struct LeaderApprovedHtml<'a> {
     about: &'a About,
 }
 
+impl LeaderApproved {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = LeaderApprovedText { layout, about };
+        layout.render(&text.as_subject(), &text, &LeaderApprovedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for LeaderApproved {
     const NAME: &'static str = "leader-approved";
     type About = AboutDecision;
 
     async fn render(&self, about: AboutDecision, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about).await?);
-        let text = LeaderApprovedText { layout, about };
-        layout.render(&text.as_subject(), &text, &LeaderApprovedHtml { layout, about })
+        self.write(&self.0.about(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(None))?))
     }
 }
 
@@ -128,15 +143,29 @@ struct LeaderRejectedHtml<'a> {
     about: &'a About,
 }
 
+impl LeaderRejected {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = LeaderRejectedText { layout, about };
+        layout.render(&text.as_subject(), &text, &LeaderRejectedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for LeaderRejected {
     const NAME: &'static str = "leader-rejected";
     type About = AboutDecision;
 
     async fn render(&self, about: AboutDecision, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about).await?);
-        let text = LeaderRejectedText { layout, about };
-        layout.render(&text.as_subject(), &text, &LeaderRejectedHtml { layout, about })
+        self.write(&self.0.about(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        let reason = |reason: Option<&str>| self.write(&self.0.sample(reason));
+        Ok(vec![
+            Sample::new("with a reason", reason(Some("We have all the leaders that we need this year."))?),
+            Sample::new("without a reason", reason(None)?),
+        ])
     }
 }
 
@@ -156,14 +185,24 @@ struct ApprovalWithdrawnHtml<'a> {
     about: &'a About,
 }
 
+impl ApprovalWithdrawn {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = ApprovalWithdrawnText { layout, about };
+        layout.render(&text.as_subject(), &text, &ApprovalWithdrawnHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for ApprovalWithdrawn {
     const NAME: &'static str = "approval-withdrawn";
     type About = AboutDecision;
 
     async fn render(&self, about: AboutDecision, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about).await?);
-        let text = ApprovalWithdrawnText { layout, about };
-        layout.render(&text.as_subject(), &text, &ApprovalWithdrawnHtml { layout, about })
+        self.write(&self.0.about(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(None))?))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::model::LostItem;
 use crate::base::Base;
 use crate::features::accounts::Account;
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample};
 use crate::platform::store::Store;
 
 /// What the confirmation of a report is about.
@@ -43,6 +43,12 @@ impl LostItemReported {
     pub fn new(base: &Base) -> Self {
         Self { store: base.store.clone(), layout: base.email_layout.clone() }
     }
+
+    fn write(&self, name: &str, description: &str) -> Result<Email, RenderError> {
+        let layout = &self.layout;
+        let (text, html) = (Text { layout, name, description }, Html { layout, name, description });
+        layout.render(&text.as_subject(), &text, &html)
+    }
 }
 
 #[async_trait]
@@ -54,8 +60,10 @@ impl EmailKind for LostItemReported {
         let item: LostItem = self.store.get(&about.item).await?.ok_or(RenderError::Obsolete("no report"))?;
         let account: Account =
             self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;
-        let (layout, name, description) = (&self.layout, account.greeting(), item.description.as_str());
-        let (text, html) = (Text { layout, name, description }, Html { layout, name, description });
-        layout.render(&text.as_subject(), &text, &html)
+        self.write(account.greeting(), &item.description)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(Sample::FIRST_NAME, "A blue umbrella")?))
     }
 }

@@ -11,7 +11,7 @@ mod pages;
 mod service;
 
 pub use model::{KeptFile, StoredEmail};
-pub use pages::Access;
+pub use pages::{Access, Guard, framed};
 pub use service::Outbox;
 
 use std::sync::Arc;

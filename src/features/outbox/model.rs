@@ -40,6 +40,9 @@ pub struct FileInfo {
     pub content_type: String,
     /// In bytes.
     pub size: usize,
+    /// The id under which the HTML shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
 }
 
 /// A file that went with an email.
@@ -123,6 +126,7 @@ impl FileInfo {
             name: file.name.chars().filter(harmless).collect(),
             content_type: file.content_type.clone(),
             size: file.bytes.len(),
+            content_id: file.content_id.map(str::to_owned),
         }
     }
 }
@@ -141,8 +145,7 @@ mod tests {
 
     #[test]
     fn a_file_name_writes_no_header() {
-        let name = "a\"b\r\nc/../é; x.pdf".into();
-        let file = Attachment { name, content_type: "application/pdf".into(), bytes: vec![1, 2] };
+        let file = Attachment::file("a\"b\r\nc/../é; x.pdf", "application/pdf", vec![1, 2]);
         let info = FileInfo::of(&file);
         assert_eq!((info.name.as_str(), info.size), ("abc.. x.pdf", 2));
     }

@@ -13,6 +13,7 @@ use super::service::Outbox;
 use crate::http::pages::{HtmlErrors, PageLayout, Pages};
 use crate::http::{Kind, Problem, Refusal, principal, unavailable};
 use crate::kernel::Scope;
+use crate::platform::mail::with_image;
 use crate::platform::store::{Cursor, Page};
 
 /// Who may read the emails.
@@ -26,7 +27,7 @@ pub enum Access {
 
 /// `/outbox` and what is below it, `/outbox.json`.
 pub fn pages(frame: &Arc<PageLayout>, outbox: &Arc<Outbox>, access: Access) -> Pages {
-    let guarded = Guard(access);
+    let guarded = Guard { access, detail: "In a rehearsal only administrators can read the outbox." };
     let errors = HtmlErrors(frame.clone());
     let pages = Route::new()
         .at("/", get(list))
@@ -182,8 +183,19 @@ const EMAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-s
 #[handler]
 async fn html(outbox: Data<&Arc<Outbox>>, Path(id): Path<String>) -> Result<Response> {
     let email = find(&outbox, &id).await?;
-    let html = email.html.replacen("<head>", "<head>\n<base target=\"_top\">", 1);
-    Ok(closed(Response::builder(), EMAIL_POLICY).content_type("text/html; charset=utf-8").body(html))
+    let mut content = email.html;
+    for (n, info) in email.files.iter().enumerate() {
+        let Some(content_id) = &info.content_id else { continue };
+        let file = outbox.file(&id, n).await.map_err(unavailable)?.ok_or_else(no_such_email)?;
+        content = with_image(&content, content_id, &info.content_type, &file.content);
+    }
+    Ok(framed(&content))
+}
+
+/// The HTML of an email as the content of a frame in which nothing runs.
+pub fn framed(content: &str) -> Response {
+    let content = content.replacen("<head>", "<head>\n<base target=\"_top\">", 1);
+    closed(Response::builder(), EMAIL_POLICY).content_type("text/html; charset=utf-8").body(content)
 }
 
 #[handler]
@@ -247,6 +259,9 @@ struct FileJson<'a> {
     content_type: &'a str,
     /// Where it can be fetched: a path on this server.
     address: String,
+    /// The id under which the HTML shows it.
+    #[serde(rename = "contentId", skip_serializing_if = "Option::is_none")]
+    content_id: Option<&'a str>,
 }
 
 impl<'a> From<&'a StoredEmail> for EmailJson<'a> {
@@ -255,6 +270,7 @@ impl<'a> From<&'a StoredEmail> for EmailJson<'a> {
             name: &file.name,
             content_type: &file.content_type,
             address: attachment_address(&email.id, n),
+            content_id: file.content_id.as_deref(),
         });
         Self {
             id: &email.id,
@@ -280,18 +296,23 @@ async fn list_json(outbox: Data<&Arc<Outbox>>, Query(query): Query<ListQuery>) -
 
 /// Lets through whom [`Access`] says.
 #[derive(Clone, Copy)]
-struct Guard(Access);
+pub struct Guard {
+    pub access: Access,
+    /// What others than administrators read.
+    pub detail: &'static str,
+}
 
-struct Guarded<E> {
+/// The pages behind a [`Guard`].
+pub struct Guarded<E> {
     inner: E,
-    access: Access,
+    guard: Guard,
 }
 
 impl<E: Endpoint> Middleware<E> for Guard {
     type Output = Guarded<E>;
 
     fn transform(&self, inner: E) -> Guarded<E> {
-        Guarded { inner, access: self.0 }
+        Guarded { inner, guard: *self }
     }
 }
 
@@ -299,18 +320,13 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
     type Output = E::Output;
 
     async fn call(&self, request: Request) -> Result<E::Output> {
-        if self.access == Access::Administrators {
-            administrator(&request).await?;
+        if self.guard.access == Access::Administrators
+            && !principal(&request).await?.rights.may(Scope::AdminAll)
+        {
+            return Err(ADMINISTRATORS_ONLY.says(self.guard.detail).into());
         }
         self.inner.call(request).await
     }
-}
-
-async fn administrator(request: &Request) -> Result<()> {
-    if principal(request).await?.rights.may(Scope::AdminAll) {
-        return Ok(());
-    }
-    Err(ADMINISTRATORS_ONLY.says("In a rehearsal only administrators can read the outbox.").into())
 }
 
 #[cfg(test)]
@@ -344,12 +360,13 @@ mod tests {
             let email = Email {
                 subject: format!("Hello <{id}>"),
                 text: "Hello,\nthis is <text>.".into(),
-                html: "<html><head><title>x</title></head><body><script>1</script></body></html>".into(),
-                attachments: vec![Attachment {
-                    name: "ticket.pdf".into(),
-                    content_type: "application/pdf".into(),
-                    bytes: vec![0, 159, 146, 150],
-                }],
+                html: "<html><head><title>x</title></head><body><script>1</script>\
+                    <img src=\"cid:chart\"></body></html>"
+                    .into(),
+                attachments: vec![
+                    Attachment::file("ticket.pdf", "application/pdf", vec![0, 159, 146, 150]),
+                    Attachment::png("chart", vec![137, 80]),
+                ],
                 unsubscribe: None,
             };
             self.outbox.send(&mail, &email).await.unwrap();
@@ -441,10 +458,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_image_of_an_email_is_shown() {
+        let desk = Desk::new().await;
+        desk.send("a", "ana@example.org").await;
+        let shown = desk.text("/outbox/a/html").await;
+        assert!(shown.contains("<img src=\"data:image/png;base64,iVA=\">"), "{shown}");
+        let emails = desk.json("/outbox.json").await;
+        let files = emails["items"][0]["attachments"].as_array().unwrap();
+        assert_eq!(
+            files.iter().map(|file| file.get("contentId").is_some()).collect::<Vec<_>>(),
+            [false, true]
+        );
+    }
+
+    #[tokio::test]
     async fn what_is_not_there_is_a_page_and_a_bad_place_a_refusal() {
         let desk = Desk::new().await;
         desk.send("a", "ana@example.org").await;
-        for path in ["/outbox/b", "/outbox/b/html", "/outbox/a/attachments/1"] {
+        for path in ["/outbox/b", "/outbox/b/html", "/outbox/a/attachments/2"] {
             let answer = desk.get(path).await;
             answer.assert_status(StatusCode::NOT_FOUND);
             answer.assert_content_type("text/html; charset=utf-8");

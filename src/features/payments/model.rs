@@ -10,9 +10,10 @@ use super::gateway::{
     in_whole_units,
 };
 use super::waiving::REFUNDED_AS_WAIVED;
-use crate::config::Product;
+use crate::config::{Event, Product};
 use crate::kernel::{EmailAddress, Money, Timestamp, faults};
 use crate::platform::audit::Action;
+use crate::platform::mail::Sample;
 use crate::platform::store::{Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField};
 
 /// An unpaid order was cancelled.
@@ -463,6 +464,13 @@ impl Order {
         };
         order.make_attempt(1, None, LONGEST_CHECKOUT, now);
         order
+    }
+
+    /// An order of the orientation ticket for samples of emails, of nobody.
+    pub fn sample(event: &Event, now: Timestamp) -> Self {
+        let product = event.product(Product::ORIENTATION).expect("every event sells the orientation ticket");
+        let email = EmailAddress::parse(Sample::ADDRESS).expect("an address");
+        Self::open("01997c00-0000-7000-8000-00000000abcd".into(), "", product, email, now)
     }
 
     /// Adds an attempt with the price that applies now.

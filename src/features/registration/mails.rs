@@ -9,12 +9,12 @@ use url::Url;
 use super::fields::FIELDS;
 use super::model::Registration;
 use crate::base::Base;
-use crate::config::FormConfig;
+use crate::config::{Event, FormConfig};
 use crate::features::accounts::Account;
 use crate::features::bursary_requests::Bursary;
 use crate::features::payments::{Order, OrderState};
-use crate::kernel::{StudentField, Timestamp};
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
+use crate::kernel::{Clock, StudentField, Timestamp};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::{Store, StoreError, Tx};
 
 /// Name of the email with the ticket, `ticket:<order>`, which `features::tickets` renders.
@@ -82,6 +82,8 @@ pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
 /// The email after a checkout that expired unpaid: `checkout-expired:<session>`.
 pub struct CheckoutExpired {
     store: Store,
+    clock: Arc<dyn Clock>,
+    event: Arc<Event>,
     layout: EmailLayout,
     pages: Url,
 }
@@ -111,10 +113,11 @@ struct Html<'a> {
 impl CheckoutExpired {
     fn new(base: &Base) -> Self {
         let (layout, pages) = (base.email_layout.clone(), base.pages_url.clone());
-        Self { store: base.store.clone(), layout, pages }
+        let (store, clock, event) = (base.store.clone(), base.clock.clone(), base.event.clone());
+        Self { store, clock, event, layout, pages }
     }
 
-    fn email(&self, name: &str, group: &str, order: &Order) -> Result<Email, RenderError> {
+    fn write(&self, name: &str, group: &str, order: &Order) -> Result<Email, RenderError> {
         let mut link = self.pages.clone();
         link.set_path("/checkout/back");
         link.query_pairs_mut().append_pair("order", &order.id);
@@ -144,7 +147,12 @@ impl EmailKind for CheckoutExpired {
             self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;
         let registration = self.store.get::<Registration>(&about.account).await?;
         let registration = registration.ok_or(RenderError::Obsolete("no registration"))?;
-        self.email(account.greeting(), &registration.group, &order)
+        self.write(account.greeting(), &registration.group, &order)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        let order = Order::sample(&self.event, self.clock.now());
+        Ok(Sample::only(self.write(Sample::FIRST_NAME, Sample::GROUP, &order)?))
     }
 }
 
@@ -172,7 +180,7 @@ mod tests {
         let product = base.event.product(Product::ORIENTATION).unwrap();
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open("order-1".into(), "account-1", product, email, Timestamp::from_millis(0));
-        let email = CheckoutExpired::new(&base).email("Ana <b>", "Alpha", &order).unwrap();
+        let email = CheckoutExpired::new(&base).write("Ana <b>", "Alpha", &order).unwrap();
         insta::assert_snapshot!("checkout-expired.subject", email.subject);
         insta::assert_snapshot!("checkout-expired.txt", email.text);
         insta::assert_snapshot!("checkout-expired.html", email.html);

@@ -10,8 +10,8 @@ use url::Url;
 use super::model::{self, RightKind, RightsChange, RightsRequest};
 use crate::base::Base;
 use crate::features::accounts::Account;
-use crate::kernel::{Right, Timestamp};
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
+use crate::kernel::{Reach, Right, Scope, StudentField, Timestamp};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::Store;
 
 /// What an email about a decision is about.
@@ -136,6 +136,24 @@ impl EmailParts {
         })
     }
 
+    fn sample(&self) -> About {
+        let right = RightInWords::from(&Right::Scope(Scope::AccountsRead));
+        let reason = "You help at the registration desk.".into();
+        About { name: Sample::FIRST_NAME.into(), right, reason, link: self.pages.clone() }
+    }
+
+    fn sample_change(&self) -> Change {
+        let group = Right::Reach(Reach::Group(Sample::GROUP.into()));
+        let added = [Right::Scope(Scope::AccountsRead), Right::StudentField(StudentField::LegalName), group];
+        Change {
+            name: Sample::FIRST_NAME.into(),
+            added: added.iter().map(Into::into).collect(),
+            removed: vec![RightInWords::from(&Right::Scope(Scope::EmailSend))],
+            reason: "You lead the group Alpha this year.".into(),
+            link: self.pages.clone(),
+        }
+    }
+
     async fn greeting(&self, account: &str) -> Result<String, RenderError> {
         let account: Account = self.store.get(account).await?.ok_or(RenderError::Obsolete("no account"))?;
         Ok(account.greeting().to_owned())
@@ -158,15 +176,25 @@ struct RightGrantedHtml<'a> {
     about: &'a About,
 }
 
+impl RightGranted {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = RightGrantedText { layout, about };
+        layout.render(&text.as_subject(), &text, &RightGrantedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for RightGranted {
     const NAME: &'static str = "right-granted";
     type About = AboutRequest;
 
     async fn render(&self, about: AboutRequest, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about).await?);
-        let text = RightGrantedText { layout, about };
-        layout.render(&text.as_subject(), &text, &RightGrantedHtml { layout, about })
+        self.write(&self.0.about(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample())?))
     }
 }
 
@@ -186,15 +214,25 @@ struct RightDeclinedHtml<'a> {
     about: &'a About,
 }
 
+impl RightDeclined {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = RightDeclinedText { layout, about };
+        layout.render(&text.as_subject(), &text, &RightDeclinedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for RightDeclined {
     const NAME: &'static str = "right-declined";
     type About = AboutRequest;
 
     async fn render(&self, about: AboutRequest, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about).await?);
-        let text = RightDeclinedText { layout, about };
-        layout.render(&text.as_subject(), &text, &RightDeclinedHtml { layout, about })
+        self.write(&self.0.about(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample())?))
     }
 }
 
@@ -214,14 +252,24 @@ struct RightsSetHtml<'a> {
     change: &'a Change,
 }
 
+impl RightsSet {
+    fn write(&self, change: &Change) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = RightsSetText { layout, change };
+        layout.render(&text.as_subject(), &text, &RightsSetHtml { layout, change })
+    }
+}
+
 #[async_trait]
 impl EmailKind for RightsSet {
     const NAME: &'static str = "rights-set";
     type About = AboutChange;
 
     async fn render(&self, about: AboutChange, _: &Mail) -> Result<Email, RenderError> {
-        let (layout, change) = (&self.0.layout, &self.0.change(&about).await?);
-        let text = RightsSetText { layout, change };
-        layout.render(&text.as_subject(), &text, &RightsSetHtml { layout, change })
+        self.write(&self.0.change(&about).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample_change())?))
     }
 }

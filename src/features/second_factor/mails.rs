@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Base;
 use crate::features::accounts::Account;
-use crate::kernel::Timestamp;
-use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Template};
+use crate::kernel::{Clock, Timestamp};
+use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::Store;
 
 /// What an email about a change is about.
@@ -72,6 +72,7 @@ fn once(account: &Account, now: Timestamp) -> String {
 pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
     let parts = Arc::new(EmailParts {
         store: base.store.clone(),
+        clock: base.clock.clone(),
         layout: base.email_layout.clone(),
         time_zone: base.event.time_zone,
     });
@@ -87,6 +88,7 @@ pub fn templates(base: &Base) -> Vec<Arc<dyn Template>> {
 /// What the emails are rendered from.
 struct EmailParts {
     store: Store,
+    clock: Arc<dyn Clock>,
     layout: EmailLayout,
     time_zone: Tz,
 }
@@ -105,9 +107,17 @@ impl EmailParts {
     async fn about(&self, account: &str, left: usize, mail: &Mail) -> Result<About, RenderError> {
         let account: Option<Account> = self.store.get(account).await?;
         let account = account.ok_or(RenderError::Obsolete("the account is gone"))?;
-        let when = mail.first_posted_at().to_utc().with_timezone(&self.time_zone);
-        let when = when.format("%A %-d %B %Y at %H:%M (%Z)").to_string();
+        let when = self.in_words(mail.first_posted_at());
         Ok(About { name: account.greeting().to_owned(), when, left })
+    }
+
+    fn sample(&self, left: usize) -> About {
+        About { name: Sample::FIRST_NAME.into(), when: self.in_words(self.clock.now()), left }
+    }
+
+    /// A time in the event's time zone, in words.
+    fn in_words(&self, time: Timestamp) -> String {
+        time.to_utc().with_timezone(&self.time_zone).format("%A %-d %B %Y at %H:%M (%Z)").to_string()
     }
 }
 
@@ -127,15 +137,25 @@ struct SecondFactorOnHtml<'a> {
     about: &'a About,
 }
 
+impl SecondFactorOn {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = SecondFactorOnText { layout, about };
+        layout.render(&text.as_subject(), &text, &SecondFactorOnHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for SecondFactorOn {
     const NAME: &'static str = "second-factor-on";
     type About = AboutChange;
 
     async fn render(&self, about: AboutChange, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about.account, 0, mail).await?);
-        let text = SecondFactorOnText { layout, about };
-        layout.render(&text.as_subject(), &text, &SecondFactorOnHtml { layout, about })
+        self.write(&self.0.about(&about.account, 0, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(0))?))
     }
 }
 
@@ -155,15 +175,25 @@ struct SecondFactorOffHtml<'a> {
     about: &'a About,
 }
 
+impl SecondFactorOff {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = SecondFactorOffText { layout, about };
+        layout.render(&text.as_subject(), &text, &SecondFactorOffHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for SecondFactorOff {
     const NAME: &'static str = "second-factor-off";
     type About = AboutChange;
 
     async fn render(&self, about: AboutChange, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about.account, 0, mail).await?);
-        let text = SecondFactorOffText { layout, about };
-        layout.render(&text.as_subject(), &text, &SecondFactorOffHtml { layout, about })
+        self.write(&self.0.about(&about.account, 0, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(0))?))
     }
 }
 
@@ -183,15 +213,25 @@ struct SecondFactorResetHtml<'a> {
     about: &'a About,
 }
 
+impl SecondFactorReset {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = SecondFactorResetText { layout, about };
+        layout.render(&text.as_subject(), &text, &SecondFactorResetHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for SecondFactorReset {
     const NAME: &'static str = "second-factor-reset";
     type About = AboutChange;
 
     async fn render(&self, about: AboutChange, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about.account, 0, mail).await?);
-        let text = SecondFactorResetText { layout, about };
-        layout.render(&text.as_subject(), &text, &SecondFactorResetHtml { layout, about })
+        self.write(&self.0.about(&about.account, 0, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(0))?))
     }
 }
 
@@ -211,15 +251,25 @@ struct WrongCodeHtml<'a> {
     about: &'a About,
 }
 
+impl WrongCode {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = WrongCodeText { layout, about };
+        layout.render(&text.as_subject(), &text, &WrongCodeHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for WrongCode {
     const NAME: &'static str = "wrong-code";
     type About = AboutChange;
 
     async fn render(&self, about: AboutChange, mail: &Mail) -> Result<Email, RenderError> {
-        let (layout, about) = (&self.0.layout, &self.0.about(&about.account, 0, mail).await?);
-        let text = WrongCodeText { layout, about };
-        layout.render(&text.as_subject(), &text, &WrongCodeHtml { layout, about })
+        self.write(&self.0.about(&about.account, 0, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(Sample::only(self.write(&self.0.sample(0))?))
     }
 }
 
@@ -239,6 +289,14 @@ struct RecoveryCodeUsedHtml<'a> {
     about: &'a About,
 }
 
+impl RecoveryCodeUsed {
+    fn write(&self, about: &About) -> Result<Email, RenderError> {
+        let layout = &self.0.layout;
+        let text = RecoveryCodeUsedText { layout, about };
+        layout.render(&text.as_subject(), &text, &RecoveryCodeUsedHtml { layout, about })
+    }
+}
+
 #[async_trait]
 impl EmailKind for RecoveryCodeUsed {
     const NAME: &'static str = "recovery-code-used";
@@ -246,8 +304,11 @@ impl EmailKind for RecoveryCodeUsed {
 
     async fn render(&self, about: AboutCode, mail: &Mail) -> Result<Email, RenderError> {
         let left = about.left.parse().map_err(|_| RenderError::Failed("no number of codes".into()))?;
-        let (layout, about) = (&self.0.layout, &self.0.about(&about.account, left, mail).await?);
-        let text = RecoveryCodeUsedText { layout, about };
-        layout.render(&text.as_subject(), &text, &RecoveryCodeUsedHtml { layout, about })
+        self.write(&self.0.about(&about.account, left, mail).await?)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        let (some, last) = (self.write(&self.0.sample(7))?, self.write(&self.0.sample(0))?);
+        Ok(vec![Sample::new("codes are left", some), Sample::new("the last code", last)])
     }
 }

@@ -9,13 +9,20 @@ use super::service::{PrintError, TicketError, Tickets};
 use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::Account;
+use crate::features::payments::{Order, OrderState};
 use crate::features::registration::{AboutChange, AboutOrder, REGISTRATION_CHANGED, Registration, TICKET};
-use crate::platform::mail::{Attachment, Email, EmailKind, EmailLayout, Mail, RenderError};
+use crate::kernel::Clock;
+use crate::platform::mail::{Attachment, Email, EmailKind, EmailLayout, Mail, RenderError, Sample};
 use crate::platform::store::Store;
+
+/// The file of the samples: a page that says so.
+const SAMPLE_PDF: &[u8] = include_bytes!("templates/sample.pdf");
 
 /// The email `ticket:<order>`.
 pub struct TicketEmail {
     tickets: Arc<Tickets>,
+    event: Arc<Event>,
+    clock: Arc<dyn Clock>,
     layout: EmailLayout,
 }
 
@@ -48,7 +55,8 @@ struct Facts {
 impl TicketEmail {
     /// The email with a ticket of `tickets`.
     pub fn new(base: &Base, tickets: &Arc<Tickets>) -> Self {
-        Self { tickets: tickets.clone(), layout: base.email_layout.clone() }
+        let (event, clock, layout) = (base.event.clone(), base.clock.clone(), base.email_layout.clone());
+        Self { tickets: tickets.clone(), event, clock, layout }
     }
 
     fn write(&self, facts: &Facts, pdf: Vec<u8>) -> Result<Email, RenderError> {
@@ -60,7 +68,7 @@ impl TicketEmail {
 }
 
 fn attachment(pdf: Vec<u8>) -> Attachment {
-    Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes: pdf }
+    Attachment::file("ticket.pdf", "application/pdf", pdf)
 }
 
 #[async_trait]
@@ -73,6 +81,16 @@ impl EmailKind for TicketEmail {
         let facts = Facts::new(&ticket, holder.greeting(), &self.tickets);
         let pdf = self.tickets.print(ticket, &holder).await.map_err(PrintError::from)?;
         self.write(&facts, pdf)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        let order = Order::sample(&self.event, self.clock.now());
+        let waived = Order { state: OrderState::Waived, waived_at: Some(order.created_at), ..order.clone() };
+        let email = |order| {
+            let ticket = Ticket::sample(order, &self.tickets.symbol(Sample::GROUP));
+            self.write(&Facts::new(&ticket, Sample::FIRST_NAME, &self.tickets), SAMPLE_PDF.to_vec())
+        };
+        Ok(vec![Sample::new("paid", email(order)?), Sample::new("with a bursary", email(waived)?)])
     }
 }
 
@@ -173,6 +191,23 @@ impl EmailKind for ChangeEmail {
             ticket: pdf.is_some(),
         };
         self.write(&change, pdf)
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        let email = |corrected: &[&str], ticket| {
+            let change = Change {
+                name: Sample::FIRST_NAME.into(),
+                group: with_symbol(Sample::GROUP, &self.tickets.symbol(Sample::GROUP)),
+                corrected: corrected.iter().map(ToString::to_string).collect(),
+                ticket,
+            };
+            self.write(&change, ticket.then(|| SAMPLE_PDF.to_vec()))
+        };
+        Ok(vec![
+            Sample::new("another group", email(&[], true)?),
+            Sample::new("another group, not paid yet", email(&[], false)?),
+            Sample::new("corrected answers", email(&["Legal name", "Birth date"], true)?),
+        ])
     }
 }
 

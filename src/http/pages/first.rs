@@ -12,6 +12,8 @@ use super::PageLayout;
 pub struct FirstPage {
     /// Emails are in the outbox, at `/outbox`.
     pub outbox: bool,
+    /// Anybody can see the emails with sample data, at `/mails`; otherwise administrators.
+    pub samples_for_all: bool,
     /// Payments are simulated.
     pub sandbox: bool,
 }
@@ -43,8 +45,8 @@ mod tests {
 
     #[tokio::test]
     async fn links_to_everything_a_newcomer_needs() {
-        let html = page(FirstPage { outbox: true, sandbox: true }).await;
-        for link in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
+        let html = page(FirstPage { outbox: true, samples_for_all: true, sandbox: true }).await;
+        for link in ["/docs", "/openapi.json", "/outbox", "/mails", "/health/ready"] {
             assert!(html.contains(&format!("href=\"{link}\"")), "{link}");
         }
         insta::assert_snapshot!("first.html", html);
@@ -52,13 +54,13 @@ mod tests {
 
     #[tokio::test]
     async fn names_outbox_and_sandbox_only_where_they_exist() {
-        let html = page(FirstPage { outbox: false, sandbox: false }).await;
+        let html = page(FirstPage { outbox: false, samples_for_all: false, sandbox: false }).await;
         assert!(!html.contains("/outbox") && !html.contains("<em>Pay</em>"));
     }
 
     #[tokio::test]
     async fn the_stylesheet_is_there() {
-        let first = FirstPage { outbox: true, sandbox: true };
+        let first = FirstPage { outbox: true, samples_for_all: true, sandbox: true };
         let route = super::super::front(&Arc::new(PageLayout::sample()), first).into_route();
         let answer = TestClient::new(route).get("/pages.css?v=1").send().await;
         answer.assert_status_is_ok();

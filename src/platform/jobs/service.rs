@@ -9,7 +9,7 @@ use super::model::{JOB_DROPPED, JOB_RETRIED, Job, JobState};
 use super::queue::put_back;
 use crate::kernel::{Actor, Clock, Timestamp};
 use crate::platform::audit::Subject;
-use crate::platform::store::{Dir, Filter, Query, Store, StoreError};
+use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
 
 /// Maximum length of the list of [`Jobs::dead`].
 const PAGE: u32 = 200;
@@ -32,6 +32,45 @@ pub enum ChangeError {
     State(JobState),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Jobs of each kind from which [`Jobs::stats`] takes the times: the last of those that are kept for a day.
+const RECENT: u32 = 200;
+
+/// Figures of the jobs of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KindStats {
+    pub kind: String,
+    pub waiting: u64,
+    pub running: u64,
+    pub dead: u64,
+    /// How long the oldest due job has been due, if one is due.
+    pub oldest_due: Option<Duration>,
+    /// Number of the recent jobs that the times are taken from.
+    pub recent: u64,
+    /// From due to the start of the last attempt.
+    pub latency: Option<Percentiles>,
+    /// From the start of the last attempt to the end.
+    pub run_time: Option<Percentiles>,
+}
+
+/// Two percentiles of some times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: Duration,
+    /// The 95th percentile.
+    pub p95: Duration,
+}
+
+impl Percentiles {
+    /// Of these times; `None` if there are none.
+    fn of(mut times: Vec<Duration>) -> Option<Self> {
+        times.sort_unstable();
+        // The smallest time that at least this part of all times does not exceed.
+        let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Some(Self { p50: at(50)?, p95: at(95)? })
+    }
 }
 
 /// The jobs in the store, for operators.
@@ -127,6 +166,69 @@ impl Jobs {
         self.oldest(dead()).await
     }
 
+    /// The page of the jobs in a state, first due first, that begins at `after`; at most `limit`, and only those of `kind`
+    /// if it is given.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub async fn list(
+        &self,
+        state: JobState,
+        kind: Option<&str>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Job>, PageError> {
+        let first_due = Query::new(in_state(state, kind)).sort("runAt", Dir::Asc).limit(limit);
+        self.store.page(first_due, after).await
+    }
+
+    /// The number of jobs in a state, and of `kind` if it is given.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn count(&self, state: JobState, kind: Option<&str>) -> Result<u64, StoreError> {
+        self.store.count::<Job>(in_state(state, kind)).await
+    }
+
+    /// Figures of each kind that has jobs, by name. The times come from the last 200 jobs of each kind at most.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn stats(&self) -> Result<Vec<KindStats>, StoreError> {
+        let mut stats: BTreeMap<String, KindStats> = BTreeMap::new();
+        for count in self.counts().await? {
+            let of_kind = stats.entry(count.kind).or_default();
+            match count.state {
+                JobState::Waiting => of_kind.waiting = count.jobs,
+                JobState::Running => of_kind.running = count.jobs,
+                JobState::Dead => of_kind.dead = count.jobs,
+                JobState::Done => {}
+            }
+        }
+        for (kind, age) in self.oldest_due_by_kind().await? {
+            stats.entry(kind).or_default().oldest_due = Some(age).filter(|age| !age.is_zero());
+        }
+        for (kind, of_kind) in &mut stats {
+            of_kind.kind.clone_from(kind);
+            let done = in_state(JobState::Done, Some(kind));
+            let recent = Query::new(done).sort("runAt", Dir::Desc).limit(RECENT);
+            // A dropped job has an error, and so has one that another job of its key has covered.
+            let ran = |job: Job| {
+                job.started_at
+                    .zip(job.finished_at)
+                    .filter(|_| job.error.is_none())
+                    .map(|run| (job.run_at, run))
+            };
+            let ran: Vec<_> = self.store.find::<Job>(recent).await?.into_iter().filter_map(ran).collect();
+            of_kind.recent = ran.len() as u64;
+            of_kind.latency =
+                Percentiles::of(ran.iter().map(|(due, (start, _))| start.since(*due)).collect());
+            of_kind.run_time =
+                Percentiles::of(ran.iter().map(|(_, (start, end))| end.since(*start)).collect());
+        }
+        Ok(stats.into_values().collect())
+    }
+
     async fn oldest(&self, ended: Filter) -> Result<Vec<Job>, StoreError> {
         self.store.find(Query::new(ended).sort("finishedAt", Dir::Asc).limit(PAGE)).await
     }
@@ -173,15 +275,36 @@ impl Jobs {
             if dead.is_empty() {
                 return Ok(retried);
             }
-            for job in dead {
-                match self.retry(actor, &job.id).await {
-                    Ok(_) => retried += 1,
-                    // Another operator was faster.
-                    Err(ChangeError::Unknown | ChangeError::State(_)) => {}
-                    Err(ChangeError::Store(error)) => return Err(error),
-                }
+            retried += self.retry_each(actor, dead).await?;
+        }
+    }
+
+    /// Retries at most this many dead jobs, those that died first before the others, and only those of `kind` if it is
+    /// given. Returns their number.
+    ///
+    /// # Errors
+    /// Store errors; the jobs before the error are retried all the same.
+    pub async fn retry_some(
+        &self,
+        actor: &Actor,
+        kind: Option<&str>,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
+        let first = Query::new(in_state(JobState::Dead, kind)).sort("finishedAt", Dir::Asc);
+        self.retry_each(actor, self.store.find(first.limit(at_most)).await?).await
+    }
+
+    async fn retry_each(&self, actor: &Actor, dead: Vec<Job>) -> Result<u64, StoreError> {
+        let mut retried = 0;
+        for job in dead {
+            match self.retry(actor, &job.id).await {
+                Ok(_) => retried += 1,
+                // Another operator was faster.
+                Err(ChangeError::Unknown | ChangeError::State(_)) => {}
+                Err(ChangeError::Store(error)) => return Err(error),
             }
         }
+        Ok(retried)
     }
 
     /// Drops a dead or waiting job: it will not run, and is deleted with the done jobs.
@@ -206,5 +329,27 @@ impl Jobs {
 }
 
 fn dead() -> Filter {
-    Filter::eq("state", JobState::Dead.as_str())
+    in_state(JobState::Dead, None)
+}
+
+fn in_state(state: JobState, kind: Option<&str>) -> Filter {
+    let in_state = Filter::eq("state", state.as_str());
+    kind.into_iter().fold(in_state, |filter, kind| filter.and(Filter::eq("kind", kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_occurred() {
+        let of = |millis: &[u64]| {
+            let times = millis.iter().copied().map(Duration::from_millis).collect();
+            Percentiles::of(times).map(|times| (times.p50.as_millis(), times.p95.as_millis()))
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7]), Some((7, 7)));
+        assert_eq!(of(&[30, 10, 20]), Some((20, 30)));
+        assert_eq!(of(&(1..=200).rev().collect::<Vec<_>>()), Some((100, 190)));
+    }
 }

@@ -111,6 +111,11 @@ impl Subscribers {
         self
     }
 
+    /// The kinds, each with the number of failures after which a job is dead.
+    pub fn kinds(&self) -> Vec<(&'static str, u32)> {
+        self.0.iter().map(|(kind, served)| (*kind, served.attempts())).collect()
+    }
+
     fn add(&mut self, kind: &'static str, subscriber: Arc<dyn Served>) {
         let before = self.0.insert(kind, subscriber);
         assert!(before.is_none(), "two subscribers are listed for jobs of the kind {kind}");

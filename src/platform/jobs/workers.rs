@@ -20,7 +20,7 @@ use super::queue::{Claim, Claimed, Outcome, Queue, Room, Settled, Settlement};
 use super::subscriber::{JobError, Run, Served, Subscribers};
 use super::sweep;
 use super::{TOPIC, trace};
-use crate::kernel::{Clock, Ids, Timestamp};
+use crate::kernel::{Clock, Ids, Timestamp, faults};
 use crate::platform::metrics::JobRuns;
 use crate::platform::request::RequestContext;
 use crate::platform::signals::{Listener, Signals, wake_after_commit};
@@ -68,6 +68,11 @@ impl Workers {
         let crons = crons.with(Cron::of_sweep("23 * * * *", &sweep));
         let subscribers = subscribers.with_sweep(sweep, store.clone(), clock.clone());
         Self { store, signals, clock, ids, subscribers, crons, runs: JobRuns::default() }
+    }
+
+    /// The kinds of jobs, each with the number of failures after which a job is dead.
+    pub fn kinds(&self) -> Vec<(&'static str, u32)> {
+        self.subscribers.kinds()
     }
 
     /// Counts the runs in `runs`.
@@ -403,7 +408,10 @@ impl Worker {
         let (served, payload) = (lane.served.clone(), job.payload);
         let end = traced.clone();
         let work = async move {
-            let ended = served.run(payload, run).await;
+            let ended = match faults::is_poisoned(&run.job_id) {
+                true => Err(JobError::Retry("poisoned".into())),
+                false => served.run(payload, run).await,
+            };
             traces::ended(&end, if ended.is_ok() { "done" } else { "failed" }, ended.is_ok());
             ended
         };

@@ -1,13 +1,15 @@
 //! A rendered email, and what renders it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
-use super::Mail;
+use super::{Mail, Sample};
 use crate::kernel::EmailAddress;
 use crate::platform::store::StoreError;
 
@@ -88,6 +90,28 @@ pub struct Attachment {
     pub content_type: String,
     /// Its content.
     pub bytes: Vec<u8>,
+    /// The id under which the HTML shows this image, as `cid:<id>`: letters, digits and hyphens. `None` for a file that
+    /// is beside the email.
+    pub content_id: Option<&'static str>,
+}
+
+impl Attachment {
+    /// A file beside the email.
+    pub fn file(name: &str, content_type: &str, bytes: Vec<u8>) -> Self {
+        Self { name: name.to_owned(), content_type: content_type.to_owned(), bytes, content_id: None }
+    }
+
+    /// A PNG image that the HTML shows as `cid:<content_id>`.
+    pub fn png(content_id: &'static str, bytes: Vec<u8>) -> Self {
+        let content_type = "image/png".to_owned();
+        Self { name: format!("{content_id}.png"), content_type, bytes, content_id: Some(content_id) }
+    }
+}
+
+/// The HTML of an email for a browser: it contains the images instead of their ids.
+pub fn with_image(html: &str, content_id: &str, content_type: &str, bytes: &[u8]) -> String {
+    let data = format!("src=\"data:{content_type};base64,{}\"", STANDARD.encode(bytes));
+    html.replace(&format!("src=\"cid:{content_id}\""), &data)
 }
 
 /// Why an email can't be rendered.
@@ -111,10 +135,15 @@ pub trait Template: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Reads what the email is about and renders it.
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError>;
+    /// Such emails with sample data.
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(vec![])
+    }
 }
 
-/// The templates of all emails.
-pub struct Templates(HashMap<&'static str, Arc<dyn Template>>);
+/// The templates of all emails, by their names.
+#[derive(Clone)]
+pub struct Templates(BTreeMap<&'static str, Arc<dyn Template>>);
 
 /// Two templates have one name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,7 +156,7 @@ impl Templates {
     /// # Errors
     /// [`DuplicateTemplate`] if two have one name.
     pub fn new(templates: Vec<Arc<dyn Template>>) -> Result<Self, DuplicateTemplate> {
-        let mut by_name = HashMap::new();
+        let mut by_name = BTreeMap::new();
         for template in templates {
             let name = template.name();
             if by_name.insert(name, template).is_some() {
@@ -146,5 +175,18 @@ impl Templates {
         let template =
             template.ok_or_else(|| RenderError::Failed(format!("no template `{}`", mail.template)))?;
         template.render(mail).await
+    }
+
+    /// The names of all emails, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    /// The emails of this name with sample data. `None` if there is no such template.
+    ///
+    /// # Errors
+    /// [`RenderError::Failed`] if the template fails.
+    pub fn samples(&self, name: &str) -> Result<Option<Vec<Sample>>, RenderError> {
+        self.0.get(name).map(|template| template.samples()).transpose()
     }
 }

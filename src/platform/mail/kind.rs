@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Email, Mail, MailClass, RenderError, Template};
+use super::{Email, Mail, MailClass, RenderError, Sample, Template};
 use crate::kernel::{EmailAddress, Timestamp};
 
 /// One kind of email. A feature adds it with `Feature::writes`, and posts it with `tx.post(&Mail::of::<Kind>(…))`.
@@ -26,6 +26,14 @@ pub trait EmailKind: Send + Sync + 'static {
     /// # Errors
     /// [`RenderError`], among them that the email is obsolete.
     async fn render(&self, about: Self::About, mail: &Mail) -> Result<Email, RenderError>;
+
+    /// Such emails with sample data, for previews: at least one.
+    ///
+    /// # Errors
+    /// [`RenderError::Failed`] if a template fails.
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(vec![])
+    }
 }
 
 #[async_trait]
@@ -36,6 +44,10 @@ impl<K: EmailKind> Template for K {
 
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         EmailKind::render(self, mail.about()?, mail).await
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        EmailKind::samples(self)
     }
 }
 

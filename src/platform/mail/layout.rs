@@ -47,7 +47,17 @@ use crate::config::Config;
 ///
 ///     async fn render(&self, about: AboutAccount, _: &Mail) -> Result<Email, RenderError> {
 ///         let account: Account = self.store.get(&about.account).await?.ok_or(RenderError::Obsolete("no account"))?;
-///         let (layout, name, link) = (&self.layout, account.greeting(), self.form.as_str());
+///         self.write(account.greeting())
+///     }
+///
+///     fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+///         Ok(Sample::only(self.write(Sample::FIRST_NAME)?))
+///     }
+/// }
+///
+/// impl Welcome {
+///     fn write(&self, name: &str) -> Result<Email, RenderError> {
+///         let (layout, link) = (&self.layout, self.form.as_str());
 ///         let text = Text { layout, name, link };
 ///         layout.render(&text.as_subject(), &text, &Html { layout, name, link })
 ///     }

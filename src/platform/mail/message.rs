@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, ContentTypeErr, HeaderName, HeaderValue};
-use lettre::message::{Attachment as Part, Mailbox, MultiPart};
+use lettre::message::{Attachment as Part, Mailbox, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
-use super::{Email, Mail, MailClass, Unsubscribe};
+use super::{Attachment, Email, Mail, MailClass, Unsubscribe};
 use crate::config::SenderConfig;
 use crate::kernel::{EmailAddress, Timestamp};
 
@@ -55,19 +55,38 @@ impl Message {
             // decode that in these headers.
             builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value));
         }
-        let alternatives = MultiPart::alternative_plain_html(email.text.clone(), email.html.clone());
-        let message = if email.attachments.is_empty() {
+        let alternatives = alternatives(email)?;
+        let mut files = email.attachments.iter().filter(|file| file.content_id.is_none()).peekable();
+        let message = if files.peek().is_none() {
             builder.multipart(alternatives)?
         } else {
-            let mut mixed = MultiPart::mixed().multipart(alternatives);
-            for file in &email.attachments {
-                let kind = ContentType::parse(&file.content_type)?;
-                mixed = mixed.singlepart(Part::new(file.name.clone()).body(file.bytes.clone(), kind));
-            }
-            builder.multipart(mixed)?
+            let mixed = MultiPart::mixed().multipart(alternatives);
+            builder.multipart(
+                files.try_fold(mixed, |mixed, file| Ok::<_, MessageError>(mixed.singlepart(part(file)?)))?,
+            )?
         };
         Ok(Self { from: from.email.to_string(), to: to.email.to_string(), bytes: message.formatted() })
     }
+}
+
+/// Text and HTML. The images that the HTML shows are beside it (RFC 2387).
+fn alternatives(email: &Email) -> Result<MultiPart, MessageError> {
+    let mut images = email.attachments.iter().filter(|file| file.content_id.is_some()).peekable();
+    if images.peek().is_none() {
+        return Ok(MultiPart::alternative_plain_html(email.text.clone(), email.html.clone()));
+    }
+    let html = MultiPart::related().singlepart(SinglePart::html(email.html.clone()));
+    let html = images.try_fold(html, |html, image| Ok::<_, MessageError>(html.singlepart(part(image)?)))?;
+    Ok(MultiPart::alternative().singlepart(SinglePart::plain(email.text.clone())).multipart(html))
+}
+
+fn part(file: &Attachment) -> Result<SinglePart, MessageError> {
+    let kind = ContentType::parse(&file.content_type)?;
+    let part = match file.content_id {
+        Some(id) => Part::new_inline_with_name(id.to_owned(), file.name.clone()),
+        None => Part::new(file.name.clone()),
+    };
+    Ok(part.body(file.bytes.clone(), kind))
 }
 
 /// The address as the library writes it. Its own parser refuses combining marks and emoji, which SMTPUTF8 allows.
@@ -111,7 +130,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::platform::mail::Attachment;
 
     fn parsed(text: &str) -> EmailAddress {
         EmailAddress::parse(text).unwrap()
@@ -128,8 +146,7 @@ mod tests {
     }
 
     fn email(files: usize) -> Email {
-        let file =
-            Attachment { name: "t.pdf".into(), content_type: "application/pdf".into(), bytes: vec![0, 255] };
+        let file = Attachment::file("t.pdf", "application/pdf", vec![0, 255]);
         Email {
             subject: "Your ticket, Zoë".into(),
             text: "Hello Zoë".into(),
@@ -159,6 +176,23 @@ mod tests {
             assert!(message.contains(line), "{line}{message}");
         }
         assert!(message.contains("multipart/mixed") && message.contains("multipart/alternative"));
+    }
+
+    #[test]
+    fn an_image_is_part_of_the_html_and_a_file_is_beside_the_email() {
+        let image = Attachment::png("chart", vec![137, 80]);
+        let kinds = |email: &Email| {
+            let message = written(&sender(None), &mail("ana@example.org"), email);
+            let kinds = message.lines().filter_map(|line| line.strip_prefix("Content-Type: "));
+            kinds.map(|kind| kind.split(';').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let inner = ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"];
+        assert_eq!(kinds(&email(0).attach(image.clone())), inner);
+        let with_file = [&["multipart/mixed"], &inner[..], &["application/pdf"]].concat();
+        assert_eq!(kinds(&email(1).attach(image.clone())), with_file);
+        let message = written(&sender(None), &mail("ana@example.org"), &email(0).attach(image));
+        assert!(message.contains("Content-ID: <chart>\r\n"), "{message}");
+        assert!(message.contains("Content-Disposition: inline; filename=\"chart.png\"\r\n"), "{message}");
     }
 
     #[test]

@@ -27,19 +27,23 @@ mod mailer;
 mod message;
 mod metered;
 mod pace;
+mod sample;
 mod ses;
 mod smtp;
 pub mod sns;
 mod suppression;
 
 pub use document::{EMAIL_RETRIED, Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
-pub use email::{Attachment, DuplicateTemplate, Email, RenderError, Template, Templates, Unsubscribe};
+pub use email::{
+    Attachment, DuplicateTemplate, Email, RenderError, Template, Templates, Unsubscribe, with_image,
+};
 pub use failed::{FailedEmails, Which};
 pub use kind::EmailKind;
 pub use layout::EmailLayout;
 pub use mailer::{BulkMailer, Mailer, SendError, Transport};
 pub use metered::MeteredTransport;
 pub use pace::MailRate;
+pub use sample::Sample;
 pub use ses::Ses;
 pub use smtp::{BadSmtpUrl, Smtp};
 pub use suppression::{Suppression, SuppressionCause};

@@ -1,10 +1,12 @@
 //! The outbox, and the first page, which links to it.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::pages::open;
 use crate::real_input::join;
-use crate::support::TestApp;
+use crate::support::{TestApp, Visitor};
 use crate::v1_accounts::sign_up_of;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +28,7 @@ async fn the_first_page_links_to_all_others() {
     let visitor = app.anonymous();
     let first = open(&visitor, "/").await;
     assert_eq!(first.status, 200);
-    for path in ["/docs", "/openapi.json", "/outbox", "/health/ready"] {
+    for path in ["/docs", "/openapi.json", "/outbox", "/mails", "/health/ready"] {
         assert!(first.text().contains(&format!("href=\"{path}\"")), "{path}");
         assert_eq!(open(&visitor, path).await.status, 200, "{path}");
     }
@@ -53,8 +55,51 @@ async fn in_a_rehearsal_every_page_says_so_and_only_administrators_see_emails() 
             assert_eq!(answer.text().contains("token="), status == 200 && path != "/outbox", "{path}");
         }
     }
+    for path in ["/mails", "/mails/welcome", "/mails/welcome/html"] {
+        for (visitor, status) in [(&anonymous, 401), (&student, 403), (&leader, 403), (&administrator, 200)] {
+            assert_eq!(open(visitor, path).await.status, status, "{path}");
+        }
+    }
     for path in ["/", "/confirm?token=x", "/confirm-email", "/reset-password", "/checkout/done"] {
         assert!(open(&anonymous, path).await.text().contains("REHEARSAL"), "{path}");
+    }
+    app.finish().await;
+}
+
+/// The addresses on a page that begin like this.
+fn links(page: &str, prefix: &str) -> BTreeSet<String> {
+    let after = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    after.filter(|link| link.starts_with(prefix)).map(str::to_owned).collect()
+}
+
+async fn shown(visitor: &Visitor, path: &str) -> String {
+    let page = open(visitor, path).await;
+    assert_eq!(page.status, 200, "{path}");
+    page.text()
+}
+
+/// What a template leaves behind if a value is missing.
+const GAPS: [&str; 12] =
+    ["{", "}", "None", "Some(", "Hello ,", "Hello\n", "Hi ,", " ,", "  ", "&#34;&#34;", "()", ": ."];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_email_has_samples_without_gaps() {
+    let app = TestApp::start().await;
+    let visitor = app.anonymous();
+    let kinds = links(&shown(&visitor, "/mails").await, "/mails/");
+    assert!(kinds.len() >= 24, "{kinds:?}");
+    for kind in kinds {
+        let first = shown(&visitor, &kind).await;
+        for sample in links(&first, &format!("{kind}?")).into_iter().chain([kind.clone()]) {
+            let page = shown(&visitor, &sample).await;
+            let text = page.split("<pre").nth(1).and_then(|rest| rest.split_once('>')).expect("a text").1;
+            let text = text.split("</pre>").next().unwrap_or_default();
+            for gap in GAPS {
+                assert!(!text.contains(gap), "{sample} has a gap, {gap:?}: {text}");
+            }
+            let html = shown(&visitor, &sample.replacen(&kind, &format!("{kind}/html"), 1)).await;
+            assert!(html.contains("</html>") && !html.contains("{{") && !html.contains("cid:"), "{html}");
+        }
     }
     app.finish().await;
 }

@@ -60,5 +60,5 @@ pub fn email() -> Email {
 
 pub fn with_file(email: Email) -> Email {
     let bytes = (0..=255).cycle().take(20_000).collect();
-    email.attach(Attachment { name: "ticket.pdf".into(), content_type: "application/pdf".into(), bytes })
+    email.attach(Attachment::file("ticket.pdf", "application/pdf", bytes))
 }
