@@ -187,6 +187,7 @@ impl App {
             .and(student_mails::feature(&base))
             .and(grouping::feature(&base, &grouping))
             .and(students::feature(&students))
+            .and(announcements::feature(&base))
             .and(suppressions::feature(&base, &suppressions))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))

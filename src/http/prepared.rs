@@ -11,8 +11,10 @@ use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 
 use super::etag::Tag;
+use super::listing::PageBody;
 use crate::platform::cache::Cached;
 use crate::platform::signals::Signals;
+use crate::platform::store::Cursor;
 
 /// A `T` as JSON, with its entity tag. Clones share the bytes.
 pub struct Prepared<T> {
@@ -62,6 +64,50 @@ impl<T: Type> IntoResponse for Prepared<T> {
     }
 }
 
+/// A page of a list of `T`s whose items were written in advance, for lists that differ by caller only in which items they have.
+pub struct PreparedPage<T> {
+    json: String,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> PreparedPage<T> {
+    /// The page of these items, each the JSON of a `T`.
+    pub fn new(items: impl IntoIterator<Item: AsRef<str>>, next: Option<&Cursor>) -> Self {
+        let mut json = String::from("{\"items\":[");
+        for (number, item) in items.into_iter().enumerate() {
+            if number > 0 {
+                json.push(',');
+            }
+            json.push_str(item.as_ref());
+        }
+        json.push(']');
+        if let Some(next) = next {
+            json.push_str(",\"nextCursor\":");
+            json.push_str(&next.as_str().to_json_string());
+        }
+        json.push('}');
+        Self { json, of: PhantomData }
+    }
+}
+
+impl<T: Type> Payload for PreparedPage<T> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        PageBody::<T>::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        PageBody::<T>::register(registry);
+    }
+}
+
+impl<T: Type> IntoResponse for PreparedPage<T> {
+    fn into_response(self) -> Response {
+        Response::builder().content_type(Self::CONTENT_TYPE).body(self.json)
+    }
+}
+
 /// A prepared response, or 304.
 #[derive(ApiResponse)]
 pub enum PreparedAnswer<T: Type> {
@@ -100,5 +146,23 @@ impl<T: Type + ToJSON> PreparedCache<T> {
     /// Those of `read`; the next request tries again.
     pub async fn get<E>(&self, read: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<Prepared<T>>, E> {
         self.0.get(async || Ok(Prepared::new(&read().await?))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_prepared_items_is_the_page_of_the_items() {
+        let page = |items: &[&str], next: Option<Cursor>| {
+            serde_json::from_str::<Value>(&PreparedPage::<String>::new(items, next.as_ref()).json).unwrap()
+        };
+        assert_eq!(page(&[], None), json!({ "items": [] }));
+        assert_eq!(page(&["1", "\"a\""], None), json!({ "items": [1, "a"] }));
+        let next = Cursor::from("x\"y".to_owned());
+        assert_eq!(page(&["1"], Some(next)), json!({ "items": [1], "nextCursor": "x\"y" }));
     }
 }

@@ -30,6 +30,7 @@ mod rights_matrix;
 mod servers;
 mod support;
 mod v1_accounts;
+mod v1_announcements;
 mod v1_api_keys;
 mod v1_audit_entries;
 mod v1_bursaries;

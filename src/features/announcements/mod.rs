@@ -5,14 +5,26 @@
 //! until one changes, so a list reads nothing but what belongs to its reader: the ticks, and the group if one of the
 //! announcements is for groups.
 
+mod controller;
 mod model;
+mod service;
 
+pub use controller::AnnouncementsController;
 pub use model::{
-    ANNOUNCEMENT_CREATED, ANNOUNCEMENT_DELETED, ANNOUNCEMENT_UPDATED, Announcement, AnnouncementChanges,
-    AnnouncementForm, AnnouncementTicks, reader_without_group, sees_planned,
+    ANNOUNCEMENT_CREATED, ANNOUNCEMENT_DELETED, ANNOUNCEMENT_UPDATED, Announcement, AnnouncementTicks,
 };
+pub use service::Announcements;
 
+use std::sync::Arc;
+
+use super::Feature;
+use crate::base::Base;
 use crate::platform::store::{Schema, schema};
+
+/// What announcements add to the service.
+pub fn feature(base: &Base) -> Feature<AnnouncementsController> {
+    Feature::new().serves(AnnouncementsController::new(Arc::new(Announcements::new(base))))
+}
 
 /// The documents of this feature.
 pub fn schemas() -> Vec<Schema> {

@@ -1,5 +1,7 @@
 //! The documents of announcements, and who sees which.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Audience, Markdown, Reader, Rights, Role, Scope, Timestamp};
@@ -149,13 +151,13 @@ pub fn reader_without_group(rights: &Rights) -> Option<Reader> {
 ///
 /// One document for each account, not one for each pair: a list needs all of them, which is one read by id. Nobody but the
 /// account itself writes it, so nothing contends for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnnouncementTicks {
     /// The account's id.
     pub id: String,
     /// Ids of announcements. Deleted ones stay until there are too many.
-    pub announcements: Vec<String>,
+    pub announcements: BTreeSet<String>,
 }
 
 impl Document for AnnouncementTicks {
@@ -170,22 +172,22 @@ impl Document for AnnouncementTicks {
 }
 
 impl AnnouncementTicks {
+    /// Those of an account that has ticked off nothing.
+    pub fn none(account: &str) -> Self {
+        Self { id: account.to_owned(), announcements: BTreeSet::new() }
+    }
+
     /// Whether this announcement is ticked off.
     pub fn has(&self, announcement: &str) -> bool {
-        self.announcements.iter().any(|id| id == announcement)
+        self.announcements.contains(announcement)
     }
 
     /// Ticks an announcement off, or undoes it. Returns whether that changed anything.
     pub fn set(&mut self, announcement: &str, ticked_off: bool) -> bool {
-        if self.has(announcement) == ticked_off {
-            return false;
+        match ticked_off {
+            true => self.announcements.insert(announcement.to_owned()),
+            false => self.announcements.remove(announcement),
         }
-        if ticked_off {
-            self.announcements.push(announcement.to_owned());
-        } else {
-            self.announcements.retain(|id| id != announcement);
-        }
-        true
     }
 
     /// Whether there are more than announcements can be, so that some of them must have been deleted.
@@ -306,7 +308,7 @@ mod tests {
 
     #[test]
     fn ticking_off_twice_changes_nothing() {
-        let mut ticks = AnnouncementTicks { id: "ana".into(), announcements: vec![] };
+        let mut ticks = AnnouncementTicks::none("ana");
         assert!(ticks.set("1", true) && !ticks.set("1", true) && ticks.has("1"));
         assert!(ticks.set("1", false) && !ticks.set("1", false) && !ticks.has("1"));
         for number in 0..=ANNOUNCEMENTS_MAX {

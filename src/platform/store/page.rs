@@ -73,6 +73,31 @@ pub enum PageError {
     Store(#[from] StoreError),
 }
 
+impl<T> Page<T> {
+    /// The page of a list that is kept in memory and named `list`: at least one item, at most `limit`. The items are in
+    /// descending order of their keys, which tell any two apart.
+    ///
+    /// # Errors
+    /// [`PageError::BadCursor`] if `after` was not returned by a list of this name.
+    pub fn within(
+        list: &str,
+        items: impl IntoIterator<Item = T>,
+        keys: impl Fn(&T) -> Vec<Value>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Self, PageError> {
+        let mark = mark_of(&format!("{VERSION} in memory {list}"));
+        let after = after.map(|cursor| cursor.keys(&mark).ok_or(PageError::BadCursor)).transpose()?;
+        let after = after.map(|keys| keys.into_iter().flatten().collect::<Vec<_>>());
+        let is_past = |item: &T| after.as_ref().is_none_or(|after| keys(item) < *after);
+        let mut rest = items.into_iter().skip_while(|item| !is_past(item)).fuse();
+        let items: Vec<T> = rest.by_ref().take(limit.max(1) as usize).collect();
+        let last = items.last().filter(|_| rest.next().is_some());
+        let next = last.map(|last| Cursor::new(&mark, &keys(last).into_iter().map(Some).collect::<Vec<_>>()));
+        Ok(Self { items, next })
+    }
+}
+
 impl Store {
     /// The page of the query's documents that begins at `after`, or the first one; as many documents as the query's limit,
     /// at least one. Each page is read as of now.
@@ -121,7 +146,11 @@ fn mark<D: Document>(query: &Query) -> String {
         order += if *dir == Dir::Asc { " +" } else { " -" };
         order += field.as_ref();
     }
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(order)[..6])
+    mark_of(&order)
+}
+
+fn mark_of(list: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(list)[..6])
 }
 
 /// The document's values of the sorted fields. Read off its BSON, where times are not texts.
@@ -189,6 +218,22 @@ mod tests {
         let cursor = Cursor::new("mark", &keys);
         assert_eq!(cursor.keys("mark"), Some(keys));
         assert_eq!(cursor.keys("other"), None);
+    }
+
+    #[test]
+    fn a_list_in_memory_is_paged_without_gaps_while_items_come_and_go() {
+        let page = |items: &[i64], after: Option<&Cursor>| {
+            Page::within("numbers", items.to_vec(), |item| vec![(*item).into()], after, 2).unwrap()
+        };
+        let first = page(&[9, 7, 5, 3, 1], None);
+        assert_eq!(first.items, [9, 7]);
+        let second = page(&[11, 9, 6, 5, 3, 1], first.next.as_ref());
+        assert_eq!(second.items, [6, 5], "one was added before, one after, and the last of the page is gone");
+        let third = page(&[5, 3, 1], second.next.as_ref());
+        assert_eq!((third.items.as_slice(), third.next), ([3, 1].as_slice(), None));
+        let elsewhere = Page::within("others", vec![1], |item| vec![(*item).into()], first.next.as_ref(), 2);
+        assert!(matches!(elsewhere, Err(PageError::BadCursor)));
+        assert_eq!(page(&[], None).items, []);
     }
 
     #[test]
