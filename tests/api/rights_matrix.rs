@@ -231,6 +231,11 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             let sessions = app.student().await.get("/v1/sessions").await.ok(200);
             sessions["items"][0]["id"].as_str().map(str::to_owned)
         }
+        "announcementId" => {
+            let for_leaders = json!({ "title": "x", "text": "x", "audience": { "for": "leaders" } });
+            let written = app.administrator().await.post("/v1/announcements", &for_leaders).await.ok(201);
+            written["id"].as_str().map(str::to_owned)
+        }
         "mailId" => Some(format!("welcome:{NO_ID}")),
         "orderId" => app.submitted().await.1["id"].as_str().map(str::to_owned),
         "accountId" => Some(app.leader().await.account().id.clone()),

@@ -156,6 +156,13 @@ def group_plan():
     return people.done("POST", "/v1/group-plans", None, me.session()).json()["id"]
 
 
+def announcement():
+    """The id of a new announcement for everybody."""
+    text = {"title": "Fuzz", "text": "Fuzz", "audience": {"for": "everyone"}}
+    committee = people.sign_in({"email": COMMITTEE, "password": PASSWORD})
+    return people.done("POST", "/v1/announcements", text, committee).json()["id"]
+
+
 def applicant():
     """The account id of a student who asks for a bursary. Only administrators need one."""
     account = people.account()
@@ -195,6 +202,7 @@ rights_requests = Shelf(rights_request, 2)
 api_keys = Shelf(api_key, 2)
 group_plans = Shelf(group_plan, 2)
 applicants = Shelf(applicant, 3)
+announcements = Shelf(announcement, 5)
 
 
 # ---- who calls ----
@@ -303,6 +311,11 @@ def give_values(body):
             body[name] = VALUES[name](body)
     # Belongs to the pronouns "Other" alone.
     body.pop("pronounsOther", None)
+    # Groups are named for the audience of groups alone.
+    if "for" in body:
+        body.pop("groups", None)
+        if body["for"] == "groups":
+            body["groups"] = ["Alpha", "Omega"]
     # The shipped event has no questions of its own.
     body.pop("answers", None)
 
@@ -419,8 +432,14 @@ QUERIES = {
     "sort": lambda: chance.choice(("", "-")) + fields(1)[0],
 }
 
+def some(shelf):
+    """What the committee has made, mostly."""
+    return lambda generated: shelf.take() if chance.random() < 0.6 else generated
+
+
 # By the name of the path parameter.
 PATHS = {
+    "announcementId": some(announcements),
     "apiKeyId": from_shelf(api_keys, lambda key: key),
     "accountId": from_shelf(leaders, lambda leader: leader["id"]),
     "groupName": lambda generated: chance.choice(("Alpha", "Omega", generated)),

@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
+import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -1212,6 +1212,122 @@ export const addStudentNote = <ThrowOnError extends boolean = false>(options: Op
         'Content-Type': 'application/json',
         ...options.headers
     }
+});
+
+/**
+ * List announcements
+ *
+ * Those that are published and for you, pinned ones first, then the newest. Those who write announcements
+ * (`announcements:create`, `announcements:edit` or `announcements:delete`) also see planned ones, whose `publishAt` is in
+ * the future. Texts for groups are for their students and for all leaders.
+ */
+export const listAnnouncements = <ThrowOnError extends boolean = false>(options?: Options<ListAnnouncementsData, ThrowOnError>) => (options?.client ?? client).get<ListAnnouncementsResponses, ListAnnouncementsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/announcements',
+    ...options
+});
+
+/**
+ * Write an announcement
+ *
+ * It is published at once, or from `publishAt` on. There can be 500 announcements at a time. To send one by email, too,
+ * create a mailing of it.
+ */
+export const createAnnouncement = <ThrowOnError extends boolean = false>(options: Options<CreateAnnouncementData, ThrowOnError>) => (options.client ?? client).post<CreateAnnouncementResponses, CreateAnnouncementErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/announcements',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Delete an announcement
+ *
+ * It can't be restored.
+ */
+export const deleteAnnouncement = <ThrowOnError extends boolean = false>(options: Options<DeleteAnnouncementData, ThrowOnError>) => (options.client ?? client).delete<DeleteAnnouncementResponses, DeleteAnnouncementErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/announcements/{announcementId}',
+    ...options
+});
+
+/**
+ * Get an announcement
+ *
+ * One of those that `listAnnouncements` lists.
+ */
+export const getAnnouncement = <ThrowOnError extends boolean = false>(options: Options<GetAnnouncementData, ThrowOnError>) => (options.client ?? client).get<GetAnnouncementResponses, GetAnnouncementErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/announcements/{announcementId}',
+    ...options
+});
+
+/**
+ * Edit an announcement
+ *
+ * Those who have ticked it off don't see it as new.
+ */
+export const updateAnnouncement = <ThrowOnError extends boolean = false>(options: Options<UpdateAnnouncementData, ThrowOnError>) => (options.client ?? client).patch<UpdateAnnouncementResponses, UpdateAnnouncementErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/announcements/{announcementId}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Undo the tick of an announcement
+ *
+ * For your account only. Repeating it changes nothing.
+ */
+export const untickAnnouncement = <ThrowOnError extends boolean = false>(options: Options<UntickAnnouncementData, ThrowOnError>) => (options.client ?? client).delete<UntickAnnouncementResponses, UntickAnnouncementErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/announcements/{announcementId}/tick',
+    ...options
+});
+
+/**
+ * Tick an announcement off
+ *
+ * For your account only. Repeating it changes nothing.
+ */
+export const tickAnnouncement = <ThrowOnError extends boolean = false>(options: Options<TickAnnouncementData, ThrowOnError>) => (options.client ?? client).put<TickAnnouncementResponses, TickAnnouncementErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/announcements/{announcementId}/tick',
+    ...options
 });
 
 /**

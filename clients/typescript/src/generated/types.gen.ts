@@ -154,6 +154,95 @@ export type AddressBody = {
 };
 
 /**
+ * Announcement
+ *
+ * An announcement.
+ */
+export type Announcement = {
+    /**
+     * Id of the announcement.
+     */
+    id: string;
+    /**
+     * Title on one line.
+     */
+    title: string;
+    /**
+     * Text.
+     */
+    text: Markdown;
+    /**
+     * The people that it is for.
+     */
+    audience: Audience;
+    /**
+     * Whether it is listed before the others.
+     */
+    pinned: boolean;
+    /**
+     * Time from which its audience sees it (RFC 3339, UTC).
+     */
+    publishAt: string;
+    /**
+     * Time at which it was written (RFC 3339, UTC).
+     */
+    createdAt: string;
+    /**
+     * Time of the last edit, or of the creation (RFC 3339, UTC).
+     */
+    updatedAt: string;
+    /**
+     * Whether you have ticked it off. Absent in the responses of those who write it.
+     */
+    tickedOff?: boolean;
+};
+
+/**
+ * AnnouncementChanges
+ *
+ * Changes of an announcement. What is absent stays as it is.
+ */
+export type AnnouncementChanges = {
+    /**
+     * Title on one line. 1 to 150 characters.
+     */
+    title?: string | null;
+    /**
+     * Text in Markdown. 1 to 20,000 characters.
+     */
+    text?: string | null;
+    /**
+     * The people that it is for.
+     */
+    audience?: Audience | null;
+    /**
+     * Whether it is listed before the others.
+     */
+    pinned?: boolean | null;
+    /**
+     * Time from which its audience sees it (RFC 3339). A time in the past publishes it now, unless it is published already.
+     * A time in the future withdraws it until then.
+     */
+    publishAt?: string | null;
+};
+
+/**
+ * AnnouncementPage
+ *
+ * A page of a list.
+ */
+export type AnnouncementPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<Announcement>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
  * ApiKey
  *
  * An API key, without the key itself.
@@ -286,6 +375,27 @@ export type AskedRights = {
      */
     results: Array<AskedRightResult>;
 };
+
+/**
+ * Audience
+ *
+ * The people that a text is for.
+ */
+export type Audience = {
+    /**
+     * The kind of audience.
+     */
+    for: AudienceKind;
+    /**
+     * Names of groups, as `getEvent` lists them. With `for: groups` only.
+     */
+    groups?: Array<string>;
+};
+
+/**
+ * A kind of audience.
+ */
+export type AudienceKind = 'everyone' | 'groups' | 'leaders';
 
 /**
  * AuditActor
@@ -979,6 +1089,22 @@ export type Liveness = {
 export type MailState = 'queued' | 'sending' | 'sent' | 'sentPossiblyTwice' | 'failed' | 'obsolete' | 'suppressed';
 
 /**
+ * Markdown
+ *
+ * A text in Markdown. Requests send the source alone, as a [`Remark`].
+ */
+export type Markdown = {
+    /**
+     * Source in Markdown (CommonMark, with tables and strikethrough), as it was written.
+     */
+    source: string;
+    /**
+     * Safe HTML without scripts, styles and images, to be inserted into a page as it is.
+     */
+    html: string;
+};
+
+/**
  * Money
  *
  * An amount of money.
@@ -992,6 +1118,34 @@ export type Money = {
      * ISO 4217 code, such as CAD.
      */
     currency: string;
+};
+
+/**
+ * NewAnnouncement
+ *
+ * An announcement to write.
+ */
+export type NewAnnouncement = {
+    /**
+     * Title on one line. 1 to 150 characters.
+     */
+    title: string;
+    /**
+     * Text in Markdown. 1 to 20,000 characters.
+     */
+    text: string;
+    /**
+     * The people that it is for.
+     */
+    audience: Audience;
+    /**
+     * Whether it is listed before the others. Not by default.
+     */
+    pinned?: boolean;
+    /**
+     * Time from which its audience sees it (RFC 3339). By default, or if it is in the past, at once.
+     */
+    publishAt?: string;
 };
 
 /**
@@ -8509,6 +8663,595 @@ export type AddStudentNoteResponses = {
 };
 
 export type AddStudentNoteResponse = AddStudentNoteResponses[keyof AddStudentNoteResponses];
+
+export type ListAnnouncementsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * `true` for those that you have ticked off only, `false` for the others only.
+         */
+        ticked?: boolean;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/announcements';
+};
+
+export type ListAnnouncementsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListAnnouncementsError = ListAnnouncementsErrors[keyof ListAnnouncementsErrors];
+
+export type ListAnnouncementsResponses = {
+    /**
+     * Done.
+     */
+    200: AnnouncementPage;
+};
+
+export type ListAnnouncementsResponse = ListAnnouncementsResponses[keyof ListAnnouncementsResponses];
+
+export type CreateAnnouncementData = {
+    body: NewAnnouncement;
+    path?: never;
+    query?: never;
+    url: '/v1/announcements';
+};
+
+export type CreateAnnouncementErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Too many announcements (`too-many-announcements`).
+     */
+    409: Problem & {
+        type: '/problems/too-many-announcements';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CreateAnnouncementError = CreateAnnouncementErrors[keyof CreateAnnouncementErrors];
+
+export type CreateAnnouncementResponses = {
+    /**
+     * The announcement is written.
+     */
+    201: Announcement;
+};
+
+export type CreateAnnouncementResponse = CreateAnnouncementResponses[keyof CreateAnnouncementResponses];
+
+export type DeleteAnnouncementData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the announcement, from `listAnnouncements`.
+         */
+        announcementId: string;
+    };
+    query?: never;
+    url: '/v1/announcements/{announcementId}';
+};
+
+export type DeleteAnnouncementErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such announcement (`no-such-announcement`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-announcement';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DeleteAnnouncementError = DeleteAnnouncementErrors[keyof DeleteAnnouncementErrors];
+
+export type DeleteAnnouncementResponses = {
+    /**
+     * The announcement was deleted.
+     */
+    204: void;
+};
+
+export type DeleteAnnouncementResponse = DeleteAnnouncementResponses[keyof DeleteAnnouncementResponses];
+
+export type GetAnnouncementData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the announcement, from `listAnnouncements`.
+         */
+        announcementId: string;
+    };
+    query?: never;
+    url: '/v1/announcements/{announcementId}';
+};
+
+export type GetAnnouncementErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such announcement (`no-such-announcement`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-announcement';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetAnnouncementError = GetAnnouncementErrors[keyof GetAnnouncementErrors];
+
+export type GetAnnouncementResponses = {
+    /**
+     * The announcement.
+     */
+    200: Announcement;
+};
+
+export type GetAnnouncementResponse = GetAnnouncementResponses[keyof GetAnnouncementResponses];
+
+export type UpdateAnnouncementData = {
+    body: AnnouncementChanges;
+    headers: {
+        /**
+         * `ETag` of the announcement that was edited.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * Id of the announcement, from `listAnnouncements`.
+         */
+        announcementId: string;
+    };
+    query?: never;
+    url: '/v1/announcements/{announcementId}';
+};
+
+export type UpdateAnnouncementErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such announcement (`no-such-announcement`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-announcement';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type UpdateAnnouncementError = UpdateAnnouncementErrors[keyof UpdateAnnouncementErrors];
+
+export type UpdateAnnouncementResponses = {
+    /**
+     * The announcement as it is now.
+     */
+    200: Announcement;
+};
+
+export type UpdateAnnouncementResponse = UpdateAnnouncementResponses[keyof UpdateAnnouncementResponses];
+
+export type UntickAnnouncementData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the announcement, from `listAnnouncements`.
+         */
+        announcementId: string;
+    };
+    query?: never;
+    url: '/v1/announcements/{announcementId}/tick';
+};
+
+export type UntickAnnouncementErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such announcement (`no-such-announcement`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-announcement';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type UntickAnnouncementError = UntickAnnouncementErrors[keyof UntickAnnouncementErrors];
+
+export type UntickAnnouncementResponses = {
+    /**
+     * Done, now or before.
+     */
+    204: void;
+};
+
+export type UntickAnnouncementResponse = UntickAnnouncementResponses[keyof UntickAnnouncementResponses];
+
+export type TickAnnouncementData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the announcement, from `listAnnouncements`.
+         */
+        announcementId: string;
+    };
+    query?: never;
+    url: '/v1/announcements/{announcementId}/tick';
+};
+
+export type TickAnnouncementErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such announcement (`no-such-announcement`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-announcement';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type TickAnnouncementError = TickAnnouncementErrors[keyof TickAnnouncementErrors];
+
+export type TickAnnouncementResponses = {
+    /**
+     * Done, now or before.
+     */
+    204: void;
+};
+
+export type TickAnnouncementResponse = TickAnnouncementResponses[keyof TickAnnouncementResponses];
 
 export type ListSuppressionsData = {
     body?: never;
