@@ -28,6 +28,7 @@ use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sa
 use crate::features::previews;
 use crate::features::registration::{self, CopiesOfAccounts, OrientationSale, Registrations};
 use crate::features::rights::{self, RightsRequests};
+use crate::features::schedule::{self, Schedule};
 use crate::features::second_factor::{self, SecondFactors};
 use crate::features::sessions::{self, Sessions};
 use crate::features::student_mails;
@@ -110,6 +111,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         payments::schemas(),
         registration::schemas(),
         rights::schemas(),
+        schedule::schemas(),
         second_factor::schemas(),
         students::schemas(),
         suppressions::schemas(),
@@ -170,6 +172,7 @@ impl App {
         let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
         let students = Arc::new(Students::new(&base, &registrations));
         let grouping = Arc::new(Grouping::new(&base, &groups, &registrations, &students));
+        let schedule = Arc::new(Schedule::new(&base));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
@@ -188,6 +191,7 @@ impl App {
             .and(grouping::feature(&base, &grouping))
             .and(students::feature(&students))
             .and(announcements::feature(&base))
+            .and(schedule::feature(&base, &schedule))
             .and(suppressions::feature(&base, &suppressions))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))

@@ -20,6 +20,7 @@ pub mod payments;
 pub mod previews;
 pub mod registration;
 pub mod rights;
+pub mod schedule;
 pub mod second_factor;
 pub mod sessions;
 pub mod student_mails;

@@ -54,7 +54,7 @@ pub use metered::Metered;
 pub use metrics::MetricsPage;
 pub use payload::{JsonBody, Rule};
 pub use pipeline::ACCESS_LOG;
-pub use prepared::{Prepared, PreparedAnswer, PreparedCache, PreparedPage};
+pub use prepared::{Prepared, PreparedAnswer, PreparedCache, PreparedFile, PreparedPage};
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
 pub use security::{
     By, CallerOfCookie, Callers, Client, KeyError, MachineCallers, RenewedCookie, Requirement, Visit,

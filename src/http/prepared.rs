@@ -16,33 +16,69 @@ use crate::platform::cache::Cached;
 use crate::platform::signals::Signals;
 use crate::platform::store::Cursor;
 
-/// A `T` as JSON, with its entity tag. Clones share the bytes.
-pub struct Prepared<T> {
+/// Bytes that are sent as they are, with their entity tag. Clones share the bytes.
+#[derive(Clone)]
+pub struct PreparedFile {
     bytes: Bytes,
     tag: Tag,
+}
+
+impl PreparedFile {
+    /// A file with this content.
+    pub fn new(content: String) -> Self {
+        let bytes = Bytes::from(content);
+        Self { tag: Tag::of(&bytes), bytes }
+    }
+
+    /// Its content.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
+    /// Its entity tag.
+    pub fn tag(&self) -> String {
+        self.tag.as_str().to_owned()
+    }
+
+    /// Whether the client has it already, as its `If-None-Match` says.
+    pub fn is_known(&self, if_none_match: Option<&str>) -> bool {
+        if_none_match.is_some_and(|tags| self.tag.is_in(tags))
+    }
+}
+
+/// A `T` as JSON, with its entity tag. Clones share the bytes.
+pub struct Prepared<T> {
+    file: PreparedFile,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: Type + ToJSON> Prepared<T> {
     /// The response that shows `value`.
     pub fn new(value: &T) -> Self {
-        let bytes = Bytes::from(value.to_json_string());
-        Self { tag: Tag::of(&bytes), bytes, of: PhantomData }
+        Self { file: PreparedFile::new(value.to_json_string()), of: PhantomData }
     }
 
     /// The answer to a request with this `If-None-Match`.
     pub fn answer(&self, if_none_match: Option<&str>) -> PreparedAnswer<T> {
-        let tag = self.tag.as_str().to_owned();
-        if if_none_match.is_some_and(|tags| self.tag.is_in(tags)) {
-            return PreparedAnswer::NotModified(tag);
+        self.answer_with(if_none_match, "no-cache")
+    }
+
+    /// The same if the response is for the caller alone: shared caches don't keep it.
+    pub fn answer_privately(&self, if_none_match: Option<&str>) -> PreparedAnswer<T> {
+        self.answer_with(if_none_match, "private, no-cache")
+    }
+
+    fn answer_with(&self, if_none_match: Option<&str>, cache: &str) -> PreparedAnswer<T> {
+        if self.file.is_known(if_none_match) {
+            return PreparedAnswer::NotModified(self.file.tag());
         }
-        PreparedAnswer::Full(self.clone(), tag, "no-cache".into())
+        PreparedAnswer::Full(self.clone(), self.file.tag(), cache.into())
     }
 }
 
 impl<T> Clone for Prepared<T> {
     fn clone(&self) -> Self {
-        Self { bytes: self.bytes.clone(), tag: self.tag.clone(), of: PhantomData }
+        Self { file: self.file.clone(), of: PhantomData }
     }
 }
 
@@ -60,7 +96,7 @@ impl<T: Type> Payload for Prepared<T> {
 
 impl<T: Type> IntoResponse for Prepared<T> {
     fn into_response(self) -> Response {
-        Response::builder().content_type(Self::CONTENT_TYPE).body(self.bytes)
+        Response::builder().content_type(Self::CONTENT_TYPE).body(self.file.bytes)
     }
 }
 
@@ -118,7 +154,8 @@ pub enum PreparedAnswer<T: Type> {
         /// Entity tag of the response.
         #[oai(header = "ETag")]
         String,
-        /// `no-cache`: caches revalidate the response with `If-None-Match` before each use.
+        /// `no-cache`: caches revalidate the response with `If-None-Match` before each use. With `private` it is for the
+        /// caller alone.
         #[oai(header = "Cache-Control")]
         String,
     ),

@@ -112,11 +112,13 @@ fn around(method: &str, operation: &Value) -> Vec<Problem> {
             kinds::too_many(TooMany { retry_after: Duration::from_secs(30) }),
         ]);
     }
-    if operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()) {
-        problems.extend([kinds::not_signed_in(), kinds::busy(Duration::from_secs(5))]);
+    if let Some(schemes) = operation["security"].as_array().filter(|schemes| !schemes.is_empty()) {
+        let is_optional = schemes.iter().any(|scheme| scheme.as_object().is_some_and(Map::is_empty));
+        problems.extend((!is_optional).then(kinds::not_signed_in));
+        problems.push(kinds::busy(Duration::from_secs(5)));
     }
     match right {
-        Some("anybody" | "session") | None => {}
+        Some("anybody" | "visitor" | "session") | None => {}
         Some("leader-session") => problems.push(kinds::leaders_only()),
         Some("account") => problems.push(kinds::must_enrol()),
         Some("student") => problems.push(kinds::students_only()),

@@ -6,11 +6,14 @@ use poem::Request;
 
 use super::kinds;
 use super::problem::Problem;
-use super::security::{Requirement, principal, signed_in};
+use super::security::{Requirement, principal, signed_in, signed_in_or_not};
 use crate::kernel::{Caller, Principal, Rights, Role, Scope};
 
 /// Nothing: anybody, signed in or not.
 pub struct Anybody;
+
+/// Nothing: anybody. The operation shows more to somebody with a session; a cookie that opens none counts as none.
+pub struct Visitor;
 
 /// Any session, even that of an administrator who must set up a second factor first: for the few operations that lead
 /// there.
@@ -214,6 +217,20 @@ impl Requirement for Anybody {
 
     async fn admit(_: &Request) -> Result<(), Problem> {
         Ok(())
+    }
+}
+
+impl Requirement for Visitor {
+    type Caller = Option<Caller>;
+    const SESSION: bool = true;
+    const OPTIONAL: bool = true;
+
+    fn name() -> Cow<'static, str> {
+        "visitor".into()
+    }
+
+    async fn admit(request: &Request) -> Result<Option<Caller>, Problem> {
+        signed_in_or_not(request).await
     }
 }
 

@@ -87,6 +87,9 @@ pub trait Requirement: Send + Sync + 'static {
     /// Whether machines may call.
     const MACHINES: bool = false;
 
+    /// Whether the session is optional.
+    const OPTIONAL: bool = false;
+
     /// The caller, if the request may pass.
     ///
     /// # Errors
@@ -150,15 +153,24 @@ impl NewCookies {
 /// # Errors
 /// 401 if there is none, 503 if the store fails.
 pub async fn signed_in(request: &Request) -> Result<Caller, Problem> {
-    let shared = shared(request)?;
-    let cookie = shared.cookie.of(request.headers()).ok_or_else(not_signed_in)?;
-    let found = shared.callers.by_cookie(cookie).await.map_err(unavailable)?.ok_or_else(not_signed_in)?;
+    signed_in_or_not(request).await?.ok_or_else(not_signed_in)
+}
+
+/// The account that is signed in by the session cookie; `None` if there is no cookie or it opens no session. If the session
+/// got a new id, the response sets its cookie.
+///
+/// # Errors
+/// 503 if the store fails.
+pub async fn signed_in_or_not(request: &Request) -> Result<Option<Caller>, Problem> {
+    let Ok(shared) = shared(request) else { return Ok(None) };
+    let Some(cookie) = shared.cookie.of(request.headers()) else { return Ok(None) };
+    let Some(found) = shared.callers.by_cookie(cookie).await.map_err(unavailable)? else { return Ok(None) };
     if let (Some(RenewedCookie { value, lasts }), Some(cookies)) =
         (found.renewed, request.data::<NewCookies>())
     {
         cookies.add(shared.cookie.set(&value, lasts));
     }
-    Ok(found.caller)
+    Ok(Some(found.caller))
 }
 
 /// The account or machine behind the request. An API key counts before the session cookie.
@@ -240,6 +252,10 @@ impl<'a, R: Requirement> ApiExtractor<'a> for By<R> {
     fn security_schemes() -> Vec<&'static str> {
         let schemes = [(SESSION, R::SESSION), (API_KEY, R::MACHINES)];
         schemes.into_iter().filter_map(|(scheme, is_accepted)| is_accepted.then_some(scheme)).collect()
+    }
+
+    fn has_security_fallback() -> bool {
+        R::OPTIONAL
     }
 
     fn param_in() -> Option<MetaParamIn> {

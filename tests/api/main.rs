@@ -43,6 +43,7 @@ mod v1_orders;
 mod v1_password_resets;
 mod v1_registration;
 mod v1_rights_requests;
+mod v1_schedule;
 mod v1_scopes;
 mod v1_session;
 mod v1_sessions;

@@ -19,6 +19,7 @@ use crate::support::{Answer, NO_ID, PASSWORD, TestApp, Visitor, try_out};
 use crate::v1_accounts::{credentials, sign_up_of};
 use crate::v1_api_keys::create;
 use crate::v1_rights_requests::ask_for;
+use crate::v1_schedule::an_entry;
 
 /// A kind of caller: a column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ const REFUSALS: [&str; 7] = [
 fn expected(right: &str, keys: bool, who: Who) -> &'static str {
     use Who::*;
     match (right, who) {
-        ("anybody", _) => ADMITTED,
+        ("anybody" | "visitor", _) => ADMITTED,
         (_, Anonymous | Unconfirmed | EndedSession) => "not-signed-in",
         // A key acts as an approved leader.
         ("leader", KeyWithout | KeyWith) if keys => ADMITTED,
@@ -251,6 +252,7 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             app.store.insert(&entry).await.expect("a new address");
             Some(entry.id)
         }
+        "entryId" => Some(an_entry(app).await),
         "groupName" => Some("Omega".into()),
         "planId" => {
             let plan = app.administrator().await.press("/v1/group-plans").await.ok(201);

@@ -163,6 +163,20 @@ def announcement():
     return people.done("POST", "/v1/announcements", text, committee).json()["id"]
 
 
+def schedule_entry():
+    """The id of a new entry of the schedule. Only administrators need one."""
+    content = {"name": "Fuzz", "times": entry_times(), "audience": {"for": "everyone"}}
+    return people.done("POST", "/v1/schedule-entries", content, me.session()).json()["id"]
+
+
+def entry_times():
+    """When an entry of the schedule takes place."""
+    start = datetime(2027, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=chance.randrange(600_000))
+    days = {"firstDay": start.date().isoformat()}
+    hours = {"startsAt": start.isoformat(), "endsAt": (start + timedelta(hours=chance.randrange(1, 99))).isoformat()}
+    return chance.choice((days, days | {"lastDay": (start + timedelta(days=3)).date().isoformat()}, hours))
+
+
 def applicant():
     """The account id of a student who asks for a bursary. Only administrators need one."""
     account = people.account()
@@ -201,6 +215,7 @@ leaders = Shelf(leader, 5)
 rights_requests = Shelf(rights_request, 2)
 api_keys = Shelf(api_key, 2)
 group_plans = Shelf(group_plan, 2)
+schedule_entries = Shelf(schedule_entry, 3)
 applicants = Shelf(applicant, 3)
 announcements = Shelf(announcement, 5)
 
@@ -256,6 +271,8 @@ def before_call(context, case, kwargs):
         if operation(case) == "register":
             case.body = {name: FORM[name] for name in ASKED_BY_EVENT} | case.body
         give_values(case.body)
+        if case.body.get("times"):
+            case.body["times"] = entry_times()
     for name in case.path_parameters or {}:
         if name in PATHS:
             case.path_parameters[name] = PATHS[name](case.path_parameters[name])
@@ -383,6 +400,8 @@ VALUES = {
     "dietary": lambda body: chance.sample(("Vegan", "Halal", "Nut allergy"), chance.randrange(4)),
     "huntTeammates": lambda body: [people.address() for _ in range(chance.randrange(3))],
     "summerCountry": one_of("CA", "IN", "NZ"),
+    "mapUrl": one_of("https://maps.example.org/?q=lawn", "https://maps.example.org/" + "a" * 300),
+    "url": one_of("https://example.org", "https://example.org/?a=1&b=%20"),
     "movingMonth": one_of("July", "Already there"),
     "rights": rights,
     "scopes": some_rights("scope"),
@@ -428,6 +447,7 @@ def fields(most):
 QUERIES = {
     "by": lambda: fields(2),
     "fields": lambda: fields(3),
+    "group": lambda: chance.choice(("Alpha", "Omega")),
     "filter": lambda: [f"{name}:exists:true" for name in fields(2)],
     "sort": lambda: chance.choice(("", "-")) + fields(1)[0],
 }
@@ -442,6 +462,7 @@ PATHS = {
     "announcementId": some(announcements),
     "apiKeyId": from_shelf(api_keys, lambda key: key),
     "accountId": from_shelf(leaders, lambda leader: leader["id"]),
+    "entryId": from_shelf(schedule_entries, lambda entry: entry),
     "groupName": lambda generated: chance.choice(("Alpha", "Omega", generated)),
     "orderId": order_id,
     "planId": from_shelf(group_plans, lambda plan: plan),

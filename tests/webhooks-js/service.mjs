@@ -1,6 +1,6 @@
 // The shipped service with its own folder and port, and a student who registers.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,20 +12,21 @@ export async function startService(settings) {
   const program = process.env.ORIENTATION_PROGRAM;
   if (!program) throw new Error('ORIENTATION_PROGRAM names the program to test (./scripts/test webhooks sets it)');
   const folder = await mkdtemp(join(tmpdir(), 'orientation-webhooks-'));
-  const child = spawn(program, {
-    cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    env: {
-      PATH: process.env.PATH, ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'error',
-      ...settings,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const cwd = fileURLToPath(new URL('../..', import.meta.url));
+  const env = {
+    PATH: process.env.PATH, ORIENTATION_LISTEN: '127.0.0.1:0', ORIENTATION_DATA: folder, ORIENTATION_LOG: 'error',
+    ...settings,
+  };
+  const child = spawn(program, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
   const line = await Promise.race([
     once(createInterface({ input: child.stdout }), 'line').then(([line]) => line),
     once(child, 'exit').then(([code]) => { throw new Error(`the service ended at its start with ${code}`); }),
   ]);
   return {
     url: line.replace(/\/$/, ''),
+    admin(email, password) {
+      execFileSync(program, ['admin', 'create', '--email', email], { cwd, env, input: password });
+    },
     async stop() {
       const ended = once(child, 'exit');
       child.kill('SIGTERM');

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// `openapi/orientation.json` as it is committed.
 pub static COMMITTED: LazyLock<Value> = LazyLock::new(|| {
@@ -70,9 +70,10 @@ impl Operation {
         parameters.map(|parameter| (text(&parameter["in"]), text(&parameter["name"]))).collect()
     }
 
-    /// Whether it needs a session.
+    /// Whether it needs a session: an empty scheme stands for none.
     pub fn needs_session(&self) -> bool {
-        self.value["security"].as_array().is_some_and(|schemes| !schemes.is_empty())
+        let is_none = |scheme: &Value| scheme.as_object().is_some_and(Map::is_empty);
+        self.value["security"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(is_none))
     }
 
     /// The right that it needs: `student`, or a scope.

@@ -1,0 +1,414 @@
+//! The operations on the schedule.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::payload::{Binary, Json};
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+use url::Url;
+
+use super::bodies::{
+    CancellationBody, NewScheduleEntryBody, ScheduleBody, ScheduleEntryBody, ScheduleEntryChangesBody,
+    ScheduleNowBody, an_entry,
+};
+use super::calendar::{About, calendar};
+use super::model::{Current, ScheduleEntry, TOPIC};
+use super::service::{ChangeEntryError, CreateEntryError, ReadScheduleError, Schedule, UpdateEntryError};
+use crate::base::Base;
+use crate::config::Event;
+use crate::http::rights::{Anybody, CreateSchedule, DeleteSchedule, EditSchedule, Visitor};
+use crate::http::{
+    By, Examples, Failure, IfMatch, JsonBody, Kind, Prepared, PreparedAnswer, PreparedCache, PreparedFile,
+    Problem, Refusal, entity_tag, invalid_parameter,
+};
+use crate::kernel::{Invalid, Reader};
+use crate::platform::cache::Cached;
+use crate::platform::store::{Stale, StoreError};
+
+/// How long programs and caches may show a calendar without asking again. Programs look once an hour anyway.
+const CALENDAR_CACHE: &str = "public, max-age=300";
+
+#[derive(Tags)]
+enum Tag {
+    /// What happens when and where, as a list and as calendars to subscribe to.
+    Schedule,
+}
+
+/// A new entry.
+#[derive(ApiResponse)]
+enum EntryCreated {
+    /// The entry is on the schedule.
+    #[oai(status = 201)]
+    Created(
+        Json<ScheduleEntryBody>,
+        /// Entity tag of the entry: send it as `If-Match` with an edit.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// An entry as it is.
+#[derive(ApiResponse)]
+enum EntryAnswer {
+    /// The entry.
+    #[oai(status = 200)]
+    Current(
+        Json<ScheduleEntryBody>,
+        /// Entity tag of the entry: send it as `If-Match` with an edit.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+impl EntryAnswer {
+    fn new(entry: &ScheduleEntry) -> Result<Self, StoreError> {
+        Ok(Self::Current(Json(ScheduleEntryBody::new(entry)?), entity_tag(entry)?))
+    }
+}
+
+/// Done, without content.
+#[derive(ApiResponse)]
+enum Deleted {
+    /// The entry is deleted.
+    #[oai(status = 204)]
+    Deleted,
+}
+
+#[derive(ApiResponse)]
+enum NowAnswer {
+    /// What takes place now and next.
+    #[oai(status = 200)]
+    Now(
+        Json<ScheduleNowBody>,
+        /// Always `no-store`: the response changes with the clock.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
+}
+
+/// A calendar, or 304.
+#[derive(ApiResponse)]
+enum CalendarAnswer {
+    /// A calendar in UTF-8 (RFC 5545).
+    #[oai(status = 200, content_type = "text/calendar; charset=utf-8")]
+    Calendar(
+        Binary<Bytes>,
+        /// Entity tag of the calendar.
+        #[oai(header = "ETag")]
+        String,
+        /// Always `public, max-age=300`.
+        #[oai(header = "Cache-Control")]
+        String,
+        /// Name of the file.
+        #[oai(header = "Content-Disposition")]
+        String,
+    ),
+    /// Not modified: `If-None-Match` names the current calendar.
+    #[oai(status = 304)]
+    NotModified(
+        /// Entity tag of the current calendar.
+        #[oai(header = "ETag")]
+        String,
+        /// Always `public, max-age=300`.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
+}
+
+// ---- refusals ----
+
+const NO_SUCH_ENTRY: Kind = Kind::new(404, "no-such-schedule-entry", "No such schedule entry");
+const SCHEDULE_FULL: Kind = Kind::new(409, "schedule-full", "Schedule full");
+
+fn no_such_entry() -> Problem {
+    NO_SUCH_ENTRY.says("There is no entry with this id. `listSchedule` lists the schedule.")
+}
+
+impl Refusal for ReadScheduleError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NoSuchGroup]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NoSuchGroup => {
+                invalid_parameter("group", "There is no such group. `getEvent` lists the groups.")
+            }
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for CreateEntryError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::Full]).and::<Invalid>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Full => SCHEDULE_FULL.says("The schedule has 1,000 entries. Delete those that are over."),
+            Self::Invalid(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for UpdateEntryError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<Invalid>().and::<Stale>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_entry(),
+            Self::Invalid(error) => error.problem(),
+            Self::Stale(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for ChangeEntryError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_entry(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+// ---- the operations ----
+
+/// The operations of this feature.
+pub struct ScheduleController {
+    schedule: Arc<Schedule>,
+    event: Arc<Event>,
+    public_url: Url,
+    /// What everybody sees.
+    public: PreparedCache<ScheduleBody>,
+    /// The calendar of each group, and that of everybody.
+    calendars: HashMap<Option<String>, Cached<PreparedFile>>,
+}
+
+impl ScheduleController {
+    /// The operations on `schedule`.
+    pub fn new(base: &Base, schedule: Arc<Schedule>) -> Self {
+        let groups = base.event.groups.iter().map(|group| Some(group.name.clone()));
+        let signals = &*base.signals;
+        Self {
+            schedule,
+            event: base.event.clone(),
+            public_url: base.public_url.clone(),
+            public: PreparedCache::new(signals, TOPIC),
+            calendars: groups.chain([None]).map(|group| (group, Cached::new(signals, TOPIC))).collect(),
+        }
+    }
+
+    /// The schedule as everybody sees it.
+    async fn public(&self) -> Result<Arc<Prepared<ScheduleBody>>, StoreError> {
+        let read = async || {
+            let entries = self.schedule.read().await?;
+            ScheduleBody::new(&self.event, entries.iter().filter(|entry| entry.is_for(&Reader::Anybody)))
+        };
+        self.public.get(read).await
+    }
+
+    /// The calendar of a reader.
+    async fn write_calendar(&self, reader: &Reader, group: Option<&str>) -> Result<PreparedFile, StoreError> {
+        let shown = self.schedule.shown(reader).await?;
+        let name = match group {
+            Some(group) => format!("{}: {group}", self.event.name),
+            None => self.event.name.clone(),
+        };
+        let about = About {
+            name: &name,
+            zone: self.event.time_zone,
+            host: self.public_url.host_str().unwrap_or("localhost"),
+            now: self.schedule.now(),
+        };
+        Ok(PreparedFile::new(calendar(&about, &shown)))
+    }
+}
+
+#[OpenApi(tag = "Tag::Schedule")]
+impl ScheduleController {
+    /// List the schedule
+    ///
+    /// The whole schedule, cancelled entries included; it has at most 1,000 entries. Without a session it shows what is for
+    /// everyone. Students also see what is for their group, and approved leaders see everything. With `group`, it shows
+    /// what a student of this group sees, whoever asks.
+    #[oai(path = "/v1/schedule", method = "get", operation_id = "listSchedule")]
+    async fn list_schedule(
+        &self,
+        By(caller): By<Visitor>,
+        /// Name of a group, as `getEvent` lists them.
+        #[oai(validator(max_length = 100))]
+        group: Query<Option<String>>,
+        /// Entity tags of earlier responses. If the current one is among them, the response is 304.
+        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<PreparedAnswer<ScheduleBody>, Failure<ReadScheduleError>> {
+        let (group, known) = (group.0.as_deref(), if_none_match.0.as_deref());
+        let reader = self.schedule.reader(caller.as_ref(), group).await?;
+        if reader == Reader::Anybody {
+            return Ok(self.public().await.map_err(ReadScheduleError::from)?.answer(known));
+        }
+        let entries = self.schedule.entries().await.map_err(ReadScheduleError::from)?;
+        let body = ScheduleBody::new(&self.event, entries.iter().filter(|entry| entry.is_for(&reader)));
+        let prepared = Prepared::new(&body.map_err(ReadScheduleError::from)?);
+        Ok(if group.is_some() { prepared.answer(known) } else { prepared.answer_privately(known) })
+    }
+
+    /// Get what takes place now and next
+    ///
+    /// Shows the same entries as `listSchedule`, without cancelled ones. Ask again at `changesAt`.
+    #[oai(path = "/v1/schedule/now", method = "get", operation_id = "getScheduleNow")]
+    async fn get_schedule_now(
+        &self,
+        By(caller): By<Visitor>,
+        /// Name of a group, as `getEvent` lists them.
+        #[oai(validator(max_length = 100))]
+        group: Query<Option<String>>,
+    ) -> Result<NowAnswer, Failure<ReadScheduleError>> {
+        let reader = self.schedule.reader(caller.as_ref(), group.0.as_deref()).await?;
+        let entries = self.schedule.entries().await.map_err(ReadScheduleError::from)?;
+        let now = self.schedule.now();
+        let for_reader = entries.iter().filter(|entry| entry.is_for(&reader));
+        let current = Current::at(now, for_reader, self.event.time_zone);
+        let body = ScheduleNowBody::new(now, &current).map_err(ReadScheduleError::from)?;
+        Ok(NowAnswer::Now(Json(body), "no-store".into()))
+    }
+
+    /// Get the schedule as a calendar
+    ///
+    /// An iCalendar file to subscribe to: what is for everyone and, with `group`, for that group. An event keeps its `UID`,
+    /// and `SEQUENCE` grows with each change. Cancelled entries have the status `CANCELLED`; so does, for 30 days, what was
+    /// deleted or is no longer for these readers.
+    #[oai(path = "/v1/schedule.ics", method = "get", operation_id = "getScheduleCalendar")]
+    async fn get_schedule_calendar(
+        &self,
+        _anybody: By<Anybody>,
+        /// Name of a group, as `getEvent` lists them.
+        #[oai(validator(max_length = 100))]
+        group: Query<Option<String>>,
+        /// Entity tags of earlier responses. If the current one is among them, the response is 304.
+        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<CalendarAnswer, Failure<ReadScheduleError>> {
+        let group = group.0;
+        let reader = self.schedule.reader(None, group.as_deref()).await?;
+        let cache = self.calendars.get(&group).ok_or(ReadScheduleError::NoSuchGroup)?;
+        let file = cache.get(async || self.write_calendar(&reader, group.as_deref()).await).await;
+        let file = file.map_err(ReadScheduleError::from)?;
+        Ok(if file.is_known(if_none_match.0.as_deref()) {
+            CalendarAnswer::NotModified(file.tag(), CALENDAR_CACHE.into())
+        } else {
+            let name = format!("attachment; filename=\"{}\"", file_name(group.as_deref()));
+            CalendarAnswer::Calendar(Binary(file.bytes()), file.tag(), CALENDAR_CACHE.into(), name)
+        })
+    }
+
+    /// Add an entry to the schedule
+    #[oai(path = "/v1/schedule-entries", method = "post", operation_id = "createScheduleEntry")]
+    async fn create_schedule_entry(
+        &self,
+        By(caller): By<CreateSchedule>,
+        entry: JsonBody<NewScheduleEntryBody>,
+    ) -> Result<EntryCreated, Failure<CreateEntryError>> {
+        let content = entry.0.read(&self.event).map_err(CreateEntryError::from)?;
+        let entry = self.schedule.create(&caller.actor, content).await?;
+        let body = ScheduleEntryBody::new(&entry).map_err(CreateEntryError::from)?;
+        Ok(EntryCreated::Created(Json(body), entity_tag(&entry).map_err(CreateEntryError::from)?))
+    }
+
+    /// Change an entry of the schedule
+    ///
+    /// If the times change, the entry becomes `moved` and shows its former times. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
+    #[oai(path = "/v1/schedule-entries/:entryId", method = "patch", operation_id = "updateScheduleEntry")]
+    async fn update_schedule_entry(
+        &self,
+        By(caller): By<EditSchedule>,
+        /// Id of the entry, from `listSchedule`.
+        #[oai(name = "entryId", example = "an_entry")]
+        entry_id: Path<String>,
+        /// `etag` of the entry that was edited.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
+        changes: JsonBody<ScheduleEntryChangesBody>,
+    ) -> Result<EntryAnswer, Failure<UpdateEntryError>> {
+        let changes = changes.0.read(&self.event).map_err(UpdateEntryError::from)?;
+        let entry = self.schedule.update(&caller.actor, &entry_id.0, &changes, &if_match.0).await?;
+        Ok(EntryAnswer::new(&entry).map_err(UpdateEntryError::from)?)
+    }
+
+    /// Cancel an entry of the schedule
+    ///
+    /// It stays on the schedule as `cancelled`, with the reason. Cancel it again to change the reason.
+    #[oai(
+        path = "/v1/schedule-entries/:entryId/cancellation",
+        method = "put",
+        operation_id = "cancelScheduleEntry"
+    )]
+    async fn cancel_schedule_entry(
+        &self,
+        By(caller): By<EditSchedule>,
+        /// Id of the entry, from `listSchedule`.
+        #[oai(name = "entryId", example = "an_entry")]
+        entry_id: Path<String>,
+        cancellation: JsonBody<CancellationBody>,
+    ) -> Result<EntryAnswer, Failure<ChangeEntryError>> {
+        let reason = cancellation.0.reason.as_deref();
+        let entry = self.schedule.cancel(&caller.actor, &entry_id.0, reason).await?;
+        Ok(EntryAnswer::new(&entry).map_err(ChangeEntryError::from)?)
+    }
+
+    /// Reinstate a cancelled entry of the schedule
+    ///
+    /// It takes place after all.
+    #[oai(
+        path = "/v1/schedule-entries/:entryId/cancellation",
+        method = "delete",
+        operation_id = "reinstateScheduleEntry"
+    )]
+    async fn reinstate_schedule_entry(
+        &self,
+        By(caller): By<EditSchedule>,
+        /// Id of the entry, from `listSchedule`.
+        #[oai(name = "entryId", example = "an_entry")]
+        entry_id: Path<String>,
+    ) -> Result<EntryAnswer, Failure<ChangeEntryError>> {
+        let entry = self.schedule.reinstate(&caller.actor, &entry_id.0).await?;
+        Ok(EntryAnswer::new(&entry).map_err(ChangeEntryError::from)?)
+    }
+
+    /// Delete an entry of the schedule
+    ///
+    /// For entries that were added by mistake. If people may rely on it, cancel it instead: then they see why. Calendars show a
+    /// deleted entry as cancelled for 30 days.
+    #[oai(path = "/v1/schedule-entries/:entryId", method = "delete", operation_id = "deleteScheduleEntry")]
+    async fn delete_schedule_entry(
+        &self,
+        By(caller): By<DeleteSchedule>,
+        /// Id of the entry, from `listSchedule`.
+        #[oai(name = "entryId", example = "an_entry")]
+        entry_id: Path<String>,
+    ) -> Result<Deleted, Failure<ChangeEntryError>> {
+        self.schedule.delete(&caller.actor, &entry_id.0).await?;
+        Ok(Deleted::Deleted)
+    }
+}
+
+/// Name of a calendar's file, in ASCII.
+fn file_name(group: Option<&str>) -> String {
+    let ascii = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    group.map_or_else(
+        || "schedule.ics".into(),
+        |group| format!("schedule-{}.ics", group.chars().map(ascii).collect::<String>()),
+    )
+}

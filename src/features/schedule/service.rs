@@ -1,0 +1,270 @@
+//! Use cases: show the schedule, and change it.
+
+use std::sync::Arc;
+
+use super::model::{
+    Changes, Content, ENTRIES_MAX, ENTRY_CANCELLED, ENTRY_CHANGED, ENTRY_CREATED, ENTRY_DELETED,
+    ENTRY_REINSTATED, ScheduleEntry, Shown, TOPIC, WithdrawnEntry, sort,
+};
+use crate::base::Base;
+use crate::config::Event;
+use crate::features::registration::Registration;
+use crate::kernel::{Actor, Caller, Clock, Ids, Invalid, Reader, Role, Timestamp};
+use crate::platform::audit::{Action, Subject};
+use crate::platform::cache::Cached;
+use crate::platform::store::{Dir, Filter, Precondition, Query, Stale, Store, StoreError, Tx};
+
+/// Documents that are read at once: the schedule, and the few entries by which simultaneous additions can exceed it.
+const READ_MAX: u32 = ENTRIES_MAX + 100;
+
+/// Why the schedule is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadScheduleError {
+    #[error("there is no such group")]
+    NoSuchGroup,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why no entry was added.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateEntryError {
+    #[error("the schedule has too many entries")]
+    Full,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an entry was not updated.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateEntryError {
+    #[error("there is no such entry")]
+    NotFound,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an entry was not cancelled, reinstated or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeEntryError {
+    #[error("there is no such entry")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The schedule.
+pub struct Schedule {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    event: Arc<Event>,
+    entries: Cached<Vec<ScheduleEntry>>,
+}
+
+impl Schedule {
+    /// The use cases on `base`.
+    pub fn new(base: &Base) -> Self {
+        Self {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            event: base.event.clone(),
+            entries: Cached::new(&*base.signals, TOPIC),
+        }
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// All entries in their order, as they are cached.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn entries(&self) -> Result<Arc<Vec<ScheduleEntry>>, StoreError> {
+        self.entries.get(async || self.read().await).await
+    }
+
+    /// All entries in their order, from the store.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn read(&self) -> Result<Vec<ScheduleEntry>, StoreError> {
+        let mut entries = self.store.find(Query::new(Filter::All).limit(READ_MAX)).await?;
+        sort(&mut entries, self.event.time_zone);
+        Ok(entries)
+    }
+
+    /// What the calendar of a reader shows now, from the store.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn shown(&self, reader: &Reader) -> Result<Shown, StoreError> {
+        let since = WithdrawnEntry::kept_since(self.clock.now());
+        let withdrawn = Query::new(Filter::Gt("at".into(), since.into())).sort("at", Dir::Desc);
+        let withdrawn = self.store.find(withdrawn.limit(READ_MAX)).await?;
+        Ok(Shown::to(reader, self.read().await?, withdrawn))
+    }
+
+    /// As whom the schedule is read: as a student of `group` if there is one, else as the caller.
+    ///
+    /// # Errors
+    /// [`ReadScheduleError`]
+    pub async fn reader(
+        &self,
+        caller: Option<&Caller>,
+        group: Option<&str>,
+    ) -> Result<Reader, ReadScheduleError> {
+        if let Some(group) = group {
+            let known = self.event.group(group).ok_or(ReadScheduleError::NoSuchGroup)?;
+            return Ok(Reader::Student { group: Some(known.name.clone()) });
+        }
+        let Some(caller) = caller else { return Ok(Reader::Anybody) };
+        let rights = &caller.rights;
+        match rights.role {
+            Role::Leader if rights.is_approved_leader() => Ok(Reader::Leader),
+            Role::Leader => Ok(Reader::Anybody),
+            Role::Student => {
+                let registration = self.store.get::<Registration>(&caller.account_id).await?;
+                Ok(Reader::Student { group: registration.map(|registration| registration.group) })
+            }
+        }
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`CreateEntryError`]; then nothing has changed.
+    pub async fn create(&self, by: &Actor, content: Content) -> Result<ScheduleEntry, CreateEntryError> {
+        let entry = ScheduleEntry::new(self.ids.next(), content, self.clock.now());
+        self.store
+            .transact(async |tx| {
+                if tx.count::<ScheduleEntry>(Filter::All).await? >= ENTRIES_MAX.into() {
+                    return Err(CreateEntryError::Full);
+                }
+                tx.insert(&entry).await?;
+                Ok(record(&tx, by, ENTRY_CREATED, &entry, "", entry.created_at).await?)
+            })
+            .await?;
+        Ok(entry)
+    }
+
+    /// Changes an entry that is as `condition` says.
+    ///
+    /// # Errors
+    /// [`UpdateEntryError`]; then nothing has changed.
+    pub async fn update(
+        &self,
+        by: &Actor,
+        id: &str,
+        changes: &Changes,
+        condition: &Precondition,
+    ) -> Result<ScheduleEntry, UpdateEntryError> {
+        let (new_id, now) = (self.ids.next(), self.clock.now());
+        self.store
+            .transact(async |tx| {
+                let former = tx.get::<ScheduleEntry>(id).await?.ok_or(UpdateEntryError::NotFound)?;
+                condition.check(&former)?;
+                let mut entry = former.clone();
+                if !entry.change(changes, now) {
+                    return Ok(entry);
+                }
+                tx.put(&entry).await?;
+                if entry.content.audience != former.content.audience {
+                    withdraw(&tx, &former, &new_id, now).await?;
+                }
+                record(&tx, by, ENTRY_CHANGED, &entry, "", now).await?;
+                Ok(entry)
+            })
+            .await
+    }
+
+    /// Cancels an entry, or changes the reason.
+    ///
+    /// # Errors
+    /// [`ChangeEntryError`]; then nothing has changed.
+    pub async fn cancel(
+        &self,
+        by: &Actor,
+        id: &str,
+        reason: Option<&str>,
+    ) -> Result<ScheduleEntry, ChangeEntryError> {
+        let now = self.clock.now();
+        self.store
+            .transact(async |tx| {
+                let mut entry = tx.get::<ScheduleEntry>(id).await?.ok_or(ChangeEntryError::NotFound)?;
+                if entry.cancel(reason.map(str::to_owned), now) {
+                    tx.put(&entry).await?;
+                    record(&tx, by, ENTRY_CANCELLED, &entry, reason.unwrap_or_default(), now).await?;
+                }
+                Ok(entry)
+            })
+            .await
+    }
+
+    /// Takes the cancellation of an entry back.
+    ///
+    /// # Errors
+    /// [`ChangeEntryError`]; then nothing has changed.
+    pub async fn reinstate(&self, by: &Actor, id: &str) -> Result<ScheduleEntry, ChangeEntryError> {
+        let now = self.clock.now();
+        self.store
+            .transact(async |tx| {
+                let mut entry = tx.get::<ScheduleEntry>(id).await?.ok_or(ChangeEntryError::NotFound)?;
+                if entry.reinstate(now) {
+                    tx.put(&entry).await?;
+                    record(&tx, by, ENTRY_REINSTATED, &entry, "", now).await?;
+                }
+                Ok(entry)
+            })
+            .await
+    }
+
+    /// Deletes an entry. Calendars show it as cancelled for a while.
+    ///
+    /// # Errors
+    /// [`ChangeEntryError`]; then nothing has changed.
+    pub async fn delete(&self, by: &Actor, id: &str) -> Result<(), ChangeEntryError> {
+        let (new_id, now) = (self.ids.next(), self.clock.now());
+        self.store
+            .transact(async |tx| {
+                let entry = tx.get::<ScheduleEntry>(id).await?.ok_or(ChangeEntryError::NotFound)?;
+                tx.delete::<ScheduleEntry>(id).await?;
+                withdraw(&tx, &entry, &new_id, now).await?;
+                Ok(record(&tx, by, ENTRY_DELETED, &entry, "", now).await?)
+            })
+            .await
+    }
+}
+
+/// Keeps what calendars have shown to the audience that the entry had before this change.
+async fn withdraw(tx: &Tx, former: &ScheduleEntry, id: &str, now: Timestamp) -> Result<(), StoreError> {
+    match former.withdrawn(id, former.sequence + 1, now) {
+        Some(withdrawn) => tx.insert(&withdrawn).await,
+        None => Ok(()),
+    }
+}
+
+/// Audits a change of the schedule, and lets every process read it anew.
+async fn record(
+    tx: &Tx,
+    by: &Actor,
+    action: Action,
+    entry: &ScheduleEntry,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.note(TOPIC).await;
+    let subject = Subject::of::<ScheduleEntry>(&entry.id);
+    let detail = [("sequence", entry.sequence.to_string())];
+    let detail = detail.each_ref().map(|(name, value)| (*name, value.as_str()));
+    tx.audit_with_reason(by, action, subject, &detail, reason, now).await
+}
