@@ -24,6 +24,7 @@ use crate::features::bursary_requests;
 use crate::features::grouping::{self, Grouping};
 use crate::features::groups::{self, Groups};
 use crate::features::leaders::{self, Leaders};
+use crate::features::mailings::{self, Mailings};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::previews;
 use crate::features::registration::{self, CopiesOfAccounts, OrientationSale, Registrations};
@@ -33,6 +34,7 @@ use crate::features::second_factor::{self, SecondFactors};
 use crate::features::sessions::{self, Sessions};
 use crate::features::student_mails;
 use crate::features::students::{self, Students};
+use crate::features::subscriptions::{self, Subscriptions};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
 use crate::features::{Feature, event, health, outbox};
@@ -107,6 +109,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         keys::schemas(),
         leaders::schemas(),
         mail::schemas(),
+        mailings::schemas(),
         outbox::schemas(),
         payments::schemas(),
         registration::schemas(),
@@ -173,6 +176,8 @@ impl App {
         let students = Arc::new(Students::new(&base, &registrations));
         let grouping = Arc::new(Grouping::new(&base, &groups, &registrations, &students));
         let schedule = Arc::new(Schedule::new(&base));
+        let mailings = Arc::new(Mailings::new(&base, &students));
+        let subscriptions = Arc::new(Subscriptions::new(&base));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
@@ -192,6 +197,8 @@ impl App {
             .and(students::feature(&students))
             .and(announcements::feature(&base))
             .and(schedule::feature(&base, &schedule))
+            .and(mailings::feature(&base, &mailings))
+            .and(subscriptions::feature(&base, &subscriptions))
             .and(suppressions::feature(&base, &suppressions))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))
@@ -214,7 +221,9 @@ impl App {
         let samples_for_all = outbox && !base.rehearsal;
         let previews = previews::pages(&base, &templates, samples_for_all);
         let first = FirstPage { outbox, samples_for_all, sandbox: money.sandbox.is_some() };
-        let pages = pages::front(&base.page_layout, first).and(features.pages).and(previews).into_route();
+        let pages = pages::front(&base.page_layout, first).and(features.pages).and(previews);
+        let any_origin = pages.any_origin().to_vec();
+        let pages = pages.into_route();
         let api = Api::new(
             features.controller,
             pages.with(HtmlErrors(base.page_layout.clone())),
@@ -225,6 +234,7 @@ impl App {
                 callers: sessions,
                 machines: api_keys,
                 rules: features.rules,
+                any_origin,
             },
         )
         .counted_by(&base.metrics.requests);

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod leaders;
 #[cfg(test)]
 mod lost_items;
+pub mod mailings;
 pub mod outbox;
 pub mod payments;
 pub mod previews;
@@ -25,6 +26,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod student_mails;
 pub mod students;
+pub mod subscriptions;
 pub mod suppressions;
 pub mod tickets;
 

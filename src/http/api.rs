@@ -33,6 +33,8 @@ pub struct ApiParts {
     pub machines: Arc<dyn MachineCallers>,
     /// Rules of the features on request bodies.
     pub rules: Vec<Rule>,
+    /// Paths of pages whose forms may be sent from any origin: they do nothing by the session.
+    pub any_origin: Vec<&'static str>,
 }
 
 /// The API: operations and pages.
@@ -71,6 +73,7 @@ impl Api {
             pages: pages.map_to_response().boxed(),
             methods: methods(&document),
             webhooks: document.webhooks(),
+            any_origin: parts.any_origin,
             origins,
             shared: Arc::new(shared),
             headers,

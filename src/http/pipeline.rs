@@ -92,6 +92,8 @@ pub(super) struct Pipeline {
     pub(super) methods: HashMap<String, HeaderValue>,
     /// Paths of messages of other services, with the most bytes of one: they may come from any origin.
     pub(super) webhooks: HashMap<String, usize>,
+    /// Paths of pages whose forms may come from any origin.
+    pub(super) any_origin: Vec<&'static str>,
     pub(super) origins: Origins,
     pub(super) shared: Arc<Shared>,
     pub(super) headers: Headers,
@@ -209,7 +211,9 @@ impl Pipeline {
         if self.origins.is_misdirected(request.headers()) {
             return Some(kinds::misdirected().into_response());
         }
-        let changes = origin::changes(request.method()) && !self.webhooks.contains_key(request.uri().path());
+        let path = request.uri().path();
+        let exempt = self.webhooks.contains_key(path) || self.any_origin.contains(&path);
+        let changes = origin::changes(request.method()) && !exempt;
         if changes && head.cookie && self.origins.is_foreign(request.headers()) {
             return Some(kinds::foreign_origin().into_response());
         }

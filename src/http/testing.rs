@@ -53,6 +53,7 @@ where
         machines: Arc::new(NoMachines),
         callers: Arc::new(Cookies(open)),
         rules: vec![],
+        any_origin: vec![],
     };
     Api::new(controller, pages, parts)
 }

@@ -237,6 +237,11 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             let written = app.administrator().await.post("/v1/announcements", &for_leaders).await.ok(201);
             written["id"].as_str().map(str::to_owned)
         }
+        "mailingId" => {
+            let draft = json!({ "subject": "x", "text": "x", "audience": { "kind": "everyone" } });
+            let made = app.administrator().await.post("/v1/mailings", &draft).await.ok(201);
+            made["id"].as_str().map(str::to_owned)
+        }
         "mailId" => Some(format!("welcome:{NO_ID}")),
         "orderId" => app.submitted().await.1["id"].as_str().map(str::to_owned),
         "accountId" => Some(app.leader().await.account().id.clone()),

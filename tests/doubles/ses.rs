@@ -106,6 +106,11 @@ impl Ses {
         lock(&self.state).taken.iter().filter(|taken| taken.to.eq_ignore_ascii_case(email)).count()
     }
 
+    /// Number of accepted emails whose id begins with this.
+    pub fn taken_of(&self, kind: &str) -> usize {
+        lock(&self.state).taken.iter().filter(|taken| taken.mail.starts_with(kind)).count()
+    }
+
     /// How often each email was accepted.
     pub fn times(&self) -> BTreeMap<String, usize> {
         let mut times = BTreeMap::new();

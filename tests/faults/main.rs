@@ -19,6 +19,7 @@ mod fleet;
 mod kills;
 #[path = "../leaders/mod.rs"]
 mod leaders;
+mod mailings;
 mod moves;
 mod points;
 mod program;

@@ -31,18 +31,31 @@ pub struct Program {
     lives: watch::Sender<u32>,
     /// The address of its database in MongoDB. `None`: its store is in the folder.
     mongodb: Option<String>,
+    /// Further variables of its environment.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Program {
     /// A folder and a port without a process.
     pub fn new() -> Self {
         let lives = watch::Sender::new(0);
-        Self { folder: new_folder(), port: free_port(), child: None, lives, mongodb: None }
+        let variables = vec![];
+        Self { folder: new_folder(), port: free_port(), child: None, lives, mongodb: None, variables }
     }
 
     /// The same with its store in this database of MongoDB.
     pub fn on_mongodb(address: String) -> Self {
         Self { mongodb: Some(address), ..Self::new() }
+    }
+
+    /// The same with these variables in its environment.
+    pub fn with(self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Self { variables: variables.into_iter().collect(), ..self }
+    }
+
+    /// The id of the process that runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("it lives")
     }
 
     /// Its address, the same in every run.
@@ -87,6 +100,7 @@ impl Program {
         let mut command = command(self.folder.path());
         command.env("ORIENTATION_LISTEN", format!("127.0.0.1:{}", self.port)).args(arguments);
         command.envs(self.mongodb.iter().map(|address| ("ORIENTATION_MONGODB_URI", address)));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

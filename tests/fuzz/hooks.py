@@ -186,6 +186,35 @@ def applicant():
     return account_id(account)
 
 
+def mailing():
+    """The id of a new draft to all leaders. Only administrators need one."""
+    draft = {"subject": "Fuzz", "text": "Dear {firstName}", "audience": {"kind": "leaders"}}
+    return people.done("POST", "/v1/mailings", draft, me.session()).json()["id"]
+
+
+def recipients(mailing):
+    return people.done("GET", f"/v1/mailings/{mailing}/count", cookie=me.session()).json()["recipients"]
+
+
+def started_mailing():
+    """The id of a mailing that is being sent."""
+    made = mailing()
+    body = {"recipients": recipients(made)}
+    people.done("POST", f"/v1/mailings/{made}/start", body, me.session(), headers={"If-Match": "*"})
+    return made
+
+
+def paused_mailing():
+    started = started_mailing()
+    people.done("POST", f"/v1/mailings/{started}/pause", cookie=me.session())
+    return started
+
+
+def mailing_audience():
+    filters = [f"{name}:exists:true" for name in fields(2)]
+    return chance.choice(({"kind": "students", "filters": filters}, {"kind": "leaders"}, {"kind": "everyone"}))
+
+
 def email_to(student):
     """The id of an email to this student."""
     mails = people.done("GET", f"/v1/students/{student}/mails", cookie=me.session()).json()["items"]
@@ -218,6 +247,10 @@ group_plans = Shelf(group_plan, 2)
 schedule_entries = Shelf(schedule_entry, 3)
 applicants = Shelf(applicant, 3)
 announcements = Shelf(announcement, 5)
+mailings = Shelf(mailing, 3)
+
+# What an operation on a mailing needs.
+MAILINGS_OF = {"startMailing": mailing, "pauseMailing": started_mailing, "resumeMailing": paused_mailing}
 
 
 # ---- who calls ----
@@ -273,6 +306,10 @@ def before_call(context, case, kwargs):
         give_values(case.body)
         if case.body.get("times"):
             case.body["times"] = entry_times()
+        if operation(case) in ("createMailing", "updateMailing"):
+            # Either a text or an announcement, and filters for students only.
+            case.body.pop("announcement", None)
+            case.body |= {"text": case.body.get("text") or "Dear {firstName}", "audience": mailing_audience()}
     for name in case.path_parameters or {}:
         if name in PATHS:
             case.path_parameters[name] = PATHS[name](case.path_parameters[name])
@@ -288,6 +325,10 @@ def before_call(context, case, kwargs):
         _, session, case.body["code"] = second_factor(operation(case) != "confirmTotp")
         case.cookies = {COOKIE: session}
         case.body |= {"currentPassword": PASSWORD} if "currentPassword" in case.body else {}
+    if ROLE == "administrator" and operation(case) in MAILINGS_OF:
+        case.path_parameters["mailingId"] = MAILINGS_OF[operation(case)]()
+        if operation(case) == "startMailing":
+            case.body["recipients"] = recipients(case.path_parameters["mailingId"])
     if ROLE == "administrator" and operation(case) == "resetTotp":
         case.path_parameters["accountId"] = second_factor(True)[0]["id"]
     if "Stripe-Signature" in parameters(case):
@@ -407,6 +448,7 @@ VALUES = {
     "scopes": some_rights("scope"),
     "studentFields": some_rights("studentField"),
     "reach": some_rights("reach"),
+    "sendAt": lambda body: (datetime.now(timezone.utc) + timedelta(days=chance.randrange(1, 400))).isoformat(),
     "expiresAt": lambda body: (datetime.now(timezone.utc) + timedelta(days=chance.randrange(1, 400))).isoformat(),
 }
 
@@ -465,6 +507,7 @@ PATHS = {
     "entryId": from_shelf(schedule_entries, lambda entry: entry),
     "groupName": lambda generated: chance.choice(("Alpha", "Omega", generated)),
     "orderId": order_id,
+    "mailingId": from_shelf(mailings, lambda mailing: mailing),
     "planId": from_shelf(group_plans, lambda plan: plan),
     "requestId": from_shelf(rights_requests, lambda request: request),
     "studentId": from_shelf(applicants, lambda student: student),

@@ -99,9 +99,9 @@ class People:
             more["json"] = body
         return self.http.request(method, self.url + path, headers=headers, timeout=60, **more)
 
-    def done(self, method, path, body=None, cookie=None):
+    def done(self, method, path, body=None, cookie=None, **more):
         """The same for a request that must succeed."""
-        answer = self.send(method, path, body, cookie)
+        answer = self.send(method, path, body, cookie, **more)
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
 

@@ -273,6 +273,8 @@ pub struct AccountBody {
     reach: Vec<String>,
     /// Whether sign-in needs a code of your second factor.
     second_factor: bool,
+    /// Whether you get announcements and mailings by email. `unsubscribe` and `subscribe` change it.
+    subscribed: bool,
     /// Time when the account was created (RFC 3339, UTC).
     created_at: String,
 }
@@ -292,6 +294,7 @@ impl From<&Account> for AccountBody {
             student_fields: account.student_fields.iter().map(ToString::to_string).collect(),
             reach: account.reach.iter().map(ToString::to_string).collect(),
             second_factor: account.second_factor_since.is_some(),
+            subscribed: account.unsubscribed_at.is_none(),
             created_at: account.created_at.rfc3339(),
         }
     }
@@ -312,6 +315,7 @@ impl Example for AccountBody {
             student_fields: vec![],
             reach: vec![],
             second_factor: false,
+            subscribed: true,
             created_at: "2027-06-01T14:03:00.000Z".into(),
         }
     }
@@ -719,6 +723,7 @@ mod tests {
             callers: world.sessions.clone(),
             machines: Arc::new(NoMachines),
             rules: rules(),
+            any_origin: vec![],
         };
         let api = Api::new((accounts, sessions), Route::new(), parts).into_endpoint();
         TestClient::new(api).default_header("host", "127.0.0.1:3000")

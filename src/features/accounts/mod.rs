@@ -50,7 +50,7 @@ pub use model::{
     SignUpForm, TokenRefused,
 };
 pub use passwords::{HashingOverloaded, Password, Passwords};
-pub use service::{Accounts, Administrator, Authenticated, put_second_factor};
+pub use service::{Accounts, Administrator, Authenticated, put_second_factor, put_unsubscribed};
 pub use session::{SESSION_LASTS, Session, SessionSecret};
 
 /// What accounts add to the service.

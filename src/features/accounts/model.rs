@@ -84,6 +84,9 @@ pub struct Account {
     /// Time since which sign-in needs a code of the second factor; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor_since: Option<Timestamp>,
+    /// Time since which the account gets no announcements and mailings by email; absent while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsubscribed_at: Option<Timestamp>,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
     /// Number of passwords that the account has had. Sessions and links made under an earlier one are invalid.
@@ -160,6 +163,7 @@ impl Document for Account {
             PersonalField::new("studentFields", Class::Activity),
             PersonalField::new("reach", Class::Activity),
             PersonalField::new("secondFactorSince", Class::Activity),
+            PersonalField::new("unsubscribedAt", Class::Activity),
             PersonalField::new("createdAt", Class::Activity),
         ],
     );
@@ -211,6 +215,7 @@ impl Account {
             reach: BTreeSet::new(),
             rights_version: 0,
             second_factor_since: None,
+            unsubscribed_at: None,
             password_hash: sign_up.password_hash.clone(),
             password_version: 1,
             created_at: now,

@@ -570,6 +570,24 @@ pub async fn put_second_factor(
     tx.put(&account).await
 }
 
+/// Sets the time since which the account gets no announcements and mailings by email, or `None` if it gets them. Returns the
+/// changed account, or `None` if there is nothing to change.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put_unsubscribed(
+    tx: &Tx,
+    account: &str,
+    since: Option<Timestamp>,
+) -> Result<Option<Account>, StoreError> {
+    let account = tx.get::<Account>(account).await?;
+    let differs = |account: &Account| account.unsubscribed_at.is_some() != since.is_some();
+    let Some(mut account) = account.filter(differs) else { return Ok(None) };
+    account.unsubscribed_at = since;
+    tx.put(&account).await?;
+    Ok(Some(account))
+}
+
 /// Whether a browser with this mark is known to the account: [`Accounts::device_token`].
 fn is_device_of(device: &str, account: &Account) -> bool {
     device.starts_with(&format!("{}:{}:", account.id, account.password_version))

@@ -41,6 +41,8 @@ pub enum MailStateBody {
     Obsolete,
     /// Not sent: the address was on the suppression list.
     Suppressed,
+    /// Not sent: the student had unsubscribed.
+    Unsubscribed,
 }
 
 impl From<MailState> for MailStateBody {
@@ -53,6 +55,7 @@ impl From<MailState> for MailStateBody {
             MailState::Failed => Self::Failed,
             MailState::Obsolete => Self::Obsolete,
             MailState::Suppressed => Self::Suppressed,
+            MailState::Unsubscribed => Self::Unsubscribed,
         }
     }
 }

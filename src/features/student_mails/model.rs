@@ -34,7 +34,11 @@ pub fn check_state(mail: &Mail) -> Result<(), NotResendable> {
     match mail.state {
         MailState::Queued | MailState::Sending => Err(NotResendable::UnderWay),
         MailState::Obsolete => Err(NotResendable::Obsolete(mail.reason.clone().unwrap_or_default())),
-        MailState::Sent | MailState::SentPossiblyTwice | MailState::Failed | MailState::Suppressed => Ok(()),
+        MailState::Sent
+        | MailState::SentPossiblyTwice
+        | MailState::Failed
+        | MailState::Suppressed
+        | MailState::Unsubscribed => Ok(()),
     }
 }
 

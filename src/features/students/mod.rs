@@ -16,6 +16,7 @@ pub use access::{NotGranted, Row, StudentAccess, View};
 pub use bodies::StudentBody;
 pub use columns::{Column, ColumnKind, Columns};
 pub use controller::{StudentPageBody, StudentsController, field_not_granted, no_such_student};
+pub use export::filter_in_words;
 pub use query::{QueryError, StudentQuery};
 pub use service::{ListStudentsError, StudentPage, Students, rows, student_within_reach};
 

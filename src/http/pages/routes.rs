@@ -5,7 +5,10 @@ use poem::{EndpointExt, IntoEndpoint, Route};
 
 /// Pages by path. Each feature makes its list, and [`Pages::and`] joins the lists.
 #[derive(Default)]
-pub struct Pages(Vec<Entry>);
+pub struct Pages {
+    entries: Vec<Entry>,
+    any_origin: Vec<&'static str>,
+}
 
 enum Entry {
     At(&'static str, BoxEndpoint<'static>),
@@ -24,8 +27,23 @@ impl Pages {
         E: IntoEndpoint,
         E::Endpoint: 'static,
     {
-        self.0.push(Entry::At(path, page.map_to_response().boxed()));
+        self.entries.push(Entry::At(path, page.map_to_response().boxed()));
         self
+    }
+
+    /// Adds a page whose forms may be sent from any origin, because it does nothing by the session.
+    pub fn at_any_origin<E>(mut self, path: &'static str, page: E) -> Self
+    where
+        E: IntoEndpoint,
+        E::Endpoint: 'static,
+    {
+        self.any_origin.push(path);
+        self.at(path, page)
+    }
+
+    /// Paths of the pages whose forms may be sent from any origin.
+    pub fn any_origin(&self) -> &[&'static str] {
+        &self.any_origin
     }
 
     /// Adds pages at and below a path.
@@ -34,13 +52,14 @@ impl Pages {
         E: IntoEndpoint,
         E::Endpoint: 'static,
     {
-        self.0.push(Entry::Below(path, pages.map_to_response().boxed()));
+        self.entries.push(Entry::Below(path, pages.map_to_response().boxed()));
         self
     }
 
     /// Adds all of `others`.
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        self.entries.extend(others.entries);
+        self.any_origin.extend(others.any_origin);
         self
     }
 
@@ -49,7 +68,7 @@ impl Pages {
     /// # Panics
     /// If two pages have the same path. The first start shows the mistake.
     pub fn into_route(self) -> Route {
-        self.0.into_iter().fold(Route::new(), |route, entry| match entry {
+        self.entries.into_iter().fold(Route::new(), |route, entry| match entry {
             Entry::At(path, page) => route.at(path, page),
             Entry::Below(path, pages) => route.nest(path, pages),
         })

@@ -277,6 +277,7 @@ fn parts(public_url: &str) -> ApiParts {
         callers: Arc::new(Sessions),
         machines: Arc::new(Keys),
         rules: vec![],
+        any_origin: vec![],
     }
 }
 

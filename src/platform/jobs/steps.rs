@@ -6,6 +6,7 @@
 //! no batch takes effect twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ pub trait Steps: Send + Sync + 'static {
 pub enum Progress {
     /// There is another step.
     More,
+    /// There is another step, and nothing to do before this time has passed.
+    Later(Duration),
     /// The plan is finished.
     Done,
 }
@@ -57,6 +60,14 @@ impl Tx {
     ) -> Result<(), StoreError> {
         self.insert(plan).await?;
         self.enqueue(&step::<S>(plan.id(), job, now)).await
+    }
+
+    /// Goes on with a plan that was stored before and whose last step said that there is no other, with a job of this id.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn go_on<S: Steps>(&self, plan: &str, job: String, now: Timestamp) -> Result<(), StoreError> {
+        self.enqueue(&step::<S>(plan, job, now)).await
     }
 }
 
@@ -98,6 +109,9 @@ impl<S: Steps> Served for Stepper<S> {
                 tx.put(&plan).await?;
                 match progress {
                     Progress::More => tx.enqueue(&step::<S>(plan.id(), next.clone(), now)).await,
+                    Progress::Later(pause) => {
+                        tx.enqueue(&step::<S>(plan.id(), next.clone(), now).at(now.plus(pause))).await
+                    }
                     Progress::Done => Ok(()),
                 }
             })

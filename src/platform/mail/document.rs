@@ -41,6 +41,8 @@ pub enum MailState {
     Obsolete,
     /// Not sent: the address is on the suppression list.
     Suppressed,
+    /// Not sent: its recipient gets no more emails of this kind.
+    Unsubscribed,
 }
 
 /// Which lane an email takes. A direct email never waits for bulk emails.
@@ -67,6 +69,9 @@ pub struct Mail {
     pub class: MailClass,
     /// Its recipient.
     pub to: EmailAddress,
+    /// The mailing that it belongs to, if it is one of many that are counted together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// Ids of the documents that the email is about. Every email about an account names it as `account`.
     pub about: BTreeMap<String, String>,
     pub state: MailState,
@@ -100,6 +105,7 @@ impl Document for Mail {
     const INDEXES: &'static [Index] = &[
         Index::on("mails_by_state", &["state", "createdAt"]),
         Index::on("mails_by_account", &["about.account", "createdAt"]),
+        Index::on("mails_by_batch", &["batch", "state"]),
     ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Address("to"),
@@ -144,6 +150,8 @@ pub enum Outcome {
     Obsolete(&'static str),
     /// Its recipient is on the suppression list.
     Suppressed,
+    /// Its recipient gets no more emails of this kind.
+    Unsubscribed,
 }
 
 impl Mail {
@@ -161,6 +169,7 @@ impl Mail {
             template: template.into(),
             class: MailClass::Direct,
             to: to.clone(),
+            batch: None,
             about: about.into_iter().map(|(name, id)| (name.to_owned(), id)).collect(),
             state: MailState::Queued,
             interrupted: false,
@@ -173,11 +182,12 @@ impl Mail {
         }
     }
 
-    /// The same email as a new one with this id, queued for `to`.
+    /// The same email as a new one with this id, queued for `to`. It is not counted among those of a mailing.
     pub fn again(&self, id: String, to: &EmailAddress, now: Timestamp) -> Self {
         Self {
             id,
             to: to.clone(),
+            batch: None,
             state: MailState::Queued,
             interrupted: false,
             unanswered: 0,
@@ -200,6 +210,17 @@ impl Mail {
         Self { class, ..self }
     }
 
+    /// The same email as one of the emails of this mailing. `round` counts how often the mailing was paused, because an email
+    /// that was withdrawn then needs another job than before.
+    pub fn in_batch(self, batch: &str, round: u32) -> Self {
+        Self { batch: Some(batch.to_owned()), retries: round, ..self }
+    }
+
+    /// Whether no attempt can have sent it yet.
+    fn is_certainly_unsent(&self) -> bool {
+        self.state == MailState::Queued && !self.interrupted
+    }
+
     /// Starts a run; `false` if the email has reached its final state already.
     pub fn start_sending(&mut self) -> bool {
         match self.state {
@@ -209,7 +230,8 @@ impl Mail {
             | MailState::SentPossiblyTwice
             | MailState::Failed
             | MailState::Obsolete
-            | MailState::Suppressed => return false,
+            | MailState::Suppressed
+            | MailState::Unsubscribed => return false,
         }
         true
     }
@@ -231,6 +253,7 @@ impl Mail {
             Outcome::Failed(_) => MailState::Failed,
             Outcome::Obsolete(_) => MailState::Obsolete,
             Outcome::Suppressed => MailState::Suppressed,
+            Outcome::Unsubscribed => MailState::Unsubscribed,
         };
         match outcome {
             Outcome::Sent => self.sent_at = Some(now),
@@ -241,7 +264,7 @@ impl Mail {
             }
             Outcome::Failed(reason) => self.reason = Some(reason),
             Outcome::Obsolete(reason) => self.reason = Some(reason.into()),
-            Outcome::Deferred | Outcome::Suppressed => {}
+            Outcome::Deferred | Outcome::Suppressed | Outcome::Unsubscribed => {}
         }
     }
 
@@ -322,6 +345,23 @@ impl Tx {
         self.put(&mail).await?;
         self.enqueue(&mail.job(now)).await?;
         Ok(Some(mail))
+    }
+
+    /// Takes back the emails among these that were certainly not sent, with their waiting jobs, as if they had never been
+    /// posted. A job of one of them that is running finds no email and sends nothing. Those that may have been sent are
+    /// finished, so that their mark is not lost.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn withdraw_mails(&self, mails: &[Mail]) -> Result<(), StoreError> {
+        for mail in mails.iter().filter(|mail| mail.is_certainly_unsent()) {
+            self.delete::<Mail>(&mail.id).await?;
+            match mail.class {
+                MailClass::Direct => self.withdraw::<SendMail>(&mail.id).await?,
+                MailClass::Bulk => self.withdraw::<SendBulkMail>(&mail.id).await?,
+            }
+        }
+        Ok(())
     }
 
     /// [`post`](Self::post) for several emails, in three calls to the store. For a batch of some hundred.

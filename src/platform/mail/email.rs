@@ -120,6 +120,9 @@ pub enum RenderError {
     /// Its subject no longer exists or no longer needs an email: it is not sent (state `obsolete`).
     #[error("obsolete: {0}")]
     Obsolete(&'static str),
+    /// Its recipient gets no more emails of this kind: it is not sent (state `unsubscribed`).
+    #[error("unsubscribed")]
+    Unsubscribed,
     /// The documents that it is about can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -139,6 +139,7 @@ impl Mailer {
         match self.templates.render(mail).await {
             Ok(email) => Ok(Plan::Send(email)),
             Err(RenderError::Obsolete(reason)) => Ok(Plan::Skip(Outcome::Obsolete(reason))),
+            Err(RenderError::Unsubscribed) => Ok(Plan::Skip(Outcome::Unsubscribed)),
             Err(error) => Err(JobError::Retry(without_addresses(&error.to_string()))),
         }
     }

@@ -3,11 +3,13 @@
 //!
 //! - `sandbox`: Stripe shows its own checkout page;
 //! - `demo`: it reads the outbox;
+//! - `mailings`: it reads whole messages, which the test server of SES does not show;
 //! - `outbox`: emails that are really sent are not shown in the browser, and SES takes no address that isn't ASCII before
 //!   the `@`;
 //! - `traces`: it runs the shipped program, which without servers has the embedded adapters only.
 
 mod demo;
+mod mailings;
 mod outbox;
 mod sandbox;
 mod traces;

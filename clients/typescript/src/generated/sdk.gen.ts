@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, CancelScheduleEntryData, CancelScheduleEntryErrors, CancelScheduleEntryResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateScheduleEntryData, CreateScheduleEntryErrors, CreateScheduleEntryResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DeleteScheduleEntryData, DeleteScheduleEntryErrors, DeleteScheduleEntryResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetScheduleCalendarData, GetScheduleCalendarErrors, GetScheduleCalendarResponses, GetScheduleNowData, GetScheduleNowErrors, GetScheduleNowResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScheduleData, ListScheduleErrors, ListScheduleResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, ReinstateScheduleEntryData, ReinstateScheduleEntryErrors, ReinstateScheduleEntryResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, UpdateScheduleEntryData, UpdateScheduleEntryErrors, UpdateScheduleEntryResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
+import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -1331,130 +1331,237 @@ export const tickAnnouncement = <ThrowOnError extends boolean = false>(options: 
 });
 
 /**
- * List the schedule
+ * List mailings
  *
- * The whole schedule, cancelled entries included; it has at most 1,000 entries. Without a session it shows what is for
- * everyone. Students also see what is for their group, and approved leaders see everything. With `group`, it shows
- * what a student of this group sees, whoever asks.
+ * Newest first, drafts included.
  */
-export const listSchedule = <ThrowOnError extends boolean = false>(options?: Options<ListScheduleData, ThrowOnError>) => (options?.client ?? client).get<ListScheduleResponses, ListScheduleErrors, ThrowOnError>({
+export const listMailings = <ThrowOnError extends boolean = false>(options?: Options<ListMailingsData, ThrowOnError>) => (options?.client ?? client).get<ListMailingsResponses, ListMailingsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings',
+    ...options
+});
+
+/**
+ * Create a mailing
+ *
+ * Stores a draft: nobody gets it before `startMailing`. The audience of students is what `listStudents` shows you for the
+ * same search and filters; fields that are not granted to you can be used neither there nor as placeholders.
+ */
+export const createMailing = <ThrowOnError extends boolean = false>(options: Options<CreateMailingData, ThrowOnError>) => (options.client ?? client).post<CreateMailingResponses, CreateMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Get a mailing
+ *
+ * Returns the mailing and, once it is started, what became of its emails.
+ */
+export const getMailing = <ThrowOnError extends boolean = false>(options: Options<GetMailingData, ThrowOnError>) => (options.client ?? client).get<GetMailingResponses, GetMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}',
+    ...options
+});
+
+/**
+ * Change a mailing
+ *
+ * Replaces what a draft says, and its audience.
+ */
+export const updateMailing = <ThrowOnError extends boolean = false>(options: Options<UpdateMailingData, ThrowOnError>) => (options.client ?? client).put<UpdateMailingResponses, UpdateMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Count the recipients of a mailing
+ *
+ * The people who would get it if you started it now, and those who would be left out. `startMailing` takes the number.
+ */
+export const countMailing = <ThrowOnError extends boolean = false>(options: Options<CountMailingData, ThrowOnError>) => (options.client ?? client).get<CountMailingResponses, CountMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/count',
+    ...options
+});
+
+/**
+ * Preview a mailing
+ *
+ * The email as one recipient would get it, or with sample values. Its link to unsubscribe is a sample, too.
+ */
+export const previewMailing = <ThrowOnError extends boolean = false>(options: Options<PreviewMailingData, ThrowOnError>) => (options.client ?? client).get<PreviewMailingResponses, PreviewMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/preview',
+    ...options
+});
+
+/**
+ * Send a mailing to yourself
+ *
+ * Sends the email to your address, with *[Test]* in the subject. Placeholders have your values, or else samples. You can
+ * send 10 tests per hour.
+ */
+export const testMailing = <ThrowOnError extends boolean = false>(options: Options<TestMailingData, ThrowOnError>) => (options.client ?? client).post<TestMailingResponses, TestMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/test',
+    ...options
+});
+
+/**
+ * Start a mailing
+ *
+ * Fixes the recipients and begins to send, or does so at `sendAt` with the rights that you have then. `recipients`
+ * confirms the number from `countMailing`: if it has changed, nothing is started. Each recipient gets an email of their
+ * own, once. People who have unsubscribed or whose address is on the suppression list get none, even if that happens
+ * while the mailing is being sent.
+ */
+export const startMailing = <ThrowOnError extends boolean = false>(options: Options<StartMailingData, ThrowOnError>) => (options.client ?? client).post<StartMailingResponses, StartMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/start',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * List the recipients of a mailing
+ *
+ * Those within your reach, with the state of their email, in the order in which the emails are posted. Leaders, and
+ * students without a form, are within the reach of all groups. A page can have fewer items than `limit`; the last page
+ * has no `nextCursor`.
+ */
+export const listMailingRecipients = <ThrowOnError extends boolean = false>(options: Options<ListMailingRecipientsData, ThrowOnError>) => (options.client ?? client).get<ListMailingRecipientsResponses, ListMailingRecipientsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/recipients',
+    ...options
+});
+
+/**
+ * Pause a mailing
+ *
+ * No further emails are sent until `resumeMailing`, apart from the few that are being sent at this moment or may have been
+ * sent before. If it is paused already, nothing changes.
+ */
+export const pauseMailing = <ThrowOnError extends boolean = false>(options: Options<PauseMailingData, ThrowOnError>) => (options.client ?? client).post<PauseMailingResponses, PauseMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/pause',
+    ...options
+});
+
+/**
+ * Resume a mailing
+ *
+ * Goes on with the recipients who were fixed at the start. If it is being sent already, nothing changes.
+ */
+export const resumeMailing = <ThrowOnError extends boolean = false>(options: Options<ResumeMailingData, ThrowOnError>) => (options.client ?? client).post<ResumeMailingResponses, ResumeMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/resume',
+    ...options
+});
+
+/**
+ * Cancel a mailing
+ *
+ * Ends a mailing for good, whether or not it was started. Emails that were sent stay sent. If it is cancelled already,
+ * nothing changes.
+ */
+export const cancelMailing = <ThrowOnError extends boolean = false>(options: Options<CancelMailingData, ThrowOnError>) => (options.client ?? client).post<CancelMailingResponses, CancelMailingErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/mailings/{mailingId}/cancel',
+    ...options
+});
+
+/**
+ * Unsubscribe
+ *
+ * You get no more announcements and mailings by email. Emails about your account, your ticket and your payments still
+ * arrive. An email confirms it; if you have unsubscribed before, nothing changes and no email is sent. The link in each
+ * such email does the same without signing in. `getMe` shows whether you are subscribed.
+ */
+export const unsubscribe = <ThrowOnError extends boolean = false>(options?: Options<UnsubscribeData, ThrowOnError>) => (options?.client ?? client).delete<UnsubscribeResponses, UnsubscribeErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
         }],
-    url: '/v1/schedule',
+    url: '/v1/me/subscription',
     ...options
 });
 
 /**
- * Get what takes place now and next
+ * Subscribe again
  *
- * Shows the same entries as `listSchedule`, without cancelled ones. Ask again at `changesAt`.
+ * You get announcements and mailings by email again. At first, everybody does. An account can be subscribed 10 times per
+ * hour.
  */
-export const getScheduleNow = <ThrowOnError extends boolean = false>(options?: Options<GetScheduleNowData, ThrowOnError>) => (options?.client ?? client).get<GetScheduleNowResponses, GetScheduleNowErrors, ThrowOnError>({
+export const subscribe = <ThrowOnError extends boolean = false>(options?: Options<SubscribeData, ThrowOnError>) => (options?.client ?? client).put<SubscribeResponses, SubscribeErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
             type: 'apiKey'
         }],
-    url: '/v1/schedule/now',
+    url: '/v1/me/subscription',
     ...options
-});
-
-/**
- * Get the schedule as a calendar
- *
- * An iCalendar file to subscribe to: what is for everyone and, with `group`, for that group. An event keeps its `UID`,
- * and `SEQUENCE` grows with each change. Cancelled entries have the status `CANCELLED`; so does, for 30 days, what was
- * deleted or is no longer for these readers.
- */
-export const getScheduleCalendar = <ThrowOnError extends boolean = false>(options?: Options<GetScheduleCalendarData, ThrowOnError>) => (options?.client ?? client).get<GetScheduleCalendarResponses, GetScheduleCalendarErrors, ThrowOnError>({ url: '/v1/schedule.ics', ...options });
-
-/**
- * Add an entry to the schedule
- */
-export const createScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<CreateScheduleEntryData, ThrowOnError>) => (options.client ?? client).post<CreateScheduleEntryResponses, CreateScheduleEntryErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/schedule-entries',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Delete an entry of the schedule
- *
- * For entries that were added by mistake. If people may rely on it, cancel it instead: then they see why. Calendars show a
- * deleted entry as cancelled for 30 days.
- */
-export const deleteScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<DeleteScheduleEntryData, ThrowOnError>) => (options.client ?? client).delete<DeleteScheduleEntryResponses, DeleteScheduleEntryErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/schedule-entries/{entryId}',
-    ...options
-});
-
-/**
- * Change an entry of the schedule
- *
- * If the times change, the entry becomes `moved` and shows its former times. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
- */
-export const updateScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<UpdateScheduleEntryData, ThrowOnError>) => (options.client ?? client).patch<UpdateScheduleEntryResponses, UpdateScheduleEntryErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/schedule-entries/{entryId}',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Reinstate a cancelled entry of the schedule
- *
- * It takes place after all.
- */
-export const reinstateScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<ReinstateScheduleEntryData, ThrowOnError>) => (options.client ?? client).delete<ReinstateScheduleEntryResponses, ReinstateScheduleEntryErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/schedule-entries/{entryId}/cancellation',
-    ...options
-});
-
-/**
- * Cancel an entry of the schedule
- *
- * It stays on the schedule as `cancelled`, with the reason. Cancel it again to change the reason.
- */
-export const cancelScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<CancelScheduleEntryData, ThrowOnError>) => (options.client ?? client).put<CancelScheduleEntryResponses, CancelScheduleEntryErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/schedule-entries/{entryId}/cancellation',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
 });
 
 /**

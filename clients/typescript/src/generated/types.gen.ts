@@ -59,6 +59,10 @@ export type Account = {
      */
     secondFactor: boolean;
     /**
+     * Whether you get announcements and mailings by email. `unsubscribe` and `subscribe` change it.
+     */
+    subscribed: boolean;
+    /**
      * Time when the account was created (RFC 3339, UTC).
      */
     createdAt: string;
@@ -1086,7 +1090,320 @@ export type Liveness = {
 /**
  * State of an email.
  */
-export type MailState = 'queued' | 'sending' | 'sent' | 'sentPossiblyTwice' | 'failed' | 'obsolete' | 'suppressed';
+export type MailState = 'queued' | 'sending' | 'sent' | 'sentPossiblyTwice' | 'failed' | 'obsolete' | 'suppressed' | 'unsubscribed';
+
+/**
+ * Mailing
+ *
+ * An email of the committee to many people.
+ */
+export type Mailing = {
+    /**
+     * Id of the mailing.
+     */
+    id: string;
+    /**
+     * Subject, with placeholders.
+     */
+    subject: string;
+    /**
+     * Text, with placeholders if it is no announcement. Absent for an announcement that was not sent yet.
+     */
+    text?: Markdown;
+    /**
+     * Id of the announcement whose text is sent.
+     */
+    announcement?: string;
+    /**
+     * People that the mailing is for.
+     */
+    audience: MailingAudience;
+    /**
+     * State of the mailing.
+     */
+    state: MailingState;
+    /**
+     * Time when the draft was made (RFC 3339, UTC).
+     */
+    createdAt: string;
+    /**
+     * Time when the draft was edited last (RFC 3339, UTC).
+     */
+    updatedAt: string;
+    /**
+     * Time at which it starts or was to start (RFC 3339, UTC), if that is not at once.
+     */
+    sendAt?: string;
+    /**
+     * Time when it was started (RFC 3339, UTC).
+     */
+    startedAt?: string;
+    /**
+     * Time when the last email had reached its final state (RFC 3339, UTC).
+     */
+    finishedAt?: string;
+    /**
+     * Why the service cancelled it.
+     */
+    reason?: string;
+    /**
+     * People who were left out at the start.
+     */
+    leftOut?: MailingLeftOut;
+    /**
+     * What became of the emails. Absent before the start.
+     */
+    progress?: MailingProgress;
+};
+
+/**
+ * MailingAudience
+ *
+ * The people that a mailing is for.
+ */
+export type MailingAudience = {
+    /**
+     * Kind of audience.
+     */
+    kind: MailingAudienceKind;
+    /**
+     * Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only.
+     */
+    search?: string;
+    /**
+     * Filters that a student must match, as in `listStudents`: `field:operator:value`. At most 20. With `students` only.
+     */
+    filters?: Array<string>;
+};
+
+/**
+ * A kind of audience.
+ */
+export type MailingAudienceKind = 'students' | 'leaders' | 'everyone';
+
+/**
+ * MailingCount
+ *
+ * The people who would get a mailing now.
+ */
+export type MailingCount = {
+    /**
+     * Number of recipients: send it with `startMailing`.
+     */
+    recipients: number;
+    /**
+     * People who are left out.
+     */
+    leftOut: MailingLeftOut;
+    /**
+     * Placeholders of the mailing, with the number of recipients who have no value. Those without such recipients are
+     * absent.
+     */
+    withoutValue: Array<MailingPlaceholderCount>;
+};
+
+/**
+ * MailingDraft
+ *
+ * What a mailing says, and to whom.
+ */
+export type MailingDraft = {
+    /**
+     * Subject, with placeholders. At most 150 characters.
+     */
+    subject: string;
+    /**
+     * Text in Markdown, with the placeholders `{firstName}`, `{legalName}`, `{group}` and `{discipline}`. At most 20,000
+     * characters. Either this or `announcement`.
+     */
+    text?: string;
+    /**
+     * Id of a published announcement whose text is sent, without placeholders. It is copied when the mailing starts.
+     */
+    announcement?: string;
+    /**
+     * People that the mailing is for.
+     */
+    audience: MailingAudience;
+};
+
+/**
+ * MailingLeftOut
+ *
+ * People of the audience who are no recipients.
+ */
+export type MailingLeftOut = {
+    /**
+     * Number of people who have unsubscribed.
+     */
+    unsubscribed: number;
+    /**
+     * Number of people whose address is on the suppression list.
+     */
+    suppressed: number;
+};
+
+/**
+ * MailingPage
+ *
+ * A page of a list.
+ */
+export type MailingPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<Mailing>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * MailingPlaceholderCount
+ *
+ * The recipients without a value for a placeholder.
+ */
+export type MailingPlaceholderCount = {
+    /**
+     * Name of the placeholder, without the braces.
+     */
+    placeholder: string;
+    /**
+     * Number of recipients for whom it is left out.
+     */
+    recipients: number;
+};
+
+/**
+ * MailingPreview
+ *
+ * An email, as one recipient would get it. Its link to unsubscribe is a sample.
+ */
+export type MailingPreview = {
+    /**
+     * Subject.
+     */
+    subject: string;
+    /**
+     * The email as HTML: a whole document.
+     */
+    html: string;
+    /**
+     * The email as plain text.
+     */
+    text: string;
+};
+
+/**
+ * MailingProgress
+ *
+ * What became of the emails of a mailing. Each recipient is counted once, so the numbers add up to `recipients`.
+ */
+export type MailingProgress = {
+    /**
+     * Number of recipients.
+     */
+    recipients: number;
+    /**
+     * Emails that wait to be sent, or are being sent.
+     */
+    queued: number;
+    /**
+     * Emails that were sent once.
+     */
+    sent: number;
+    /**
+     * Emails that were sent, and possibly sent before.
+     */
+    possiblyTwice: number;
+    /**
+     * Emails that were refused for good, or tried too often.
+     */
+    failed: number;
+    /**
+     * Emails that were not sent because the address is on the suppression list.
+     */
+    suppressed: number;
+    /**
+     * Emails that were not sent because the recipient unsubscribed after the start.
+     */
+    unsubscribed: number;
+    /**
+     * Emails that were not sent because the account is gone or the mailing was cancelled.
+     */
+    obsolete: number;
+};
+
+/**
+ * MailingRecipient
+ *
+ * A recipient of a mailing.
+ */
+export type MailingRecipient = {
+    /**
+     * Id of the account.
+     */
+    accountId: string;
+    /**
+     * Name, address and group of a student, as far as they are granted to you.
+     */
+    student?: Student;
+    /**
+     * State of the email.
+     */
+    state: MailingRecipientState;
+    /**
+     * Time when it was sent (RFC 3339, UTC).
+     */
+    sentAt?: string;
+    /**
+     * Why it failed.
+     */
+    reason?: string;
+};
+
+/**
+ * MailingRecipientPage
+ *
+ * A page of a list.
+ */
+export type MailingRecipientPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<MailingRecipient>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * State of the email to a recipient.
+ */
+export type MailingRecipientState = 'queued' | 'sent' | 'sentPossiblyTwice' | 'failed' | 'suppressed' | 'unsubscribed' | 'obsolete';
+
+/**
+ * MailingStart
+ *
+ * The start of a mailing.
+ */
+export type MailingStart = {
+    /**
+     * Number of recipients, from `countMailing`. It confirms that so many people are meant.
+     */
+    recipients: number;
+    /**
+     * Time at which it starts (RFC 3339), at most 400 days ahead. By default at once.
+     */
+    sendAt?: string;
+};
+
+/**
+ * State of a mailing.
+ */
+export type MailingState = 'draft' | 'scheduled' | 'sending' | 'paused' | 'finished' | 'cancelled';
 
 /**
  * Markdown
@@ -1146,38 +1463,6 @@ export type NewAnnouncement = {
      * Time from which its audience sees it (RFC 3339). By default, or if it is in the past, at once.
      */
     publishAt?: string;
-};
-
-/**
- * NewScheduleEntry
- *
- * An entry to add to the schedule.
- */
-export type NewScheduleEntry = {
-    /**
-     * Name. At most 200 characters.
-     */
-    name: string;
-    /**
-     * When it takes place.
-     */
-    times: ScheduleTimes;
-    /**
-     * Where it takes place.
-     */
-    place?: SchedulePlace;
-    /**
-     * Description in Markdown. At most 20,000 characters.
-     */
-    description?: string;
-    /**
-     * Where to read more.
-     */
-    link?: ScheduleLink;
-    /**
-     * For whom it is.
-     */
-    audience: Audience;
 };
 
 /**
@@ -1962,207 +2247,6 @@ export type RightsRequestState = 'open' | 'granted' | 'declined';
  * What an account is for.
  */
 export type Role = 'student' | 'leader';
-
-/**
- * Schedule
- *
- * The schedule.
- */
-export type Schedule = {
-    /**
-     * Time zone in which to display times and in which days begin: a name of the IANA time zone database.
-     */
-    timeZone: string;
-    /**
-     * Entries by their start; all-day entries are the first of their day.
-     */
-    items: Array<ScheduleEntry>;
-};
-
-/**
- * ScheduleCancellation
- *
- * Why an entry does not take place.
- */
-export type ScheduleCancellation = {
-    /**
-     * Reason, which is shown with the entry. At most 500 characters.
-     */
-    reason?: string;
-};
-
-/**
- * ScheduleEntry
- *
- * An entry of the schedule.
- */
-export type ScheduleEntry = {
-    /**
-     * Id of the entry.
-     */
-    id: string;
-    /**
-     * Name.
-     */
-    name: string;
-    /**
-     * When it takes place.
-     */
-    times: ScheduleTimes;
-    /**
-     * Where it takes place.
-     */
-    place?: SchedulePlace;
-    /**
-     * Description.
-     */
-    description?: Markdown;
-    /**
-     * Where to read more.
-     */
-    link?: ScheduleLink;
-    /**
-     * For whom it is.
-     */
-    audience: Audience;
-    /**
-     * State.
-     */
-    state: ScheduleEntryState;
-    /**
-     * Why it was cancelled.
-     */
-    cancelReason?: string;
-    /**
-     * When it would have taken place before its times were changed.
-     */
-    movedFrom?: ScheduleTimes;
-    /**
-     * Time of the last change (RFC 3339, UTC).
-     */
-    changedAt: string;
-    /**
-     * Entity tag of this version: send it as `If-Match` with an edit.
-     */
-    etag: string;
-};
-
-/**
- * ScheduleEntryChanges
- *
- * Changes of an entry of the schedule. What is absent stays as it is.
- */
-export type ScheduleEntryChanges = {
-    /**
-     * Name. At most 200 characters.
-     */
-    name?: string | null;
-    /**
-     * When it takes place.
-     */
-    times?: ScheduleTimes | null;
-    /**
-     * Where it takes place. Null removes it.
-     */
-    place?: SchedulePlace | null;
-    /**
-     * Description in Markdown. At most 20,000 characters. Null removes it.
-     */
-    description?: string | null;
-    /**
-     * Where to read more. Null removes it.
-     */
-    link?: ScheduleLink | null;
-    /**
-     * For whom it is.
-     */
-    audience?: Audience | null;
-};
-
-/**
- * State of an entry.
- */
-export type ScheduleEntryState = 'planned' | 'moved' | 'cancelled';
-
-/**
- * ScheduleLink
- *
- * A link to a page.
- */
-export type ScheduleLink = {
-    /**
-     * URL (`https://…`). At most 2,000 characters.
-     */
-    url: string;
-    /**
-     * Text of the link. At most 100 characters.
-     */
-    label: string;
-};
-
-/**
- * ScheduleNow
- *
- * What takes place now and next. Cancelled entries are left out.
- */
-export type ScheduleNow = {
-    /**
-     * Time of the response (RFC 3339, UTC).
-     */
-    at: string;
-    /**
-     * Time at which the response will change, unless the schedule is changed before (RFC 3339, UTC).
-     */
-    changesAt?: string;
-    /**
-     * Entries that take place now.
-     */
-    now: Array<ScheduleEntry>;
-    /**
-     * Entries that begin next. If there are several, they begin at the same time.
-     */
-    next: Array<ScheduleEntry>;
-};
-
-/**
- * SchedulePlace
- *
- * Where an entry takes place.
- */
-export type SchedulePlace = {
-    /**
-     * Name of the place. At most 200 characters.
-     */
-    name: string;
-    /**
-     * URL of a map (`https://…`). At most 2,000 characters.
-     */
-    mapUrl?: string;
-};
-
-/**
- * ScheduleTimes
- *
- * When an entry takes place: from `startsAt` to `endsAt`, or all day from `firstDay` to `lastDay`.
- */
-export type ScheduleTimes = {
-    /**
-     * Start (RFC 3339, with offset), from 2000 to 2099. Not with `firstDay`.
-     */
-    startsAt?: string;
-    /**
-     * End (RFC 3339, with offset): after the start, and at most 31 days after it. Required with `startsAt`.
-     */
-    endsAt?: string;
-    /**
-     * First day in event time, if the entry lasts all day.
-     */
-    firstDay?: string;
-    /**
-     * Last day in event time; by default the first one. The entry can have 31 days.
-     */
-    lastDay?: string;
-};
 
 /**
  * ScopeDescription
@@ -9486,31 +9570,47 @@ export type TickAnnouncementResponses = {
 
 export type TickAnnouncementResponse = TickAnnouncementResponses[keyof TickAnnouncementResponses];
 
-export type ListScheduleData = {
+export type ListMailingsData = {
     body?: never;
-    headers?: {
-        /**
-         * Entity tags of earlier responses. If the current one is among them, the response is 304.
-         */
-        'If-None-Match'?: string;
-    };
     path?: never;
     query?: {
         /**
-         * Name of a group, as `getEvent` lists them.
+         * Maximum number of items per page.
          */
-        group?: string;
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
     };
-    url: '/v1/schedule';
+    url: '/v1/mailings';
 };
 
-export type ListScheduleErrors = {
+export type ListMailingsErrors = {
     /**
-     * Invalid parameter (`bad-parameter`).
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
      */
     400: Problem & {
-        type: '/problems/bad-parameter';
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
         status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
     };
     /**
      * Unknown host (`unknown-host`).
@@ -9518,6 +9618,13 @@ export type ListScheduleErrors = {
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
     };
     /**
      * Temporarily unavailable (`unavailable`).
@@ -9528,125 +9635,25 @@ export type ListScheduleErrors = {
     };
 };
 
-export type ListScheduleError = ListScheduleErrors[keyof ListScheduleErrors];
+export type ListMailingsError = ListMailingsErrors[keyof ListMailingsErrors];
 
-export type ListScheduleResponses = {
+export type ListMailingsResponses = {
     /**
      * Done.
      */
-    200: Schedule;
+    200: MailingPage;
 };
 
-export type ListScheduleResponse = ListScheduleResponses[keyof ListScheduleResponses];
+export type ListMailingsResponse = ListMailingsResponses[keyof ListMailingsResponses];
 
-export type GetScheduleNowData = {
-    body?: never;
-    path?: never;
-    query?: {
-        /**
-         * Name of a group, as `getEvent` lists them.
-         */
-        group?: string;
-    };
-    url: '/v1/schedule/now';
-};
-
-export type GetScheduleNowErrors = {
-    /**
-     * Invalid parameter (`bad-parameter`).
-     */
-    400: Problem & {
-        type: '/problems/bad-parameter';
-        status: 400;
-    };
-    /**
-     * Unknown host (`unknown-host`).
-     */
-    421: Problem & {
-        type: '/problems/unknown-host';
-        status: 421;
-    };
-    /**
-     * Temporarily unavailable (`unavailable`).
-     */
-    503: Problem & {
-        type: '/problems/unavailable';
-        status: 503;
-    };
-};
-
-export type GetScheduleNowError = GetScheduleNowErrors[keyof GetScheduleNowErrors];
-
-export type GetScheduleNowResponses = {
-    /**
-     * What takes place now and next.
-     */
-    200: ScheduleNow;
-};
-
-export type GetScheduleNowResponse = GetScheduleNowResponses[keyof GetScheduleNowResponses];
-
-export type GetScheduleCalendarData = {
-    body?: never;
-    headers?: {
-        /**
-         * Entity tags of earlier responses. If the current one is among them, the response is 304.
-         */
-        'If-None-Match'?: string;
-    };
-    path?: never;
-    query?: {
-        /**
-         * Name of a group, as `getEvent` lists them.
-         */
-        group?: string;
-    };
-    url: '/v1/schedule.ics';
-};
-
-export type GetScheduleCalendarErrors = {
-    /**
-     * Invalid parameter (`bad-parameter`).
-     */
-    400: Problem & {
-        type: '/problems/bad-parameter';
-        status: 400;
-    };
-    /**
-     * Unknown host (`unknown-host`).
-     */
-    421: Problem & {
-        type: '/problems/unknown-host';
-        status: 421;
-    };
-    /**
-     * Temporarily unavailable (`unavailable`).
-     */
-    503: Problem & {
-        type: '/problems/unavailable';
-        status: 503;
-    };
-};
-
-export type GetScheduleCalendarError = GetScheduleCalendarErrors[keyof GetScheduleCalendarErrors];
-
-export type GetScheduleCalendarResponses = {
-    /**
-     * A calendar in UTF-8 (RFC 5545).
-     */
-    200: Blob | File;
-};
-
-export type GetScheduleCalendarResponse = GetScheduleCalendarResponses[keyof GetScheduleCalendarResponses];
-
-export type CreateScheduleEntryData = {
-    body: NewScheduleEntry;
+export type CreateMailingData = {
+    body: MailingDraft;
     path?: never;
     query?: never;
-    url: '/v1/schedule-entries';
+    url: '/v1/mailings';
 };
 
-export type CreateScheduleEntryErrors = {
+export type CreateMailingErrors = {
     /**
      * - Unreadable body (`broken-body`).
      * - Malformed JSON (`malformed-json`).
@@ -9664,13 +9671,14 @@ export type CreateScheduleEntryErrors = {
         status: 401;
     };
     /**
-     * - Cross-origin request (`foreign-origin`).
-     * - Not approved yet (`not-approved`).
+     * - Field not granted (`field-not-granted`).
      * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
         status: 403;
     };
     /**
@@ -9679,13 +9687,6 @@ export type CreateScheduleEntryErrors = {
     408: Problem & {
         type: '/problems/too-slow';
         status: 408;
-    };
-    /**
-     * Schedule full (`schedule-full`).
-     */
-    409: Problem & {
-        type: '/problems/schedule-full';
-        status: 409;
     };
     /**
      * Body too large (`too-large`).
@@ -9732,30 +9733,30 @@ export type CreateScheduleEntryErrors = {
     };
 };
 
-export type CreateScheduleEntryError = CreateScheduleEntryErrors[keyof CreateScheduleEntryErrors];
+export type CreateMailingError = CreateMailingErrors[keyof CreateMailingErrors];
 
-export type CreateScheduleEntryResponses = {
+export type CreateMailingResponses = {
     /**
-     * The entry is on the schedule.
+     * The draft is stored.
      */
-    201: ScheduleEntry;
+    201: Mailing;
 };
 
-export type CreateScheduleEntryResponse = CreateScheduleEntryResponses[keyof CreateScheduleEntryResponses];
+export type CreateMailingResponse = CreateMailingResponses[keyof CreateMailingResponses];
 
-export type DeleteScheduleEntryData = {
+export type GetMailingData = {
     body?: never;
     path: {
         /**
-         * Id of the entry, from `listSchedule`.
+         * Id of the mailing, from `listMailings`.
          */
-        entryId: string;
+        mailingId: string;
     };
     query?: never;
-    url: '/v1/schedule-entries/{entryId}';
+    url: '/v1/mailings/{mailingId}';
 };
 
-export type DeleteScheduleEntryErrors = {
+export type GetMailingErrors = {
     /**
      * Invalid parameter (`bad-parameter`).
      */
@@ -9772,20 +9773,19 @@ export type DeleteScheduleEntryErrors = {
         status: 401;
     };
     /**
-     * - Cross-origin request (`foreign-origin`).
      * - Not approved yet (`not-approved`).
      * - Missing scope (`scope-missing`).
      * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
         status: 403;
     };
     /**
-     * No such schedule entry (`no-such-schedule-entry`).
+     * No such mailing (`no-such-mailing`).
      */
     404: Problem & {
-        type: '/problems/no-such-schedule-entry';
+        type: '/problems/no-such-mailing';
         status: 404;
     };
     /**
@@ -9811,36 +9811,36 @@ export type DeleteScheduleEntryErrors = {
     };
 };
 
-export type DeleteScheduleEntryError = DeleteScheduleEntryErrors[keyof DeleteScheduleEntryErrors];
+export type GetMailingError = GetMailingErrors[keyof GetMailingErrors];
 
-export type DeleteScheduleEntryResponses = {
+export type GetMailingResponses = {
     /**
-     * The entry is deleted.
+     * The mailing as it is now.
      */
-    204: void;
+    200: Mailing;
 };
 
-export type DeleteScheduleEntryResponse = DeleteScheduleEntryResponses[keyof DeleteScheduleEntryResponses];
+export type GetMailingResponse = GetMailingResponses[keyof GetMailingResponses];
 
-export type UpdateScheduleEntryData = {
-    body: ScheduleEntryChanges;
+export type UpdateMailingData = {
+    body: MailingDraft;
     headers: {
         /**
-         * `etag` of the entry that was edited.
+         * `ETag` of the mailing that was edited.
          */
         'If-Match': string;
     };
     path: {
         /**
-         * Id of the entry, from `listSchedule`.
+         * Id of the mailing, from `listMailings`.
          */
-        entryId: string;
+        mailingId: string;
     };
     query?: never;
-    url: '/v1/schedule-entries/{entryId}';
+    url: '/v1/mailings/{mailingId}';
 };
 
-export type UpdateScheduleEntryErrors = {
+export type UpdateMailingErrors = {
     /**
      * - Invalid parameter (`bad-parameter`).
      * - Unreadable body (`broken-body`).
@@ -9859,20 +9859,21 @@ export type UpdateScheduleEntryErrors = {
         status: 401;
     };
     /**
-     * - Cross-origin request (`foreign-origin`).
-     * - Not approved yet (`not-approved`).
+     * - Field not granted (`field-not-granted`).
      * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
         status: 403;
     };
     /**
-     * No such schedule entry (`no-such-schedule-entry`).
+     * No such mailing (`no-such-mailing`).
      */
     404: Problem & {
-        type: '/problems/no-such-schedule-entry';
+        type: '/problems/no-such-mailing';
         status: 404;
     };
     /**
@@ -9881,6 +9882,13 @@ export type UpdateScheduleEntryErrors = {
     408: Problem & {
         type: '/problems/too-slow';
         status: 408;
+    };
+    /**
+     * Mailing is no draft (`mailing-not-a-draft`).
+     */
+    409: Problem & {
+        type: '/problems/mailing-not-a-draft';
+        status: 409;
     };
     /**
      * Changed in the meantime (`stale`).
@@ -9941,30 +9949,30 @@ export type UpdateScheduleEntryErrors = {
     };
 };
 
-export type UpdateScheduleEntryError = UpdateScheduleEntryErrors[keyof UpdateScheduleEntryErrors];
+export type UpdateMailingError = UpdateMailingErrors[keyof UpdateMailingErrors];
 
-export type UpdateScheduleEntryResponses = {
+export type UpdateMailingResponses = {
     /**
-     * The entry.
+     * The mailing as it is now.
      */
-    200: ScheduleEntry;
+    200: Mailing;
 };
 
-export type UpdateScheduleEntryResponse = UpdateScheduleEntryResponses[keyof UpdateScheduleEntryResponses];
+export type UpdateMailingResponse = UpdateMailingResponses[keyof UpdateMailingResponses];
 
-export type ReinstateScheduleEntryData = {
+export type CountMailingData = {
     body?: never;
     path: {
         /**
-         * Id of the entry, from `listSchedule`.
+         * Id of the mailing, from `listMailings`.
          */
-        entryId: string;
+        mailingId: string;
     };
     query?: never;
-    url: '/v1/schedule-entries/{entryId}/cancellation';
+    url: '/v1/mailings/{mailingId}/count';
 };
 
-export type ReinstateScheduleEntryErrors = {
+export type CountMailingErrors = {
     /**
      * Invalid parameter (`bad-parameter`).
      */
@@ -9981,123 +9989,21 @@ export type ReinstateScheduleEntryErrors = {
         status: 401;
     };
     /**
-     * - Cross-origin request (`foreign-origin`).
-     * - Not approved yet (`not-approved`).
+     * - Field not granted (`field-not-granted`).
      * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required';
         status: 403;
     };
     /**
-     * No such schedule entry (`no-such-schedule-entry`).
+     * No such mailing (`no-such-mailing`).
      */
     404: Problem & {
-        type: '/problems/no-such-schedule-entry';
+        type: '/problems/no-such-mailing';
         status: 404;
-    };
-    /**
-     * Unknown host (`unknown-host`).
-     */
-    421: Problem & {
-        type: '/problems/unknown-host';
-        status: 421;
-    };
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem & {
-        type: '/problems/too-many-requests';
-        status: 429;
-    };
-    /**
-     * Temporarily unavailable (`unavailable`).
-     */
-    503: Problem & {
-        type: '/problems/unavailable';
-        status: 503;
-    };
-};
-
-export type ReinstateScheduleEntryError = ReinstateScheduleEntryErrors[keyof ReinstateScheduleEntryErrors];
-
-export type ReinstateScheduleEntryResponses = {
-    /**
-     * The entry.
-     */
-    200: ScheduleEntry;
-};
-
-export type ReinstateScheduleEntryResponse = ReinstateScheduleEntryResponses[keyof ReinstateScheduleEntryResponses];
-
-export type CancelScheduleEntryData = {
-    body: ScheduleCancellation;
-    path: {
-        /**
-         * Id of the entry, from `listSchedule`.
-         */
-        entryId: string;
-    };
-    query?: never;
-    url: '/v1/schedule-entries/{entryId}/cancellation';
-};
-
-export type CancelScheduleEntryErrors = {
-    /**
-     * - Invalid parameter (`bad-parameter`).
-     * - Unreadable body (`broken-body`).
-     * - Malformed JSON (`malformed-json`).
-     */
-    400: Problem & {
-        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
-        status: 400;
-    };
-    /**
-     * - Invalid API key (`api-key-invalid`).
-     * - Not signed in (`not-signed-in`).
-     */
-    401: Problem & {
-        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
-        status: 401;
-    };
-    /**
-     * - Cross-origin request (`foreign-origin`).
-     * - Not approved yet (`not-approved`).
-     * - Missing scope (`scope-missing`).
-     * - Second factor required (`second-factor-required`).
-     */
-    403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
-        status: 403;
-    };
-    /**
-     * No such schedule entry (`no-such-schedule-entry`).
-     */
-    404: Problem & {
-        type: '/problems/no-such-schedule-entry';
-        status: 404;
-    };
-    /**
-     * Request timed out (`too-slow`).
-     */
-    408: Problem & {
-        type: '/problems/too-slow';
-        status: 408;
-    };
-    /**
-     * Body too large (`too-large`).
-     */
-    413: Problem & {
-        type: '/problems/too-large';
-        status: 413;
-    };
-    /**
-     * Unsupported content type (`wrong-content-type`).
-     */
-    415: Problem & {
-        type: '/problems/wrong-content-type';
-        status: 415;
     };
     /**
      * Unknown host (`unknown-host`).
@@ -10130,16 +10036,795 @@ export type CancelScheduleEntryErrors = {
     };
 };
 
-export type CancelScheduleEntryError = CancelScheduleEntryErrors[keyof CancelScheduleEntryErrors];
+export type CountMailingError = CountMailingErrors[keyof CountMailingErrors];
 
-export type CancelScheduleEntryResponses = {
+export type CountMailingResponses = {
     /**
-     * The entry.
+     * Done.
      */
-    200: ScheduleEntry;
+    200: MailingCount;
 };
 
-export type CancelScheduleEntryResponse = CancelScheduleEntryResponses[keyof CancelScheduleEntryResponses];
+export type CountMailingResponse = CountMailingResponses[keyof CountMailingResponses];
+
+export type PreviewMailingData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: {
+        /**
+         * Id of the account of somebody within your reach. By default sample values are shown.
+         */
+        recipient?: string;
+    };
+    url: '/v1/mailings/{mailingId}/preview';
+};
+
+export type PreviewMailingErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * - No such student (`no-such-student`).
+     * - No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-student' | '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type PreviewMailingError = PreviewMailingErrors[keyof PreviewMailingErrors];
+
+export type PreviewMailingResponses = {
+    /**
+     * Done.
+     */
+    200: MailingPreview;
+};
+
+export type PreviewMailingResponse = PreviewMailingResponses[keyof PreviewMailingResponses];
+
+export type TestMailingData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: never;
+    url: '/v1/mailings/{mailingId}/test';
+};
+
+export type TestMailingErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * No address (`no-address`).
+     */
+    409: Problem & {
+        type: '/problems/no-address';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type TestMailingError = TestMailingErrors[keyof TestMailingErrors];
+
+export type TestMailingResponses = {
+    /**
+     * The email is on its way to you.
+     */
+    202: unknown;
+};
+
+export type StartMailingData = {
+    body: MailingStart;
+    headers: {
+        /**
+         * `ETag` of the mailing that you have seen.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: never;
+    url: '/v1/mailings/{mailingId}/start';
+};
+
+export type StartMailingErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Mailing is no draft (`mailing-not-a-draft`).
+     * - Number of recipients changed (`mailing-count-changed`).
+     * - Mailing without recipients (`mailing-without-recipients`).
+     */
+    409: Problem & {
+        type: '/problems/mailing-not-a-draft' | '/problems/mailing-count-changed' | '/problems/mailing-without-recipients';
+        status: 409;
+    };
+    /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type StartMailingError = StartMailingErrors[keyof StartMailingErrors];
+
+export type StartMailingResponses = {
+    /**
+     * The mailing has begun, or begins at `sendAt`.
+     */
+    202: Mailing;
+};
+
+export type StartMailingResponse = StartMailingResponses[keyof StartMailingResponses];
+
+export type ListMailingRecipientsData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: {
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/mailings/{mailingId}/recipients';
+};
+
+export type ListMailingRecipientsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListMailingRecipientsError = ListMailingRecipientsErrors[keyof ListMailingRecipientsErrors];
+
+export type ListMailingRecipientsResponses = {
+    /**
+     * Done.
+     */
+    200: MailingRecipientPage;
+};
+
+export type ListMailingRecipientsResponse = ListMailingRecipientsResponses[keyof ListMailingRecipientsResponses];
+
+export type PauseMailingData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: never;
+    url: '/v1/mailings/{mailingId}/pause';
+};
+
+export type PauseMailingErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Mailing in another state (`mailing-in-another-state`).
+     */
+    409: Problem & {
+        type: '/problems/mailing-in-another-state';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type PauseMailingError = PauseMailingErrors[keyof PauseMailingErrors];
+
+export type PauseMailingResponses = {
+    /**
+     * The mailing as it is now.
+     */
+    200: Mailing;
+};
+
+export type PauseMailingResponse = PauseMailingResponses[keyof PauseMailingResponses];
+
+export type ResumeMailingData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: never;
+    url: '/v1/mailings/{mailingId}/resume';
+};
+
+export type ResumeMailingErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Mailing in another state (`mailing-in-another-state`).
+     */
+    409: Problem & {
+        type: '/problems/mailing-in-another-state';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ResumeMailingError = ResumeMailingErrors[keyof ResumeMailingErrors];
+
+export type ResumeMailingResponses = {
+    /**
+     * The mailing as it is now.
+     */
+    200: Mailing;
+};
+
+export type ResumeMailingResponse = ResumeMailingResponses[keyof ResumeMailingResponses];
+
+export type CancelMailingData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: never;
+    url: '/v1/mailings/{mailingId}/cancel';
+};
+
+export type CancelMailingErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Mailing in another state (`mailing-in-another-state`).
+     */
+    409: Problem & {
+        type: '/problems/mailing-in-another-state';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CancelMailingError = CancelMailingErrors[keyof CancelMailingErrors];
+
+export type CancelMailingResponses = {
+    /**
+     * The mailing as it is now.
+     */
+    200: Mailing;
+};
+
+export type CancelMailingResponse = CancelMailingResponses[keyof CancelMailingResponses];
+
+export type UnsubscribeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/me/subscription';
+};
+
+export type UnsubscribeErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type UnsubscribeError = UnsubscribeErrors[keyof UnsubscribeErrors];
+
+export type UnsubscribeResponses = {
+    /**
+     * It is so now, or was so before.
+     */
+    204: void;
+};
+
+export type UnsubscribeResponse = UnsubscribeResponses[keyof UnsubscribeResponses];
+
+export type SubscribeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/me/subscription';
+};
+
+export type SubscribeErrors = {
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type SubscribeError = SubscribeErrors[keyof SubscribeErrors];
+
+export type SubscribeResponses = {
+    /**
+     * It is so now, or was so before.
+     */
+    204: void;
+};
+
+export type SubscribeResponse = SubscribeResponses[keyof SubscribeResponses];
 
 export type ListSuppressionsData = {
     body?: never;

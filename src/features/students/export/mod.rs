@@ -103,7 +103,8 @@ impl Students {
     fn file_name(&self, which: &StudentQuery, kind: FileKind, now: Timestamp) -> String {
         let day = now.to_utc().with_timezone(&self.event.time_zone).format("%Y-%m-%d").to_string();
         let search = which.search.as_ref().map(|_| "search".to_owned());
-        let filter: Vec<_> = which.filters.iter().map(|filter| named(filter)).chain(search).collect();
+        let filter: Vec<_> =
+            which.filters.iter().map(|filter| filter_in_words(filter)).chain(search).collect();
         let mut filter = slug(&filter.join("-"));
         filter.truncate(FILTER_IN_NAME);
         let parts = [slug(&self.event.name), day, filter.trim_end_matches('-').to_owned()];
@@ -112,11 +113,11 @@ impl Students {
     }
 }
 
-/// The columns whose values are in the names of files.
+/// The columns whose values say little about a person.
 const NAMED: [&str; 5] = ["group", "state", "discipline", "shirtSize", "joinsHunt"];
 
-/// A filter as the name of a file has it.
-fn named(filter: &str) -> String {
+/// A filter in a few words, without a value that is about a person.
+pub fn filter_in_words(filter: &str) -> String {
     let (column, rest) = filter.split_once(':').unwrap_or((filter, ""));
     let operator = rest.split(':').next().unwrap_or_default();
     if NAMED.contains(&column) { filter.to_owned() } else { format!("{column}:{operator}") }
@@ -154,9 +155,9 @@ mod tests {
 
     #[test]
     fn names_of_files_hold_no_value_that_is_about_a_person() {
-        assert_eq!(named("shirtSize:eq:M"), "shirtSize:eq:M");
-        assert_eq!(named("dietary:contains:Nut allergy"), "dietary:contains");
-        assert_eq!(named("email:eq:ana@example.org"), "email:eq");
+        assert_eq!(filter_in_words("shirtSize:eq:M"), "shirtSize:eq:M");
+        assert_eq!(filter_in_words("dietary:contains:Nut allergy"), "dietary:contains");
+        assert_eq!(filter_in_words("email:eq:ana@example.org"), "email:eq");
     }
 
     #[test]

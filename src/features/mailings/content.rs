@@ -1,0 +1,325 @@
+//! What a mailing says to one recipient: subject and text with the placeholders filled.
+//!
+//! The Markdown is rendered before the placeholders are filled, and what fills them is escaped. So nothing in somebody's
+//! name becomes markup or a link.
+
+use crate::config::Event;
+use crate::features::accounts::Account;
+use crate::features::registration::Registration;
+use crate::kernel::{FieldError, Markdown, StudentField};
+use crate::platform::mail::Sample;
+
+/// What stands for something about the recipient, in braces: the closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Placeholder {
+    /// The preferred name, or else the first name.
+    FirstName,
+    /// The name as in the passport.
+    LegalName,
+    /// The student's group.
+    Group,
+    /// The student's discipline.
+    Discipline,
+}
+
+impl Placeholder {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::FirstName, Self::LegalName, Self::Group, Self::Discipline];
+
+    /// Its name, without the braces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FirstName => "firstName",
+            Self::LegalName => "legalName",
+            Self::Group => "group",
+            Self::Discipline => "discipline",
+        }
+    }
+
+    /// The field that must be granted to whoever uses it. Everybody who reaches a student sees the group.
+    pub fn grant(self) -> Option<StudentField> {
+        match self {
+            Self::FirstName => Some(StudentField::PreferredName),
+            Self::LegalName => Some(StudentField::LegalName),
+            Self::Group => None,
+            Self::Discipline => Some(StudentField::Discipline),
+        }
+    }
+
+    /// Whether it needs the recipient's registration.
+    pub fn is_of_registration(self) -> bool {
+        self != Self::FirstName
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|placeholder| placeholder.name() == name)
+    }
+}
+
+/// A piece of a text.
+enum Piece<'a> {
+    Text(&'a str),
+    /// A word in braces.
+    Word(&'a str),
+}
+
+/// The text in pieces. Braces around anything but a word of ASCII letters and digits are text.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut rest) = (vec![], text);
+    while let Some(begin) = rest.find('{') {
+        let word = &rest[begin + 1..];
+        let end = word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len());
+        let is_word = word[end..].starts_with('}') && word.starts_with(|c: char| c.is_ascii_alphabetic());
+        let text_end = if is_word { begin } else { begin + 1 };
+        pieces.push(Piece::Text(&rest[..text_end]));
+        rest = if is_word { &word[end + 1..] } else { word };
+        if is_word {
+            pieces.push(Piece::Word(&word[..end]));
+        }
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).into_iter().filter_map(|piece| match piece {
+        Piece::Word(word) => Some(word),
+        Piece::Text(_) => None,
+    })
+}
+
+/// The errors of a text about placeholders that don't exist, and about those in the address of a link, which would not be
+/// filled.
+pub fn errors(pointer: &str, text: &str) -> Vec<FieldError> {
+    let known = Placeholder::ALL.map(|placeholder| format!("{{{}}}", placeholder.name())).join(", ");
+    let mut unknown: Vec<_> = words(text).filter(|word| Placeholder::named(word).is_none()).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    // A mistyped word is short; a longer one is not repeated.
+    let unknown: Vec<_> = unknown
+        .into_iter()
+        .map(|word| if word.len() <= 40 { format!("{{{word}}}") } else { "{…}".into() })
+        .collect();
+    let mut errors = vec![];
+    if !unknown.is_empty() {
+        let detail = format!("There is no placeholder {}. There are {known}.", unknown.join(", "));
+        errors.push(FieldError::new(pointer, "unknown-placeholder", detail));
+    }
+    let html = Markdown::new(text).html().to_ascii_lowercase();
+    if Placeholder::ALL
+        .iter()
+        .any(|known| html.contains(&format!("%7b{}%7d", known.name().to_ascii_lowercase())))
+    {
+        let detail = "A placeholder can't be a part of the address of a link.";
+        errors.push(FieldError::new(pointer, "placeholder-in-link", detail));
+    }
+    errors
+}
+
+/// What fills the placeholders for one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    pub first_name: Option<String>,
+    pub legal_name: Option<String>,
+    pub group: Option<String>,
+    pub discipline: Option<String>,
+}
+
+impl Values {
+    /// What is known about a recipient.
+    pub fn of(account: &Account, registration: Option<&Registration>) -> Self {
+        let given = |text: &str| Some(one_line(text)).filter(|text| !text.is_empty());
+        Self {
+            first_name: given(account.greeting()),
+            legal_name: registration.and_then(|student| given(&student.form.legal_name)),
+            group: registration.and_then(|student| given(&student.group)),
+            discipline: registration.and_then(|student| given(&student.form.discipline)),
+        }
+    }
+
+    /// Samples, for somebody without a registration.
+    pub fn sample(event: &Event) -> Self {
+        Self {
+            first_name: Some(Sample::FIRST_NAME.into()),
+            legal_name: Some(Sample::FULL_NAME.into()),
+            group: event.groups.first().map(|group| group.name.clone()),
+            discipline: event.disciplines.first().cloned(),
+        }
+    }
+
+    /// The same with what `others` has where there is no value.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            first_name: self.first_name.or(others.first_name),
+            legal_name: self.legal_name.or(others.legal_name),
+            group: self.group.or(others.group),
+            discipline: self.discipline.or(others.discipline),
+        }
+    }
+
+    /// What fills this placeholder.
+    pub fn get(&self, placeholder: Placeholder) -> Option<&str> {
+        match placeholder {
+            Placeholder::FirstName => self.first_name.as_deref(),
+            Placeholder::LegalName => self.legal_name.as_deref(),
+            Placeholder::Group => self.group.as_deref(),
+            Placeholder::Discipline => self.discipline.as_deref(),
+        }
+    }
+}
+
+/// The text on one line, without control characters.
+fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A mailing's subject and text, rendered once for all recipients.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    subject: String,
+    html: String,
+    plain: String,
+    /// Whether the text has placeholders.
+    fills: bool,
+    placeholders: Vec<Placeholder>,
+}
+
+/// What one recipient reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    pub subject: String,
+    pub html: String,
+    pub plain: String,
+}
+
+impl Prepared {
+    /// A subject with placeholders, and a text with placeholders if `fills`.
+    pub fn new(subject: &str, text: &Markdown, fills: bool) -> Self {
+        let of_text = if fills { text.source() } else { "" };
+        let mut placeholders: Vec<_> =
+            words(subject).chain(words(of_text)).filter_map(Placeholder::named).collect();
+        placeholders.sort();
+        placeholders.dedup();
+        Self { subject: subject.into(), html: text.html().into(), plain: text.plain(), fills, placeholders }
+    }
+
+    /// The placeholders that it uses.
+    pub fn placeholders(&self) -> &[Placeholder] {
+        &self.placeholders
+    }
+
+    /// What somebody with these values reads. A placeholder without a value is left out.
+    pub fn fill(&self, values: &Values) -> Filled {
+        let body = |text: &str, write: fn(&str) -> String| match self.fills {
+            true => filled(text, values, write),
+            false => text.to_owned(),
+        };
+        Filled {
+            subject: filled(&self.subject, values, str::to_owned),
+            html: body(&self.html, escaped),
+            plain: body(&self.plain, str::to_owned),
+        }
+    }
+}
+
+/// In one pass, so that a value in braces is not filled in its turn.
+fn filled(text: &str, values: &Values, write: fn(&str) -> String) -> String {
+    let piece = |piece| match piece {
+        Piece::Text(text) => text.to_owned(),
+        Piece::Word(word) => match Placeholder::named(word) {
+            Some(placeholder) => values.get(placeholder).map(write).unwrap_or_default(),
+            None => format!("{{{word}}}"),
+        },
+    };
+    pieces(text).into_iter().map(piece).collect()
+}
+
+/// The text as HTML.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+        html
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(name: &str) -> Values {
+        Values { first_name: Some(name.into()), group: Some("Alpha".into()), ..Values::default() }
+    }
+
+    fn read(subject: &str, text: &str, values: &Values) -> Filled {
+        Prepared::new(subject, &Markdown::new(text), true).fill(values)
+    }
+
+    #[test]
+    fn placeholders_are_filled_in_subject_html_and_text() {
+        let filled = read("Hi {firstName}", "Dear **{firstName}** of {group}{discipline}!", &values("Ana"));
+        assert_eq!(filled.subject, "Hi Ana");
+        assert_eq!(filled.html.trim(), "<p>Dear <strong>Ana</strong> of Alpha!</p>");
+        assert_eq!(filled.plain, "Dear Ana of Alpha!");
+    }
+
+    #[test]
+    fn a_name_becomes_neither_markup_nor_a_link_nor_a_placeholder() {
+        for name in
+            ["<b>x</b>", "**x**", "[x](https://evil.example)", "{group}", "`x`\" onclick='y'", "&amp;"]
+        {
+            let filled = read("{firstName}", "Dear {firstName}, [map](https://a.example)", &values(name));
+            let expected = format!("<p>Dear {}, <a href=\"https://a.example\"", escaped(name));
+            assert!(filled.html.starts_with(&expected), "{}", filled.html);
+            assert!(filled.plain.contains(name) && filled.subject == name, "{}", filled.plain);
+        }
+        assert_eq!(escaped("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+    }
+
+    #[test]
+    fn unknown_placeholders_are_listed_once_and_other_braces_are_text() {
+        assert_eq!(errors("/text", "{ x } {} {a b} {1} {{firstName}} {legalName} { "), []);
+        let found = errors("/text", "{firstname} {x} {x}");
+        assert_eq!((found.len(), found[0].code), (1, "unknown-placeholder"));
+        let detail = &found[0].detail;
+        for part in ["{firstname}, {x}.", "{firstName}", "{legalName}", "{group}", "{discipline}"] {
+            assert!(detail.contains(part), "{part}: {detail}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_in_the_address_of_a_link_is_refused() {
+        let found = errors("/text", "[x](https://a.example/?n={firstName})");
+        assert_eq!(found[0].code, "placeholder-in-link");
+        assert_eq!(errors("/text", "[{firstName}](https://a.example/)"), []);
+    }
+
+    #[test]
+    fn the_text_of_an_announcement_is_left_as_it_is() {
+        let prepared = Prepared::new("{group}", &Markdown::new("{firstName} {x}"), false);
+        assert_eq!(prepared.placeholders(), [Placeholder::Group]);
+        let filled = prepared.fill(&values("Ana"));
+        assert_eq!((filled.subject.as_str(), filled.plain.as_str()), ("Alpha", "{firstName} {x}"));
+    }
+
+    #[test]
+    fn every_text_is_its_pieces() {
+        for text in ["", "{", "}", "{}", "a{b}c{d", "{{a}}", "é{ü}{firstName}"] {
+            let joined: String = pieces(text)
+                .into_iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => text.to_owned(),
+                    Piece::Word(word) => format!("{{{word}}}"),
+                })
+                .collect();
+            assert_eq!(joined, text);
+        }
+    }
+}
