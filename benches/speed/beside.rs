@@ -274,7 +274,7 @@ pub fn address(database: &str) -> String {
 }
 
 /// The peer with its students, on its own database.
-fn peer(database: &str) -> Program {
+pub fn peer(database: &str) -> Program {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peer");
     let database = address(database);
     let node = |file: &str| {
@@ -297,7 +297,7 @@ fn peers_sign_in(n: usize) -> Vec<u8> {
 }
 
 /// Signs in at the peer; returns the cookie.
-async fn signed_in_at(peer: &Program) -> String {
+pub async fn signed_in_at(peer: &Program) -> String {
     let answer = load::once(peer.address, &peers_sign_in(0)).await;
     assert_eq!(answer.status, 200, "the peer lets its students in");
     answer.cookie.expect("a session")

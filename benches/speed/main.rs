@@ -11,6 +11,7 @@ mod peers;
 mod program;
 mod seed;
 mod table;
+mod texts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +60,9 @@ fn main() {
         }
         if wanted("peer") {
             beside::measure(&mut table).await;
+        }
+        if wanted("texts") {
+            texts::measure(&mut table).await;
         }
         println!("{table}");
     });
