@@ -18,7 +18,7 @@ pub enum Audience {
 }
 
 /// Who reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reader {
     /// Somebody of whom nothing is known, and leaders without approval.
     Anybody,

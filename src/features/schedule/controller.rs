@@ -190,33 +190,39 @@ pub struct ScheduleController {
     schedule: Arc<Schedule>,
     event: Arc<Event>,
     public_url: Url,
-    /// What everybody sees.
-    public: PreparedCache<ScheduleBody>,
-    /// The calendar of each group, and that of everybody.
-    calendars: HashMap<Option<String>, Cached<PreparedFile>>,
+    /// The list that each kind of reader sees.
+    lists: HashMap<Reader, PreparedCache<ScheduleBody>>,
+    /// The calendar of each kind of reader.
+    calendars: HashMap<Reader, Cached<PreparedFile>>,
 }
 
 impl ScheduleController {
     /// The operations on `schedule`.
     pub fn new(base: &Base, schedule: Arc<Schedule>) -> Self {
-        let groups = base.event.groups.iter().map(|group| Some(group.name.clone()));
-        let signals = &*base.signals;
+        let groups = base.event.groups.iter().map(|group| group.name.clone());
+        let students = groups.map(|group| Reader::Student { group: Some(group) });
+        let readers: Vec<_> = students.chain([Reader::Anybody, Reader::Leader]).collect();
+        let (all, signals) = (readers.iter().cloned(), &*base.signals);
         Self {
             schedule,
             event: base.event.clone(),
             public_url: base.public_url.clone(),
-            public: PreparedCache::new(signals, TOPIC),
-            calendars: groups.chain([None]).map(|group| (group, Cached::new(signals, TOPIC))).collect(),
+            lists: all.clone().map(|reader| (reader, PreparedCache::new(signals, TOPIC))).collect(),
+            calendars: all.map(|reader| (reader, Cached::new(signals, TOPIC))).collect(),
         }
     }
 
-    /// The schedule as everybody sees it.
-    async fn public(&self) -> Result<Arc<Prepared<ScheduleBody>>, StoreError> {
+    /// The schedule as this reader sees it.
+    async fn list(&self, reader: &Reader) -> Result<Arc<Prepared<ScheduleBody>>, StoreError> {
         let read = async || {
             let entries = self.schedule.read().await?;
-            ScheduleBody::new(&self.event, entries.iter().filter(|entry| entry.is_for(&Reader::Anybody)))
+            ScheduleBody::new(&self.event, entries.iter().filter(|entry| entry.is_for(reader)))
         };
-        self.public.get(read).await
+        match self.lists.get(reader) {
+            Some(list) => list.get(read).await,
+            // A student of a group that `event.toml` no longer has.
+            None => Ok(Arc::new(Prepared::new(&read().await?))),
+        }
     }
 
     /// The calendar of a reader.
@@ -256,13 +262,8 @@ impl ScheduleController {
     ) -> Result<PreparedAnswer<ScheduleBody>, Failure<ReadScheduleError>> {
         let (group, known) = (group.0.as_deref(), if_none_match.0.as_deref());
         let reader = self.schedule.reader(caller.as_ref(), group).await?;
-        if reader == Reader::Anybody {
-            return Ok(self.public().await.map_err(ReadScheduleError::from)?.answer(known));
-        }
-        let entries = self.schedule.entries().await.map_err(ReadScheduleError::from)?;
-        let body = ScheduleBody::new(&self.event, entries.iter().filter(|entry| entry.is_for(&reader)));
-        let prepared = Prepared::new(&body.map_err(ReadScheduleError::from)?);
-        Ok(if group.is_some() { prepared.answer(known) } else { prepared.answer_privately(known) })
+        let list = self.list(&reader).await.map_err(ReadScheduleError::from)?;
+        Ok(if caller.is_some() { list.answer_privately(known) } else { list.answer(known) })
     }
 
     /// Get what takes place now and next
@@ -303,7 +304,7 @@ impl ScheduleController {
     ) -> Result<CalendarAnswer, Failure<ReadScheduleError>> {
         let group = group.0;
         let reader = self.schedule.reader(None, group.as_deref()).await?;
-        let cache = self.calendars.get(&group).ok_or(ReadScheduleError::NoSuchGroup)?;
+        let cache = self.calendars.get(&reader).ok_or(ReadScheduleError::NoSuchGroup)?;
         let file = cache.get(async || self.write_calendar(&reader, group.as_deref()).await).await;
         let file = file.map_err(ReadScheduleError::from)?;
         Ok(if file.is_known(if_none_match.0.as_deref()) {

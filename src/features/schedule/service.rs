@@ -134,7 +134,8 @@ impl Schedule {
             Role::Leader => Ok(Reader::Anybody),
             Role::Student => {
                 let registration = self.store.get::<Registration>(&caller.account_id).await?;
-                Ok(Reader::Student { group: registration.map(|registration| registration.group) })
+                let group = registration.map(|registration| registration.group);
+                Ok(group.map_or(Reader::Anybody, |group| Reader::Student { group: Some(group) }))
             }
         }
     }
