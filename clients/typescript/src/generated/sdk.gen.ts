@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
+import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, CancelScheduleEntryData, CancelScheduleEntryErrors, CancelScheduleEntryResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, CreateScheduleEntryData, CreateScheduleEntryErrors, CreateScheduleEntryResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DeleteScheduleEntryData, DeleteScheduleEntryErrors, DeleteScheduleEntryResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetScheduleCalendarData, GetScheduleCalendarErrors, GetScheduleCalendarResponses, GetScheduleNowData, GetScheduleNowErrors, GetScheduleNowResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScheduleData, ListScheduleErrors, ListScheduleResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, ReinstateScheduleEntryData, ReinstateScheduleEntryErrors, ReinstateScheduleEntryResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, UpdateScheduleEntryData, UpdateScheduleEntryErrors, UpdateScheduleEntryResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -1328,6 +1328,133 @@ export const tickAnnouncement = <ThrowOnError extends boolean = false>(options: 
         }],
     url: '/v1/announcements/{announcementId}/tick',
     ...options
+});
+
+/**
+ * List the schedule
+ *
+ * The whole schedule, cancelled entries included; it has at most 1,000 entries. Without a session it shows what is for
+ * everyone. Students also see what is for their group, and approved leaders see everything. With `group`, it shows
+ * what a student of this group sees, whoever asks.
+ */
+export const listSchedule = <ThrowOnError extends boolean = false>(options?: Options<ListScheduleData, ThrowOnError>) => (options?.client ?? client).get<ListScheduleResponses, ListScheduleErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/schedule',
+    ...options
+});
+
+/**
+ * Get what takes place now and next
+ *
+ * Shows the same entries as `listSchedule`, without cancelled ones. Ask again at `changesAt`.
+ */
+export const getScheduleNow = <ThrowOnError extends boolean = false>(options?: Options<GetScheduleNowData, ThrowOnError>) => (options?.client ?? client).get<GetScheduleNowResponses, GetScheduleNowErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }],
+    url: '/v1/schedule/now',
+    ...options
+});
+
+/**
+ * Get the schedule as a calendar
+ *
+ * An iCalendar file to subscribe to: what is for everyone and, with `group`, for that group. An event keeps its `UID`,
+ * and `SEQUENCE` grows with each change. Cancelled entries have the status `CANCELLED`; so does, for 30 days, what was
+ * deleted or is no longer for these readers.
+ */
+export const getScheduleCalendar = <ThrowOnError extends boolean = false>(options?: Options<GetScheduleCalendarData, ThrowOnError>) => (options?.client ?? client).get<GetScheduleCalendarResponses, GetScheduleCalendarErrors, ThrowOnError>({ url: '/v1/schedule.ics', ...options });
+
+/**
+ * Add an entry to the schedule
+ */
+export const createScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<CreateScheduleEntryData, ThrowOnError>) => (options.client ?? client).post<CreateScheduleEntryResponses, CreateScheduleEntryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/schedule-entries',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Delete an entry of the schedule
+ *
+ * For entries that were added by mistake. If people may rely on it, cancel it instead: then they see why. Calendars show a
+ * deleted entry as cancelled for 30 days.
+ */
+export const deleteScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<DeleteScheduleEntryData, ThrowOnError>) => (options.client ?? client).delete<DeleteScheduleEntryResponses, DeleteScheduleEntryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/schedule-entries/{entryId}',
+    ...options
+});
+
+/**
+ * Change an entry of the schedule
+ *
+ * If the times change, the entry becomes `moved` and shows its former times. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
+ */
+export const updateScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<UpdateScheduleEntryData, ThrowOnError>) => (options.client ?? client).patch<UpdateScheduleEntryResponses, UpdateScheduleEntryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/schedule-entries/{entryId}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Reinstate a cancelled entry of the schedule
+ *
+ * It takes place after all.
+ */
+export const reinstateScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<ReinstateScheduleEntryData, ThrowOnError>) => (options.client ?? client).delete<ReinstateScheduleEntryResponses, ReinstateScheduleEntryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/schedule-entries/{entryId}/cancellation',
+    ...options
+});
+
+/**
+ * Cancel an entry of the schedule
+ *
+ * It stays on the schedule as `cancelled`, with the reason. Cancel it again to change the reason.
+ */
+export const cancelScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<CancelScheduleEntryData, ThrowOnError>) => (options.client ?? client).put<CancelScheduleEntryResponses, CancelScheduleEntryErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/schedule-entries/{entryId}/cancellation',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
 });
 
 /**

@@ -1466,6 +1466,38 @@ export type NewAnnouncement = {
 };
 
 /**
+ * NewScheduleEntry
+ *
+ * An entry to add to the schedule.
+ */
+export type NewScheduleEntry = {
+    /**
+     * Name. At most 200 characters.
+     */
+    name: string;
+    /**
+     * When it takes place.
+     */
+    times: ScheduleTimes;
+    /**
+     * Where it takes place.
+     */
+    place?: SchedulePlace;
+    /**
+     * Description in Markdown. At most 20,000 characters.
+     */
+    description?: string;
+    /**
+     * Where to read more.
+     */
+    link?: ScheduleLink;
+    /**
+     * For whom it is.
+     */
+    audience: Audience;
+};
+
+/**
  * NewStudentNote
  *
  * A new note on a student.
@@ -2247,6 +2279,207 @@ export type RightsRequestState = 'open' | 'granted' | 'declined';
  * What an account is for.
  */
 export type Role = 'student' | 'leader';
+
+/**
+ * Schedule
+ *
+ * The schedule.
+ */
+export type Schedule = {
+    /**
+     * Time zone in which to display times and in which days begin: a name of the IANA time zone database.
+     */
+    timeZone: string;
+    /**
+     * Entries by their start; all-day entries are the first of their day.
+     */
+    items: Array<ScheduleEntry>;
+};
+
+/**
+ * ScheduleCancellation
+ *
+ * Why an entry does not take place.
+ */
+export type ScheduleCancellation = {
+    /**
+     * Reason, which is shown with the entry. At most 500 characters.
+     */
+    reason?: string;
+};
+
+/**
+ * ScheduleEntry
+ *
+ * An entry of the schedule.
+ */
+export type ScheduleEntry = {
+    /**
+     * Id of the entry.
+     */
+    id: string;
+    /**
+     * Name.
+     */
+    name: string;
+    /**
+     * When it takes place.
+     */
+    times: ScheduleTimes;
+    /**
+     * Where it takes place.
+     */
+    place?: SchedulePlace;
+    /**
+     * Description.
+     */
+    description?: Markdown;
+    /**
+     * Where to read more.
+     */
+    link?: ScheduleLink;
+    /**
+     * For whom it is.
+     */
+    audience: Audience;
+    /**
+     * State.
+     */
+    state: ScheduleEntryState;
+    /**
+     * Why it was cancelled.
+     */
+    cancelReason?: string;
+    /**
+     * When it would have taken place before its times were changed.
+     */
+    movedFrom?: ScheduleTimes;
+    /**
+     * Time of the last change (RFC 3339, UTC).
+     */
+    changedAt: string;
+    /**
+     * Entity tag of this version: send it as `If-Match` with an edit.
+     */
+    etag: string;
+};
+
+/**
+ * ScheduleEntryChanges
+ *
+ * Changes of an entry of the schedule. What is absent stays as it is.
+ */
+export type ScheduleEntryChanges = {
+    /**
+     * Name. At most 200 characters.
+     */
+    name?: string | null;
+    /**
+     * When it takes place.
+     */
+    times?: ScheduleTimes | null;
+    /**
+     * Where it takes place. Null removes it.
+     */
+    place?: SchedulePlace | null;
+    /**
+     * Description in Markdown. At most 20,000 characters. Null removes it.
+     */
+    description?: string | null;
+    /**
+     * Where to read more. Null removes it.
+     */
+    link?: ScheduleLink | null;
+    /**
+     * For whom it is.
+     */
+    audience?: Audience | null;
+};
+
+/**
+ * State of an entry.
+ */
+export type ScheduleEntryState = 'planned' | 'moved' | 'cancelled';
+
+/**
+ * ScheduleLink
+ *
+ * A link to a page.
+ */
+export type ScheduleLink = {
+    /**
+     * URL (`https://…`). At most 2,000 characters.
+     */
+    url: string;
+    /**
+     * Text of the link. At most 100 characters.
+     */
+    label: string;
+};
+
+/**
+ * ScheduleNow
+ *
+ * What takes place now and next. Cancelled entries are left out.
+ */
+export type ScheduleNow = {
+    /**
+     * Time of the response (RFC 3339, UTC).
+     */
+    at: string;
+    /**
+     * Time at which the response will change, unless the schedule is changed before (RFC 3339, UTC).
+     */
+    changesAt?: string;
+    /**
+     * Entries that take place now.
+     */
+    now: Array<ScheduleEntry>;
+    /**
+     * Entries that begin next. If there are several, they begin at the same time.
+     */
+    next: Array<ScheduleEntry>;
+};
+
+/**
+ * SchedulePlace
+ *
+ * Where an entry takes place.
+ */
+export type SchedulePlace = {
+    /**
+     * Name of the place. At most 200 characters.
+     */
+    name: string;
+    /**
+     * URL of a map (`https://…`). At most 2,000 characters.
+     */
+    mapUrl?: string;
+};
+
+/**
+ * ScheduleTimes
+ *
+ * When an entry takes place: from `startsAt` to `endsAt`, or all day from `firstDay` to `lastDay`.
+ */
+export type ScheduleTimes = {
+    /**
+     * Start (RFC 3339, with offset), from 2000 to 2099. Not with `firstDay`.
+     */
+    startsAt?: string;
+    /**
+     * End (RFC 3339, with offset): after the start, and at most 31 days after it. Required with `startsAt`.
+     */
+    endsAt?: string;
+    /**
+     * First day in event time, if the entry lasts all day.
+     */
+    firstDay?: string;
+    /**
+     * Last day in event time; by default the first one. The entry can have 31 days.
+     */
+    lastDay?: string;
+};
 
 /**
  * ScopeDescription
@@ -9569,6 +9802,661 @@ export type TickAnnouncementResponses = {
 };
 
 export type TickAnnouncementResponse = TickAnnouncementResponses[keyof TickAnnouncementResponses];
+
+export type ListScheduleData = {
+    body?: never;
+    headers?: {
+        /**
+         * Entity tags of earlier responses. If the current one is among them, the response is 304.
+         */
+        'If-None-Match'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Name of a group, as `getEvent` lists them.
+         */
+        group?: string;
+    };
+    url: '/v1/schedule';
+};
+
+export type ListScheduleErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListScheduleError = ListScheduleErrors[keyof ListScheduleErrors];
+
+export type ListScheduleResponses = {
+    /**
+     * Done.
+     */
+    200: Schedule;
+};
+
+export type ListScheduleResponse = ListScheduleResponses[keyof ListScheduleResponses];
+
+export type GetScheduleNowData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Name of a group, as `getEvent` lists them.
+         */
+        group?: string;
+    };
+    url: '/v1/schedule/now';
+};
+
+export type GetScheduleNowErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetScheduleNowError = GetScheduleNowErrors[keyof GetScheduleNowErrors];
+
+export type GetScheduleNowResponses = {
+    /**
+     * What takes place now and next.
+     */
+    200: ScheduleNow;
+};
+
+export type GetScheduleNowResponse = GetScheduleNowResponses[keyof GetScheduleNowResponses];
+
+export type GetScheduleCalendarData = {
+    body?: never;
+    headers?: {
+        /**
+         * Entity tags of earlier responses. If the current one is among them, the response is 304.
+         */
+        'If-None-Match'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Name of a group, as `getEvent` lists them.
+         */
+        group?: string;
+    };
+    url: '/v1/schedule.ics';
+};
+
+export type GetScheduleCalendarErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetScheduleCalendarError = GetScheduleCalendarErrors[keyof GetScheduleCalendarErrors];
+
+export type GetScheduleCalendarResponses = {
+    /**
+     * A calendar in UTF-8 (RFC 5545).
+     */
+    200: Blob | File;
+};
+
+export type GetScheduleCalendarResponse = GetScheduleCalendarResponses[keyof GetScheduleCalendarResponses];
+
+export type CreateScheduleEntryData = {
+    body: NewScheduleEntry;
+    path?: never;
+    query?: never;
+    url: '/v1/schedule-entries';
+};
+
+export type CreateScheduleEntryErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Schedule full (`schedule-full`).
+     */
+    409: Problem & {
+        type: '/problems/schedule-full';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CreateScheduleEntryError = CreateScheduleEntryErrors[keyof CreateScheduleEntryErrors];
+
+export type CreateScheduleEntryResponses = {
+    /**
+     * The entry is on the schedule.
+     */
+    201: ScheduleEntry;
+};
+
+export type CreateScheduleEntryResponse = CreateScheduleEntryResponses[keyof CreateScheduleEntryResponses];
+
+export type DeleteScheduleEntryData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the entry, from `listSchedule`.
+         */
+        entryId: string;
+    };
+    query?: never;
+    url: '/v1/schedule-entries/{entryId}';
+};
+
+export type DeleteScheduleEntryErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such schedule entry (`no-such-schedule-entry`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-schedule-entry';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DeleteScheduleEntryError = DeleteScheduleEntryErrors[keyof DeleteScheduleEntryErrors];
+
+export type DeleteScheduleEntryResponses = {
+    /**
+     * The entry is deleted.
+     */
+    204: void;
+};
+
+export type DeleteScheduleEntryResponse = DeleteScheduleEntryResponses[keyof DeleteScheduleEntryResponses];
+
+export type UpdateScheduleEntryData = {
+    body: ScheduleEntryChanges;
+    headers: {
+        /**
+         * `etag` of the entry that was edited.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * Id of the entry, from `listSchedule`.
+         */
+        entryId: string;
+    };
+    query?: never;
+    url: '/v1/schedule-entries/{entryId}';
+};
+
+export type UpdateScheduleEntryErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such schedule entry (`no-such-schedule-entry`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-schedule-entry';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type UpdateScheduleEntryError = UpdateScheduleEntryErrors[keyof UpdateScheduleEntryErrors];
+
+export type UpdateScheduleEntryResponses = {
+    /**
+     * The entry.
+     */
+    200: ScheduleEntry;
+};
+
+export type UpdateScheduleEntryResponse = UpdateScheduleEntryResponses[keyof UpdateScheduleEntryResponses];
+
+export type ReinstateScheduleEntryData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the entry, from `listSchedule`.
+         */
+        entryId: string;
+    };
+    query?: never;
+    url: '/v1/schedule-entries/{entryId}/cancellation';
+};
+
+export type ReinstateScheduleEntryErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such schedule entry (`no-such-schedule-entry`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-schedule-entry';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ReinstateScheduleEntryError = ReinstateScheduleEntryErrors[keyof ReinstateScheduleEntryErrors];
+
+export type ReinstateScheduleEntryResponses = {
+    /**
+     * The entry.
+     */
+    200: ScheduleEntry;
+};
+
+export type ReinstateScheduleEntryResponse = ReinstateScheduleEntryResponses[keyof ReinstateScheduleEntryResponses];
+
+export type CancelScheduleEntryData = {
+    body: ScheduleCancellation;
+    path: {
+        /**
+         * Id of the entry, from `listSchedule`.
+         */
+        entryId: string;
+    };
+    query?: never;
+    url: '/v1/schedule-entries/{entryId}/cancellation';
+};
+
+export type CancelScheduleEntryErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such schedule entry (`no-such-schedule-entry`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-schedule-entry';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CancelScheduleEntryError = CancelScheduleEntryErrors[keyof CancelScheduleEntryErrors];
+
+export type CancelScheduleEntryResponses = {
+    /**
+     * The entry.
+     */
+    200: ScheduleEntry;
+};
+
+export type CancelScheduleEntryResponse = CancelScheduleEntryResponses[keyof CancelScheduleEntryResponses];
 
 export type ListMailingsData = {
     body?: never;
