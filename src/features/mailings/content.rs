@@ -267,7 +267,7 @@ mod tests {
         let filled = read("Hi {firstName}", "Dear **{firstName}** of {group}{discipline}!", &values("Ana"));
         assert_eq!(filled.subject, "Hi Ana");
         assert_eq!(filled.html.trim(), "<p>Dear <strong>Ana</strong> of Alpha!</p>");
-        assert_eq!(filled.plain, "Dear Ana of Alpha!");
+        assert_eq!(filled.plain, "Dear **Ana** of Alpha!");
     }
 
     #[test]

@@ -274,6 +274,47 @@ mod tests {
         assert_eq!((world.counted().await, world.done().await), (vec![1; 120], 120));
     }
 
+    /// Waits a minute before its only step.
+    struct Waiting;
+
+    #[async_trait]
+    impl Steps for Waiting {
+        type Plan = Plan;
+        const KIND: &'static str = "things.wait";
+
+        async fn step(&self, _: &Tx, plan: &mut Plan) -> Result<Progress, StoreError> {
+            plan.done += 1;
+            Ok(match plan.done {
+                1 => Progress::Later(Duration::from_secs(60)),
+                _ => Progress::Done,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_can_be_due_later_and_a_plan_that_rested_goes_on() {
+        let world = World::with_things(0, false).await;
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let store = Store::clone(&world.store);
+        let stepper = Stepper { steps: Arc::new(Waiting), store, clock, ids };
+        let step = async || {
+            let run = Run { job_id: "job".into(), attempt: 1, crashes: 0 };
+            stepper.run(json!({ "plan": "plan" }), run).await.unwrap();
+            let waiting = Query::new(Filter::eq("kind", Waiting::KIND));
+            let waiting: Vec<Job> = world.store.find(waiting).await.unwrap();
+            waiting.into_iter().map(|job| job.run_at.as_secs()).collect::<Vec<_>>()
+        };
+        assert_eq!(step().await, [60]);
+        assert_eq!(step().await, [60], "there is no further one");
+        let now = Timestamp::from_millis(0);
+        let gone_on: Result<(), StoreError> =
+            world.store.transact(async |tx| tx.go_on::<Waiting>("plan", "next".into(), now).await).await;
+        gone_on.unwrap();
+        assert_eq!(step().await, [0], "a plan has one waiting step, due at the earlier time");
+        assert_eq!(world.done().await, 3);
+    }
+
     #[tokio::test]
     async fn a_plan_that_is_gone_has_no_steps() {
         let world = World::with_things(60, false).await;

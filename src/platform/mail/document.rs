@@ -405,6 +405,47 @@ mod tests {
     }
 
     #[test]
+    fn an_email_to_somebody_who_unsubscribed_is_not_sent_again() {
+        let mut mail = finished(sending(1), Outcome::Unsubscribed, false);
+        assert_eq!((mail.state, mail.sent_at), (MailState::Unsubscribed, None));
+        assert!(!mail.start_sending());
+    }
+
+    #[tokio::test]
+    async fn emails_are_withdrawn_with_their_jobs_unless_they_may_have_been_sent() {
+        let store = TestStore::with(&[crate::platform::mail::schemas(), jobs::schemas()].concat()).await;
+        let to = EmailAddress::parse("ana@example.org").unwrap();
+        let mail = |n: u32| {
+            let mail = Mail::new(format!("mailing:m:{n}"), "mailing", &to, [], NOW());
+            mail.in_class(MailClass::Bulk).in_batch("m", 0)
+        };
+        let posted = [
+            mail(1),
+            Mail { interrupted: true, ..mail(2) },
+            Mail { state: MailState::Sending, ..mail(3) },
+            Mail { state: MailState::Sent, ..mail(4) },
+        ];
+        store.transact(async |tx| tx.post_all(&posted).await).await.unwrap();
+        store.transact(async |tx| tx.withdraw_mails(&posted).await).await.unwrap();
+        let left: Vec<Mail> = store.find(Query::new(Filter::eq("batch", "m"))).await.unwrap();
+        let left: Vec<_> = left.into_iter().map(|mail| mail.id).collect();
+        assert_eq!(left, ["mailing:m:2", "mailing:m:3", "mailing:m:4"]);
+        let waiting: Vec<Job> = store.find(Query::new(Filter::All)).await.unwrap();
+        assert!(waiting.iter().all(|job| job.id != "mail:mailing:m:1") && waiting.len() == 3);
+        // After a pause it is posted again, with another job.
+        store.transact(async |tx| tx.post(&mail(1).in_batch("m", 1)).await).await.unwrap();
+        let waiting: Vec<Job> = store.find(Query::new(Filter::eq("id", "mail:mailing:m:1:1"))).await.unwrap();
+        assert_eq!(waiting.len(), 1);
+    }
+
+    #[test]
+    fn an_email_that_support_sends_again_does_not_count_among_those_of_the_mailing() {
+        let to = EmailAddress::parse("ana@example.org").unwrap();
+        let mail = sending(1).in_batch("m", 0);
+        assert_eq!((mail.batch.as_deref(), mail.again("again".into(), &to, NOW()).batch), (Some("m"), None));
+    }
+
+    #[test]
     fn an_accepted_email_is_sent() {
         let mail = finished(sending(1), Outcome::Sent, false);
         assert_eq!((mail.state, mail.sent_at), (MailState::Sent, Some(NOW())));
