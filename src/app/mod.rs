@@ -37,7 +37,7 @@ use crate::features::students::{self, Students};
 use crate::features::subscriptions::{self, Subscriptions};
 use crate::features::suppressions::{self, Suppressions};
 use crate::features::tickets::{self, BadFonts, Fonts, Tickets};
-use crate::features::{Feature, event, health, outbox};
+use crate::features::{Feature, event, faq, health, outbox};
 use crate::http::pages::{self, FirstPage, HtmlErrors};
 use crate::http::{Api, ApiParts, Document, MetricsPage, Server};
 use crate::kernel::{Clock, Ids};
@@ -101,6 +101,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         api_keys::schemas(),
         audit::schemas(),
         bursary_requests::schemas(),
+        faq::schemas(),
         grouping::schemas(),
         groups::schemas(),
         health::schemas(),
@@ -197,6 +198,7 @@ impl App {
             .and(students::feature(&students))
             .and(announcements::feature(&base))
             .and(schedule::feature(&base, &schedule))
+            .and(faq::feature(&base))
             .and(mailings::feature(&base, &mailings))
             .and(subscriptions::feature(&base, &subscriptions))
             .and(suppressions::feature(&base, &suppressions))

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod bursaries;
 pub mod bursary_requests;
 pub mod event;
+pub mod faq;
 mod feature;
 pub mod grouping;
 pub mod groups;

@@ -134,6 +134,38 @@ pub fn search_words(text: &str) -> BTreeSet<String> {
     rests.take(SEARCH_WORDS).collect()
 }
 
+/// The words of a text of any length by which it can be found, as [`search_words`] has them: the first `most` different ones,
+/// each cut as [`searched_words`] are.
+pub fn full_text_words(text: &str, most: usize) -> BTreeSet<String> {
+    let parts = text.replace(APOSTROPHES, " ");
+    let mut found = BTreeSet::new();
+    for word in words(text).into_iter().chain(self::words(&parts)) {
+        for (at, c) in word.char_indices() {
+            if at > 0 && !is_without_spaces(c) {
+                continue;
+            }
+            if found.len() == most {
+                return found;
+            }
+            found.insert(cut(&word[at..]));
+        }
+    }
+    found
+}
+
+/// The words of a search in texts that are found by their [`full_text_words`].
+pub fn searched_words(search: &str) -> Vec<String> {
+    words(search).iter().map(|word| cut(word)).collect()
+}
+
+/// The beginning of a word. Without it, the rests of a long text in a script without spaces would add up to its square.
+fn cut(word: &str) -> String {
+    word.chars().take(WORD_LENGTH).collect()
+}
+
+/// The longest word of a full-text search, in characters.
+const WORD_LENGTH: usize = 32;
+
 /// The most words by which a text can be found.
 pub const SEARCH_WORDS: usize = 32;
 
@@ -215,6 +247,21 @@ mod tests {
         }
         assert!(!found_by("José", "ose"));
         assert_eq!(search_words(&"洪".repeat(5_000)).len(), SEARCH_WORDS);
+    }
+
+    #[test]
+    fn a_long_text_is_found_by_its_words_in_bounded_space() {
+        let found = full_text_words("O’Brien's CAFÉ is open. Is it? 火山", 100);
+        for word in ["obriens", "brien", "cafe", "is", "open", "it", "火山", "山"] {
+            assert!(found.contains(word), "{word}: {found:?}");
+        }
+        assert_eq!(full_text_words("one two three", 2).len(), 2);
+        let long = full_text_words(&"洪水".repeat(10_000), 2_000);
+        assert!(long.iter().all(|word| length(word) <= WORD_LENGTH));
+        let many: String = (0..20_000).filter_map(|n| char::from_u32(0x4e00 + n)).collect();
+        assert_eq!(full_text_words(&many, 2_000).len(), 2_000);
+        let word = "a".repeat(100);
+        assert_eq!(searched_words(&word), Vec::from_iter(full_text_words(&word, 9)));
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod v1_api_keys;
 mod v1_audit_entries;
 mod v1_bursaries;
 mod v1_event;
+mod v1_faq;
 mod v1_groups;
 mod v1_leaders;
 mod v1_mailings;

@@ -246,6 +246,11 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
         "orderId" => app.submitted().await.1["id"].as_str().map(str::to_owned),
         "accountId" => Some(app.leader().await.account().id.clone()),
         "apiKeyId" => Some(create(app, &app.administrator().await, &["faq:edit"]).await.1),
+        "questionId" => {
+            let asked = json!({ "question": "May I bring my dog?" });
+            let asked = app.anonymous().post("/v1/faq/questions", &asked).await.ok(202);
+            asked["id"].as_str().map(str::to_owned)
+        }
         "requestId" => {
             let request = ask_for(&app.leader().await, "faq:edit").await;
             request.rsplit('/').next().map(str::to_owned)

@@ -177,6 +177,15 @@ def entry_times():
     return chance.choice((days, days | {"lastDay": (start + timedelta(days=3)).date().isoformat()}, hours))
 
 
+def question():
+    """The id of a new question, unanswered or answered."""
+    asked = people.done("POST", "/v1/faq/questions", {"question": "Fuzz?"}).json()["id"]
+    if chance.random() < 0.5:
+        committee = people.sign_in({"email": COMMITTEE, "password": PASSWORD})
+        people.done("PUT", f"/v1/faq/questions/{asked}/answer", {"answer": "Fuzz."}, committee)
+    return asked
+
+
 def applicant():
     """The account id of a student who asks for a bursary. Only administrators need one."""
     account = people.account()
@@ -247,6 +256,7 @@ group_plans = Shelf(group_plan, 2)
 schedule_entries = Shelf(schedule_entry, 3)
 applicants = Shelf(applicant, 3)
 announcements = Shelf(announcement, 5)
+questions = Shelf(question, 2)
 mailings = Shelf(mailing, 3)
 
 # What an operation on a mailing needs.
@@ -509,6 +519,7 @@ PATHS = {
     "orderId": order_id,
     "mailingId": from_shelf(mailings, lambda mailing: mailing),
     "planId": from_shelf(group_plans, lambda plan: plan),
+    "questionId": from_shelf(questions, lambda question: question),
     "requestId": from_shelf(rights_requests, lambda request: request),
     "studentId": from_shelf(applicants, lambda student: student),
     "suppressionId": suppression_id,

@@ -320,6 +320,18 @@ export type ApiKeyPage = {
 export type Approval = 'waiting' | 'approved' | 'rejected' | 'withdrawn';
 
 /**
+ * AskedQuestion
+ *
+ * The id of a question.
+ */
+export type AskedQuestion = {
+    /**
+     * Id of the question, for the committee.
+     */
+    id: string;
+};
+
+/**
  * AskedRight
  *
  * A right that is asked for.
@@ -793,6 +805,169 @@ export type Event = {
 export type ExpectedAnswer = boolean | string;
 
 /**
+ * Faq
+ *
+ * Frequent questions with their answers.
+ */
+export type Faq = {
+    /**
+     * The questions, in their order.
+     */
+    items: Array<FrequentQuestion>;
+};
+
+/**
+ * FaqAnswer
+ *
+ * An answer to a question.
+ */
+export type FaqAnswer = {
+    /**
+     * Answer in Markdown. 1 to 20,000 characters.
+     */
+    answer: string;
+    /**
+     * The question in other words. 1 to 1,000 characters. By default it stays as it was asked.
+     */
+    question?: string;
+    /**
+     * Category on one line. 1 to 60 characters. By default that of the question, which is *General* at first.
+     */
+    category?: string;
+    /**
+     * Number of the question in the category, counted from 1. By default, or if it is too high, it is the last one.
+     */
+    position?: number;
+};
+
+/**
+ * FaqCategories
+ *
+ * The categories of frequent questions.
+ */
+export type FaqCategories = {
+    /**
+     * The categories, in the order of `listFaq`.
+     */
+    items: Array<FaqCategory>;
+};
+
+/**
+ * FaqCategory
+ *
+ * A category of frequent questions.
+ */
+export type FaqCategory = {
+    /**
+     * Name.
+     */
+    name: string;
+    /**
+     * Number of answered questions.
+     */
+    questions: number;
+};
+
+/**
+ * FaqChanges
+ *
+ * Changes of a question. What is absent stays as it is.
+ */
+export type FaqChanges = {
+    /**
+     * The question. 1 to 1,000 characters.
+     */
+    question?: string | null;
+    /**
+     * Answer in Markdown. 1 to 20,000 characters. Only for a question that has one.
+     */
+    answer?: string | null;
+    /**
+     * Category on one line. 1 to 60 characters. In another category the question is the last one, unless there is a
+     * `position`.
+     */
+    category?: string | null;
+    /**
+     * Number of the question in the category, counted from 1. The last one if it is too high. Only for a question that has an
+     * answer.
+     */
+    position?: number | null;
+};
+
+/**
+ * FaqQuestion
+ *
+ * A question as the committee sees it.
+ */
+export type FaqQuestion = {
+    /**
+     * Id of the question.
+     */
+    id: string;
+    /**
+     * The question.
+     */
+    question: string;
+    /**
+     * Answer. Absent if there is none.
+     */
+    answer?: Markdown;
+    /**
+     * Category.
+     */
+    category: string;
+    /**
+     * State.
+     */
+    state: FaqState;
+    /**
+     * Whether an email is sent to the person who asked when the question is answered. Their address is not shown.
+     */
+    askerWaits: boolean;
+    /**
+     * Time at which it was asked (RFC 3339, UTC).
+     */
+    askedAt: string;
+    /**
+     * Time of the first answer (RFC 3339, UTC).
+     */
+    answeredAt?: string;
+    /**
+     * Time of the last change (RFC 3339, UTC).
+     */
+    updatedAt: string;
+    /**
+     * Time of the deletion (RFC 3339, UTC).
+     */
+    deletedAt?: string;
+    /**
+     * Entity tag of the question: send it as `If-Match` with an edit.
+     */
+    etag: string;
+};
+
+/**
+ * FaqQuestionPage
+ *
+ * A page of a list.
+ */
+export type FaqQuestionPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<FaqQuestion>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * State of a question.
+ */
+export type FaqState = 'unanswered' | 'answered' | 'deleted';
+
+/**
  * FormField
  *
  * A field of the registration form, or a question of the event's own.
@@ -902,6 +1077,38 @@ export type FormFieldKind = 'shortText' | 'longText' | 'yesNo' | 'oneOf' | 'seve
  * What happens at the end of the school year.
  */
 export type FormFieldRetention = 'erased' | 'counted';
+
+/**
+ * FrequentQuestion
+ *
+ * A frequent question with its answer.
+ */
+export type FrequentQuestion = {
+    /**
+     * Id of the question.
+     */
+    id: string;
+    /**
+     * The question.
+     */
+    question: string;
+    /**
+     * Answer of the committee.
+     */
+    answer: Markdown;
+    /**
+     * Category.
+     */
+    category: string;
+    /**
+     * Time of the first answer (RFC 3339, UTC).
+     */
+    answeredAt: string;
+    /**
+     * Time of the last change (RFC 3339, UTC).
+     */
+    updatedAt: string;
+};
 
 /**
  * Group
@@ -1463,6 +1670,26 @@ export type NewAnnouncement = {
      * Time from which its audience sees it (RFC 3339). By default, or if it is in the past, at once.
      */
     publishAt?: string;
+};
+
+/**
+ * NewFaqQuestion
+ *
+ * A question.
+ */
+export type NewFaqQuestion = {
+    /**
+     * The question. 1 to 1,000 characters.
+     */
+    question: string;
+    /**
+     * Email address that is told the answer. It is deleted when the answer is sent, or after 90 days.
+     */
+    email?: string;
+    /**
+     * Nothing. A page hides this field, so that only programs fill it in; their questions are dropped.
+     */
+    website?: string;
 };
 
 /**
@@ -10457,6 +10684,756 @@ export type CancelScheduleEntryResponses = {
 };
 
 export type CancelScheduleEntryResponse = CancelScheduleEntryResponses[keyof CancelScheduleEntryResponses];
+
+export type ListFaqData = {
+    body?: never;
+    headers?: {
+        /**
+         * Entity tags of earlier responses. If the current one is among them, the response is 304.
+         */
+        'If-None-Match'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * A category, to list its questions only. Letter case, accents and width don't matter.
+         */
+        category?: string;
+    };
+    url: '/v1/faq';
+};
+
+export type ListFaqErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListFaqError = ListFaqErrors[keyof ListFaqErrors];
+
+export type ListFaqResponses = {
+    /**
+     * Done.
+     */
+    200: Faq;
+};
+
+export type ListFaqResponse = ListFaqResponses[keyof ListFaqResponses];
+
+export type SearchFaqData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Words. At most 200 characters; the first ten words count.
+         */
+        q?: string;
+    };
+    url: '/v1/faq/search';
+};
+
+export type SearchFaqErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type SearchFaqError = SearchFaqErrors[keyof SearchFaqErrors];
+
+export type SearchFaqResponses = {
+    /**
+     * Done.
+     */
+    200: Faq;
+};
+
+export type SearchFaqResponse = SearchFaqResponses[keyof SearchFaqResponses];
+
+export type ListFaqCategoriesData = {
+    body?: never;
+    headers?: {
+        /**
+         * Entity tags of earlier responses. If the current one is among them, the response is 304.
+         */
+        'If-None-Match'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/faq/categories';
+};
+
+export type ListFaqCategoriesErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListFaqCategoriesError = ListFaqCategoriesErrors[keyof ListFaqCategoriesErrors];
+
+export type ListFaqCategoriesResponses = {
+    /**
+     * Done.
+     */
+    200: FaqCategories;
+};
+
+export type ListFaqCategoriesResponse = ListFaqCategoriesResponses[keyof ListFaqCategoriesResponses];
+
+export type ListQuestionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * A state, to list the questions in it only. By default all.
+         */
+        state?: FaqState;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/faq/questions';
+};
+
+export type ListQuestionsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListQuestionsError = ListQuestionsErrors[keyof ListQuestionsErrors];
+
+export type ListQuestionsResponses = {
+    /**
+     * Done.
+     */
+    200: FaqQuestionPage;
+};
+
+export type ListQuestionsResponse = ListQuestionsResponses[keyof ListQuestionsResponses];
+
+export type AskQuestionData = {
+    body: NewFaqQuestion;
+    path?: never;
+    query?: never;
+    url: '/v1/faq/questions';
+};
+
+export type AskQuestionErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Too many open questions (`too-many-questions`).
+     */
+    409: Problem & {
+        type: '/problems/too-many-questions';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type AskQuestionError = AskQuestionErrors[keyof AskQuestionErrors];
+
+export type AskQuestionResponses = {
+    /**
+     * The question waits for the committee.
+     */
+    202: AskedQuestion;
+};
+
+export type AskQuestionResponse = AskQuestionResponses[keyof AskQuestionResponses];
+
+export type AnswerQuestionData = {
+    body: FaqAnswer;
+    path: {
+        /**
+         * Id of the question, from `listQuestions`.
+         */
+        questionId: string;
+    };
+    query?: never;
+    url: '/v1/faq/questions/{questionId}/answer';
+};
+
+export type AnswerQuestionErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such question (`no-such-question`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-question';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Question answered already (`question-answered`).
+     * - Question deleted (`question-deleted`).
+     * - Too many answered questions (`faq-full`).
+     */
+    409: Problem & {
+        type: '/problems/question-answered' | '/problems/question-deleted' | '/problems/faq-full';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type AnswerQuestionError = AnswerQuestionErrors[keyof AnswerQuestionErrors];
+
+export type AnswerQuestionResponses = {
+    /**
+     * The question as it is now.
+     */
+    200: FaqQuestion;
+};
+
+export type AnswerQuestionResponse = AnswerQuestionResponses[keyof AnswerQuestionResponses];
+
+export type DeleteQuestionData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the question, from `listQuestions`.
+         */
+        questionId: string;
+    };
+    query?: never;
+    url: '/v1/faq/questions/{questionId}';
+};
+
+export type DeleteQuestionErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such question (`no-such-question`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-question';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DeleteQuestionError = DeleteQuestionErrors[keyof DeleteQuestionErrors];
+
+export type DeleteQuestionResponses = {
+    /**
+     * The question is deleted, now or before.
+     */
+    204: void;
+};
+
+export type DeleteQuestionResponse = DeleteQuestionResponses[keyof DeleteQuestionResponses];
+
+export type UpdateQuestionData = {
+    body: FaqChanges;
+    headers: {
+        /**
+         * Entity tag of the question that was edited: `etag` in `listQuestions`.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * Id of the question, from `listQuestions`.
+         */
+        questionId: string;
+    };
+    query?: never;
+    url: '/v1/faq/questions/{questionId}';
+};
+
+export type UpdateQuestionErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such question (`no-such-question`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-question';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Question not answered yet (`question-unanswered`).
+     * - Question deleted (`question-deleted`).
+     */
+    409: Problem & {
+        type: '/problems/question-unanswered' | '/problems/question-deleted';
+        status: 409;
+    };
+    /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type UpdateQuestionError = UpdateQuestionErrors[keyof UpdateQuestionErrors];
+
+export type UpdateQuestionResponses = {
+    /**
+     * The question as it is now.
+     */
+    200: FaqQuestion;
+};
+
+export type UpdateQuestionResponse = UpdateQuestionResponses[keyof UpdateQuestionResponses];
+
+export type RestoreQuestionData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the question, from `listQuestions`.
+         */
+        questionId: string;
+    };
+    query?: never;
+    url: '/v1/faq/questions/{questionId}/restore';
+};
+
+export type RestoreQuestionErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such question (`no-such-question`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-question';
+        status: 404;
+    };
+    /**
+     * Too many answered questions (`faq-full`).
+     */
+    409: Problem & {
+        type: '/problems/faq-full';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RestoreQuestionError = RestoreQuestionErrors[keyof RestoreQuestionErrors];
+
+export type RestoreQuestionResponses = {
+    /**
+     * The question as it is now.
+     */
+    200: FaqQuestion;
+};
+
+export type RestoreQuestionResponse = RestoreQuestionResponses[keyof RestoreQuestionResponses];
 
 export type ListMailingsData = {
     body?: never;
