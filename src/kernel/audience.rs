@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rights::{Rights, Role};
+
 /// For whom a text of the committee is: an announcement, an entry of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "for")]
@@ -24,8 +26,19 @@ pub enum Reader {
     Anybody,
     /// A student, with the group if there is one.
     Student { group: Option<String> },
-    /// An approved leader, or a machine with a scope for such texts.
+    /// An approved leader.
     Leader,
+}
+
+impl Reader {
+    /// As whom an account with these rights reads. `None` for students: it depends on their group.
+    pub fn without_group(rights: &Rights) -> Option<Self> {
+        match rights.role {
+            Role::Student => None,
+            Role::Leader if rights.is_approved_leader() => Some(Self::Leader),
+            Role::Leader => Some(Self::Anybody),
+        }
+    }
 }
 
 impl Audience {
@@ -42,6 +55,14 @@ impl Audience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_without_approval_reads_what_anybody_reads() {
+        let waiting = Rights { approved: false, ..Rights::leader([]) };
+        assert_eq!(Reader::without_group(&waiting), Some(Reader::Anybody));
+        assert_eq!(Reader::without_group(&Rights::leader([])), Some(Reader::Leader));
+        assert_eq!(Reader::without_group(&Rights::student()), None);
+    }
 
     #[test]
     fn students_read_what_is_for_them_and_leaders_everything() {

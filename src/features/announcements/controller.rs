@@ -7,7 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, ToJSON};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 
-use super::model::{Announcement, AnnouncementChanges, AnnouncementForm};
+use super::model::{Announcement, AnnouncementChanges, AnnouncementDraft};
 use super::service::{
     Announcements, CreateAnnouncementError, DeleteAnnouncementError, GetAnnouncementError, Listed,
     UpdateAnnouncementError,
@@ -179,7 +179,7 @@ pub enum AnnouncementAnswer {
     #[oai(status = 200)]
     Current(
         Json<AnnouncementBody>,
-        /// Entity tag of the announcement: send it as `If-Match` with an edit.
+        /// Entity tag of what the committee has written, for `If-Match` of an edit. A tick doesn't change it.
         #[oai(header = "ETag")]
         String,
     ),
@@ -304,10 +304,10 @@ impl AnnouncementsController {
         Self(announcements)
     }
 
-    /// The form of a body, whose groups must be those of the event.
-    fn form(&self, body: NewAnnouncementBody) -> Result<AnnouncementForm, Invalid> {
+    /// The draft in a body, whose groups must be those of the event.
+    fn draft(&self, body: NewAnnouncementBody) -> Result<AnnouncementDraft, Invalid> {
         let audience = body.audience.read("/audience", self.0.event())?;
-        Ok(AnnouncementForm {
+        Ok(AnnouncementDraft {
             title: body.title,
             text: Markdown::new(body.text.into_inner()),
             audience,
@@ -377,15 +377,16 @@ impl AnnouncementsController {
         caller: By<CreateAnnouncements>,
         body: JsonBody<NewAnnouncementBody>,
     ) -> Result<AnnouncementCreated, Failure<CreateAnnouncementError>> {
-        let form = self.form(body.0).map_err(CreateAnnouncementError::from)?;
-        let announcement = self.0.create(&caller.0.actor, form).await?;
+        let draft = self.draft(body.0).map_err(CreateAnnouncementError::from)?;
+        let announcement = self.0.create(&caller.0.actor, draft).await?;
         let tag = entity_tag(&announcement).map_err(CreateAnnouncementError::from)?;
         Ok(AnnouncementCreated::Created(Json(AnnouncementBody::new(&announcement, None)), tag))
     }
 
     /// Edit an announcement
     ///
-    /// Those who have ticked it off don't see it as new.
+    /// Those who have ticked it off don't see it as new. Machines can't read announcements: they edit what they have written,
+    /// with the `ETag` of that response.
     #[oai(path = "/v1/announcements/:announcementId", method = "patch", operation_id = "updateAnnouncement")]
     async fn update_announcement(
         &self,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Audience, Markdown, Reader, Rights, Role, Scope, Timestamp};
+use crate::kernel::{Audience, Markdown, Reader, Rights, Scope, Timestamp};
 use crate::platform::audit::Action;
 use crate::platform::store::{Class, Document, Keep, Owner, Personal, PersonalField, Value};
 
@@ -50,7 +50,7 @@ impl Document for Announcement {
 
 /// What the committee writes as an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnnouncementForm {
+pub struct AnnouncementDraft {
     pub title: String,
     pub text: Markdown,
     pub audience: Audience,
@@ -70,9 +70,9 @@ pub struct AnnouncementChanges {
 }
 
 impl Announcement {
-    /// The announcement that `form` describes. It can't be published before now.
-    pub fn new(id: String, form: AnnouncementForm, now: Timestamp) -> Self {
-        let AnnouncementForm { title, text, audience, pinned, publish_at } = form;
+    /// The announcement that `draft` describes. It can't be published before now.
+    pub fn new(id: String, draft: AnnouncementDraft, now: Timestamp) -> Self {
+        let AnnouncementDraft { title, text, audience, pinned, publish_at } = draft;
         let publish_at = publish_at.map_or(now, |time| time.max(now));
         Self { id, title, text, audience, pinned, publish_at, created_at: now, updated_at: now }
     }
@@ -138,15 +138,6 @@ pub fn sees_planned(rights: &Rights) -> bool {
         .any(|scope| rights.may(scope))
 }
 
-/// The reader with these rights, if it does not depend on the group.
-pub fn reader_without_group(rights: &Rights) -> Option<Reader> {
-    match rights.role {
-        Role::Student => None,
-        Role::Leader if rights.is_approved_leader() => Some(Reader::Leader),
-        Role::Leader => Some(Reader::Anybody),
-    }
-}
-
 /// The announcements that an account has ticked off.
 ///
 /// One document for each account, not one for each pair: a list needs all of them, which is one read by id. Nobody but the
@@ -206,8 +197,8 @@ mod tests {
         Timestamp::from_millis(1_788_246_000_000).plus(Duration::from_hours(hours))
     }
 
-    fn form(publish_at: Option<Timestamp>) -> AnnouncementForm {
-        AnnouncementForm {
+    fn draft(publish_at: Option<Timestamp>) -> AnnouncementDraft {
+        AnnouncementDraft {
             title: "Welcome".into(),
             text: Markdown::new("Bring **water**."),
             audience: Audience::Everyone,
@@ -217,7 +208,7 @@ mod tests {
     }
 
     fn announcement(publish_at: Option<Timestamp>) -> Announcement {
-        Announcement::new("1".into(), form(publish_at), at(5))
+        Announcement::new("1".into(), draft(publish_at), at(5))
     }
 
     #[test]
@@ -300,10 +291,6 @@ mod tests {
         ] {
             assert_eq!(sees_planned(&rights), sees, "{rights:?}");
         }
-        let waiting = Rights { approved: false, ..Rights::leader([]) };
-        assert_eq!(reader_without_group(&waiting), Some(Reader::Anybody));
-        assert_eq!(reader_without_group(&Rights::leader([])), Some(Reader::Leader));
-        assert_eq!(reader_without_group(&Rights::student()), None);
     }
 
     #[test]

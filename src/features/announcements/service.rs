@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::model::{
     ANNOUNCEMENT_CREATED, ANNOUNCEMENT_DELETED, ANNOUNCEMENT_UPDATED, ANNOUNCEMENTS_MAX, Announcement,
-    AnnouncementChanges, AnnouncementForm, AnnouncementTicks, reader_without_group, sees_planned,
+    AnnouncementChanges, AnnouncementDraft, AnnouncementTicks, sees_planned,
 };
 use crate::base::Base;
 use crate::config::Event;
-use crate::features::registration::Registration;
-use crate::kernel::{Actor, Audience, Caller, Clock, Ids, Invalid, Reader, Timestamp};
+use crate::features::registration::reader;
+use crate::kernel::{Actor, Audience, Caller, Clock, Ids, Invalid, Timestamp};
 use crate::platform::audit::Subject;
 use crate::platform::cache::Cached;
 use crate::platform::store::{
@@ -127,7 +127,7 @@ impl Announcements {
         let all = self.all().await?;
         let for_groups = all.iter().any(|kept| matches!(kept.announcement.audience, Audience::Groups { .. }));
         let (reader, ticks) =
-            tokio::try_join!(self.reader(caller, for_groups), self.ticks(&caller.account_id))?;
+            tokio::try_join!(reader(&self.store, caller, for_groups), self.ticks(&caller.account_id))?;
         let (sees_planned, now) = (sees_planned(&caller.rights), self.clock.now());
         let listed = all
             .iter()
@@ -159,10 +159,10 @@ impl Announcements {
     pub async fn create(
         &self,
         by: &Actor,
-        form: AnnouncementForm,
+        draft: AnnouncementDraft,
     ) -> Result<Announcement, CreateAnnouncementError> {
         let now = self.clock.now();
-        let announcement = Announcement::new(self.ids.next(), form, now);
+        let announcement = Announcement::new(self.ids.next(), draft, now);
         let subject = Subject::of::<Announcement>(&announcement.id);
         self.store
             .transact(async |tx| {
@@ -271,25 +271,13 @@ impl Announcements {
         let announcement = self.store.get::<Announcement>(id).await?;
         let announcement = announcement.ok_or(GetAnnouncementError::NotFound)?;
         let for_groups = matches!(announcement.audience, Audience::Groups { .. });
-        let reader = self.reader(caller, for_groups).await?;
+        let reader = reader(&self.store, caller, for_groups).await?;
         let now: Timestamp = self.clock.now();
         if announcement.is_for(&reader, sees_planned(&caller.rights), now) {
             Ok(announcement)
         } else {
             Err(GetAnnouncementError::NotFound)
         }
-    }
-
-    /// Who reads. A student's group is read only if it matters.
-    async fn reader(&self, caller: &Caller, group_matters: bool) -> Result<Reader, StoreError> {
-        if let Some(reader) = reader_without_group(&caller.rights) {
-            return Ok(reader);
-        }
-        let registration = match group_matters {
-            true => self.store.get::<Registration>(&caller.account_id).await?,
-            false => None,
-        };
-        Ok(Reader::Student { group: registration.map(|registration| registration.group) })
     }
 
     async fn ticks(&self, account: &str) -> Result<AnnouncementTicks, StoreError> {

@@ -8,8 +8,8 @@ use super::model::{
 };
 use crate::base::Base;
 use crate::config::Event;
-use crate::features::registration::Registration;
-use crate::kernel::{Actor, Caller, Clock, Ids, Invalid, Reader, Role, Timestamp};
+use crate::features::registration;
+use crate::kernel::{Actor, Caller, Clock, Ids, Invalid, Reader, Timestamp};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::cache::Cached;
 use crate::platform::store::{Dir, Filter, Precondition, Query, Stale, Store, StoreError, Tx};
@@ -128,16 +128,7 @@ impl Schedule {
             return Ok(Reader::Student { group: Some(known.name.clone()) });
         }
         let Some(caller) = caller else { return Ok(Reader::Anybody) };
-        let rights = &caller.rights;
-        match rights.role {
-            Role::Leader if rights.is_approved_leader() => Ok(Reader::Leader),
-            Role::Leader => Ok(Reader::Anybody),
-            Role::Student => {
-                let registration = self.store.get::<Registration>(&caller.account_id).await?;
-                let group = registration.map(|registration| registration.group);
-                Ok(group.map_or(Reader::Anybody, |group| Reader::Student { group: Some(group) }))
-            }
-        }
+        Ok(registration::reader(&self.store, caller, true).await?)
     }
 
     /// Adds an entry.
