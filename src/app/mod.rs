@@ -23,11 +23,13 @@ use crate::features::bursaries::{self, Bursaries};
 use crate::features::bursary_requests;
 use crate::features::grouping::{self, Grouping};
 use crate::features::groups::{self, Groups};
+use crate::features::jobs::{self as background_jobs, JobDesk};
 use crate::features::leaders::{self, Leaders};
 use crate::features::mailings::{self, Mailings};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::previews;
 use crate::features::registration::{self, CopiesOfAccounts, OrientationSale, Registrations};
+use crate::features::reports::{self, Reports};
 use crate::features::rights::{self, RightsRequests};
 use crate::features::schedule::{self, Schedule};
 use crate::features::second_factor::{self, SecondFactors};
@@ -114,6 +116,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         outbox::schemas(),
         payments::schemas(),
         registration::schemas(),
+        reports::schemas(),
         rights::schemas(),
         schedule::schemas(),
         second_factor::schemas(),
@@ -181,6 +184,8 @@ impl App {
         let subscriptions = Arc::new(Subscriptions::new(&base));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
+        let reports = Arc::new(Reports::new(&base, config.report_recipients.clone()));
+
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
         let features = event::feature(&base, &registration::form_fields(&base.event))
             .and(accounts::feature(&base, &accounts))
@@ -202,6 +207,8 @@ impl App {
             .and(mailings::feature(&base, &mailings))
             .and(subscriptions::feature(&base, &subscriptions))
             .and(suppressions::feature(&base, &suppressions))
+            .and(reports::feature(&base, &reports))
+            .and(background_jobs::feature(&Arc::new(JobDesk::new(&base))))
             .and(audit_log::feature(&base, &Arc::new(AuditLog::new(&base))))
             .and(outbox::feature(&base, mail.outbox.as_ref()))
             .and(health::feature(&base))

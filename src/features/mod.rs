@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod payments;
 pub mod previews;
 pub mod registration;
+pub mod reports;
 pub mod rights;
 pub mod schedule;
 pub mod second_factor;

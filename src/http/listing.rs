@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use chrono::NaiveDate;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde_json::{Map, Value};
 
-use super::formats::TIME;
+use super::formats::{DATE, TIME};
 use crate::kernel::Timestamp;
 use crate::platform::store::{Cursor, Page};
 
@@ -92,6 +93,39 @@ impl ParseFromParameter for TimeParam {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
         let time = Timestamp::parse(value).map(Self);
         time.ok_or_else(|| ParseError::custom("it is not a time such as 2027-09-01T07:00:00Z"))
+    }
+}
+
+/// A date in a parameter, `YYYY-MM-DD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateParam(pub NaiveDate);
+
+impl Type for DateParam {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "DateParam".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", DATE)))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromParameter for DateParam {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let date = value.parse().ok().filter(|date: &NaiveDate| date.to_string() == value);
+        date.map(Self).ok_or_else(|| ParseError::custom("it is not a date such as 2027-09-01"))
     }
 }
 

@@ -48,7 +48,7 @@ pub use kinds::{
     busy, internal, invalid, invalid_parameter, not_signed_in, scope_missing, too_many, unavailable,
 };
 pub use limits::ConnectionLimits;
-pub use listing::{PageBody, PageCursor, PageLimit, TimeParam};
+pub use listing::{DateParam, PageBody, PageCursor, PageLimit, TimeParam};
 pub use message::{Message, MessageKind};
 pub use metered::Metered;
 pub use metrics::MetricsPage;

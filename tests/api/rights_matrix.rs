@@ -263,6 +263,7 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             Some(entry.id)
         }
         "entryId" => Some(an_entry(app).await),
+        "jobId" => Some(app.job("bell.ring", json!({}), Duration::from_secs(3600)).await.id),
         "groupName" => Some("Omega".into()),
         "planId" => {
             let plan = app.administrator().await.press("/v1/group-plans").await.ok(201);

@@ -136,10 +136,10 @@ impl EmailParts {
         })
     }
 
-    fn sample(&self) -> About {
+    fn sample(&self, reason: &str) -> About {
         let right = RightInWords::from(&Right::Scope(Scope::AccountsRead));
-        let reason = "You help at the registration desk.".into();
-        About { name: Sample::FIRST_NAME.into(), right, reason, link: self.pages.clone() }
+        let (name, reason) = (Sample::FIRST_NAME.into(), reason.into());
+        About { name, right, reason, link: self.pages.clone() }
     }
 
     fn sample_change(&self) -> Change {
@@ -194,7 +194,7 @@ impl EmailKind for RightGranted {
     }
 
     fn samples(&self) -> Result<Vec<Sample>, RenderError> {
-        Ok(Sample::only(self.write(&self.0.sample())?))
+        Ok(Sample::only(self.write(&self.0.sample("You help at the registration desk."))?))
     }
 }
 
@@ -232,7 +232,7 @@ impl EmailKind for RightDeclined {
     }
 
     fn samples(&self) -> Result<Vec<Sample>, RenderError> {
-        Ok(Sample::only(self.write(&self.0.sample())?))
+        Ok(Sample::only(self.write(&self.0.sample("Your tasks don't need it."))?))
     }
 }
 

@@ -23,7 +23,7 @@ mod token;
 use std::sync::Arc;
 
 pub use controller::TicketsController;
-pub use drawing::{BadFonts, Fonts};
+pub use drawing::{BadFonts, Fonts, NOTO_SANS};
 pub use mails::{ChangeEmail, TicketEmail};
 pub use model::{Line, Ticket};
 pub use service::{PrintError, TicketError, Tickets};

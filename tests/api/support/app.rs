@@ -37,6 +37,8 @@ pub struct TestApp {
     pub config: Config,
     /// What the operations responded.
     pub seen: Seen,
+    /// The kinds of jobs, each with the number of failures after which a job is dead.
+    pub job_kinds: Vec<(&'static str, u32)>,
     parts: Parts,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -112,11 +114,12 @@ impl TestApp {
         .await
         .expect("the service starts");
         let (url, store) = (format!("http://{}", server.local_addr()), app.store.clone());
+        let job_kinds = app.job_kinds();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(server, async move { stopped.await.unwrap_or_default() }));
         parts.served_at(&url);
         let (seen, unfinished) = (Seen::default(), Unfinished);
-        Self { url, store, clock, config, seen, parts, stop, running, unfinished }
+        Self { url, store, clock, config, seen, job_kinds, parts, stop, running, unfinished }
     }
 
     /// The same, whose responses are recorded in `seen` from now on.
@@ -274,7 +277,8 @@ impl TestApp {
         assert!(dead.is_empty(), "dead: {dead:?}");
     }
 
-    async fn jobs_due(&self) -> Vec<Job> {
+    /// Jobs that are due or running.
+    pub async fn jobs_due(&self) -> Vec<Job> {
         let due = Filter::eq("state", "waiting").and(Filter::Le("runAt".into(), self.clock.now().into()));
         let unfinished = Filter::Or(vec![due, Filter::eq("state", "running")]);
         self.store.find::<Job>(Query::new(unfinished)).await.expect("readable")

@@ -12,9 +12,12 @@ use krilla::text::Font;
 use parley::FontContext;
 use parley::fontique::{Blob, Collection, CollectionOptions, FontInfoOverride, SourceCache};
 
+/// Noto Sans: Latin, Greek and Cyrillic.
+pub const NOTO_SANS: &[u8] = include_bytes!("../../../../fonts/NotoSans_400Regular.ttf");
+
 /// Family and file, in the order in which they are asked for a glyph. Latin scripts have two weights, the others one.
 const FONTS: [(&str, &[u8]); 58] = [
-    ("Noto Sans", include_bytes!("../../../../fonts/NotoSans_400Regular.ttf")),
+    ("Noto Sans", NOTO_SANS),
     ("Noto Sans", include_bytes!("../../../../fonts/NotoSans_700Bold.ttf")),
     ("Noto Sans Arabic", include_bytes!("../../../../fonts/NotoSansArabic_400Regular.ttf")),
     ("Noto Sans Thai", include_bytes!("../../../../fonts/NotoSansThai_400Regular.ttf")),

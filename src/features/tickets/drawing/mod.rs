@@ -14,7 +14,7 @@ mod presses;
 mod tests;
 mod text;
 
-pub use fonts::{BadFonts, Fonts};
+pub use fonts::{BadFonts, Fonts, NOTO_SANS};
 pub use pdf::DrawError;
 pub use presses::Presses;
 
