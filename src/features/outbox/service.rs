@@ -89,7 +89,7 @@ impl Transport for Outbox {
 mod tests {
     use super::*;
     use crate::platform::jobs::{Run, Subscriber};
-    use crate::platform::mail::{MailState, Mailer, RenderError, SendMail, Template, Templates};
+    use crate::platform::mail::{MailState, Mailer, RenderError, Sample, SendMail, Template, Templates};
 
     struct Hello;
 
@@ -102,6 +102,10 @@ mod tests {
         async fn render(&self, _: &Mail) -> Result<Email, RenderError> {
             let (subject, text, html) = ("Hello".into(), "Hello".into(), "Hello".into());
             Ok(Email { subject, text, html, attachments: vec![], unsubscribe: None })
+        }
+
+        fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+            Ok(vec![])
         }
     }
 

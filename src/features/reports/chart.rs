@@ -12,11 +12,11 @@ use crate::features::tickets::NOTO_SANS;
 /// Pixels of the picture. It is shown at half of its size, so that it is sharp on every screen.
 pub const WIDTH: u32 = 1056;
 /// Pixels for each bar with its margins.
-const ROW: u32 = 48;
+const ROW: u32 = 56;
 /// Where the bars begin.
-const LEFT: i32 = 340;
+const LEFT: i32 = 410;
 /// Where the longest bar ends, so that its number fits behind it.
-const RIGHT: i32 = 930;
+const RIGHT: i32 = 950;
 /// Letters of a name that fit before the bars.
 const NAME: usize = 24;
 /// Bars in a chart; the rest is in the table.
@@ -59,7 +59,7 @@ pub fn draw(bars: &[(&str, Tally)]) -> Result<Vec<u8>, ChartError> {
 type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
 fn legend(area: &Area<'_>) -> Result<(), ChartError> {
-    for (x, colour, text) in [(LEFT, REGISTERED, "registered"), (LEFT + 220, SUBMITTED, "not registered yet")]
+    for (x, colour, text) in [(LEFT, REGISTERED, "registered"), (LEFT + 240, SUBMITTED, "not registered yet")]
     {
         area.draw(&Rectangle::new([(x, 16), (x + 24, 40)], colour.filled())).map_err(failed)?;
         write(area, text, (x + 36, 28), HPos::Left)?;
@@ -79,7 +79,7 @@ fn bar(area: &Area<'_>, top: i32, name: &str, tally: Tally, most: u64) -> Result
 }
 
 fn write(area: &Area<'_>, text: &str, at: (i32, i32), anchor: HPos) -> Result<(), ChartError> {
-    let style = ("sans-serif", 26).into_font().color(&INK).pos(Pos::new(anchor, VPos::Center));
+    let style = ("sans-serif", 32).into_font().color(&INK).pos(Pos::new(anchor, VPos::Center));
     area.draw(&Text::new(text.to_owned(), at, style)).map_err(failed)
 }
 

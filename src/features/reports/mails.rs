@@ -90,10 +90,13 @@ impl Row {
     }
 
     fn money(label: &str, money: Money, change: Option<Money>) -> Self {
-        let change = change.map_or_else(String::new, |change| match change.amount {
-            1.. => format!("+{change}"),
-            0 => "0".to_owned(),
-            _ => change.to_string(),
+        // The amount beside it has the currency.
+        let change = change.map_or_else(String::new, |change| {
+            let sign = if change.amount > 0 { "+" } else { "" };
+            match (change.amount, change.to_string().split_once(' ')) {
+                (0, _) | (_, None) => "0".to_owned(),
+                (_, Some((_, amount))) => format!("{sign}{amount}"),
+            }
         });
         Self { label: label.to_owned(), value: money.to_string(), change }
     }

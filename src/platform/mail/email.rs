@@ -139,9 +139,7 @@ pub trait Template: Send + Sync + 'static {
     /// Reads what the email is about and renders it.
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError>;
     /// Such emails with sample data.
-    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
-        Ok(vec![])
-    }
+    fn samples(&self) -> Result<Vec<Sample>, RenderError>;
 }
 
 /// The templates of all emails, by their names.

@@ -31,9 +31,7 @@ pub trait EmailKind: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`RenderError::Failed`] if a template fails.
-    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
-        Ok(vec![])
-    }
+    fn samples(&self) -> Result<Vec<Sample>, RenderError>;
 }
 
 #[async_trait]
@@ -115,6 +113,10 @@ mod tests {
                 attachments: vec![],
                 unsubscribe: None,
             })
+        }
+
+        fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+            Ok(vec![])
         }
     }
 

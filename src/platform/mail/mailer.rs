@@ -279,7 +279,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::{ManualClock, Timestamp};
-    use crate::platform::mail::{MailRate, Suppression, SuppressionCause, Template};
+    use crate::platform::mail::{MailRate, Sample, Suppression, SuppressionCause, Template};
     use crate::platform::store::testing::TestStore;
 
     /// The result of each attempt, the last one first; `None`: the process dies while it sends.
@@ -324,6 +324,10 @@ mod tests {
                     unsubscribe: None,
                 }),
             }
+        }
+
+        fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+            Ok(vec![])
         }
     }
 

@@ -9,7 +9,7 @@ use orientation::config::Event;
 use orientation::kernel::{Clock, EmailAddress, RandomIds, SystemClock, Timestamp, faults};
 use orientation::platform::jobs::{self, Crons, Running, Subscribers, Workers};
 use orientation::platform::mail::{
-    self, Email, Mail, MailState, Mailer, RenderError, Ses, Template, Templates,
+    self, Email, Mail, MailState, Mailer, RenderError, Sample, Ses, Template, Templates,
 };
 use orientation::platform::signals::InProcess;
 use orientation::platform::store::{Access, Filter, Query, Store, StoreError};
@@ -33,6 +33,10 @@ impl Template for Hello {
 
     async fn render(&self, _: &Mail) -> Result<Email, RenderError> {
         Ok(email())
+    }
+
+    fn samples(&self) -> Result<Vec<Sample>, RenderError> {
+        Ok(vec![])
     }
 }
 

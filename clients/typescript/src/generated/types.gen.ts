@@ -660,6 +660,66 @@ export type CreatedApiKey = {
 };
 
 /**
+ * DailyReport
+ *
+ * The report of one day.
+ */
+export type DailyReport = {
+    /**
+     * Date in the event's time zone (`YYYY-MM-DD`).
+     */
+    date: string;
+    /**
+     * When the numbers were counted (RFC 3339, UTC).
+     */
+    madeAt: string;
+    /**
+     * Date of the report that the changes are relative to (`YYYY-MM-DD`). Absent if there is none.
+     */
+    comparedWith?: string;
+    /**
+     * All students.
+     */
+    total: ReportTally;
+    /**
+     * Students who take part in the hunt.
+     */
+    hunt: ReportTally;
+    /**
+     * Students by pronouns.
+     */
+    pronouns: Array<ReportAnswer>;
+    /**
+     * Students by discipline.
+     */
+    disciplines: Array<ReportAnswer>;
+    /**
+     * Requests for bursaries.
+     */
+    bursaries: ReportBursaries;
+    /**
+     * Orders and money by product and currency.
+     */
+    products: Array<ReportProduct>;
+    /**
+     * Background jobs that were given up.
+     */
+    deadJobs: ReportCount;
+    /**
+     * Emails that could not be sent.
+     */
+    failedEmails: ReportCount;
+    /**
+     * Addresses that get no emails because one bounced.
+     */
+    bouncedAddresses: ReportCount;
+    /**
+     * Addresses that get no emails because their owners reported one as spam.
+     */
+    complaints: ReportCount;
+};
+
+/**
  * DecisionBody
  *
  * A decision about a request.
@@ -1278,7 +1338,160 @@ export type GroupSummary = {
     locked: boolean;
 };
 
+/**
+ * Job
+ *
+ * A background job, without its data.
+ */
+export type Job = {
+    /**
+     * Id of the job.
+     */
+    id: string;
+    /**
+     * Kind of work, such as `mail.send`.
+     */
+    kind: string;
+    /**
+     * State.
+     */
+    state: JobState;
+    /**
+     * Number of attempts so far, without those that a crash cut short.
+     */
+    attempts: number;
+    /**
+     * How often its worker died.
+     */
+    crashes: number;
+    /**
+     * When it was recorded (RFC 3339, UTC).
+     */
+    createdAt: string;
+    /**
+     * Time since then, in whole seconds.
+     */
+    age: number;
+    /**
+     * When it is due, or was due last (RFC 3339, UTC).
+     */
+    runAt: string;
+    /**
+     * When the last attempt began (RFC 3339, UTC). Absent before the first.
+     */
+    startedAt?: string;
+    /**
+     * When it was done or died (RFC 3339, UTC). Absent before.
+     */
+    finishedAt?: string;
+    /**
+     * Why the last attempt failed. Absent if none has.
+     */
+    error?: string;
+};
+
+/**
+ * JobKindStats
+ *
+ * Figures of the jobs of one kind.
+ */
+export type JobKindStats = {
+    /**
+     * Kind of work, such as `mail.send`.
+     */
+    kind: string;
+    /**
+     * Number of waiting jobs, due or not.
+     */
+    waiting: number;
+    /**
+     * Number of running jobs.
+     */
+    running: number;
+    /**
+     * Number of dead jobs.
+     */
+    dead: number;
+    /**
+     * How long the oldest due job has been due, in whole seconds. Absent if none is due.
+     */
+    oldestDue?: number;
+    /**
+     * Number of jobs in the two times below: at most the last 200 that were done within a day.
+     */
+    recent: number;
+    /**
+     * Time from due to start. Absent without recent jobs.
+     */
+    latency?: Percentiles;
+    /**
+     * Time from start to end. Absent without recent jobs.
+     */
+    runTime?: Percentiles;
+};
+
+/**
+ * JobPage
+ *
+ * A page of a list.
+ */
+export type JobPage = {
+    /**
+     * Items, in the order of the list.
+     */
+    items: Array<Job>;
+    /**
+     * Cursor of the next page: send it as `cursor`. Absent on the last page.
+     */
+    nextCursor?: string;
+};
+
+/**
+ * The state of a job.
+ */
+export type JobState = 'waiting' | 'running' | 'done' | 'dead';
+
+/**
+ * JobStats
+ *
+ * Figures of all kinds that have jobs.
+ */
+export type JobStats = {
+    /**
+     * The kinds that have jobs, by name.
+     */
+    kinds: Array<JobKindStats>;
+};
+
 export type JobsProgress = 'running' | 'stuck';
+
+/**
+ * JobsRetried
+ *
+ * What became of the dead jobs.
+ */
+export type JobsRetried = {
+    /**
+     * Number of jobs that are retried.
+     */
+    retried: number;
+    /**
+     * Number of jobs that are dead now. Send the request again to retry them.
+     */
+    left: number;
+};
+
+/**
+ * JobsRetry
+ *
+ * Which dead jobs are retried.
+ */
+export type JobsRetry = {
+    /**
+     * Kind of the jobs, such as `mail.send`. Absent: all kinds.
+     */
+    kind?: string;
+};
 
 export type Live = 'live';
 
@@ -1796,6 +2009,22 @@ export type OrderPage = {
  * State of an order.
  */
 export type OrderState = 'open' | 'processing' | 'paid' | 'expired' | 'cancelled' | 'waived' | 'partiallyRefunded' | 'refunded' | 'disputed';
+
+/**
+ * Percentiles
+ *
+ * How long something took, in milliseconds.
+ */
+export type Percentiles = {
+    /**
+     * Median.
+     */
+    p50: number;
+    /**
+     * 95th percentile.
+     */
+    p95: number;
+};
 
 /**
  * PlannedMove
@@ -2394,6 +2623,130 @@ export type RejectionBody = {
      * Reason, which the email to the leader quotes. At most 500 characters, in several lines if you like.
      */
     reason?: string;
+};
+
+/**
+ * ReportAmount
+ *
+ * An amount of money, and how it has changed since the report before.
+ */
+export type ReportAmount = {
+    /**
+     * The amount.
+     */
+    amount: Money;
+    /**
+     * How much it is above that of the report before; negative if it is below. Absent if there is none.
+     */
+    change?: Money;
+};
+
+/**
+ * ReportAnswer
+ *
+ * Numbers of the students with one answer.
+ */
+export type ReportAnswer = {
+    /**
+     * The answer: a discipline, or pronouns.
+     */
+    name: string;
+    /**
+     * Students who have submitted the form.
+     */
+    students: ReportCount;
+    /**
+     * Those of them who are registered.
+     */
+    registered: ReportCount;
+};
+
+/**
+ * ReportBursaries
+ *
+ * Requests for bursaries.
+ */
+export type ReportBursaries = {
+    /**
+     * Requests that are not decided yet.
+     */
+    requested: ReportCount;
+    /**
+     * Approved requests.
+     */
+    approved: ReportCount;
+    /**
+     * Declined requests.
+     */
+    declined: ReportCount;
+};
+
+/**
+ * ReportCount
+ *
+ * A count, and how it has changed since the report before.
+ */
+export type ReportCount = {
+    /**
+     * The count.
+     */
+    count: number;
+    /**
+     * How much it is above that of the report before; negative if it is below. Absent if there is none.
+     */
+    change?: number;
+};
+
+/**
+ * ReportProduct
+ *
+ * The orders of a product in one currency.
+ */
+export type ReportProduct = {
+    /**
+     * Id of the product in `event.toml`.
+     */
+    product: string;
+    /**
+     * Name of the product.
+     */
+    name: string;
+    /**
+     * Orders that are paid or waived, and not refunded in full.
+     */
+    sold: ReportCount;
+    /**
+     * Orders that were waived.
+     */
+    waivedOrders: ReportCount;
+    /**
+     * Payments received.
+     */
+    paid: ReportAmount;
+    /**
+     * Prices of the orders that were waived.
+     */
+    waived: ReportAmount;
+    /**
+     * What was refunded of the payments.
+     */
+    refunded: ReportAmount;
+};
+
+/**
+ * ReportTally
+ *
+ * Numbers of students.
+ */
+export type ReportTally = {
+    /**
+     * Students who have submitted the form.
+     */
+    students: ReportCount;
+    /**
+     * Those of them who are registered.
+     */
+    registered: ReportCount;
 };
 
 /**
@@ -3410,6 +3763,11 @@ export type TotpEnrolment = {
      */
     qrCode: string;
 };
+
+/**
+ * The state of jobs in a list.
+ */
+export type UnfinishedJobState = 'waiting' | 'running' | 'dead';
 
 /**
  * UpdateMeBody
@@ -12920,6 +13278,574 @@ export type ReceiveSesNotificationResponses = {
      */
     200: unknown;
 };
+
+export type GetDailyReportData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Date of the report in the event's time zone (`YYYY-MM-DD`). The latest report if absent.
+         */
+        date?: string;
+    };
+    url: '/v1/reports/daily';
+};
+
+export type GetDailyReportErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such report (`no-such-report`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-report';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetDailyReportError = GetDailyReportErrors[keyof GetDailyReportErrors];
+
+export type GetDailyReportResponses = {
+    /**
+     * Done.
+     */
+    200: DailyReport;
+};
+
+export type GetDailyReportResponse = GetDailyReportResponses[keyof GetDailyReportResponses];
+
+export type ListJobsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * State of the jobs. `dead` if absent.
+         */
+        state?: UnfinishedJobState;
+        /**
+         * Kind of the jobs, such as `mail.send`. All kinds if absent.
+         */
+        kind?: string;
+        /**
+         * Maximum number of items per page.
+         */
+        limit?: number;
+        /**
+         * `nextCursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/jobs';
+};
+
+export type ListJobsErrors = {
+    /**
+     * - Invalid cursor (`bad-cursor`).
+     * - Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-cursor' | '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListJobsError = ListJobsErrors[keyof ListJobsErrors];
+
+export type ListJobsResponses = {
+    /**
+     * Done.
+     */
+    200: JobPage;
+};
+
+export type ListJobsResponse = ListJobsResponses[keyof ListJobsResponses];
+
+export type GetJobStatsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/job-stats';
+};
+
+export type GetJobStatsErrors = {
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetJobStatsError = GetJobStatsErrors[keyof GetJobStatsErrors];
+
+export type GetJobStatsResponses = {
+    /**
+     * Done.
+     */
+    200: JobStats;
+};
+
+export type GetJobStatsResponse = GetJobStatsResponses[keyof GetJobStatsResponses];
+
+export type RetryJobsData = {
+    body: JobsRetry;
+    path?: never;
+    query?: never;
+    url: '/v1/jobs/retry';
+};
+
+export type RetryJobsErrors = {
+    /**
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RetryJobsError = RetryJobsErrors[keyof RetryJobsErrors];
+
+export type RetryJobsResponses = {
+    /**
+     * Done.
+     */
+    200: JobsRetried;
+};
+
+export type RetryJobsResponse = RetryJobsResponses[keyof RetryJobsResponses];
+
+export type DropJobData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the job, from `listJobs`.
+         */
+        jobId: string;
+    };
+    query?: never;
+    url: '/v1/jobs/{jobId}';
+};
+
+export type DropJobErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such job (`no-such-job`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-job';
+        status: 404;
+    };
+    /**
+     * Job can't be changed (`job-not-changeable`).
+     */
+    409: Problem & {
+        type: '/problems/job-not-changeable';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DropJobError = DropJobErrors[keyof DropJobErrors];
+
+export type DropJobResponses = {
+    /**
+     * The job was dropped: it will not run.
+     */
+    204: void;
+};
+
+export type DropJobResponse = DropJobResponses[keyof DropJobResponses];
+
+export type GetJobData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the job, from `listJobs`.
+         */
+        jobId: string;
+    };
+    query?: never;
+    url: '/v1/jobs/{jobId}';
+};
+
+export type GetJobErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such job (`no-such-job`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-job';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetJobError = GetJobErrors[keyof GetJobErrors];
+
+export type GetJobResponses = {
+    /**
+     * Done.
+     */
+    200: Job;
+};
+
+export type GetJobResponse = GetJobResponses[keyof GetJobResponses];
+
+export type RetryJobData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the job, from `listJobs`.
+         */
+        jobId: string;
+    };
+    query?: never;
+    url: '/v1/jobs/{jobId}/retry';
+};
+
+export type RetryJobErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such job (`no-such-job`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-job';
+        status: 404;
+    };
+    /**
+     * Job can't be changed (`job-not-changeable`).
+     */
+    409: Problem & {
+        type: '/problems/job-not-changeable';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type RetryJobError = RetryJobErrors[keyof RetryJobErrors];
+
+export type RetryJobResponses = {
+    /**
+     * Done.
+     */
+    200: Job;
+};
+
+export type RetryJobResponse = RetryJobResponses[keyof RetryJobResponses];
 
 export type ListAuditEntriesData = {
     body?: never;
