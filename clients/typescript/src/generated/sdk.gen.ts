@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, AnswerQuestionData, AnswerQuestionErrors, AnswerQuestionResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, AskQuestionData, AskQuestionErrors, AskQuestionResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, CancelScheduleEntryData, CancelScheduleEntryErrors, CancelScheduleEntryResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, CreateScheduleEntryData, CreateScheduleEntryErrors, CreateScheduleEntryResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DeleteQuestionData, DeleteQuestionErrors, DeleteQuestionResponses, DeleteScheduleEntryData, DeleteScheduleEntryErrors, DeleteScheduleEntryResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetScheduleCalendarData, GetScheduleCalendarErrors, GetScheduleCalendarResponses, GetScheduleNowData, GetScheduleNowErrors, GetScheduleNowResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListFaqCategoriesData, ListFaqCategoriesErrors, ListFaqCategoriesResponses, ListFaqData, ListFaqErrors, ListFaqResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListQuestionsData, ListQuestionsErrors, ListQuestionsResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScheduleData, ListScheduleErrors, ListScheduleResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, ReinstateScheduleEntryData, ReinstateScheduleEntryErrors, ReinstateScheduleEntryResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RestoreQuestionData, RestoreQuestionErrors, RestoreQuestionResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SearchFaqData, SearchFaqErrors, SearchFaqResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateQuestionData, UpdateQuestionErrors, UpdateQuestionResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, UpdateScheduleEntryData, UpdateScheduleEntryErrors, UpdateScheduleEntryResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
+import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, CancelScheduleEntryData, CancelScheduleEntryErrors, CancelScheduleEntryResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, CreateScheduleEntryData, CreateScheduleEntryErrors, CreateScheduleEntryResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DeleteScheduleEntryData, DeleteScheduleEntryErrors, DeleteScheduleEntryResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, DropJobData, DropJobErrors, DropJobResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetDailyReportData, GetDailyReportErrors, GetDailyReportResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetJobData, GetJobErrors, GetJobResponses, GetJobStatsData, GetJobStatsErrors, GetJobStatsResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetScheduleCalendarData, GetScheduleCalendarErrors, GetScheduleCalendarResponses, GetScheduleNowData, GetScheduleNowErrors, GetScheduleNowResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScheduleData, ListScheduleErrors, ListScheduleResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, ReinstateScheduleEntryData, ReinstateScheduleEntryErrors, ReinstateScheduleEntryResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RetryJobData, RetryJobErrors, RetryJobResponses, RetryJobsData, RetryJobsErrors, RetryJobsResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, UpdateScheduleEntryData, UpdateScheduleEntryErrors, UpdateScheduleEntryResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -1284,8 +1284,7 @@ export const getAnnouncement = <ThrowOnError extends boolean = false>(options: O
 /**
  * Edit an announcement
  *
- * Those who have ticked it off don't see it as new. Machines can't read announcements: they edit what they have written,
- * with the `ETag` of that response.
+ * Those who have ticked it off don't see it as new.
  */
 export const updateAnnouncement = <ThrowOnError extends boolean = false>(options: Options<UpdateAnnouncementData, ThrowOnError>) => (options.client ?? client).patch<UpdateAnnouncementResponses, UpdateAnnouncementErrors, ThrowOnError>({
     security: [{
@@ -1456,129 +1455,6 @@ export const cancelScheduleEntry = <ThrowOnError extends boolean = false>(option
         'Content-Type': 'application/json',
         ...options.headers
     }
-});
-
-/**
- * List frequent questions
- *
- * All answered questions, by category and in the committee's order; at most some more than 500.
- */
-export const listFaq = <ThrowOnError extends boolean = false>(options?: Options<ListFaqData, ThrowOnError>) => (options?.client ?? client).get<ListFaqResponses, ListFaqErrors, ThrowOnError>({ url: '/v1/faq', ...options });
-
-/**
- * Search frequent questions
- *
- * Returns the answered questions in which each word of the search begins a word of the question or the answer: first those
- * where the question alone has all of them. Letter case, accents and width don't matter. At most 50; without words those that
- * `listFaq` begins with.
- */
-export const searchFaq = <ThrowOnError extends boolean = false>(options?: Options<SearchFaqData, ThrowOnError>) => (options?.client ?? client).get<SearchFaqResponses, SearchFaqErrors, ThrowOnError>({ url: '/v1/faq/search', ...options });
-
-/**
- * List the categories of frequent questions
- *
- * Those that have answered questions, with their number.
- */
-export const listFaqCategories = <ThrowOnError extends boolean = false>(options?: Options<ListFaqCategoriesData, ThrowOnError>) => (options?.client ?? client).get<ListFaqCategoriesResponses, ListFaqCategoriesErrors, ThrowOnError>({ url: '/v1/faq/categories', ...options });
-
-/**
- * List questions for the committee
- *
- * Newest first, answered or not.
- */
-export const listQuestions = <ThrowOnError extends boolean = false>(options?: Options<ListQuestionsData, ThrowOnError>) => (options?.client ?? client).get<ListQuestionsResponses, ListQuestionsErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/faq/questions',
-    ...options
-});
-
-/**
- * Ask a question
- *
- * The committee answers it, or deletes it. If there is an email address, the answer is sent there; the address is never
- * shown, and is deleted then, or after 90 days. The committee also writes its own entries with this operation, and
- * answers them with `answerQuestion`.
- */
-export const askQuestion = <ThrowOnError extends boolean = false>(options: Options<AskQuestionData, ThrowOnError>) => (options.client ?? client).post<AskQuestionResponses, AskQuestionErrors, ThrowOnError>({
-    url: '/v1/faq/questions',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Answer a question
- *
- * The question and its answer become public. The person who asked gets an email, if there is an address.
- */
-export const answerQuestion = <ThrowOnError extends boolean = false>(options: Options<AnswerQuestionData, ThrowOnError>) => (options.client ?? client).put<AnswerQuestionResponses, AnswerQuestionErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/faq/questions/{questionId}/answer',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Delete a question
- *
- * It can be restored for 90 days.
- */
-export const deleteQuestion = <ThrowOnError extends boolean = false>(options: Options<DeleteQuestionData, ThrowOnError>) => (options.client ?? client).delete<DeleteQuestionResponses, DeleteQuestionErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/faq/questions/{questionId}',
-    ...options
-});
-
-/**
- * Edit a question
- *
- * Changes the texts, the category and the order. Nobody gets an email.
- */
-export const updateQuestion = <ThrowOnError extends boolean = false>(options: Options<UpdateQuestionData, ThrowOnError>) => (options.client ?? client).patch<UpdateQuestionResponses, UpdateQuestionErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/faq/questions/{questionId}',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
-
-/**
- * Restore a deleted question
- *
- * It is again what it was before, with its answer and its place in the order. Restoring a question that is not deleted
- * changes nothing.
- */
-export const restoreQuestion = <ThrowOnError extends boolean = false>(options: Options<RestoreQuestionData, ThrowOnError>) => (options.client ?? client).post<RestoreQuestionResponses, RestoreQuestionErrors, ThrowOnError>({
-    security: [{
-            in: 'cookie',
-            name: 'orientation_session',
-            type: 'apiKey'
-        }, { scheme: 'bearer', type: 'http' }],
-    url: '/v1/faq/questions/{questionId}/restore',
-    ...options
 });
 
 /**
@@ -1863,6 +1739,118 @@ export const receiveSesNotification = <ThrowOnError extends boolean = false>(opt
         'Content-Type': 'text/plain',
         ...options.headers
     }
+});
+
+/**
+ * Get the daily report
+ *
+ * Counts of students, orders and money, and what needs a look: as they were at 09:00 in the event's time zone, with the
+ * change since the report before. The configured recipients get the same by email.
+ */
+export const getDailyReport = <ThrowOnError extends boolean = false>(options?: Options<GetDailyReportData, ThrowOnError>) => (options?.client ?? client).get<GetDailyReportResponses, GetDailyReportErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/reports/daily',
+    ...options
+});
+
+/**
+ * List background jobs
+ *
+ * The jobs in one state, first due first. Jobs that are done are not listed. The data of a job are not shown.
+ */
+export const listJobs = <ThrowOnError extends boolean = false>(options?: Options<ListJobsData, ThrowOnError>) => (options?.client ?? client).get<ListJobsResponses, ListJobsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/jobs',
+    ...options
+});
+
+/**
+ * Get figures of background jobs
+ *
+ * Numbers, ages and times by kind, for the kinds that have jobs.
+ */
+export const getJobStats = <ThrowOnError extends boolean = false>(options?: Options<GetJobStatsData, ThrowOnError>) => (options?.client ?? client).get<GetJobStatsResponses, GetJobStatsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/job-stats',
+    ...options
+});
+
+/**
+ * Retry dead jobs
+ *
+ * Retries all dead jobs of a kind, or of all kinds, with all their attempts. One request retries at most 100: send it
+ * again while `left` is not 0 and the jobs don't die again.
+ */
+export const retryJobs = <ThrowOnError extends boolean = false>(options: Options<RetryJobsData, ThrowOnError>) => (options.client ?? client).post<RetryJobsResponses, RetryJobsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/jobs/retry',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Drop a background job
+ *
+ * A dead or waiting job will not run. What it would have done is not done: an email is not sent.
+ */
+export const dropJob = <ThrowOnError extends boolean = false>(options: Options<DropJobData, ThrowOnError>) => (options.client ?? client).delete<DropJobResponses, DropJobErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/jobs/{jobId}',
+    ...options
+});
+
+/**
+ * Get a background job
+ *
+ * Shows finished jobs, too, for a day.
+ */
+export const getJob = <ThrowOnError extends boolean = false>(options: Options<GetJobData, ThrowOnError>) => (options.client ?? client).get<GetJobResponses, GetJobErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/jobs/{jobId}',
+    ...options
+});
+
+/**
+ * Retry a dead job
+ *
+ * The job is due at once, with all its attempts. If another job waits that does the same work, this one is `done`, and
+ * the other one does it.
+ */
+export const retryJob = <ThrowOnError extends boolean = false>(options: Options<RetryJobData, ThrowOnError>) => (options.client ?? client).post<RetryJobResponses, RetryJobErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/jobs/{jobId}/retry',
+    ...options
 });
 
 /**
