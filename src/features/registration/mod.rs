@@ -21,7 +21,7 @@ mod form;
 mod mails;
 mod model;
 mod orphans;
-mod reader;
+mod readers;
 mod search;
 mod service;
 
@@ -36,7 +36,7 @@ pub use form::{Changes, EmergencyContact, Form};
 pub use mails::{AboutChange, AboutOrder, REGISTRATION_CHANGED, TICKET};
 pub use model::{Registration, RegistrationState};
 pub use orphans::{Orphans, orphans};
-pub use reader::reader;
+pub use readers::reader;
 pub use search::{SEARCHED, SearchIndex, key_name, tag};
 pub use service::{
     GetRegistrationError, OrientationSale, RegisterError, Registrations, UpdateRegistrationError,
