@@ -238,7 +238,7 @@ async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
             written["id"].as_str().map(str::to_owned)
         }
         "mailingId" => {
-            let draft = json!({ "subject": "x", "text": "x", "audience": { "kind": "everyone" } });
+            let draft = json!({ "subject": "x", "text": "x", "audience": { "for": "everyone" } });
             let made = app.administrator().await.post("/v1/mailings", &draft).await.ok(201);
             made["id"].as_str().map(str::to_owned)
         }

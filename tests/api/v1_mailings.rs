@@ -83,7 +83,7 @@ fn announcement(text: &str, at: Timestamp) -> Announcement {
 }
 
 fn students(filters: &[&str]) -> Value {
-    json!({ "kind": "students", "filters": filters })
+    json!({ "for": "students", "filters": filters })
 }
 
 fn path(mailing: &Value, rest: &str) -> String {
@@ -203,22 +203,22 @@ async fn the_audience_is_within_reach_and_of_granted_fields() {
     let refused = refused.refused(403, "field-not-granted");
     assert!(refused["detail"].as_str().expect("a text").contains("dietary"), "{refused}");
     for kind in ["leaders", "everyone"] {
-        writer.post("/v1/mailings", &draft(json!({ "kind": kind }))).await.refused(403, "scope-missing");
+        writer.post("/v1/mailings", &draft(json!({ "for": kind }))).await.refused(403, "scope-missing");
     }
     for filters in [&["nonsense"][..], &["x:eq:y"]] {
         let errors = writer.post("/v1/mailings", &draft(students(filters))).await.errors();
         assert_eq!(errors, [("/audience/filters".to_owned(), "not-understood".to_owned())]);
     }
-    let by_everyone = draft(json!({ "kind": "everyone", "filters": ["group:eq:Alpha"] }));
+    let by_everyone = draft(json!({ "for": "everyone", "filters": ["group:eq:Alpha"] }));
     let errors = writer.post("/v1/mailings", &by_everyone).await.errors();
     assert_eq!(errors, [("/audience".to_owned(), "not-applicable".to_owned())]);
 
     let admin = app.administrator().await;
-    let everyone = create(&admin, json!({ "kind": "everyone" })).await;
+    let everyone = create(&admin, json!({ "for": "everyone" })).await;
     let count = admin.get(&path(&everyone, "/count")).await.ok(200);
     assert_eq!(count["recipients"], 4, "ana, bo, the writer and the administrator");
     assert_eq!(count["withoutValue"], json!([{ "placeholder": "group", "recipients": 2 }]));
-    let leaders = create(&admin, json!({ "kind": "leaders" })).await;
+    let leaders = create(&admin, json!({ "for": "leaders" })).await;
     assert_eq!(admin.get(&path(&leaders, "/count")).await.ok(200)["recipients"], 2);
     start_all(&admin, &everyone).await;
     until_finished(&admin, &everyone).await;
@@ -228,6 +228,17 @@ async fn the_audience_is_within_reach_and_of_granted_fields() {
         ids.collect::<Vec<_>>()
     };
     assert_eq!((seen(&admin).await.len(), seen(&writer).await), (4, vec![json!(ana.account().id)]));
+
+    // Of an audience that is filtered by health, a reader without the grant sees neither filter nor number nor recipient.
+    let of_health = create(&admin, students(&["dietary:exists:false"])).await;
+    start_all(&admin, &of_health).await;
+    until_finished(&admin, &of_health).await;
+    let hidden = writer.get(&path(&of_health, "")).await.ok(200);
+    assert_eq!((&hidden["restricted"], &hidden["audience"]), (&json!(true), &json!({ "for": "students" })));
+    assert_eq!((hidden.get("progress"), hidden.get("leftOut")), (None, None));
+    writer.get(&path(&of_health, "/recipients")).await.refused(403, "field-not-granted");
+    let listed = writer.get("/v1/mailings").await.ok(200);
+    assert!(!listed.to_string().contains("dietary"), "{listed}");
     app.finish().await;
 }
 
@@ -266,13 +277,20 @@ async fn placeholders_are_a_closed_list_and_need_grants() {
         writer.post("/v1/mailings", &with("x", "{legalName}")).await.refused(403, "field-not-granted");
     assert!(refused["detail"].as_str().expect("a text").contains("legalName"), "{refused}");
 
+    for text in [r"\{legalName\}", "&#123;legalName&#125;"] {
+        writer.post("/v1/mailings", &with("x", text)).await.refused(403, "field-not-granted");
+    }
+    let long = json!({ "subject": "x", "text": "x", "audience": students(&[&"x".repeat(501)]) });
+    let too_long = ("/audience/filters/0".to_owned(), "too-long".to_owned());
+    assert_eq!(writer.post("/v1/mailings", &long).await.errors(), [too_long]);
+
     let mailing = writer.post("/v1/mailings", &with("Hi {firstName}", "Dear {firstName}")).await.ok(201);
     let preview = path(&mailing, &format!("/preview?recipient={}", ana.account().id));
     let shown = writer.get(&preview).await.ok(200);
     let (html, text) = (shown["html"].as_str().expect("HTML"), shown["text"].as_str().expect("a text"));
     assert!(html.contains("Dear **Ana** [x](y) &lt;b&gt;{group}&lt;/b&gt;"), "{html}");
     assert!(text.contains("Dear **Ana** [x](y) <b>{group}</b>"), "{text}");
-    assert!(text.contains("/unsubscribe?token=sample"), "whoever previews can't unsubscribe the recipient");
+    assert!(text.contains("/unsubscribe?token=sample"), "who previews can't unsubscribe the recipient");
     let samples = writer.get(&path(&mailing, "/preview")).await.ok(200);
     assert_eq!(samples["subject"], "Hi Ana");
     let elsewhere = app.writer(Reach::HuntTeam(1), &[StudentField::PreferredName]).await;
@@ -318,7 +336,7 @@ async fn edits_that_meet_are_refused_and_only_a_draft_is_edited() {
     let (mailing, seen) = (created.ok(201), created.header("etag").expect("a tag").to_owned());
     let put = async |tag: Option<&str>, subject: &str| {
         let body = json!({ "subject": subject, "text": "x", "audience": students(&[]) });
-        let request = writer.request(Method::PUT, &path(&mailing, ""));
+        let request = writer.request(Method::PATCH, &path(&mailing, ""));
         let request = tag.into_iter().fold(request, |request, tag| request.header(IF_MATCH, tag));
         writer.send(request.json(&body)).await
     };
@@ -342,7 +360,7 @@ async fn a_paused_mailing_sends_nothing_and_a_resumed_one_goes_on_without_those_
     let app = TestApp::start().await;
     let crowd = app.crowd(700).await;
     let admin = app.administrator().await;
-    let mailing = create(&admin, json!({ "kind": "everyone" })).await;
+    let mailing = create(&admin, json!({ "for": "everyone" })).await;
     start_all(&admin, &mailing).await;
     until(&admin, &mailing, |mailing| mailing["progress"]["sent"].as_u64() >= Some(20)).await;
     let paused = admin.press(&path(&mailing, "/pause")).await.ok(200);
@@ -387,7 +405,7 @@ async fn a_cancelled_mailing_sends_nothing_more() {
     let app = TestApp::start().await;
     app.crowd(700).await;
     let admin = app.administrator().await;
-    let mailing = create(&admin, json!({ "kind": "everyone" })).await;
+    let mailing = create(&admin, json!({ "for": "everyone" })).await;
     start_all(&admin, &mailing).await;
     until(&admin, &mailing, |mailing| mailing["progress"]["sent"].as_u64() >= Some(20)).await;
     admin.press(&path(&mailing, "/cancel")).await.ok(200);
@@ -442,6 +460,22 @@ async fn a_scheduled_mailing_starts_at_its_time_with_the_rights_of_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_mailing_that_would_reach_far_more_people_is_a_draft_again() {
+    let app = TestApp::start().await;
+    let admin = app.administrator().await;
+    let mailing = create(&admin, json!({ "for": "everyone" })).await;
+    let in_an_hour = app.clock.now().plus(Duration::from_hours(1)).rfc3339();
+    start(&admin, &mailing, json!({ "recipients": 1, "sendAt": in_an_hour })).await.ok(202);
+    app.crowd(12).await;
+    app.clock.advance(Duration::from_hours(2));
+    let draft = until(&admin, &mailing, |mailing| mailing["state"] == "draft").await;
+    assert!(draft["reason"].as_str().expect("a text").contains("far more recipients"), "{draft}");
+    start_all(&admin, &mailing).await;
+    assert_eq!(until_finished(&admin, &mailing).await["progress"]["sent"], 13);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_test_goes_to_its_author_only_and_counts_for_nothing() {
     let app = TestApp::start().await;
     let (ana, _) = app.registered().await;
@@ -462,7 +496,7 @@ async fn recipients_and_mailings_are_listed_in_pages() {
     let app = TestApp::start().await;
     let crowd = app.crowd(45).await;
     let admin = app.administrator().await;
-    let mailing = create(&admin, json!({ "kind": "everyone" })).await;
+    let mailing = create(&admin, json!({ "for": "everyone" })).await;
     start_all(&admin, &mailing).await;
     until_finished(&admin, &mailing).await;
     let (mut seen, mut cursor) = (vec![], String::new());
@@ -475,7 +509,7 @@ async fn recipients_and_mailings_are_listed_in_pages() {
     let mut all: Vec<_> = crowd.iter().chain([admin.account()]).map(|account| json!(account.id)).collect();
     all.sort_by_key(ToString::to_string);
     assert_eq!(seen, all);
-    let newer = create(&admin, json!({ "kind": "leaders" })).await;
+    let newer = create(&admin, json!({ "for": "leaders" })).await;
     let page = admin.get("/v1/mailings?limit=1").await.ok(200);
     assert_eq!(page["items"][0]["id"], newer["id"]);
     let next = page["nextCursor"].as_str().expect("another page");
@@ -507,7 +541,7 @@ async fn every_outcome_of_the_operations_on_mailings_is_reached() {
         reach.example(&admin, "createMailing").await.ok(201);
         let unknown = json!({ "id": NO_ID });
         let put = async |visitor: &Visitor, mailing: &Value, tag: Option<&str>, body: &Value| {
-            let request = visitor.request(Method::PUT, &path(mailing, ""));
+            let request = visitor.request(Method::PATCH, &path(mailing, ""));
             let request = tag.into_iter().fold(request, |request, tag| request.header(IF_MATCH, tag));
             visitor.send(request.json(body)).await
         };
@@ -523,7 +557,7 @@ async fn every_outcome_of_the_operations_on_mailings_is_reached() {
         let written =
             |text: &Value, audience: Value| json!({ "subject": "x", "text": text, "audience": audience });
         let plain = written(&text, students(&[]));
-        let everyone = written(&text, json!({ "kind": "everyone" }));
+        let everyone = written(&text, json!({ "for": "everyone" }));
         let named = written(&by_name, students(&[]));
         let mistyped = written(&json!("{x}"), students(&[]));
         let neither = json!({ "subject": "x", "audience": students(&[]) });
@@ -546,6 +580,13 @@ async fn every_outcome_of_the_operations_on_mailings_is_reached() {
         for (mailing, kind) in [(&wide, "scope-missing"), (&private, "field-not-granted")] {
             writer.get(&path(mailing, "/count")).await.refused(403, kind);
             start(&writer, mailing, json!({ "recipients": 1 })).await.refused(403, kind);
+        }
+        let of_health = written(&text, students(&["dietary:exists:true"]));
+        let of_health = admin.post("/v1/mailings", &of_health).await.ok(201);
+        writer.get(&path(&of_health, "/recipients")).await.refused(403, "field-not-granted");
+        for rest in ["/resume", "/cancel"] {
+            writer.press(&path(&wide, rest)).await.refused(403, "scope-missing");
+            writer.press(&path(&of_health, rest)).await.refused(403, "field-not-granted");
         }
         writer.get(&path(&private, "/preview")).await.refused(403, "field-not-granted");
         writer.press(&path(&private, "/test")).await.refused(403, "field-not-granted");

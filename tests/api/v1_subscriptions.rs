@@ -1,5 +1,7 @@
 //! `/unsubscribe` and `/v1/me/subscription`.
 
+use orientation::features::accounts::Account;
+use orientation::platform::store::StoreError;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN};
 use serde_json::json;
@@ -106,6 +108,20 @@ async fn the_form_may_come_from_any_origin_and_the_session_does_not_count() {
     let request = request.header(COOKIE, bo.cookie.clone().expect("signed in"));
     assert_eq!(webmail.send(request.form(&[("List-Unsubscribe", "One-Click")])).await.status, 200);
     assert_eq!((is_subscribed(&ana).await, is_subscribed(&bo).await), (false, true));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_click_for_an_account_that_is_gone_succeeds() {
+    let app = TestApp::start().await;
+    let ana = app.student().await;
+    let link = link_of(&app, &ana).await;
+    let id = ana.account().id.as_str();
+    let deleted: Result<bool, StoreError> =
+        app.store.transact(async |tx| tx.delete::<Account>(id).await).await;
+    deleted.expect("deleted");
+    assert_eq!(one_click(&app.anonymous(), &link).await.status, 200);
+    assert_eq!(app.anonymous().get(&link).await.status, 404);
     app.finish().await;
 }
 

@@ -158,7 +158,7 @@ impl Desk {
     async fn start_mailing(&self, recipients: usize) -> String {
         let draft = json!({
             "subject": "What to bring, {firstName}", "text": "Dear {firstName},\n\nbring **water**.",
-            "audience": { "kind": "everyone" },
+            "audience": { "for": "everyone" },
         });
         let created = self.request(Method::POST, "/v1/mailings").json(&draft).send().await.expect("it lives");
         assert_eq!(created.status(), 201);

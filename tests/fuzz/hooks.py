@@ -197,7 +197,7 @@ def applicant():
 
 def mailing():
     """The id of a new draft to all leaders. Only administrators need one."""
-    draft = {"subject": "Fuzz", "text": "Dear {firstName}", "audience": {"kind": "leaders"}}
+    draft = {"subject": "Fuzz", "text": "Dear {firstName}", "audience": {"for": "leaders"}}
     return people.done("POST", "/v1/mailings", draft, me.session()).json()["id"]
 
 
@@ -221,7 +221,7 @@ def paused_mailing():
 
 def mailing_audience():
     filters = [f"{name}:exists:true" for name in fields(2)]
-    return chance.choice(({"kind": "students", "filters": filters}, {"kind": "leaders"}, {"kind": "everyone"}))
+    return chance.choice(({"for": "students", "filters": filters}, {"for": "leaders"}, {"for": "everyone"}))
 
 
 def email_to(student):

@@ -167,7 +167,8 @@ impl Mailings {
         Ok(())
     }
 
-    async fn accounts(&self, ids: impl Iterator<Item = &str>) -> Result<Vec<Account>, StoreError> {
+    /// These accounts.
+    pub(super) async fn accounts(&self, ids: impl Iterator<Item = &str>) -> Result<Vec<Account>, StoreError> {
         let ids = ids.map(Into::into).collect();
         self.store.find(Query::new(Filter::In("id".into(), ids)).limit(AT_ONCE as u32)).await
     }

@@ -5,7 +5,7 @@ use poem_openapi::{Enum, Object};
 
 use super::audience::Counted;
 use super::content::Placeholder;
-use super::model::{Content, Draft, Mailing, MailingAudience, MailingState};
+use super::model::{Content, Draft, DraftChanges, Mailing, MailingAudience, MailingState};
 use super::service::{Counts, MailingProgress, Recipient};
 use crate::features::students::StudentBody;
 use crate::http::{MarkdownBody, Remark, TimeText};
@@ -23,25 +23,27 @@ use crate::platform::mail::{Email, Mail, MailState};
     skip_serializing_if_is_none,
     example
 )]
-pub struct AudienceBody {
+pub struct MailingAudienceBody {
     /// Kind of audience.
-    kind: AudienceKind,
+    #[oai(rename = "for")]
+    kind: MailingAudienceKind,
     /// Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only.
     #[oai(validator(max_length = 200))]
     search: Option<String>,
-    /// Filters that a student must match, as in `listStudents`: `field:operator:value`. At most 20. With `students` only.
+    /// Filters that a student must match, as in `listStudents`: `field:operator:value`. At most 20, each of at most 500
+    /// characters. With `students` only.
     #[oai(validator(max_items = 20))]
-    filters: Option<Vec<FilterText>>,
+    filters: Option<Vec<String>>,
 }
 
-/// A filter of students, such as `group:eq:Alpha`. At most 500 characters.
-pub type FilterText = String;
+/// Maximum length of a filter, in characters.
+const FILTER_MAX: usize = 500;
 
 /// A kind of audience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "MailingAudienceKind", rename_all = "camelCase")]
-pub enum AudienceKind {
-    /// Students within the reach of whoever starts the mailing; those who are not registered only with
+pub enum MailingAudienceKind {
+    /// Students within the reach of the leader who starts the mailing; those who are not registered only with
     /// `students:unregistered`.
     Students,
     /// Approved leaders. For administrators.
@@ -50,10 +52,15 @@ pub enum AudienceKind {
     Everyone,
 }
 
-impl AudienceBody {
+impl MailingAudienceBody {
     fn read(self) -> Result<MailingAudience, FieldError> {
+        let long = |filter: &String| filter.chars().count() > FILTER_MAX;
+        if let Some(place) = self.filters.iter().flatten().position(long) {
+            let pointer = format!("/audience/filters/{place}");
+            return Err(FieldError::new(pointer, "too-long", "A filter has at most 500 characters."));
+        }
         match self.kind {
-            AudienceKind::Students => Ok(MailingAudience::Students {
+            MailingAudienceKind::Students => Ok(MailingAudience::Students {
                 search: self.search.filter(|search| !search.is_empty()),
                 filters: self.filters.unwrap_or_default(),
             }),
@@ -63,31 +70,38 @@ impl AudienceBody {
                 let detail = "Search and filters apply only to students.";
                 Err(FieldError::new("/audience", "not-applicable", detail))
             }
-            AudienceKind::Leaders => Ok(MailingAudience::Leaders),
-            AudienceKind::Everyone => Ok(MailingAudience::Everyone),
+            MailingAudienceKind::Leaders => Ok(MailingAudience::Leaders),
+            MailingAudienceKind::Everyone => Ok(MailingAudience::Everyone),
         }
     }
 }
 
-impl From<&MailingAudience> for AudienceBody {
+impl MailingAudienceBody {
+    /// The same without what the audience is filtered by.
+    fn without_values(self) -> Self {
+        Self { search: None, filters: None, ..self }
+    }
+}
+
+impl From<&MailingAudience> for MailingAudienceBody {
     fn from(audience: &MailingAudience) -> Self {
         let all = |kind| Self { kind, search: None, filters: None };
         match audience {
             MailingAudience::Students { search, filters } => Self {
-                kind: AudienceKind::Students,
+                kind: MailingAudienceKind::Students,
                 search: search.clone(),
                 filters: Some(filters.clone()).filter(|filters| !filters.is_empty()),
             },
-            MailingAudience::Leaders => all(AudienceKind::Leaders),
-            MailingAudience::Everyone => all(AudienceKind::Everyone),
+            MailingAudience::Leaders => all(MailingAudienceKind::Leaders),
+            MailingAudience::Everyone => all(MailingAudienceKind::Everyone),
         }
     }
 }
 
-impl Example for AudienceBody {
+impl Example for MailingAudienceBody {
     fn example() -> Self {
         let filters = Some(vec!["group:in:Alpha|Beta".into()]);
-        Self { kind: AudienceKind::Students, search: None, filters }
+        Self { kind: MailingAudienceKind::Students, search: None, filters }
     }
 }
 
@@ -112,7 +126,7 @@ pub struct DraftBody {
     #[oai(validator(min_length = 1, max_length = 100))]
     announcement: Option<String>,
     /// People that the mailing is for.
-    audience: AudienceBody,
+    audience: MailingAudienceBody,
 }
 
 impl DraftBody {
@@ -121,24 +135,29 @@ impl DraftBody {
     /// # Errors
     /// Validation errors of what a schema can't express.
     pub fn read(self) -> Result<Draft, Invalid> {
-        let mut errors = vec![];
-        let content = match (self.text, self.announcement) {
-            (Some(text), None) => Some(Content::Text { text: Markdown::new(text.into_inner()) }),
-            (None, Some(announcement)) => Some(Content::Announcement { announcement, text: None }),
-            (None, None) => {
-                errors.push(FieldError::new("/text", "missing", "Write a text, or name an announcement."));
-                None
-            }
-            (Some(_), Some(_)) => {
-                let detail = "Write a text or name an announcement, not both.";
-                errors.push(FieldError::new("/announcement", "not-applicable", detail));
-                None
-            }
-        };
+        let (mut errors, missing) = (vec![], self.text.is_none() && self.announcement.is_none());
+        if missing {
+            errors.push(FieldError::new("/text", "missing", "Write a text, or name an announcement."));
+        }
+        let content =
+            content(self.text, self.announcement).map_err(|error| errors.push(error)).ok().flatten();
         let audience = self.audience.read().map_err(|error| errors.push(error)).ok();
         match (content, audience) {
             (Some(content), Some(audience)) => Ok(Draft { subject: self.subject, content, audience }),
             _ => Err(Invalid(errors)),
+        }
+    }
+}
+
+/// The content that a request has, if it has one.
+fn content(text: Option<Remark>, announcement: Option<String>) -> Result<Option<Content>, FieldError> {
+    match (text, announcement) {
+        (Some(text), None) => Ok(Some(Content::Text { text: Markdown::new(text.into_inner()) })),
+        (None, Some(announcement)) => Ok(Some(Content::Announcement { announcement, text: None })),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => {
+            let detail = "Write a text or name an announcement, not both.";
+            Err(FieldError::new("/announcement", "not-applicable", detail))
         }
     }
 }
@@ -149,8 +168,57 @@ impl Example for DraftBody {
             subject: "What to bring, {firstName}".into(),
             text: Some("Dear {firstName},\n\n**{group}** meets at nine. Bring water.".into()),
             announcement: None,
-            audience: AudienceBody::example(),
+            audience: MailingAudienceBody::example(),
         }
+    }
+}
+
+/// Changes of a draft. Omitted properties keep their value.
+#[derive(Clone, Debug, Object)]
+#[oai(
+    rename = "MailingChanges",
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    skip_serializing_if_is_none,
+    example
+)]
+pub struct ChangesBody {
+    /// Subject, with placeholders. 1 to 150 characters.
+    #[oai(validator(min_length = 1, max_length = 150))]
+    subject: Option<String>,
+    /// Text in Markdown, with placeholders. 1 to 20,000 characters. It replaces an announcement.
+    #[oai(validator(min_length = 1, max_length = 20000))]
+    text: Option<Remark>,
+    /// Id of a published announcement. It replaces a text.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    announcement: Option<String>,
+    /// People that the mailing is for.
+    audience: Option<MailingAudienceBody>,
+}
+
+impl ChangesBody {
+    /// What the model calls it.
+    ///
+    /// # Errors
+    /// Validation errors of what a schema can't express.
+    pub fn read(self) -> Result<DraftChanges, Invalid> {
+        let mut errors = vec![];
+        let content =
+            content(self.text, self.announcement).map_err(|error| errors.push(error)).ok().flatten();
+        let audience = self.audience.map(MailingAudienceBody::read).transpose();
+        let audience = audience.map_err(|error| errors.push(error)).ok().flatten();
+        if errors.is_empty() {
+            Ok(DraftChanges { subject: self.subject, content, audience })
+        } else {
+            Err(Invalid(errors))
+        }
+    }
+}
+
+impl Example for ChangesBody {
+    fn example() -> Self {
+        let subject = Some("Where to meet, {firstName}".into());
+        Self { subject, text: None, announcement: None, audience: Some(MailingAudienceBody::example()) }
     }
 }
 
@@ -164,7 +232,7 @@ impl Example for DraftBody {
     example
 )]
 pub struct StartBody {
-    /// Number of recipients, from `countMailing`. It confirms that so many people are meant.
+    /// Number of recipients, from `countMailing`: it confirms that you mean this many people.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
     pub recipients: u64,
     /// Time at which it starts (RFC 3339), at most 400 days ahead. By default at once.
@@ -281,7 +349,10 @@ pub struct MailingBody {
     /// Id of the announcement whose text is sent.
     announcement: Option<String>,
     /// People that the mailing is for.
-    audience: AudienceBody,
+    audience: MailingAudienceBody,
+    /// Whether search, filters and numbers are not shown to you, because the audience is filtered by a field that is not
+    /// granted to you.
+    restricted: bool,
     /// State of the mailing.
     state: StateBody,
     /// Time when the draft was made (RFC 3339, UTC).
@@ -294,7 +365,7 @@ pub struct MailingBody {
     started_at: Option<String>,
     /// Time when the last email had reached its final state (RFC 3339, UTC).
     finished_at: Option<String>,
-    /// Why the service cancelled it.
+    /// Why the service cancelled it or made it a draft again.
     reason: Option<String>,
     /// People who were left out at the start.
     left_out: Option<LeftOutBody>,
@@ -304,7 +375,9 @@ pub struct MailingBody {
 
 impl From<&MailingProgress> for MailingBody {
     fn from(progress: &MailingProgress) -> Self {
-        let MailingProgress { mailing, counts } = progress;
+        let MailingProgress { mailing, counts, is_open } = progress;
+        let audience = MailingAudienceBody::from(&mailing.audience);
+        let audience = if *is_open { audience } else { audience.without_values() };
         let (text, announcement) = match &mailing.content {
             Content::Text { text } => (Some(text), None),
             Content::Announcement { announcement, text } => (text.as_ref(), Some(announcement.clone())),
@@ -314,7 +387,8 @@ impl From<&MailingProgress> for MailingBody {
             subject: mailing.subject.clone(),
             text: text.map(Into::into),
             announcement,
-            audience: (&mailing.audience).into(),
+            audience,
+            restricted: !is_open,
             state: mailing.state.into(),
             created_at: mailing.created_at.rfc3339(),
             updated_at: mailing.updated_at.rfc3339(),
@@ -322,8 +396,8 @@ impl From<&MailingProgress> for MailingBody {
             started_at: mailing.started_at.map(Timestamp::rfc3339),
             finished_at: mailing.finished_at.map(Timestamp::rfc3339),
             reason: mailing.reason.clone(),
-            left_out: mailing.was_started().then(|| mailing.left_out.into()),
-            progress: counts.map(|counts| ProgressBody::new(mailing.recipients, counts)),
+            left_out: (mailing.was_started() && *is_open).then(|| mailing.left_out.into()),
+            progress: counts.filter(|_| *is_open).map(|counts| ProgressBody::new(mailing.recipients, counts)),
         }
     }
 }
@@ -331,7 +405,7 @@ impl From<&MailingProgress> for MailingBody {
 impl MailingBody {
     /// A mailing that was not started.
     pub fn draft(mailing: Mailing) -> Self {
-        (&MailingProgress { mailing, counts: None }).into()
+        (&MailingProgress { mailing, counts: None, is_open: true }).into()
     }
 }
 
@@ -342,7 +416,8 @@ impl Example for MailingBody {
             subject: "What to bring, {firstName}".into(),
             text: Some((&Markdown::new("Dear {firstName}, bring water.")).into()),
             announcement: None,
-            audience: AudienceBody::example(),
+            audience: MailingAudienceBody::example(),
+            restricted: false,
             state: StateBody::Sending,
             created_at: "2027-08-20T14:03:00.000Z".into(),
             updated_at: "2027-08-20T14:05:00.000Z".into(),

@@ -9,7 +9,7 @@ use crate::features::registration::Registration;
 use crate::kernel::{FieldError, Markdown, StudentField};
 use crate::platform::mail::Sample;
 
-/// What stands for something about the recipient, in braces: the closed list.
+/// A word in braces that is filled with something about the recipient: the closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Placeholder {
     /// The preferred name, or else the first name.
@@ -36,7 +36,7 @@ impl Placeholder {
         }
     }
 
-    /// The field that must be granted to whoever uses it. Everybody who reaches a student sees the group.
+    /// The field that must be granted to its author. Everybody who reaches a student sees the group.
     pub fn grant(self) -> Option<StudentField> {
         match self {
             Self::FirstName => Some(StudentField::PreferredName),
@@ -88,32 +88,36 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The errors of a subject about placeholders that don't exist.
+pub fn errors_of_subject(subject: &str) -> Vec<FieldError> {
+    unknown("/subject", words(subject)).into_iter().collect()
+}
+
 /// The errors of a text about placeholders that don't exist, and about those in the address of a link, which would not be
-/// filled.
-pub fn errors(pointer: &str, text: &str) -> Vec<FieldError> {
-    let known = Placeholder::ALL.map(|placeholder| format!("{{{}}}", placeholder.name())).join(", ");
-    let mut unknown: Vec<_> = words(text).filter(|word| Placeholder::named(word).is_none()).collect();
+/// filled. What counts is the rendered text: Markdown has several ways to write a brace.
+pub fn errors_of_text(text: &Markdown) -> Vec<FieldError> {
+    let (html, plain) = (text.html(), text.plain());
+    let unknown = unknown("/text", words(html).chain(words(&plain)));
+    let lower = html.to_ascii_lowercase();
+    let in_link =
+        |known: &Placeholder| lower.contains(&format!("%7b{}%7d", known.name().to_ascii_lowercase()));
+    let in_link = Placeholder::ALL.iter().any(in_link).then(|| {
+        let detail = "A placeholder can't be a part of the address of a link.";
+        FieldError::new("/text", "placeholder-in-link", detail)
+    });
+    unknown.into_iter().chain(in_link).collect()
+}
+
+fn unknown<'a>(pointer: &str, words: impl Iterator<Item = &'a str>) -> Option<FieldError> {
+    let mut unknown: Vec<_> = words.filter(|word| Placeholder::named(word).is_none()).collect();
     unknown.sort_unstable();
     unknown.dedup();
     // A mistyped word is short; a longer one is not repeated.
-    let unknown: Vec<_> = unknown
-        .into_iter()
-        .map(|word| if word.len() <= 40 { format!("{{{word}}}") } else { "{…}".into() })
-        .collect();
-    let mut errors = vec![];
-    if !unknown.is_empty() {
-        let detail = format!("There is no placeholder {}. There are {known}.", unknown.join(", "));
-        errors.push(FieldError::new(pointer, "unknown-placeholder", detail));
-    }
-    let html = Markdown::new(text).html().to_ascii_lowercase();
-    if Placeholder::ALL
-        .iter()
-        .any(|known| html.contains(&format!("%7b{}%7d", known.name().to_ascii_lowercase())))
-    {
-        let detail = "A placeholder can't be a part of the address of a link.";
-        errors.push(FieldError::new(pointer, "placeholder-in-link", detail));
-    }
-    errors
+    let named = |word: &&str| if word.len() <= 40 { format!("{{{word}}}") } else { "{…}".into() };
+    let named: Vec<_> = unknown.iter().map(named).collect();
+    let known = Placeholder::ALL.map(|placeholder| format!("{{{}}}", placeholder.name())).join(", ");
+    let detail = format!("There is no placeholder {}. There are {known}.", named.join(", "));
+    (!unknown.is_empty()).then(|| FieldError::new(pointer, "unknown-placeholder", detail))
 }
 
 /// What fills the placeholders for one recipient.
@@ -157,6 +161,18 @@ impl Values {
         }
     }
 
+    /// The values of these placeholders, without the others.
+    fn only(&self, used: &[Placeholder]) -> Self {
+        let value =
+            |placeholder| self.get(placeholder).filter(|_| used.contains(&placeholder)).map(str::to_owned);
+        Self {
+            first_name: value(Placeholder::FirstName),
+            legal_name: value(Placeholder::LegalName),
+            group: value(Placeholder::Group),
+            discipline: value(Placeholder::Discipline),
+        }
+    }
+
     /// What fills this placeholder.
     pub fn get(&self, placeholder: Placeholder) -> Option<&str> {
         match placeholder {
@@ -196,12 +212,13 @@ pub struct Filled {
 impl Prepared {
     /// A subject with placeholders, and a text with placeholders if `fills`.
     pub fn new(subject: &str, text: &Markdown, fills: bool) -> Self {
-        let of_text = if fills { text.source() } else { "" };
-        let mut placeholders: Vec<_> =
-            words(subject).chain(words(of_text)).filter_map(Placeholder::named).collect();
+        let (html, plain) = (text.html().to_owned(), text.plain());
+        // Of the very texts that are filled: Markdown has several ways to write a brace.
+        let of_text = words(&html).chain(words(&plain)).filter(|_| fills);
+        let mut placeholders: Vec<_> = words(subject).chain(of_text).filter_map(Placeholder::named).collect();
         placeholders.sort();
         placeholders.dedup();
-        Self { subject: subject.into(), html: text.html().into(), plain: text.plain(), fills, placeholders }
+        Self { subject: subject.into(), html, plain, fills, placeholders }
     }
 
     /// The placeholders that it uses.
@@ -209,8 +226,10 @@ impl Prepared {
         &self.placeholders
     }
 
-    /// What somebody with these values reads. A placeholder without a value is left out.
+    /// What somebody with these values reads. A placeholder without a value is left out. Only values of
+    /// [`placeholders`](Self::placeholders), which are checked against the grants, are used.
     pub fn fill(&self, values: &Values) -> Filled {
+        let values = &values.only(&self.placeholders);
         let body = |text: &str, write: fn(&str) -> String| match self.fills {
             true => filled(text, values, write),
             false => text.to_owned(),
@@ -285,8 +304,9 @@ mod tests {
 
     #[test]
     fn unknown_placeholders_are_listed_once_and_other_braces_are_text() {
-        assert_eq!(errors("/text", "{ x } {} {a b} {1} {{firstName}} {legalName} { "), []);
-        let found = errors("/text", "{firstname} {x} {x}");
+        let errors = |text: &str| errors_of_text(&Markdown::new(text));
+        assert_eq!(errors("{ x } {} {a b} {1} {{firstName}} {legalName} { "), []);
+        let found = errors("{firstname} {x} {x}");
         assert_eq!((found.len(), found[0].code), (1, "unknown-placeholder"));
         let detail = &found[0].detail;
         for part in ["{firstname}, {x}.", "{firstName}", "{legalName}", "{group}", "{discipline}"] {
@@ -296,9 +316,23 @@ mod tests {
 
     #[test]
     fn a_placeholder_in_the_address_of_a_link_is_refused() {
-        let found = errors("/text", "[x](https://a.example/?n={firstName})");
-        assert_eq!(found[0].code, "placeholder-in-link");
-        assert_eq!(errors("/text", "[{firstName}](https://a.example/)"), []);
+        let errors = |text: &str| errors_of_text(&Markdown::new(text));
+        assert_eq!(errors("[x](https://a.example/?n={firstName})")[0].code, "placeholder-in-link");
+        assert_eq!(errors("[{firstName}](https://a.example/)"), []);
+        assert_eq!(errors_of_subject("[x](https://a.example/{firstName})"), [], "a subject is not Markdown");
+    }
+
+    #[test]
+    fn a_placeholder_is_found_however_its_braces_are_written() {
+        for text in [r"\{legalName\}", "&#123;legalName&#125;", "&lbrace;legalName}", "`{legalName}`"] {
+            let prepared = Prepared::new("x", &Markdown::new(text), true);
+            let values = Values { legal_name: Some("Ana García".into()), ..Values::default() };
+            let filled = prepared.fill(&values);
+            let shows = filled.html.contains("Ana") || filled.plain.contains("Ana");
+            assert_eq!(shows, prepared.placeholders() == [Placeholder::LegalName], "{text}");
+        }
+        let found = errors_of_text(&Markdown::new(r"\{shoeSize\}"));
+        assert_eq!(found[0].code, "unknown-placeholder");
     }
 
     #[test]

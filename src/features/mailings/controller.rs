@@ -7,8 +7,10 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 use super::audience::AudienceError;
-use super::bodies::{CountBody, DraftBody, MailingBody, PreviewBody, RecipientBody, StartBody, an_id};
-use super::running::{ChangeMailingError, StartMailingError};
+use super::bodies::{
+    ChangesBody, CountBody, DraftBody, MailingBody, PreviewBody, RecipientBody, StartBody, an_id,
+};
+use super::running::{ChangeMailingError, PauseMailingError, StartMailingError};
 use super::service::{
     ContentError, CountMailingError, CreateMailingError, GetMailingError, ListRecipientsError,
     MailingProgress, Mailings, PreviewMailingError, TestMailingError, UpdateMailingError,
@@ -168,12 +170,13 @@ impl Refusal for GetMailingError {
 
 impl Refusal for ListRecipientsError {
     fn examples() -> Examples<Self> {
-        Examples::of([]).and::<GetMailingError>().and::<PageError>()
+        Examples::of([NotGranted("dietary".into()).into()]).and::<GetMailingError>().and::<PageError>()
     }
 
     fn problem(self) -> Problem {
         match self {
             Self::Mailing(error) => error.problem(),
+            Self::NotGranted(NotGranted(field)) => field_not_granted(&field),
             Self::Page(error) => error.problem(),
         }
     }
@@ -253,7 +256,14 @@ impl Refusal for StartMailingError {
     }
 }
 
-impl Refusal for ChangeMailingError {
+fn in_another_state() -> Problem {
+    MAILING_IN_ANOTHER_STATE.says(
+        "Only a mailing that is being sent can be paused, only a paused one resumed, and a finished one can't be \
+         cancelled. `getMailing` shows the state.",
+    )
+}
+
+impl Refusal for PauseMailingError {
     fn examples() -> Examples<Self> {
         Examples::of([Self::WrongState]).and::<GetMailingError>()
     }
@@ -261,10 +271,24 @@ impl Refusal for ChangeMailingError {
     fn problem(self) -> Problem {
         match self {
             Self::Mailing(error) => error.problem(),
-            Self::WrongState => MAILING_IN_ANOTHER_STATE.says(
-                "Only a mailing that is being sent can be paused, only a paused one resumed, and a finished one can't be \
-                 cancelled. `getMailing` shows the state.",
-            ),
+            Self::WrongState => in_another_state(),
+        }
+    }
+}
+
+impl Refusal for ChangeMailingError {
+    fn examples() -> Examples<Self> {
+        let not_granted = NotGranted("dietary".into()).into();
+        Examples::of([Self::WrongState, not_granted, Self::ScopeMissing(Scope::AdminAll)])
+            .and::<GetMailingError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Mailing(error) => error.problem(),
+            Self::WrongState => in_another_state(),
+            Self::NotGranted(NotGranted(field)) => field_not_granted(&field),
+            Self::ScopeMissing(scope) => scope_missing(scope),
         }
     }
 }
@@ -305,34 +329,36 @@ impl MailingsController {
     #[oai(path = "/v1/mailings", method = "get", operation_id = "listMailings")]
     async fn list_mailings(
         &self,
-        _caller: By<ReadMailings>,
+        caller: By<ReadMailings>,
         /// Maximum number of items per page.
         limit: Query<PageLimit>,
         /// `nextCursor` of the previous page.
         cursor: Query<PageCursor>,
     ) -> Result<Json<PageBody<MailingBody>>, Failure<PageError>> {
-        Ok(Json(self.0.list(cursor.0.0.as_ref(), limit.0.0).await?.into()))
+        Ok(Json(self.0.list(&caller.0.rights, cursor.0.0.as_ref(), limit.0.0).await?.into()))
     }
 
     /// Get a mailing
     ///
-    /// Returns the mailing and, once it is started, what became of its emails.
+    /// Returns the mailing and, once it is started, what became of its emails. If its audience is filtered by a field that is
+    /// not granted to you, search, filters and numbers are absent.
     #[oai(path = "/v1/mailings/:mailingId", method = "get", operation_id = "getMailing")]
     async fn get_mailing(
         &self,
-        _caller: By<ReadMailings>,
+        caller: By<ReadMailings>,
         /// Id of the mailing, from `listMailings`.
         #[oai(name = "mailingId", example = "an_id")]
         mailing_id: Path<String>,
     ) -> Result<MailingAnswer, Failure<GetMailingError>> {
-        let progress = self.0.get(&mailing_id.0).await?;
+        let progress = self.0.get(&caller.0.rights, &mailing_id.0).await?;
         Ok(MailingAnswer::new(&progress).map_err(GetMailingError::from)?)
     }
 
     /// Change a mailing
     ///
-    /// Replaces what a draft says, and its audience.
-    #[oai(path = "/v1/mailings/:mailingId", method = "put", operation_id = "updateMailing")]
+    /// Changes what a draft says, and its audience. Omitted properties keep their value. It must be yours, or one whose
+    /// audience you could write to.
+    #[oai(path = "/v1/mailings/:mailingId", method = "patch", operation_id = "updateMailing")]
     async fn update_mailing(
         &self,
         caller: By<SendEmails>,
@@ -342,11 +368,10 @@ impl MailingsController {
         /// `ETag` of the mailing that was edited.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
-        body: JsonBody<DraftBody>,
+        body: JsonBody<ChangesBody>,
     ) -> Result<MailingAnswer, Failure<UpdateMailingError>> {
-        let draft = body.0.read().map_err(AudienceError::from).map_err(UpdateMailingError::from)?;
-        let mailing = self.0.update(&caller.0, &mailing_id.0, draft, &if_match.0).await?;
-        let progress = MailingProgress { mailing, counts: None };
+        let changes = body.0.read().map_err(AudienceError::from).map_err(UpdateMailingError::from)?;
+        let progress = self.0.update(&caller.0, &mailing_id.0, changes, &if_match.0).await?;
         Ok(MailingAnswer::new(&progress).map_err(UpdateMailingError::from)?)
     }
 
@@ -400,8 +425,10 @@ impl MailingsController {
 
     /// Start a mailing
     ///
-    /// Fixes the recipients and begins to send, or does so at `sendAt` with the rights that you have then. `recipients`
-    /// confirms the number from `countMailing`: if it has changed, nothing is started. Each recipient gets an email of their
+    /// Fixes the recipients and begins to send. `recipients` confirms the number from `countMailing`: if it has changed, nothing
+    /// is started. With `sendAt` the recipients are fixed then, with the rights that you have then, so people can join or
+    /// leave the audience until that time; if there are more than a tenth more (and more than ten more) than you have
+    /// confirmed, the mailing is a draft again and says so. The text of an announcement is that of the confirmation. Each recipient gets an email of their
     /// own, once. People who have unsubscribed or whose address is on the suppression list get none, even if that happens
     /// while the mailing is being sent.
     #[oai(path = "/v1/mailings/:mailingId/start", method = "post", operation_id = "startMailing")]
@@ -424,8 +451,8 @@ impl MailingsController {
 
     /// List the recipients of a mailing
     ///
-    /// Those within your reach, with the state of their email, in the order in which the emails are posted. Leaders, and
-    /// students without a form, are within the reach of all groups. A page can have fewer items than `limit`; the last page
+    /// Those within your reach, with the state of their email, in the order in which the emails are posted. Leaders
+    /// are shown to administrators, and students without a form to those who reach all groups and hold `students:unregistered`. A page can have fewer items than `limit`; the last page
     /// has no `nextCursor`.
     #[oai(
         path = "/v1/mailings/:mailingId/recipients",
@@ -458,14 +485,15 @@ impl MailingsController {
         /// Id of the mailing, from `listMailings`.
         #[oai(name = "mailingId", example = "an_id")]
         mailing_id: Path<String>,
-    ) -> Result<MailingAnswer, Failure<ChangeMailingError>> {
+    ) -> Result<MailingAnswer, Failure<PauseMailingError>> {
         let progress = self.0.pause(&caller.0, &mailing_id.0).await?;
-        Ok(MailingAnswer::new(&progress).map_err(ChangeMailingError::from)?)
+        Ok(MailingAnswer::new(&progress).map_err(PauseMailingError::from)?)
     }
 
     /// Resume a mailing
     ///
-    /// Goes on with the recipients who were fixed at the start. If it is being sent already, nothing changes.
+    /// Goes on with the recipients who were fixed at the start. If it is being sent already, nothing changes. It must be yours,
+    /// or one whose audience you could write to.
     #[oai(path = "/v1/mailings/:mailingId/resume", method = "post", operation_id = "resumeMailing")]
     async fn resume_mailing(
         &self,
@@ -481,7 +509,7 @@ impl MailingsController {
     /// Cancel a mailing
     ///
     /// Ends a mailing for good, whether or not it was started. Emails that were sent stay sent. If it is cancelled already,
-    /// nothing changes.
+    /// nothing changes. It must be yours, or one whose audience you could write to.
     #[oai(path = "/v1/mailings/:mailingId/cancel", method = "post", operation_id = "cancelMailing")]
     async fn cancel_mailing(
         &self,

@@ -1,6 +1,7 @@
 //! The emails of mailings.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use super::model::{Content, Mailing};
 use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::Account;
+use crate::features::announcements::Announcement;
 use crate::features::registration::Registration;
 use crate::features::subscriptions::UnsubscribeLinks;
 use crate::kernel::{Markdown, Timestamp, faults};
@@ -19,6 +21,9 @@ use crate::platform::store::Store;
 
 /// Length of the line that lists of emails show beside the subject, in characters.
 const PREHEADER: usize = 120;
+
+/// Mailings whose rendered texts are kept.
+const PREPARED: usize = 4;
 
 /// The text of the sample.
 const SAMPLE: &str = "Dear {firstName},
@@ -117,7 +122,7 @@ impl MailingWriter {
         Ok(Email { unsubscribe: Some(self.links.header(account)), ..email })
     }
 
-    /// The email with a link of nobody: whoever looks at a preview could unsubscribe the recipient.
+    /// The email with a link of nobody: somebody who looks at a preview could unsubscribe the recipient.
     pub fn preview(&self, filled: &Filled) -> Result<Email, RenderError> {
         self.with_link(filled, &self.links.sample(), false)
     }
@@ -142,13 +147,22 @@ struct EmailParts {
     store: Store,
     event: Arc<Event>,
     writer: MailingWriter,
-    /// The last mailing that was started. What it says doesn't change any more.
-    prepared: Mutex<Option<(String, Arc<Prepared>)>>,
+    /// The last mailings that were started. What they say doesn't change any more.
+    prepared: Mutex<VecDeque<(String, Arc<Prepared>)>>,
 }
 
 impl EmailParts {
     async fn account(&self, id: &str) -> Result<Account, RenderError> {
         self.store.get(id).await?.ok_or(RenderError::Obsolete("the account is gone"))
+    }
+
+    /// The account, if it gets mailings.
+    async fn subscriber(&self, id: &str) -> Result<Account, RenderError> {
+        let account = self.account(id).await?;
+        if account.unsubscribed_at.is_some() && faults::guarded("mailing-unsubscribed") {
+            return Err(RenderError::Unsubscribed);
+        }
+        Ok(account)
     }
 
     async fn values(&self, account: &Account, prepared: &Prepared) -> Result<Values, RenderError> {
@@ -166,29 +180,37 @@ impl EmailParts {
 
     /// What the mailing says, rendered once for all recipients.
     async fn prepared(&self, mailing: &str) -> Result<Arc<Prepared>, RenderError> {
-        if let Some((known, prepared)) = &*self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
-            && known == mailing
-        {
+        if let Some((_, prepared)) = self.kept().iter().find(|(known, _)| known == mailing) {
             return Ok(prepared.clone());
         }
         let found: Option<Mailing> = self.store.get(mailing).await?;
         let found = found.ok_or(RenderError::Obsolete("the mailing is gone"))?;
-        let prepared = Arc::new(prepare(&found).ok_or(RenderError::Obsolete("the announcement is gone"))?);
+        let prepared = Arc::new(self.prepare(&found).await?);
         if found.was_started() {
-            let kept = Some((found.id, prepared.clone()));
-            *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+            let mut kept = self.kept();
+            kept.push_front((found.id, prepared.clone()));
+            kept.truncate(PREPARED);
         }
         Ok(prepared)
     }
-}
 
-/// What the mailing says. `None` if it is an announcement that was not copied yet.
-fn prepare(mailing: &Mailing) -> Option<Prepared> {
-    let (text, fills): (&Markdown, _) = match &mailing.content {
-        Content::Text { text } => (text, true),
-        Content::Announcement { text, .. } => (text.as_ref()?, false),
-    };
-    Some(Prepared::new(&mailing.subject, text, fills))
+    fn kept(&self) -> MutexGuard<'_, VecDeque<(String, Arc<Prepared>)>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn prepare(&self, mailing: &Mailing) -> Result<Prepared, RenderError> {
+        match &mailing.content {
+            Content::Text { text } => Ok(Prepared::new(&mailing.subject, text, true)),
+            Content::Announcement { text: Some(copied), .. } => {
+                Ok(Prepared::new(&mailing.subject, copied, false))
+            }
+            Content::Announcement { announcement, text: None } => {
+                let announcement: Option<Announcement> = self.store.get(announcement).await?;
+                let announcement = announcement.ok_or(RenderError::Obsolete("the announcement is gone"))?;
+                Ok(Prepared::new(&mailing.subject, &announcement.text, false))
+            }
+        }
+    }
 }
 
 struct MailingEmail(Arc<EmailParts>);
@@ -200,13 +222,14 @@ impl EmailKind for MailingEmail {
     type About = AboutMailing;
 
     async fn render(&self, about: AboutMailing, _: &Mail) -> Result<Email, RenderError> {
-        let account = self.0.account(&about.account).await?;
-        if account.unsubscribed_at.is_some() && faults::guarded("mailing-unsubscribed") {
-            return Err(RenderError::Unsubscribed);
-        }
+        let account = self.0.subscriber(&about.account).await?;
         let prepared = self.0.prepared(&about.mailing).await?;
         let values = self.0.values(&account, &prepared).await?;
         self.0.writer.write(&prepared.fill(&values), &account.id, false)
+    }
+
+    async fn check(&self, about: AboutMailing) -> Result<(), RenderError> {
+        self.0.subscriber(&about.account).await.map(drop)
     }
 
     fn samples(&self) -> Result<Vec<Sample>, RenderError> {

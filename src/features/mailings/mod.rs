@@ -36,6 +36,7 @@ pub fn feature(base: &Base, mailings: &Arc<Mailings>) -> Feature<MailingsControl
         .writes(mails::templates(base))
         .handles(subscribers::ScheduledStarts::new(mailings.clone()))
         .steps(base, Arc::new(steps::SendMailing::new(base)))
+        .sweeps(base, "50 4 * * *", subscribers::old_mailings())
 }
 
 /// The documents of this feature.

@@ -1,10 +1,12 @@
 //! The documents of this feature: mailings, their recipients, and how far the emails are.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Actor, Markdown, Timestamp};
 use crate::platform::audit::Action;
-use crate::platform::store::{Document, Index, Keep, Personal};
+use crate::platform::store::{Class, Document, Index, Keep, Owner, Personal, PersonalField};
 
 /// A draft was made.
 pub const MAILING_CREATED: Action = Action::new("mailing.created");
@@ -20,8 +22,20 @@ pub const MAILING_PAUSED: Action = Action::new("mailing.paused");
 pub const MAILING_RESUMED: Action = Action::new("mailing.resumed");
 /// A mailing was cancelled.
 pub const MAILING_CANCELLED: Action = Action::new("mailing.cancelled");
+/// A scheduled mailing became a draft again, because it had far more recipients than were confirmed.
+pub const MAILING_RETURNED: Action = Action::new("mailing.returned");
 /// Somebody sent a draft to themselves.
 pub const MAILING_TESTED: Action = Action::new("mailing.tested");
+
+/// How long mailings are kept: until after the next season.
+const KEPT: Duration = Duration::from_hours(400 * 24);
+
+const KEEP: Keep = Keep::lasting(KEPT, "the committee looks up what was sent to whom");
+
+/// Mailings from before this time are deleted.
+pub fn kept_since(now: Timestamp) -> Timestamp {
+    now.minus(KEPT)
+}
 
 /// Recipients in one document: some 20 kB.
 pub const RECIPIENTS_IN_ONE: usize = 500;
@@ -120,21 +134,31 @@ pub struct Mailing {
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// Number of recipients that was confirmed for a later start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<u64>,
     /// Number of recipients. 0 before the start.
     #[serde(default)]
     pub recipients: u64,
     #[serde(default)]
     pub left_out: LeftOut,
-    /// Why the service cancelled it.
+    /// Why the service cancelled it, or made it a draft again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Document for Mailing {
     const COLLECTION: &'static str = "mailings";
-    const INDEXES: &'static [Index] = &[];
-    const PERSONAL: Personal = Personal::None;
-    const KEEP: Keep = Keep::with_store("the committee looks up what was sent to whom");
+    const INDEXES: &'static [Index] = &[Index::on("mailings_by_time", &["createdAt"])];
+    // A filter can name a person, or an answer about health.
+    const PERSONAL: Personal = Personal::Of(
+        Owner::Account("createdBy.id"),
+        &[
+            PersonalField::new("audience.search", Class::Identity),
+            PersonalField::new("audience.filters", Class::Health),
+        ],
+    );
+    const KEEP: Keep = KEEP;
 
     fn id(&self) -> &str {
         &self.id
@@ -147,6 +171,14 @@ pub struct Draft {
     pub subject: String,
     pub content: Content,
     pub audience: MailingAudience,
+}
+
+/// What somebody changes in a draft; nothing where there is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DraftChanges {
+    pub subject: Option<String>,
+    pub content: Option<Content>,
+    pub audience: Option<MailingAudience>,
 }
 
 impl Mailing {
@@ -166,16 +198,26 @@ impl Mailing {
             send_at: None,
             started_at: None,
             finished_at: None,
+            confirmed: None,
             recipients: 0,
             left_out: LeftOut::default(),
             reason: None,
         }
     }
 
-    /// Replaces what the draft says.
-    pub fn edit(&mut self, draft: Draft, now: Timestamp) {
-        let Draft { subject, content, audience } = draft;
-        (self.subject, self.content, self.audience, self.updated_at) = (subject, content, audience, now);
+    /// Changes what the draft says.
+    pub fn edit(&mut self, changes: DraftChanges, now: Timestamp) {
+        let DraftChanges { subject, content, audience } = changes;
+        if let Some(subject) = subject {
+            self.subject = subject;
+        }
+        if let Some(content) = content {
+            self.content = content;
+        }
+        if let Some(audience) = audience {
+            self.audience = audience;
+        }
+        (self.updated_at, self.reason) = (now, None);
     }
 
     /// Fixes the recipients.
@@ -200,12 +242,16 @@ pub struct MailingRecipients {
     pub id: String,
     /// Ids of accounts.
     pub accounts: Vec<String>,
+    pub started_at: Timestamp,
 }
 
 impl Document for MailingRecipients {
     const COLLECTION: &'static str = "mailing_recipients";
-    const PERSONAL: Personal = Personal::None;
-    const KEEP: Keep = Keep::with_store("who a mailing was for; ids of accounts only");
+    const INDEXES: &'static [Index] = &[Index::on("mailing_recipients_by_time", &["startedAt"])];
+    // The audience may be those of a filter about health.
+    const PERSONAL: Personal =
+        Personal::Of(Owner::PartOf("mailings"), &[PersonalField::new("accounts", Class::Health)]);
+    const KEEP: Keep = KEEP;
 
     fn id(&self) -> &str {
         &self.id
@@ -224,10 +270,11 @@ impl MailingRecipients {
     }
 
     /// The documents that hold these accounts.
-    pub fn of(mailing: &str, accounts: &[String]) -> Vec<Self> {
+    pub fn of(mailing: &str, accounts: &[String], now: Timestamp) -> Vec<Self> {
         let some = |(n, accounts): (usize, &[String])| Self {
             id: Self::id_of(mailing, (n * RECIPIENTS_IN_ONE) as u64),
             accounts: accounts.to_vec(),
+            started_at: now,
         };
         accounts.chunks(RECIPIENTS_IN_ONE).enumerate().map(some).collect()
     }
@@ -248,6 +295,7 @@ pub struct MailingRun {
     pub gone: u64,
     /// How often it was paused.
     pub round: u32,
+    pub started_at: Timestamp,
     /// When the last email was posted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posted_at: Option<Timestamp>,
@@ -255,8 +303,9 @@ pub struct MailingRun {
 
 impl Document for MailingRun {
     const COLLECTION: &'static str = "mailing_runs";
+    const INDEXES: &'static [Index] = &[Index::on("mailing_runs_by_time", &["startedAt"])];
     const PERSONAL: Personal = Personal::None;
-    const KEEP: Keep = Keep::with_store("how far a mailing is");
+    const KEEP: Keep = KEEP;
 
     fn id(&self) -> &str {
         &self.id
@@ -265,8 +314,9 @@ impl Document for MailingRun {
 
 impl MailingRun {
     /// The run of a mailing that starts.
-    pub fn new(mailing: &str, recipients: u64) -> Self {
-        Self { id: mailing.to_owned(), recipients, next: 0, gone: 0, round: 0, posted_at: None }
+    pub fn new(mailing: &str, recipients: u64, now: Timestamp) -> Self {
+        let id = mailing.to_owned();
+        Self { id, recipients, next: 0, gone: 0, round: 0, started_at: now, posted_at: None }
     }
 
     /// Begins again with the first recipient: emails that were posted and not withdrawn are found and left alone.
@@ -288,7 +338,7 @@ mod tests {
     #[test]
     fn each_recipient_is_in_one_document() {
         let accounts: Vec<_> = (0..1_001).map(|n| n.to_string()).collect();
-        let documents = MailingRecipients::of("m", &accounts);
+        let documents = MailingRecipients::of("m", &accounts, Timestamp::from_millis(0));
         assert_eq!(documents.iter().map(|one| one.accounts.len()).collect::<Vec<_>>(), [500, 500, 1]);
         for number in [0, 499, 500, 999, 1_000] {
             let document = documents.iter().find(|one| one.id == MailingRecipients::id_of("m", number));
@@ -299,7 +349,10 @@ mod tests {
     #[test]
     fn documents_sort_in_the_order_of_the_recipients() {
         let accounts = vec![String::new(); 6_000];
-        let ids: Vec<_> = MailingRecipients::of("m", &accounts).into_iter().map(|one| one.id).collect();
+        let ids: Vec<_> = MailingRecipients::of("m", &accounts, Timestamp::from_millis(0))
+            .into_iter()
+            .map(|one| one.id)
+            .collect();
         assert!(ids.is_sorted() && ids.len() == 12);
     }
 }

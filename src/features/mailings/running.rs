@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::audience::{AudienceError, Counted};
 use super::model::{
-    Content, MAILING_CANCELLED, MAILING_PAUSED, MAILING_RESUMED, MAILING_SCHEDULED, MAILING_STARTED, Mailing,
-    MailingRecipients, MailingRun, MailingState,
+    Content, MAILING_CANCELLED, MAILING_PAUSED, MAILING_RESUMED, MAILING_RETURNED, MAILING_SCHEDULED,
+    MAILING_STARTED, Mailing, MailingRecipients, MailingRun, MailingState,
 };
 use super::service::{GetMailingError, MailingProgress, Mailings, audit};
 use super::steps::{QUEUED_MAX, SendMailing};
 use crate::features::accounts::Account;
 use crate::features::api_keys::ApiKey;
+use crate::features::students::NotGranted;
 use crate::kernel::{Actor, FieldError, Invalid, Markdown, Principal, Rights, Scope, Timestamp};
 use crate::platform::jobs::{Job, Payload};
 use crate::platform::mail::Mail;
@@ -46,7 +47,23 @@ impl From<StoreError> for StartMailingError {
     }
 }
 
-/// Why a mailing is not paused, resumed or cancelled.
+/// Why a mailing is not paused.
+#[derive(Debug, thiserror::Error)]
+pub enum PauseMailingError {
+    #[error(transparent)]
+    Mailing(#[from] GetMailingError),
+    /// Its state doesn't allow it.
+    #[error("the mailing is in another state")]
+    WrongState,
+}
+
+impl From<StoreError> for PauseMailingError {
+    fn from(error: StoreError) -> Self {
+        Self::Mailing(error.into())
+    }
+}
+
+/// Why a mailing is not resumed or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeMailingError {
     #[error(transparent)]
@@ -54,6 +71,12 @@ pub enum ChangeMailingError {
     /// Its state doesn't allow it.
     #[error("the mailing is in another state")]
     WrongState,
+    /// A filter of somebody else's mailing needs this field.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
+    /// Somebody else's mailing has an audience that needs this scope.
+    #[error("the audience needs another scope")]
+    ScopeMissing(Scope),
 }
 
 impl From<StoreError> for ChangeMailingError {
@@ -81,6 +104,17 @@ struct Ready {
     /// The text of the announcement, to be copied.
     announced: Option<Markdown>,
     counted: Counted,
+}
+
+impl Ready {
+    /// Copies the text of the announcement, if the mailing has no copy yet: it is sent as it was confirmed.
+    fn copy_text(&self, mailing: &mut Mailing) {
+        if let Content::Announcement { text, .. } = &mut mailing.content
+            && text.is_none()
+        {
+            text.clone_from(&self.announced);
+        }
+    }
 }
 
 impl Mailings {
@@ -113,16 +147,16 @@ impl Mailings {
         let started = self.store.transact(async |tx| {
             let mut mailing = unchanged(&tx, &seen).await?;
             match send_at {
-                Some(at) => schedule(&tx, &mut mailing, &by.actor, at, &job, now).await?,
+                Some(at) => schedule(&tx, &mut mailing, &by.actor, &ready, at, &job, now).await?,
                 None => begin(&tx, &mut mailing, &by.actor, &ready, &job, now).await?,
             }
             Ok::<_, StartMailingError>(mailing)
         });
-        Ok(self.with_counts(started.await?).await?)
+        Ok(self.with_counts(&by.rights, started.await?).await?)
     }
 
-    /// Starts a mailing whose time has come, with the rights that whoever scheduled it has now. If it can't be started, it is
-    /// cancelled, and says why.
+    /// Starts a mailing whose time has come, with the rights that its author has now. If it can't be started, it is cancelled
+    /// and says why. If it has far more recipients than were confirmed, it is a draft again.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing has changed.
@@ -133,13 +167,14 @@ impl Mailings {
         let by = seen.started_by.clone().unwrap_or(Actor::Operator);
         let ready = match self.ready_again(&by, &seen, now).await {
             Ok(ready) if ready.counted.recipients.is_empty() => Err("The audience is empty."),
+            Ok(ready) if has_grown(&seen, &ready.counted) => Err(GROWN),
             Ok(ready) => Ok(ready),
             Err(AudienceError::Store(error)) => return Err(error),
             Err(AudienceError::Invalid(_)) => {
                 Err("The announcement, a filter or a placeholder no longer exists.")
             }
             Err(AudienceError::NotGranted(_) | AudienceError::ScopeMissing(_)) => {
-                Err("Whoever scheduled it no longer has the rights for it.")
+                Err("Its author no longer has the rights for it.")
             }
         };
         let started = self.store.transact(async |tx| {
@@ -147,11 +182,13 @@ impl Mailings {
             match &ready {
                 Ok(ready) => begin(&tx, &mut mailing, &by, ready, &job, now).await?,
                 Err(reason) => {
-                    mailing.state = MailingState::Cancelled;
+                    mailing.state =
+                        if *reason == GROWN { MailingState::Draft } else { MailingState::Cancelled };
                     mailing.reason = Some((*reason).to_owned());
                     tx.put(&mailing).await?;
                     let service = Actor::System(StartScheduled::KIND.into());
-                    audit(&tx, &service, MAILING_CANCELLED, &mailing, now).await?;
+                    let action = if *reason == GROWN { MAILING_RETURNED } else { MAILING_CANCELLED };
+                    audit(&tx, &service, action, &mailing, now).await?;
                 }
             }
             Ok::<_, StartMailingError>(())
@@ -205,15 +242,15 @@ impl Mailings {
     /// changes nothing.
     ///
     /// # Errors
-    /// [`ChangeMailingError`]; then nothing has changed.
-    pub async fn pause(&self, by: &Principal, id: &str) -> Result<MailingProgress, ChangeMailingError> {
+    /// [`PauseMailingError`]; then nothing has changed.
+    pub async fn pause(&self, by: &Principal, id: &str) -> Result<MailingProgress, PauseMailingError> {
         let now = self.clock.now();
         let paused = self.store.transact(async |tx| {
             let mut mailing = found(&tx, id).await?;
             match mailing.state {
                 MailingState::Paused => return Ok(mailing),
                 MailingState::Sending => {}
-                _ => return Err(ChangeMailingError::WrongState),
+                _ => return Err(PauseMailingError::WrongState),
             }
             mailing.state = MailingState::Paused;
             withdraw_queued(&tx, id).await?;
@@ -221,7 +258,17 @@ impl Mailings {
             audit(&tx, &by.actor, MAILING_PAUSED, &mailing, now).await?;
             Ok(mailing)
         });
-        Ok(self.with_counts(paused.await?).await?)
+        Ok(self.with_counts(&by.rights, paused.await?).await?)
+    }
+
+    /// Whether somebody may resume or cancel the mailing.
+    async fn check_change(&self, by: &Principal, id: &str) -> Result<(), ChangeMailingError> {
+        match self.check_author(by, &self.mailing(id).await?) {
+            Err(AudienceError::NotGranted(error)) => Err(error.into()),
+            Err(AudienceError::ScopeMissing(scope)) => Err(ChangeMailingError::ScopeMissing(scope)),
+            Err(AudienceError::Store(error)) => Err(error.into()),
+            Err(AudienceError::Invalid(_)) | Ok(()) => Ok(()),
+        }
     }
 
     /// Goes on with a paused mailing. Resuming one that is being sent changes nothing.
@@ -229,6 +276,7 @@ impl Mailings {
     /// # Errors
     /// [`ChangeMailingError`]; then nothing has changed.
     pub async fn resume(&self, by: &Principal, id: &str) -> Result<MailingProgress, ChangeMailingError> {
+        self.check_change(by, id).await?;
         let (now, job) = (self.clock.now(), self.ids.next());
         let resumed = self.store.transact(async |tx| {
             let mut mailing = found(&tx, id).await?;
@@ -243,7 +291,7 @@ impl Mailings {
             audit(&tx, &by.actor, MAILING_RESUMED, &mailing, now).await?;
             Ok(mailing)
         });
-        Ok(self.with_counts(resumed.await?).await?)
+        Ok(self.with_counts(&by.rights, resumed.await?).await?)
     }
 
     /// Cancels a mailing for good, started or not. Cancelling a cancelled mailing changes nothing.
@@ -251,6 +299,7 @@ impl Mailings {
     /// # Errors
     /// [`ChangeMailingError`]; then nothing has changed.
     pub async fn cancel(&self, by: &Principal, id: &str) -> Result<MailingProgress, ChangeMailingError> {
+        self.check_change(by, id).await?;
         let now = self.clock.now();
         let cancelled = self.store.transact(async |tx| {
             let mut mailing = found(&tx, id).await?;
@@ -266,8 +315,17 @@ impl Mailings {
             audit(&tx, &by.actor, MAILING_CANCELLED, &mailing, now).await?;
             Ok(mailing)
         });
-        Ok(self.with_counts(cancelled.await?).await?)
+        Ok(self.with_counts(&by.rights, cancelled.await?).await?)
     }
+}
+
+/// Why a scheduled mailing is a draft again.
+const GROWN: &str = "It would have far more recipients than were confirmed. Count them, and start it again.";
+
+/// Whether the mailing has far more recipients than were confirmed: more than a tenth, and more than ten.
+fn has_grown(mailing: &Mailing, counted: &Counted) -> bool {
+    let confirmed = mailing.confirmed.unwrap_or_default();
+    counted.recipients.len() as u64 > confirmed + (confirmed / 10).max(10)
 }
 
 fn check_time(send_at: Option<Timestamp>, now: Timestamp) -> Result<(), AudienceError> {
@@ -298,12 +356,15 @@ async fn schedule(
     tx: &Tx,
     mailing: &mut Mailing,
     by: &Actor,
+    ready: &Ready,
     at: Timestamp,
     job: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     mailing.state = MailingState::Scheduled;
     (mailing.started_by, mailing.send_at) = (Some(by.clone()), Some(at));
+    mailing.confirmed = Some(ready.counted.recipients.len() as u64);
+    ready.copy_text(mailing);
     tx.put(mailing).await?;
     let start = StartScheduled { mailing: mailing.id.clone() };
     tx.enqueue(&Job::new(job.to_owned(), &start, now).at(at)).await?;
@@ -320,14 +381,12 @@ async fn begin(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Counted { recipients, left_out, .. } = &ready.counted;
-    if let Content::Announcement { text, .. } = &mut mailing.content {
-        text.clone_from(&ready.announced);
-    }
+    ready.copy_text(mailing);
     mailing.start(by, recipients.len() as u64, *left_out, now);
-    let documents = MailingRecipients::of(&mailing.id, recipients);
+    let documents = MailingRecipients::of(&mailing.id, recipients, now);
     tx.put_all(&documents.iter().collect::<Vec<_>>()).await?;
     tx.put(mailing).await?;
-    let run = MailingRun::new(&mailing.id, mailing.recipients);
+    let run = MailingRun::new(&mailing.id, mailing.recipients, now);
     tx.begin::<SendMailing>(&run, job.to_owned(), now).await?;
     audit(tx, by, MAILING_STARTED, mailing, now).await
 }

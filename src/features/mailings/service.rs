@@ -7,8 +7,8 @@ use super::audience::{AudienceError, Counted, check_grants};
 use super::content::{self, Prepared, Values};
 use super::mails::{self, MailingWriter};
 use super::model::{
-    Content, Draft, MAILING_CREATED, MAILING_TESTED, MAILING_UPDATED, Mailing, MailingRecipients, MailingRun,
-    MailingState,
+    Content, Draft, DraftChanges, MAILING_CREATED, MAILING_TESTED, MAILING_UPDATED, Mailing,
+    MailingRecipients, MailingRun, MailingState,
 };
 use crate::base::Base;
 use crate::config::Event;
@@ -16,7 +16,7 @@ use crate::features::accounts::{Account, EnrolmentRule};
 use crate::features::announcements::Announcement;
 use crate::features::registration::Registration;
 use crate::features::students::{Columns, NotGranted, Row, StudentAccess, Students, View};
-use crate::kernel::{Actor, Clock, FieldError, Ids, Invalid, Markdown, Principal, Rights};
+use crate::kernel::{Actor, Clock, FieldError, Ids, Invalid, Markdown, Principal, Rights, Role, Scope};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::mail::{Email, Mail, MailState, RenderError};
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -91,6 +91,9 @@ pub enum GetMailingError {
 pub enum ListRecipientsError {
     #[error(transparent)]
     Mailing(#[from] GetMailingError),
+    /// A filter of the audience needs this field: who is a recipient would reveal it.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     #[error(transparent)]
     Page(#[from] PageError),
 }
@@ -184,6 +187,9 @@ pub struct Counts {
 pub struct MailingProgress {
     pub mailing: Mailing,
     pub counts: Option<Counts>,
+    /// Whether the reader may use every filter of the audience. The values of filters and the numbers of people who match
+    /// them say something about those people.
+    pub is_open: bool,
 }
 
 /// A recipient of a mailing.
@@ -246,7 +252,7 @@ impl Mailings {
         Ok(mailing)
     }
 
-    /// Replaces what a draft says.
+    /// Changes what a draft says.
     ///
     /// # Errors
     /// [`UpdateMailingError`]; then nothing has changed.
@@ -254,27 +260,53 @@ impl Mailings {
         &self,
         by: &Principal,
         id: &str,
-        draft: Draft,
+        changes: DraftChanges,
         condition: &Precondition,
-    ) -> Result<Mailing, UpdateMailingError> {
+    ) -> Result<MailingProgress, UpdateMailingError> {
         let now = self.clock.now();
         let known: Option<Mailing> = self.store.get(id).await?;
         let mut edited = known.ok_or(UpdateMailingError::NotFound)?;
-        edited.edit(draft.clone(), now);
+        self.check_author(by, &edited)?;
+        edited.edit(changes.clone(), now);
         self.check(&by.rights, &edited).await?;
-        self.store
-            .transact(async |tx| {
-                let mut mailing: Mailing = tx.get(id).await?.ok_or(UpdateMailingError::NotFound)?;
-                if mailing.state != MailingState::Draft {
-                    return Err(UpdateMailingError::NotADraft);
-                }
-                condition.check(&mailing)?;
-                mailing.edit(draft.clone(), now);
-                tx.put(&mailing).await?;
-                audit(&tx, &by.actor, MAILING_UPDATED, &mailing, now).await?;
-                Ok(mailing)
-            })
-            .await
+        let changed = self.store.transact(async |tx| {
+            let mut mailing: Mailing = tx.get(id).await?.ok_or(UpdateMailingError::NotFound)?;
+            if mailing.state != MailingState::Draft {
+                return Err(UpdateMailingError::NotADraft);
+            }
+            condition.check(&mailing)?;
+            mailing.edit(changes.clone(), now);
+            if mailing != edited {
+                return Err(Stale.into());
+            }
+            tx.put(&mailing).await?;
+            audit(&tx, &by.actor, MAILING_UPDATED, &mailing, now).await?;
+            Ok(mailing)
+        });
+        Ok(self.with_counts(&by.rights, changed.await?).await?)
+    }
+
+    /// Whether somebody with these rights may use every filter of the audience. Administrators may use those of fields that
+    /// no longer exist.
+    pub(super) fn check_filters(&self, rights: &Rights, mailing: &Mailing) -> Result<(), NotGranted> {
+        match mailing.audience.people(rights, self) {
+            Err(AudienceError::NotGranted(error)) => Err(error),
+            Err(AudienceError::Invalid(_)) if !rights.is_administrator() => Err(NotGranted("filters".into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody may change a mailing: its author, and those who could write to its audience.
+    pub(super) fn check_author(&self, by: &Principal, mailing: &Mailing) -> Result<(), AudienceError> {
+        let is_author = mailing.created_by == by.actor || mailing.started_by.as_ref() == Some(&by.actor);
+        if is_author || by.rights.is_administrator() {
+            return Ok(());
+        }
+        self.check_filters(&by.rights, mailing)?;
+        match mailing.audience.people(&by.rights, self) {
+            Err(AudienceError::ScopeMissing(scope)) => Err(AudienceError::ScopeMissing(scope)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether somebody with these rights may write this to its audience.
@@ -286,10 +318,10 @@ impl Mailings {
 
     /// What the mailing says, if it can be sent.
     pub(super) async fn prepared(&self, mailing: &Mailing) -> Result<Prepared, ContentError> {
-        let mut errors = content::errors("/subject", &mailing.subject);
+        let mut errors = content::errors_of_subject(&mailing.subject);
         let text = match &mailing.content {
             Content::Text { text } => {
-                errors.extend(content::errors("/text", text.source()));
+                errors.extend(content::errors_of_text(text));
                 Some(text.clone())
             }
             Content::Announcement { announcement, text } => match text {
@@ -326,30 +358,43 @@ impl Mailings {
     ///
     /// # Errors
     /// [`GetMailingError`]
-    pub async fn get(&self, id: &str) -> Result<MailingProgress, GetMailingError> {
+    pub async fn get(&self, rights: &Rights, id: &str) -> Result<MailingProgress, GetMailingError> {
         let mailing = self.mailing(id).await?;
-        Ok(self.with_counts(mailing).await?)
+        Ok(self.with_counts(rights, mailing).await?)
     }
 
     /// The page of the mailings, newest first, that begins at `after`; at most `limit`.
     ///
     /// # Errors
     /// [`PageError`]
-    pub async fn list(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<MailingProgress>, PageError> {
+    pub async fn list(
+        &self,
+        rights: &Rights,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<MailingProgress>, PageError> {
         let newest_first = Query::new(Filter::All).sort("id", Dir::Desc).limit(limit);
         let page: Page<Mailing> = self.store.page(newest_first, after).await?;
-        Ok(Page { items: self.all_with_counts(page.items).await?, next: page.next })
+        Ok(Page { items: self.all_with_counts(rights, page.items).await?, next: page.next })
     }
 
     /// The mailing, and what became of its emails if it was started.
-    pub(super) async fn with_counts(&self, mailing: Mailing) -> Result<MailingProgress, StoreError> {
-        let counted = self.all_with_counts(vec![mailing]).await?.pop();
+    pub(super) async fn with_counts(
+        &self,
+        rights: &Rights,
+        mailing: Mailing,
+    ) -> Result<MailingProgress, StoreError> {
+        let counted = self.all_with_counts(rights, vec![mailing]).await?.pop();
         counted.ok_or_else(|| StoreError::Failed("a mailing was not counted".into()))
     }
 
     /// Counts the emails by their state, in one query, so that nobody is counted twice. Who is in no final state is queued,
     /// posted or not.
-    async fn all_with_counts(&self, mailings: Vec<Mailing>) -> Result<Vec<MailingProgress>, StoreError> {
+    async fn all_with_counts(
+        &self,
+        rights: &Rights,
+        mailings: Vec<Mailing>,
+    ) -> Result<Vec<MailingProgress>, StoreError> {
         let started: Vec<Value> = mailings
             .iter()
             .filter(|mailing| mailing.was_started())
@@ -366,7 +411,8 @@ impl Mailings {
         let with_counts = |mailing: Mailing| {
             let gone = runs.iter().find(|run| run.id == mailing.id).map_or(0, |run| run.gone);
             let counts = mailing.was_started().then(|| counts(&mailing, gone, &states(&mailing.id, &tally)));
-            MailingProgress { mailing, counts }
+            let is_open = self.check_filters(rights, &mailing).is_ok();
+            MailingProgress { mailing, counts, is_open }
         };
         Ok(mailings.into_iter().map(with_counts).collect())
     }
@@ -407,7 +453,7 @@ impl Mailings {
     async fn values(&self, rights: &Rights, account: &str) -> Result<Option<Values>, StoreError> {
         let registration: Option<Registration> = self.store.get(account).await?;
         let account: Option<Account> = self.store.get(account).await?;
-        let reached = is_within_reach(rights, registration.as_ref());
+        let reached = is_within_reach(rights, account.as_ref(), registration.as_ref());
         Ok(account.filter(|_| reached).map(|account| Values::of(&account, registration.as_ref())))
     }
 
@@ -445,6 +491,7 @@ impl Mailings {
     ) -> Result<Page<Recipient>, ListRecipientsError> {
         let first = after.map_or(Some(0), place).ok_or(PageError::BadCursor)?;
         let mailing = self.mailing(id).await?;
+        self.check_filters(rights, &mailing)?;
         let (mut number, mut items) = (first, vec![]);
         let look_until = mailing.recipients.min(first.saturating_add(LOOKED_AT));
         while number < look_until && items.len() < limit as usize {
@@ -477,6 +524,9 @@ impl Mailings {
         let view =
             access.view(granted).map_err(|_| StoreError::Failed("a granted column is refused".into()))?;
         let students = self.registrations(accounts.iter().map(String::as_str)).await?;
+        let has_form = |id: &str| students.binary_search_by(|student| student.id.as_str().cmp(id)).is_ok();
+        let others = accounts.iter().map(String::as_str).filter(|id| !has_form(id));
+        let others = if rights.reaches(None, None) { self.accounts(others).await? } else { vec![] };
         let (mut looked_at, mut reached) = (0, vec![]);
         for account in accounts {
             if reached.len() == wanted {
@@ -485,7 +535,8 @@ impl Mailings {
             looked_at += 1;
             let student = students.binary_search_by(|student| student.id.cmp(account)).ok();
             let student = student.map(|place| &students[place]);
-            if is_within_reach(rights, student) {
+            let other = others.iter().find(|other| other.id == *account);
+            if is_within_reach(rights, other, student) {
                 let row = student.map(|student| view.row(student)).transpose()?.flatten();
                 reached.push((account.clone(), row.map(|row| (view.clone(), row))));
             }
@@ -513,12 +564,15 @@ impl Mailings {
 /// An account within reach, and what may be read of the student.
 type Reached = (String, Option<(View, Row)>);
 
-/// Whether somebody with these rights may read about a recipient. Those who are no students are within the reach of all
-/// groups.
-fn is_within_reach(rights: &Rights, student: Option<&Registration>) -> bool {
-    match student {
-        Some(student) => StudentAccess::new(rights).reaches(student),
-        None => rights.reaches(None, None),
+/// Whether somebody with these rights may read about a recipient. Those without a form are in no group: students among
+/// them are within the reach of all groups, leaders are read by administrators.
+fn is_within_reach(rights: &Rights, account: Option<&Account>, student: Option<&Registration>) -> bool {
+    match (student, account) {
+        (Some(student), _) => StudentAccess::new(rights).reaches(student),
+        (None, Some(account)) if account.role == Role::Student => {
+            rights.may(Scope::StudentsUnregistered) && rights.reaches(None, None)
+        }
+        (None, _) => rights.is_administrator(),
     }
 }
 

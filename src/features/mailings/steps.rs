@@ -11,8 +11,8 @@ use crate::base::Base;
 use crate::features::accounts::Account;
 use crate::kernel::{Clock, Timestamp};
 use crate::platform::jobs::{Progress, Steps};
-use crate::platform::mail::{Mail, SendBulkMail};
-use crate::platform::store::{Filter, StoreError, Tx};
+use crate::platform::mail::{Mail, Outcome, SendBulkMail};
+use crate::platform::store::{Filter, Query, StoreError, Tx};
 
 /// The most emails of a mailing that are queued or being sent. A pause withdraws them in one transaction; at SES's usual
 /// rates they are the emails of ten seconds.
@@ -27,6 +27,10 @@ const FULL: Duration = Duration::from_millis(400);
 /// Pause while the last emails are being sent: short at first, and longer for those that are retried for hours.
 const ENDING: [(Duration, Duration); 2] =
     [(Duration::from_secs(60), Duration::from_secs(1)), (Duration::MAX, Duration::from_secs(30))];
+
+/// Time after which an email is not sent any more: longer than all attempts of its job take. An email that is still queued
+/// then has no job, because an operator dropped it or its workers died too often.
+const GIVEN_UP_AFTER: Duration = Duration::from_hours(4 * 24);
 
 /// Posts the emails of a mailing that was started.
 pub struct SendMailing {
@@ -55,7 +59,13 @@ impl Steps for SendMailing {
         match run.is_posted() {
             false if open < QUEUED_MAX => post_some(tx, run, QUEUED_MAX - open, now).await,
             false => Ok(Progress::Later(FULL)),
-            true if open > 0 => Ok(Progress::Later(ending(run, now))),
+            true if open > 0 && run.posted_at.is_none_or(|posted| now.since(posted) < GIVEN_UP_AFTER) => {
+                Ok(Progress::Later(ending(run, now)))
+            }
+            true if open > 0 => {
+                give_up(tx, &run.id, now).await?;
+                Ok(Progress::More)
+            }
             true => {
                 let finished = Mailing { state: MailingState::Finished, finished_at: Some(now), ..mailing };
                 tx.put(&finished).await?;
@@ -70,6 +80,18 @@ async fn open(tx: &Tx, mailing: &str) -> Result<u64, StoreError> {
     let states = vec!["queued".into(), "sending".into()];
     let open = Filter::eq("batch", mailing).and(Filter::In("state".into(), states));
     tx.count::<Mail>(open).await
+}
+
+/// Ends the emails that nobody sends any more, so that the mailing ends.
+async fn give_up(tx: &Tx, mailing: &str, now: Timestamp) -> Result<(), StoreError> {
+    let open =
+        Filter::eq("batch", mailing).and(Filter::In("state".into(), vec!["queued".into(), "sending".into()]));
+    let mut mails: Vec<Mail> = tx.find(Query::new(open).limit(QUEUED_MAX as u32)).await?;
+    for mail in &mut mails {
+        mail.finish_sending(Outcome::Failed("it was never sent: its job is gone".into()), false, now);
+        tx.withdraw::<SendBulkMail>(&mail.id).await?;
+    }
+    tx.put_all(&mails.iter().collect::<Vec<_>>()).await
 }
 
 fn ending(run: &MailingRun, now: Timestamp) -> Duration {

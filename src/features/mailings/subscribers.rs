@@ -1,12 +1,15 @@
-//! The start of mailings whose time has come.
+//! The start of mailings whose time has come, and the sweep of old ones.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::model::{Mailing, MailingRecipients, MailingRun, kept_since};
 use super::running::StartScheduled;
 use super::service::Mailings;
-use crate::platform::jobs::{JobError, Run, Subscriber};
+use crate::kernel::Timestamp;
+use crate::platform::jobs::{JobError, Run, Subscriber, Sweep, sweep};
+use crate::platform::store::{Dir, Filter, Query};
 
 /// Starts mailings that were to start later.
 pub struct ScheduledStarts(Arc<Mailings>);
@@ -26,4 +29,16 @@ impl Subscriber for ScheduledStarts {
     async fn handle(&self, payload: StartScheduled, _: Run) -> Result<(), JobError> {
         Ok(self.0.start_scheduled(&payload.mailing).await?)
     }
+}
+
+/// Deletes old mailings with their recipients.
+pub fn old_mailings() -> Sweep {
+    let started = |now: Timestamp| {
+        Query::new(Filter::Lt("startedAt".into(), kept_since(now).into())).sort("startedAt", Dir::Asc)
+    };
+    sweep::<Mailing>("mailings.sweep", |now| {
+        Query::new(Filter::Lt("createdAt".into(), kept_since(now).into())).sort("createdAt", Dir::Asc)
+    })
+    .and::<MailingRecipients>(started)
+    .and::<MailingRun>(started)
 }

@@ -107,7 +107,8 @@ async fn answer_press(
     press: Press,
 ) -> poem::Result<Response> {
     let Some(account) = subscriptions.of_link(&link.token).await.map_err(unavailable)? else {
-        return Ok(not_ours(&frame));
+        let gone = press == Press::Unsubscribe && subscriptions.is_ours(&link.token);
+        return Ok(if gone { account_gone(&frame) } else { not_ours(&frame) });
     };
     change(&subscriptions, &account, press).await.map_err(Refusal::problem)?;
     Ok(page(&frame, &link.token, press == Press::Subscribe, true))
@@ -146,6 +147,15 @@ fn page(frame: &PageLayout, token: &str, subscribed: bool, pressed: bool) -> Res
         ),
     };
     frame.page(&SubscriptionPage { frame, token, heading, sentence, subscribed, pressed, press, button })
+}
+
+/// A mail program must not say that it could not unsubscribe.
+fn account_gone(frame: &PageLayout) -> Response {
+    frame.message(
+        StatusCode::OK,
+        "You have unsubscribed",
+        "The account no longer exists, so it gets no emails.",
+    )
 }
 
 fn not_ours(frame: &PageLayout) -> Response {

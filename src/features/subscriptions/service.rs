@@ -90,6 +90,11 @@ impl Subscriptions {
         }
     }
 
+    /// Whether the link is one of ours, even if its account is gone.
+    pub fn is_ours(&self, token: &str) -> bool {
+        self.links.account_of(token).is_some()
+    }
+
     /// The account that a link is for. `None` if the link is not one of ours or the account is gone.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ pub const EMAIL_RETRIED: Action = Action::new("email.retried");
 /// Maximum number of attempts without a reply: each may have delivered a copy.
 pub const UNANSWERED_MAX: u32 = 5;
 
+fn is_first(round: &u32) -> bool {
+    *round == 0
+}
+
 /// The reason of an email that failed after them.
 fn unanswered() -> String {
     format!("the server did not reply to any of {UNANSWERED_MAX} attempts: it may have delivered the email")
@@ -72,6 +76,9 @@ pub struct Mail {
     /// The mailing that it belongs to, if it is one of many that are counted together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,
+    /// How often the mailing was paused before it was posted: an email that was withdrawn needs another job than before.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub round: u32,
     /// Ids of the documents that the email is about. Every email about an account names it as `account`.
     pub about: BTreeMap<String, String>,
     pub state: MailState,
@@ -170,6 +177,7 @@ impl Mail {
             class: MailClass::Direct,
             to: to.clone(),
             batch: None,
+            round: 0,
             about: about.into_iter().map(|(name, id)| (name.to_owned(), id)).collect(),
             state: MailState::Queued,
             interrupted: false,
@@ -188,6 +196,7 @@ impl Mail {
             id,
             to: to.clone(),
             batch: None,
+            round: 0,
             state: MailState::Queued,
             interrupted: false,
             unanswered: 0,
@@ -210,10 +219,9 @@ impl Mail {
         Self { class, ..self }
     }
 
-    /// The same email as one of the emails of this mailing. `round` counts how often the mailing was paused, because an email
-    /// that was withdrawn then needs another job than before.
+    /// The same email as one of the emails of this mailing, after it was paused `round` times.
     pub fn in_batch(self, batch: &str, round: u32) -> Self {
-        Self { batch: Some(batch.to_owned()), retries: round, ..self }
+        Self { batch: Some(batch.to_owned()), round, ..self }
     }
 
     /// Whether no attempt can have sent it yet.
@@ -282,9 +290,10 @@ impl Mail {
     /// while.
     pub(super) fn job(&self, now: Timestamp) -> Job {
         let mail = self.id.clone();
-        let id = match self.retries {
-            0 => format!("mail:{mail}"),
-            retries => format!("mail:{mail}:{retries}"),
+        let id = match (self.round, self.retries) {
+            (0, 0) => format!("mail:{mail}"),
+            (0, retries) => format!("mail:{mail}:{retries}"),
+            (round, retries) => format!("mail:{mail}:{round}.{retries}"),
         };
         match self.class {
             MailClass::Direct => Job::new(id, &SendMail { mail }, now),
@@ -434,7 +443,8 @@ mod tests {
         assert!(waiting.iter().all(|job| job.id != "mail:mailing:m:1") && waiting.len() == 3);
         // After a pause it is posted again, with another job.
         store.transact(async |tx| tx.post(&mail(1).in_batch("m", 1)).await).await.unwrap();
-        let waiting: Vec<Job> = store.find(Query::new(Filter::eq("id", "mail:mailing:m:1:1"))).await.unwrap();
+        let waiting: Vec<Job> =
+            store.find(Query::new(Filter::eq("id", "mail:mailing:m:1:1.0"))).await.unwrap();
         assert_eq!(waiting.len(), 1);
     }
 

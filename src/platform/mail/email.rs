@@ -138,6 +138,11 @@ pub trait Template: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Reads what the email is about and renders it.
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError>;
+    /// Whether a bulk email, which was rendered and has waited for its turn, is still to be sent.
+    async fn check(&self, mail: &Mail) -> Result<(), RenderError> {
+        let _ = mail;
+        Ok(())
+    }
     /// Such emails with sample data.
     fn samples(&self) -> Result<Vec<Sample>, RenderError>;
 }
@@ -165,6 +170,17 @@ impl Templates {
             }
         }
         Ok(Self(by_name))
+    }
+
+    /// Whether a rendered bulk email is still to be sent, as the template that it names says.
+    ///
+    /// # Errors
+    /// Those of the template.
+    pub async fn check(&self, mail: &Mail) -> Result<(), RenderError> {
+        match self.0.get(mail.template.as_str()) {
+            Some(template) => template.check(mail).await,
+            None => Ok(()),
+        }
     }
 
     /// Renders the email by the template that it names.

@@ -27,6 +27,15 @@ pub trait EmailKind: Send + Sync + 'static {
     /// [`RenderError`], among them that the email is obsolete.
     async fn render(&self, about: Self::About, mail: &Mail) -> Result<Email, RenderError>;
 
+    /// Whether a bulk email, which was rendered and has waited for its turn, is still to be sent.
+    ///
+    /// # Errors
+    /// [`RenderError`] if it is not.
+    async fn check(&self, about: Self::About) -> Result<(), RenderError> {
+        let _ = about;
+        Ok(())
+    }
+
     /// Such emails with sample data, for previews: at least one.
     ///
     /// # Errors
@@ -42,6 +51,10 @@ impl<K: EmailKind> Template for K {
 
     async fn render(&self, mail: &Mail) -> Result<Email, RenderError> {
         EmailKind::render(self, mail.about()?, mail).await
+    }
+
+    async fn check(&self, mail: &Mail) -> Result<(), RenderError> {
+        EmailKind::check(self, mail.about()?).await
     }
 
     fn samples(&self) -> Result<Vec<Sample>, RenderError> {

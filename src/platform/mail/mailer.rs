@@ -102,6 +102,7 @@ impl Mailer {
         let Some(mail) = self.unsent(id).await? else { return Ok(()) };
         let plan = self.plan(&mail).await?;
         let slot = if matches!(plan, Plan::Send(_)) { self.slot(mail.class).await? } else { None };
+        let plan = self.again(plan, &mail).await?;
         // Not before: an email that only waits for its slot has certainly not been sent.
         let Some(mail) = self.start(id).await? else { return Ok(()) };
         faults::point("mail.before-send");
@@ -138,9 +139,22 @@ impl Mailer {
         }
         match self.templates.render(mail).await {
             Ok(email) => Ok(Plan::Send(email)),
-            Err(RenderError::Obsolete(reason)) => Ok(Plan::Skip(Outcome::Obsolete(reason))),
-            Err(RenderError::Unsubscribed) => Ok(Plan::Skip(Outcome::Unsubscribed)),
-            Err(error) => Err(JobError::Retry(without_addresses(&error.to_string()))),
+            Err(error) => not_sent(error),
+        }
+    }
+
+    /// The plan after the email has waited for its slot. A bulk email can wait for long, for example while the server refuses
+    /// the account: its recipient may have left meanwhile.
+    async fn again(&self, plan: Plan, mail: &Mail) -> Result<Plan, JobError> {
+        if mail.class == MailClass::Direct || matches!(plan, Plan::Skip(_)) {
+            return Ok(plan);
+        }
+        if suppressed(&self.store, &mail.to).await? {
+            return Ok(Plan::Skip(Outcome::Suppressed));
+        }
+        match self.templates.check(mail).await {
+            Ok(()) => Ok(plan),
+            Err(error) => not_sent(error),
         }
     }
 
@@ -206,6 +220,15 @@ impl Mailer {
             tracing::warn!(%error, "the sending of emails can't be slowed down or resumed");
         }
         sent
+    }
+}
+
+/// What to do with an email that was not rendered.
+fn not_sent(error: RenderError) -> Result<Plan, JobError> {
+    match error {
+        RenderError::Obsolete(reason) => Ok(Plan::Skip(Outcome::Obsolete(reason))),
+        RenderError::Unsubscribed => Ok(Plan::Skip(Outcome::Unsubscribed)),
+        error => Err(JobError::Retry(without_addresses(&error.to_string()))),
     }
 }
 

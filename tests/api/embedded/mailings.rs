@@ -106,7 +106,7 @@ async fn each_recipient_gets_an_email_with_both_parts_and_a_link_that_is_for_nob
     let (ana, bo) = (app.student().await, app.somebody("bo@exämple.org", Role::Student, &[]).await);
     app.change(&bo, |account| account.first_name = "<i>Bö</i>\r\nBcc: x@example.org".into()).await;
     let draft = json!({
-        "subject": "Für {firstName}: what to bring", "audience": { "kind": "everyone" },
+        "subject": "Für {firstName}: what to bring", "audience": { "for": "everyone" },
         "text": "Dear {firstName},\n\nbring **water**, see the [map](https://maps.example.org/?a=1&b=2).",
     });
     let mailing = admin.post("/v1/mailings", &draft).await.ok(201);
