@@ -2,7 +2,7 @@
 
 import type { Client, Options as Options2, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, CancelScheduleEntryData, CancelScheduleEntryErrors, CancelScheduleEntryResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, CreateScheduleEntryData, CreateScheduleEntryErrors, CreateScheduleEntryResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DeleteScheduleEntryData, DeleteScheduleEntryErrors, DeleteScheduleEntryResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, DropJobData, DropJobErrors, DropJobResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetDailyReportData, GetDailyReportErrors, GetDailyReportResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetJobData, GetJobErrors, GetJobResponses, GetJobStatsData, GetJobStatsErrors, GetJobStatsResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetScheduleCalendarData, GetScheduleCalendarErrors, GetScheduleCalendarResponses, GetScheduleNowData, GetScheduleNowErrors, GetScheduleNowResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScheduleData, ListScheduleErrors, ListScheduleResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, ReinstateScheduleEntryData, ReinstateScheduleEntryErrors, ReinstateScheduleEntryResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RetryJobData, RetryJobErrors, RetryJobResponses, RetryJobsData, RetryJobsErrors, RetryJobsResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, UpdateScheduleEntryData, UpdateScheduleEntryErrors, UpdateScheduleEntryResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
+import type { AddStudentNoteData, AddStudentNoteErrors, AddStudentNoteResponses, AnswerQuestionData, AnswerQuestionErrors, AnswerQuestionResponses, ApproveBursaryData, ApproveBursaryErrors, ApproveBursaryResponses, ApproveLeaderData, ApproveLeaderErrors, ApproveLeaderResponses, AskQuestionData, AskQuestionErrors, AskQuestionResponses, CancelMailingData, CancelMailingErrors, CancelMailingResponses, CancelScheduleEntryData, CancelScheduleEntryErrors, CancelScheduleEntryResponses, ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, ConfirmAccountData, ConfirmAccountErrors, ConfirmAccountResponses, ConfirmEmailData, ConfirmEmailErrors, ConfirmEmailResponses, ConfirmTotpData, ConfirmTotpErrors, ConfirmTotpResponses, CorrectStudentData, CorrectStudentErrors, CorrectStudentResponses, CountMailingData, CountMailingErrors, CountMailingResponses, CountStudentsData, CountStudentsErrors, CountStudentsResponses, CreateAnnouncementData, CreateAnnouncementErrors, CreateAnnouncementResponses, CreateApiKeyData, CreateApiKeyErrors, CreateApiKeyResponses, CreateMailingData, CreateMailingErrors, CreateMailingResponses, CreateScheduleEntryData, CreateScheduleEntryErrors, CreateScheduleEntryResponses, DeclineBursaryData, DeclineBursaryErrors, DeclineBursaryResponses, DeclineRightData, DeclineRightErrors, DeclineRightResponses, DeleteAnnouncementData, DeleteAnnouncementErrors, DeleteAnnouncementResponses, DeleteQuestionData, DeleteQuestionErrors, DeleteQuestionResponses, DeleteScheduleEntryData, DeleteScheduleEntryErrors, DeleteScheduleEntryResponses, DisableTotpData, DisableTotpErrors, DisableTotpResponses, DropJobData, DropJobErrors, DropJobResponses, EndOtherSessionsData, EndOtherSessionsErrors, EndOtherSessionsResponses, EndSessionData, EndSessionErrors, EndSessionResponses, EnrolTotpData, EnrolTotpErrors, EnrolTotpResponses, ExportStudentsCsvData, ExportStudentsCsvErrors, ExportStudentsCsvResponses, ExportStudentsXlsxData, ExportStudentsXlsxErrors, ExportStudentsXlsxResponses, GetAccountData, GetAccountErrors, GetAccountResponses, GetAnnouncementData, GetAnnouncementErrors, GetAnnouncementResponses, GetDailyReportData, GetDailyReportErrors, GetDailyReportResponses, GetEventData, GetEventErrors, GetEventResponses, GetGroupBalanceData, GetGroupBalanceErrors, GetGroupBalanceResponses, GetGroupData, GetGroupErrors, GetGroupResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetJobData, GetJobErrors, GetJobResponses, GetJobStatsData, GetJobStatsErrors, GetJobStatsResponses, GetMailingData, GetMailingErrors, GetMailingResponses, GetMeData, GetMeErrors, GetMeResponses, GetOrderData, GetOrderErrors, GetOrderResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetRebalancePlanData, GetRebalancePlanErrors, GetRebalancePlanResponses, GetRegistrationData, GetRegistrationErrors, GetRegistrationResponses, GetScheduleCalendarData, GetScheduleCalendarErrors, GetScheduleCalendarResponses, GetScheduleNowData, GetScheduleNowErrors, GetScheduleNowResponses, GetStudentData, GetStudentErrors, GetStudentResponses, GetTicketData, GetTicketErrors, GetTicketKeysData, GetTicketKeysErrors, GetTicketKeysResponses, GetTicketPdfData, GetTicketPdfErrors, GetTicketPdfResponses, GetTicketPngData, GetTicketPngErrors, GetTicketPngResponses, GetTicketResponses, GetTicketSvgData, GetTicketSvgErrors, GetTicketSvgResponses, GrantRightData, GrantRightErrors, GrantRightResponses, ListAccountsData, ListAccountsErrors, ListAccountsResponses, ListAnnouncementsData, ListAnnouncementsErrors, ListAnnouncementsResponses, ListApiKeysData, ListApiKeysErrors, ListApiKeysResponses, ListAuditEntriesData, ListAuditEntriesErrors, ListAuditEntriesResponses, ListBursariesData, ListBursariesErrors, ListBursariesResponses, ListFaqCategoriesData, ListFaqCategoriesErrors, ListFaqCategoriesResponses, ListFaqData, ListFaqErrors, ListFaqResponses, ListGroupsData, ListGroupsErrors, ListGroupsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListMailingRecipientsData, ListMailingRecipientsErrors, ListMailingRecipientsResponses, ListMailingsData, ListMailingsErrors, ListMailingsResponses, ListMyRightsRequestsData, ListMyRightsRequestsErrors, ListMyRightsRequestsResponses, ListOrdersData, ListOrdersErrors, ListOrdersResponses, ListPlannedMovesData, ListPlannedMovesErrors, ListPlannedMovesResponses, ListQuestionsData, ListQuestionsErrors, ListQuestionsResponses, ListRightsRequestsData, ListRightsRequestsErrors, ListRightsRequestsResponses, ListScheduleData, ListScheduleErrors, ListScheduleResponses, ListScopesData, ListScopesErrors, ListScopesResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListStudentMailsData, ListStudentMailsErrors, ListStudentMailsResponses, ListStudentNotesData, ListStudentNotesErrors, ListStudentNotesResponses, ListStudentsData, ListStudentsErrors, ListStudentsResponses, ListSuppressionsData, ListSuppressionsErrors, ListSuppressionsResponses, LockGroupData, LockGroupErrors, LockGroupResponses, MoveStudentData, MoveStudentErrors, MoveStudentResponses, OpenCheckoutData, OpenCheckoutErrors, OpenCheckoutResponses, PauseMailingData, PauseMailingErrors, PauseMailingResponses, PlanRebalanceData, PlanRebalanceErrors, PlanRebalanceResponses, PreviewMailingData, PreviewMailingErrors, PreviewMailingResponses, ReceiveSesNotificationData, ReceiveSesNotificationErrors, ReceiveSesNotificationResponses, ReceiveStripeEventData, ReceiveStripeEventErrors, ReceiveStripeEventResponses, RegisterData, RegisterErrors, RegisterResponses, ReinstateScheduleEntryData, ReinstateScheduleEntryErrors, ReinstateScheduleEntryResponses, RejectLeaderData, RejectLeaderErrors, RejectLeaderResponses, RemoveSuppressionData, RemoveSuppressionErrors, RemoveSuppressionResponses, RenewRecoveryCodesData, RenewRecoveryCodesErrors, RenewRecoveryCodesResponses, RequestPasswordResetData, RequestPasswordResetErrors, RequestPasswordResetResponses, RequestRightsData, RequestRightsErrors, RequestRightsResponses, ResendConfirmationData, ResendConfirmationErrors, ResendConfirmationResponses, ResendStudentMailData, ResendStudentMailErrors, ResendStudentMailResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, ResetTotpData, ResetTotpErrors, ResetTotpResponses, RestoreQuestionData, RestoreQuestionErrors, RestoreQuestionResponses, ResumeMailingData, ResumeMailingErrors, ResumeMailingResponses, RetryJobData, RetryJobErrors, RetryJobResponses, RetryJobsData, RetryJobsErrors, RetryJobsResponses, RevokeApiKeyData, RevokeApiKeyErrors, RevokeApiKeyResponses, RunRebalanceData, RunRebalanceErrors, RunRebalanceResponses, SearchFaqData, SearchFaqErrors, SearchFaqResponses, SetAccountRightsData, SetAccountRightsErrors, SetAccountRightsResponses, SignInData, SignInErrors, SignInResponses, SignOutData, SignOutErrors, SignOutResponses, SignUpData, SignUpErrors, SignUpResponses, StartMailingData, StartMailingErrors, StartMailingResponses, SubscribeData, SubscribeErrors, SubscribeResponses, TestMailingData, TestMailingErrors, TestMailingResponses, TickAnnouncementData, TickAnnouncementErrors, TickAnnouncementResponses, UnlockGroupData, UnlockGroupErrors, UnlockGroupResponses, UnsubscribeData, UnsubscribeErrors, UnsubscribeResponses, UntickAnnouncementData, UntickAnnouncementErrors, UntickAnnouncementResponses, UpdateAnnouncementData, UpdateAnnouncementErrors, UpdateAnnouncementResponses, UpdateMailingData, UpdateMailingErrors, UpdateMailingResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateQuestionData, UpdateQuestionErrors, UpdateQuestionResponses, UpdateRegistrationData, UpdateRegistrationErrors, UpdateRegistrationResponses, UpdateScheduleEntryData, UpdateScheduleEntryErrors, UpdateScheduleEntryResponses, WithdrawApprovalData, WithdrawApprovalErrors, WithdrawApprovalResponses, WithdrawBursaryRequestData, WithdrawBursaryRequestErrors, WithdrawBursaryRequestResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -1284,7 +1284,8 @@ export const getAnnouncement = <ThrowOnError extends boolean = false>(options: O
 /**
  * Edit an announcement
  *
- * Those who have ticked it off don't see it as new.
+ * Those who have ticked it off don't see it as new. Machines can't read announcements: they edit what they have written,
+ * with the `ETag` of that response.
  */
 export const updateAnnouncement = <ThrowOnError extends boolean = false>(options: Options<UpdateAnnouncementData, ThrowOnError>) => (options.client ?? client).patch<UpdateAnnouncementResponses, UpdateAnnouncementErrors, ThrowOnError>({
     security: [{
@@ -1458,6 +1459,129 @@ export const cancelScheduleEntry = <ThrowOnError extends boolean = false>(option
 });
 
 /**
+ * List frequent questions
+ *
+ * All answered questions, by category and in the committee's order; at most some more than 500.
+ */
+export const listFaq = <ThrowOnError extends boolean = false>(options?: Options<ListFaqData, ThrowOnError>) => (options?.client ?? client).get<ListFaqResponses, ListFaqErrors, ThrowOnError>({ url: '/v1/faq', ...options });
+
+/**
+ * Search frequent questions
+ *
+ * Returns the answered questions in which each word of the search begins a word of the question or the answer: first those
+ * where the question alone has all of them. Letter case, accents and width don't matter. At most 50; without words those that
+ * `listFaq` begins with.
+ */
+export const searchFaq = <ThrowOnError extends boolean = false>(options?: Options<SearchFaqData, ThrowOnError>) => (options?.client ?? client).get<SearchFaqResponses, SearchFaqErrors, ThrowOnError>({ url: '/v1/faq/search', ...options });
+
+/**
+ * List the categories of frequent questions
+ *
+ * Those that have answered questions, with their number.
+ */
+export const listFaqCategories = <ThrowOnError extends boolean = false>(options?: Options<ListFaqCategoriesData, ThrowOnError>) => (options?.client ?? client).get<ListFaqCategoriesResponses, ListFaqCategoriesErrors, ThrowOnError>({ url: '/v1/faq/categories', ...options });
+
+/**
+ * List questions for the committee
+ *
+ * Newest first, answered or not.
+ */
+export const listQuestions = <ThrowOnError extends boolean = false>(options?: Options<ListQuestionsData, ThrowOnError>) => (options?.client ?? client).get<ListQuestionsResponses, ListQuestionsErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/faq/questions',
+    ...options
+});
+
+/**
+ * Ask a question
+ *
+ * The committee answers it, or deletes it. If there is an email address, the answer is sent there; the address is never
+ * shown, and is deleted then, or after 90 days. The committee also writes its own entries with this operation, and
+ * answers them with `answerQuestion`.
+ */
+export const askQuestion = <ThrowOnError extends boolean = false>(options: Options<AskQuestionData, ThrowOnError>) => (options.client ?? client).post<AskQuestionResponses, AskQuestionErrors, ThrowOnError>({
+    url: '/v1/faq/questions',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Answer a question
+ *
+ * The question and its answer become public. The person who asked gets an email, if there is an address.
+ */
+export const answerQuestion = <ThrowOnError extends boolean = false>(options: Options<AnswerQuestionData, ThrowOnError>) => (options.client ?? client).put<AnswerQuestionResponses, AnswerQuestionErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/faq/questions/{questionId}/answer',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Delete a question
+ *
+ * It can be restored for 90 days.
+ */
+export const deleteQuestion = <ThrowOnError extends boolean = false>(options: Options<DeleteQuestionData, ThrowOnError>) => (options.client ?? client).delete<DeleteQuestionResponses, DeleteQuestionErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/faq/questions/{questionId}',
+    ...options
+});
+
+/**
+ * Edit a question
+ *
+ * Changes the texts, the category and the order. Nobody gets an email.
+ */
+export const updateQuestion = <ThrowOnError extends boolean = false>(options: Options<UpdateQuestionData, ThrowOnError>) => (options.client ?? client).patch<UpdateQuestionResponses, UpdateQuestionErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/faq/questions/{questionId}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Restore a deleted question
+ *
+ * It is again what it was before, with its answer and its place in the order. Restoring a question that is not deleted
+ * changes nothing.
+ */
+export const restoreQuestion = <ThrowOnError extends boolean = false>(options: Options<RestoreQuestionData, ThrowOnError>) => (options.client ?? client).post<RestoreQuestionResponses, RestoreQuestionErrors, ThrowOnError>({
+    security: [{
+            in: 'cookie',
+            name: 'orientation_session',
+            type: 'apiKey'
+        }, { scheme: 'bearer', type: 'http' }],
+    url: '/v1/faq/questions/{questionId}/restore',
+    ...options
+});
+
+/**
  * List mailings
  *
  * Newest first, drafts included.
@@ -1495,7 +1619,8 @@ export const createMailing = <ThrowOnError extends boolean = false>(options: Opt
 /**
  * Get a mailing
  *
- * Returns the mailing and, once it is started, what became of its emails.
+ * Returns the mailing and, once it is started, what became of its emails. If its audience is filtered by a field that is
+ * not granted to you, search, filters and numbers are absent.
  */
 export const getMailing = <ThrowOnError extends boolean = false>(options: Options<GetMailingData, ThrowOnError>) => (options.client ?? client).get<GetMailingResponses, GetMailingErrors, ThrowOnError>({
     security: [{
@@ -1510,9 +1635,10 @@ export const getMailing = <ThrowOnError extends boolean = false>(options: Option
 /**
  * Change a mailing
  *
- * Replaces what a draft says, and its audience.
+ * Changes what a draft says, and its audience. Omitted properties keep their value. It must be yours, or one whose
+ * audience you could write to.
  */
-export const updateMailing = <ThrowOnError extends boolean = false>(options: Options<UpdateMailingData, ThrowOnError>) => (options.client ?? client).put<UpdateMailingResponses, UpdateMailingErrors, ThrowOnError>({
+export const updateMailing = <ThrowOnError extends boolean = false>(options: Options<UpdateMailingData, ThrowOnError>) => (options.client ?? client).patch<UpdateMailingResponses, UpdateMailingErrors, ThrowOnError>({
     security: [{
             in: 'cookie',
             name: 'orientation_session',
@@ -1575,8 +1701,10 @@ export const testMailing = <ThrowOnError extends boolean = false>(options: Optio
 /**
  * Start a mailing
  *
- * Fixes the recipients and begins to send, or does so at `sendAt` with the rights that you have then. `recipients`
- * confirms the number from `countMailing`: if it has changed, nothing is started. Each recipient gets an email of their
+ * Fixes the recipients and begins to send. `recipients` confirms the number from `countMailing`: if it has changed, nothing
+ * is started. With `sendAt` the recipients are fixed then, with the rights that you have then, so people can join or
+ * leave the audience until that time; if there are more than a tenth more (and more than ten more) than you have
+ * confirmed, the mailing is a draft again and says so. The text of an announcement is that of the confirmation. Each recipient gets an email of their
  * own, once. People who have unsubscribed or whose address is on the suppression list get none, even if that happens
  * while the mailing is being sent.
  */
@@ -1597,8 +1725,8 @@ export const startMailing = <ThrowOnError extends boolean = false>(options: Opti
 /**
  * List the recipients of a mailing
  *
- * Those within your reach, with the state of their email, in the order in which the emails are posted. Leaders, and
- * students without a form, are within the reach of all groups. A page can have fewer items than `limit`; the last page
+ * Those within your reach, with the state of their email, in the order in which the emails are posted. Leaders
+ * are shown to administrators, and students without a form to those who reach all groups and hold `students:unregistered`. A page can have fewer items than `limit`; the last page
  * has no `nextCursor`.
  */
 export const listMailingRecipients = <ThrowOnError extends boolean = false>(options: Options<ListMailingRecipientsData, ThrowOnError>) => (options.client ?? client).get<ListMailingRecipientsResponses, ListMailingRecipientsErrors, ThrowOnError>({
@@ -1630,7 +1758,8 @@ export const pauseMailing = <ThrowOnError extends boolean = false>(options: Opti
 /**
  * Resume a mailing
  *
- * Goes on with the recipients who were fixed at the start. If it is being sent already, nothing changes.
+ * Goes on with the recipients who were fixed at the start. If it is being sent already, nothing changes. It must be yours,
+ * or one whose audience you could write to.
  */
 export const resumeMailing = <ThrowOnError extends boolean = false>(options: Options<ResumeMailingData, ThrowOnError>) => (options.client ?? client).post<ResumeMailingResponses, ResumeMailingErrors, ThrowOnError>({
     security: [{
@@ -1646,7 +1775,7 @@ export const resumeMailing = <ThrowOnError extends boolean = false>(options: Opt
  * Cancel a mailing
  *
  * Ends a mailing for good, whether or not it was started. Emails that were sent stay sent. If it is cancelled already,
- * nothing changes.
+ * nothing changes. It must be yours, or one whose audience you could write to.
  */
 export const cancelMailing = <ThrowOnError extends boolean = false>(options: Options<CancelMailingData, ThrowOnError>) => (options.client ?? client).post<CancelMailingResponses, CancelMailingErrors, ThrowOnError>({
     security: [{

@@ -1539,6 +1539,11 @@ export type Mailing = {
      */
     audience: MailingAudience;
     /**
+     * Whether search, filters and numbers are not shown to you, because the audience is filtered by a field that is not
+     * granted to you.
+     */
+    restricted: boolean;
+    /**
      * State of the mailing.
      */
     state: MailingState;
@@ -1563,7 +1568,7 @@ export type Mailing = {
      */
     finishedAt?: string;
     /**
-     * Why the service cancelled it.
+     * Why the service cancelled it or made it a draft again.
      */
     reason?: string;
     /**
@@ -1585,13 +1590,14 @@ export type MailingAudience = {
     /**
      * Kind of audience.
      */
-    kind: MailingAudienceKind;
+    for: MailingAudienceKind;
     /**
      * Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only.
      */
     search?: string;
     /**
-     * Filters that a student must match, as in `listStudents`: `field:operator:value`. At most 20. With `students` only.
+     * Filters that a student must match, as in `listStudents`: `field:operator:value`. At most 20, each of at most 500
+     * characters. With `students` only.
      */
     filters?: Array<string>;
 };
@@ -1600,6 +1606,30 @@ export type MailingAudience = {
  * A kind of audience.
  */
 export type MailingAudienceKind = 'students' | 'leaders' | 'everyone';
+
+/**
+ * MailingChanges
+ *
+ * Changes of a draft. Omitted properties keep their value.
+ */
+export type MailingChanges = {
+    /**
+     * Subject, with placeholders. 1 to 150 characters.
+     */
+    subject?: string | null;
+    /**
+     * Text in Markdown, with placeholders. 1 to 20,000 characters. It replaces an announcement.
+     */
+    text?: string | null;
+    /**
+     * Id of a published announcement. It replaces a text.
+     */
+    announcement?: string | null;
+    /**
+     * People that the mailing is for.
+     */
+    audience?: MailingAudience | null;
+};
 
 /**
  * MailingCount
@@ -1811,7 +1841,7 @@ export type MailingRecipientState = 'queued' | 'sent' | 'sentPossiblyTwice' | 'f
  */
 export type MailingStart = {
     /**
-     * Number of recipients, from `countMailing`. It confirms that so many people are meant.
+     * Number of recipients, from `countMailing`: it confirms that you mean this many people.
      */
     recipients: number;
     /**
@@ -12046,7 +12076,7 @@ export type GetMailingResponses = {
 export type GetMailingResponse = GetMailingResponses[keyof GetMailingResponses];
 
 export type UpdateMailingData = {
-    body: MailingDraft;
+    body: MailingChanges;
     headers: {
         /**
          * `ETag` of the mailing that was edited.
@@ -12635,12 +12665,13 @@ export type ListMailingRecipientsErrors = {
         status: 401;
     };
     /**
-     * - Not approved yet (`not-approved`).
+     * - Field not granted (`field-not-granted`).
      * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
      */
     403: Problem & {
-        type: '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required';
         status: 403;
     };
     /**
@@ -12799,13 +12830,14 @@ export type ResumeMailingErrors = {
         status: 401;
     };
     /**
-     * - Cross-origin request (`foreign-origin`).
-     * - Not approved yet (`not-approved`).
+     * - Field not granted (`field-not-granted`).
      * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
         status: 403;
     };
     /**
@@ -12885,13 +12917,14 @@ export type CancelMailingErrors = {
         status: 401;
     };
     /**
-     * - Cross-origin request (`foreign-origin`).
-     * - Not approved yet (`not-approved`).
+     * - Field not granted (`field-not-granted`).
      * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
      * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
      */
     403: Problem & {
-        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
         status: 403;
     };
     /**
