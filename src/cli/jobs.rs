@@ -7,6 +7,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use super::{Failed, run};
 use crate::kernel::{Actor, SystemClock};
 use crate::platform::jobs::{ChangeError, Job, JobState, Jobs};
+use crate::platform::mail::DroppedEmails;
 use crate::platform::store::{Access, StoreError};
 
 /// Prints the dead jobs. The service may be running.
@@ -57,7 +58,7 @@ pub(super) async fn drop(ids: &[String]) -> Result<(), Failed> {
 /// The jobs of the configured store. Running workers find retried jobs within a second.
 async fn jobs() -> Result<Jobs, Failed> {
     let app = run::assemble(run::configuration()?, Access::Beside).await?;
-    Ok(Jobs::new(app.store, Arc::new(SystemClock)))
+    Ok(Jobs::new(app.store, Arc::new(SystemClock)).calling(Arc::new(DroppedEmails)))
 }
 
 async fn report(jobs: &Jobs) -> Result<String, StoreError> {

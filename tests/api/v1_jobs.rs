@@ -5,7 +5,7 @@ use std::time::Duration;
 use orientation::kernel::{Actor, Clock, Ids, RandomIds, Role, Scope};
 use orientation::platform::audit::{Action, AuditEntry};
 use orientation::platform::jobs::{self, JOB_DROPPED, JOB_RETRIED, Job, JobState, Payload};
-use orientation::platform::mail::Mail;
+use orientation::platform::mail::{Mail, MailClass, MailState};
 use orientation::platform::store::{Filter, Query, StoreError};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,6 @@ fn payload() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_job_of_each_kind_dies_and_has_its_effect_once_when_it_is_retried() {
     use orientation::kernel::faults;
-    use orientation::platform::mail::{MailClass, MailState};
 
     let app = TestApp::start().await;
     let (keeper, student) = (app.keeper().await, app.student().await);
@@ -222,6 +221,31 @@ async fn jobs_are_listed_by_state_and_kind_without_their_data() {
     let dropped = app.changes(JOB_DROPPED).await;
     assert_eq!(dropped.len(), 2);
     assert!([dead, early].into_iter().all(|id| dropped.contains(&(by.clone(), Some(id)))), "{dropped:?}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_email_of_a_dropped_job_has_failed_and_can_be_sent_again() {
+    let app = TestApp::start().await;
+    let keeper = app.keeper().await;
+    let now = app.clock.now();
+    let later = now.plus(Duration::from_secs(3600));
+    for class in [MailClass::Direct, MailClass::Bulk] {
+        let to = &keeper.account().email;
+        let about = [("account", keeper.account().id.clone())];
+        let mail = Mail::new(format!("welcome:{class:?}"), "welcome", to, about, later).in_class(class);
+        app.store.transact(async |tx| tx.post(&mail).await).await.expect("new");
+        let job = format!("mail:{}", mail.id);
+        keeper.delete(&path(&job)).await.ok(204);
+        let failed: Mail = app.store.get(&mail.id).await.expect("readable").expect("there");
+        assert_eq!(
+            (failed.state, failed.reason.as_deref()),
+            (MailState::Failed, Some("its job was dropped"))
+        );
+        app.store.transact(async |tx| tx.retry_mail(&failed, now).await).await.expect("it has failed");
+    }
+    app.settle().await;
+    assert_eq!(app.mailbox(keeper.email()).emails().await.len(), 2);
     app.finish().await;
 }
 

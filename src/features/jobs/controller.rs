@@ -388,7 +388,7 @@ impl JobsController {
 
     /// Drop a background job
     ///
-    /// A dead or waiting job will not run. What it would have done is not done: an email is not sent.
+    /// A dead or waiting job will not run. What it would have done is not done. An email of such a job becomes `failed`.
     #[oai(path = "/v1/jobs/:jobId", method = "delete", operation_id = "dropJob")]
     async fn drop_job(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::base::Base;
 use crate::kernel::{Actor, Clock};
 use crate::platform::jobs::{ChangeError, Job, JobState, Jobs, KindStats};
+use crate::platform::mail::DroppedEmails;
 use crate::platform::store::{Cursor, Page, PageError, StoreError};
 
 /// Jobs that one request retries at most: each is a transaction.
@@ -36,7 +37,8 @@ pub struct JobDesk {
 impl JobDesk {
     /// The jobs in the store of `base`.
     pub fn new(base: &Base) -> Self {
-        Self { jobs: Jobs::new(base.store.clone(), base.clock.clone()), clock: base.clock.clone() }
+        let jobs = Jobs::new(base.store.clone(), base.clock.clone()).calling(Arc::new(DroppedEmails));
+        Self { jobs, clock: base.clock.clone() }
     }
 
     /// The page of the jobs in a state, first due first, that begins at `after`; at most `limit`, and only those of `kind`

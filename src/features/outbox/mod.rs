@@ -11,13 +11,13 @@ mod pages;
 mod service;
 
 pub use model::{KeptFile, StoredEmail};
-pub use pages::{Access, Guard, framed};
 pub use service::Outbox;
 
 use std::sync::Arc;
 
 use super::Feature;
 use crate::base::Base;
+use crate::http::pages::Access;
 use crate::platform::store::{Schema, schema};
 
 /// What the outbox adds to a service that has one. In a rehearsal its readers are administrators.

@@ -5,25 +5,15 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::http::header;
 use poem::web::{Data, Json, Path, Query};
-use poem::{Endpoint, EndpointExt, IntoResponse, Middleware, Request, Response, Result, Route, get, handler};
+use poem::{EndpointExt, IntoResponse, Response, Result, Route, get, handler};
 use serde::{Deserialize, Serialize};
 
 use super::model::{FileInfo, StoredEmail};
 use super::service::Outbox;
-use crate::http::pages::{HtmlErrors, PageLayout, Pages};
-use crate::http::{Kind, Problem, Refusal, principal, unavailable};
-use crate::kernel::Scope;
+use crate::http::pages::{Access, Guard, HtmlErrors, PageLayout, Pages, closed, framed};
+use crate::http::{Kind, Problem, Refusal, unavailable};
 use crate::platform::mail::with_image;
 use crate::platform::store::{Cursor, Page};
-
-/// Who may read the emails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody who can reach the service: it listens on loopback only.
-    Anybody,
-    /// Accounts with `admin:all`: a rehearsal faces strangers.
-    Administrators,
-}
 
 /// `/outbox` and what is below it, `/outbox.json`.
 pub fn pages(frame: &Arc<PageLayout>, outbox: &Arc<Outbox>, access: Access) -> Pages {
@@ -73,7 +63,6 @@ impl ListQuery {
 }
 
 const NO_SUCH_EMAIL: Kind = Kind::new(404, "not-found", "Not found");
-const ADMINISTRATORS_ONLY: Kind = Kind::new(403, "administrators-only", "Administrators only");
 
 // ---- the list ----
 
@@ -175,11 +164,6 @@ fn no_such_email() -> Problem {
     NO_SUCH_EMAIL.says("The outbox has no email with this id, or the email has no such attachment.")
 }
 
-/// Nothing in an email runs, loads or is sent; its links leave the frame that it is shown in.
-const EMAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; \
-    frame-ancestors 'self'; base-uri 'none'; \
-    sandbox allow-top-navigation-by-user-activation allow-popups allow-popups-to-escape-sandbox";
-
 #[handler]
 async fn html(outbox: Data<&Arc<Outbox>>, Path(id): Path<String>) -> Result<Response> {
     let email = find(&outbox, &id).await?;
@@ -192,12 +176,6 @@ async fn html(outbox: Data<&Arc<Outbox>>, Path(id): Path<String>) -> Result<Resp
     Ok(framed(&content))
 }
 
-/// The HTML of an email as the content of a frame in which nothing runs.
-pub fn framed(content: &str) -> Response {
-    let content = content.replacen("<head>", "<head>\n<base target=\"_top\">", 1);
-    closed(Response::builder(), EMAIL_POLICY).content_type("text/html; charset=utf-8").body(content)
-}
-
 #[handler]
 async fn attachment(outbox: Data<&Arc<Outbox>>, Path((id, n)): Path<(String, usize)>) -> Result<Response> {
     let email = find(&outbox, &id).await?;
@@ -208,14 +186,6 @@ async fn attachment(outbox: Data<&Arc<Outbox>>, Path((id, n)): Path<(String, usi
         .content_type(&info.content_type)
         .header(header::CONTENT_DISPOSITION, disposition)
         .body(file.content))
-}
-
-fn closed(response: poem::ResponseBuilder, policy: &str) -> poem::ResponseBuilder {
-    response
-        .header(header::CACHE_CONTROL, "no-store")
-        .header(header::CONTENT_SECURITY_POLICY, policy)
-        .header(header::REFERRER_POLICY, "no-referrer")
-        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
 
 /// What may stand in a segment of a path as it is (RFC 3986: unreserved, and `:`).
@@ -292,43 +262,6 @@ async fn list_json(outbox: Data<&Arc<Outbox>>, Query(query): Query<ListQuery>) -
     Ok(Json(emails).with_header(header::CACHE_CONTROL, "no-store").into_response())
 }
 
-// ---- who may read them ----
-
-/// Lets through whom [`Access`] says.
-#[derive(Clone, Copy)]
-pub struct Guard {
-    pub access: Access,
-    /// What others than administrators read.
-    pub detail: &'static str,
-}
-
-/// The pages behind a [`Guard`].
-pub struct Guarded<E> {
-    inner: E,
-    guard: Guard,
-}
-
-impl<E: Endpoint> Middleware<E> for Guard {
-    type Output = Guarded<E>;
-
-    fn transform(&self, inner: E) -> Guarded<E> {
-        Guarded { inner, guard: *self }
-    }
-}
-
-impl<E: Endpoint> Endpoint for Guarded<E> {
-    type Output = E::Output;
-
-    async fn call(&self, request: Request) -> Result<E::Output> {
-        if self.guard.access == Access::Administrators
-            && !principal(&request).await?.rights.may(Scope::AdminAll)
-        {
-            return Err(ADMINISTRATORS_ONLY.says(self.guard.detail).into());
-        }
-        self.inner.call(request).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use poem::http::StatusCode;
@@ -337,8 +270,9 @@ mod tests {
 
     use super::*;
     use crate::base::{Base, TestBase};
+    use crate::http::pages::EMAIL_POLICY;
     use crate::http::testing;
-    use crate::kernel::{Clock, EmailAddress, Rights};
+    use crate::kernel::{Clock, EmailAddress, Rights, Scope};
     use crate::platform::mail::{Attachment, Email, Mail, Transport};
 
     struct Desk {

@@ -7,8 +7,7 @@
 mod pages;
 
 use crate::base::Base;
-use crate::features::outbox::Access;
-use crate::http::pages::Pages;
+use crate::http::pages::{Access, Pages};
 use crate::platform::mail::Templates;
 
 /// The pages with the emails of all features: for everybody who reaches the service, or for administrators.

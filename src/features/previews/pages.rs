@@ -1,13 +1,12 @@
 //! Emails with sample data in the browser.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use poem::web::{Data, Path, Query};
 use poem::{EndpointExt, Response, Result, Route, get, handler};
 use serde::Deserialize;
 
-use crate::features::outbox::{Access, Guard, framed};
-use crate::http::pages::{HtmlErrors, PageLayout, Pages};
+use crate::http::pages::{Access, Guard, HtmlErrors, PageLayout, Pages, framed};
 use crate::http::{Kind, Problem, internal};
 use crate::platform::mail::{Sample, Templates, with_image};
 
@@ -19,6 +18,7 @@ pub(super) fn pages(frame: &Arc<PageLayout>, templates: &Templates, access: Acce
         .at("/", get(list))
         .at("/:kind", get(show))
         .at("/:kind/html", get(html))
+        .data(Arc::new(Listed { templates: templates.clone(), lines: OnceLock::new() }))
         .data(templates.clone())
         .data(frame.clone())
         .with(Guard { access, detail: "Only administrators can see the emails with sample data." })
@@ -30,7 +30,13 @@ pub(super) fn pages(frame: &Arc<PageLayout>, templates: &Templates, access: Acce
 #[template(path = "features/previews/templates/list.page.html")]
 struct ListPage<'a> {
     frame: &'a PageLayout,
-    kinds: Vec<Line>,
+    kinds: &'a [Line],
+}
+
+/// The list, whose samples are rendered when it is first shown.
+struct Listed {
+    templates: Templates,
+    lines: OnceLock<Vec<Line>>,
 }
 
 struct Line {
@@ -40,15 +46,24 @@ struct Line {
     samples: usize,
 }
 
-#[handler]
-fn list(templates: Data<&Templates>, frame: Data<&Arc<PageLayout>>) -> Result<Response> {
-    let mut kinds = vec![];
-    for kind in templates.names() {
-        let samples = samples(&templates, kind)?;
-        let subject = samples.first().map_or_else(String::new, |sample| sample.email.subject.clone());
-        kinds.push(Line { kind, subject, samples: samples.len() });
+impl Listed {
+    fn lines(&self) -> Result<&[Line]> {
+        if let Some(lines) = self.lines.get() {
+            return Ok(lines);
+        }
+        let line = |kind| {
+            let samples = samples(&self.templates, kind)?;
+            let subject = samples.first().map_or_else(String::new, |sample| sample.email.subject.clone());
+            Ok(Line { kind, subject, samples: samples.len() })
+        };
+        let lines = self.templates.names().map(line).collect::<Result<_>>()?;
+        Ok(self.lines.get_or_init(|| lines))
     }
-    Ok(frame.page(&ListPage { frame: &frame, kinds }))
+}
+
+#[handler]
+fn list(listed: Data<&Arc<Listed>>, frame: Data<&Arc<PageLayout>>) -> Result<Response> {
+    Ok(frame.page(&ListPage { frame: &frame, kinds: listed.lines()? }))
 }
 
 #[derive(Deserialize)]

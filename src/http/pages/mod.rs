@@ -3,6 +3,8 @@
 mod errors;
 mod first;
 mod frame;
+mod framed;
+mod guard;
 mod routes;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use poem::{EndpointExt, Response, get, handler};
 pub use errors::HtmlErrors;
 pub use first::FirstPage;
 pub use frame::PageLayout;
+pub use framed::{EMAIL_POLICY, closed, framed};
+pub use guard::{Access, Guard, Guarded};
 pub use routes::Pages;
 
 /// `GET /` and the stylesheet of all pages.

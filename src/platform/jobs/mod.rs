@@ -21,7 +21,7 @@ mod workers;
 
 pub use cron::{Cron, Crons};
 pub use model::{JOB_DROPPED, JOB_RETRIED, Job, JobState, LEASE, Payload};
-pub use service::{ChangeError, Count, Jobs, KindStats, Percentiles};
+pub use service::{ChangeError, Count, Dropped, Jobs, KindStats, Percentiles};
 pub use steps::{Progress, Steps};
 pub use subscriber::{JobError, Run, Subscriber, Subscribers};
 pub use sweep::{Sweep, sweep};

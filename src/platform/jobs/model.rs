@@ -111,7 +111,9 @@ impl Document for Job {
     const COLLECTION: &'static str = "jobs";
     const INDEXES: &'static [Index] = &[
         Index::on("jobs_due", &["state", "kind", "runAt"]),
+        Index::on("jobs_by_state", &["state", "runAt"]),
         Index::on("jobs_ended", &["state", "finishedAt"]),
+        Index::on("jobs_ended_by_kind", &["state", "kind", "finishedAt"]),
         Index::unique("jobs_waiting", &["waitingKey"]),
         Index::unique("jobs_running", &["runningKey"]),
     ];

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::TOPIC;
 use super::model::{JOB_DROPPED, JOB_RETRIED, Job, JobState};
 use super::queue::put_back;
 use crate::kernel::{Actor, Clock, Timestamp};
 use crate::platform::audit::Subject;
-use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError};
+use crate::platform::store::{Cursor, Dir, Filter, Page, PageError, Query, Store, StoreError, Tx};
 
 /// Maximum length of the list of [`Jobs::dead`].
 const PAGE: u32 = 200;
@@ -73,16 +75,32 @@ impl Percentiles {
     }
 }
 
+/// What else changes when a job is dropped: what it would have done is not done.
+#[async_trait]
+pub trait Dropped: Send + Sync + 'static {
+    /// Called in the transaction that drops the job, for jobs of every kind.
+    ///
+    /// # Errors
+    /// Those of the store. The job is not dropped then.
+    async fn dropped(&self, tx: &Tx, job: &Job, now: Timestamp) -> Result<(), StoreError>;
+}
+
 /// The jobs in the store, for operators.
 pub struct Jobs {
     store: Store,
     clock: Arc<dyn Clock>,
+    dropped: Option<Arc<dyn Dropped>>,
 }
 
 impl Jobs {
     /// The jobs in `store`.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, dropped: None }
+    }
+
+    /// The same, which calls `dropped` for each job that is dropped.
+    pub fn calling(self, dropped: Arc<dyn Dropped>) -> Self {
+        Self { dropped: Some(dropped), ..self }
     }
 
     /// The number of jobs by kind and state, without zeros.
@@ -211,7 +229,7 @@ impl Jobs {
         for (kind, of_kind) in &mut stats {
             of_kind.kind.clone_from(kind);
             let done = in_state(JobState::Done, Some(kind));
-            let recent = Query::new(done).sort("runAt", Dir::Desc).limit(RECENT);
+            let recent = Query::new(done).sort("finishedAt", Dir::Desc).limit(RECENT);
             // A dropped job has an error, and so has one that another job of its key has covered.
             let ran = |job: Job| {
                 job.started_at
@@ -321,6 +339,9 @@ impl Jobs {
                 }
                 job.discard(now);
                 tx.put(&job).await?;
+                if let Some(dropped) = &self.dropped {
+                    dropped.dropped(&tx, &job, now).await?;
+                }
                 tx.audit(actor, JOB_DROPPED, Subject::of::<Job>(id), &[], now).await?;
                 Ok(job)
             })

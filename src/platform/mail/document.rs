@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::kernel::{EmailAddress, Timestamp};
 use crate::platform::audit::Action;
-use crate::platform::jobs::{Job, Payload};
+use crate::platform::jobs::{Dropped, Job, Payload};
 use crate::platform::store::{
     Class, Document, Index, Keep, Migration, Owner, Personal, PersonalField, StoreError, Tx,
 };
@@ -286,6 +287,18 @@ impl Mail {
         true
     }
 
+    /// Gives it up, because nobody sends it any more; `false` if it has reached its final state.
+    fn give_up(&mut self) -> bool {
+        let reason = match self.state {
+            MailState::Queued if self.interrupted => "its job was dropped: it may have been sent",
+            MailState::Queued => "its job was dropped",
+            MailState::Sending => "its job was dropped: it may have been sent",
+            _ => return false,
+        };
+        (self.state, self.reason) = (MailState::Failed, Some(reason.to_owned()));
+        true
+    }
+
     /// The job that sends it, due at `now`. Each retry has a new job: that of the first attempts is kept for a
     /// while.
     pub(super) fn job(&self, now: Timestamp) -> Job {
@@ -329,6 +342,21 @@ impl Payload for SendBulkMail {
     const KIND: &'static str = "mail.send-bulk";
     fn key(&self) -> Option<String> {
         Some(self.mail.clone())
+    }
+}
+
+/// Ends the email of a job that is dropped, so that it doesn't wait for ever.
+pub struct DroppedEmails;
+
+#[async_trait]
+impl Dropped for DroppedEmails {
+    async fn dropped(&self, tx: &Tx, job: &Job, _: Timestamp) -> Result<(), StoreError> {
+        if ![SendMail::KIND, SendBulkMail::KIND].contains(&job.kind.as_str()) {
+            return Ok(());
+        }
+        let mail = job.payload["mail"].as_str().unwrap_or_default();
+        let Some(mut mail) = tx.get::<Mail>(mail).await? else { return Ok(()) };
+        if mail.give_up() { tx.put(&mail).await } else { Ok(()) }
     }
 }
 

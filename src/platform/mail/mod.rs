@@ -33,7 +33,9 @@ mod smtp;
 pub mod sns;
 mod suppression;
 
-pub use document::{EMAIL_RETRIED, Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail};
+pub use document::{
+    DroppedEmails, EMAIL_RETRIED, Mail, MailClass, MailState, Outcome, SendBulkMail, SendMail,
+};
 pub use email::{
     Attachment, DuplicateTemplate, Email, RenderError, Template, Templates, Unsubscribe, with_image,
 };
