@@ -58,7 +58,7 @@ pub use prepared::{Prepared, PreparedAnswer, PreparedCache, PreparedFile, Prepar
 pub use problem::{Examples, Failure, Kind, Problem, Refusal};
 pub use security::{
     By, CallerOfCookie, Callers, Client, KeyError, MachineCallers, RenewedCookie, Requirement, Visit,
-    principal,
+    Visiting, principal,
 };
 pub use server::Server;
 pub use spec::{Document, Operation};

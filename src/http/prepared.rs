@@ -60,19 +60,15 @@ impl<T: Type + ToJSON> Prepared<T> {
 
     /// The answer to a request with this `If-None-Match`.
     pub fn answer(&self, if_none_match: Option<&str>) -> PreparedAnswer<T> {
-        self.answer_with(if_none_match, "no-cache")
-    }
-
-    /// The same if the response is for the caller alone: shared caches don't keep it.
-    pub fn answer_privately(&self, if_none_match: Option<&str>) -> PreparedAnswer<T> {
-        self.answer_with(if_none_match, "private, no-cache")
-    }
-
-    fn answer_with(&self, if_none_match: Option<&str>, cache: &str) -> PreparedAnswer<T> {
         if self.file.is_known(if_none_match) {
             return PreparedAnswer::NotModified(self.file.tag());
         }
-        PreparedAnswer::Full(self.clone(), self.file.tag(), cache.into())
+        PreparedAnswer::Full(self.clone(), self.file.tag(), "no-cache".into())
+    }
+
+    /// Its bytes and their entity tag, for other answers.
+    pub fn file(&self) -> &PreparedFile {
+        &self.file
     }
 }
 
@@ -154,8 +150,7 @@ pub enum PreparedAnswer<T: Type> {
         /// Entity tag of the response.
         #[oai(header = "ETag")]
         String,
-        /// `no-cache`: caches revalidate the response with `If-None-Match` before each use. With `private` it is for the
-        /// caller alone.
+        /// `no-cache`: caches revalidate the response with `If-None-Match` before each use.
         #[oai(header = "Cache-Control")]
         String,
     ),

@@ -6,7 +6,7 @@ use poem::Request;
 
 use super::kinds;
 use super::problem::Problem;
-use super::security::{Requirement, principal, signed_in, signed_in_or_not};
+use super::security::{Requirement, Visiting, principal, signed_in, visiting};
 use crate::kernel::{Caller, Principal, Rights, Role, Scope};
 
 /// Nothing: anybody, signed in or not.
@@ -221,7 +221,7 @@ impl Requirement for Anybody {
 }
 
 impl Requirement for Visitor {
-    type Caller = Option<Caller>;
+    type Caller = Visiting;
     const SESSION: bool = true;
     const OPTIONAL: bool = true;
 
@@ -229,8 +229,8 @@ impl Requirement for Visitor {
         "visitor".into()
     }
 
-    async fn admit(request: &Request) -> Result<Option<Caller>, Problem> {
-        signed_in_or_not(request).await
+    async fn admit(request: &Request) -> Result<Visiting, Problem> {
+        visiting(request).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use poem::http::HeaderMap;
-use poem::http::header::{AUTHORIZATION, HeaderValue, SET_COOKIE, USER_AGENT};
+use poem::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, SET_COOKIE, USER_AGENT};
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -143,6 +143,8 @@ impl NewCookies {
                 |set: &HeaderValue| set.to_str().is_ok_and(|set| set.split('=').next() == Some(name));
             if !headers.get_all(SET_COOKIE).iter().any(is_set) {
                 headers.append(SET_COOKIE, HeaderValue::from_str(&new).expect("cookies are plain text"));
+                // No cache may keep somebody's cookie.
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
             }
         }
     }
@@ -161,7 +163,7 @@ pub async fn signed_in(request: &Request) -> Result<Caller, Problem> {
 ///
 /// # Errors
 /// 503 if the store fails.
-pub async fn signed_in_or_not(request: &Request) -> Result<Option<Caller>, Problem> {
+async fn signed_in_or_not(request: &Request) -> Result<Option<Caller>, Problem> {
     let Ok(shared) = shared(request) else { return Ok(None) };
     let Some(cookie) = shared.cookie.of(request.headers()) else { return Ok(None) };
     let Some(found) = shared.callers.by_cookie(cookie).await.map_err(unavailable)? else { return Ok(None) };
@@ -171,6 +173,23 @@ pub async fn signed_in_or_not(request: &Request) -> Result<Option<Caller>, Probl
         cookies.add(shared.cookie.set(&value, lasts));
     }
     Ok(Some(found.caller))
+}
+
+/// Who visits, and whether the request has a session cookie, even one that opens no session.
+pub struct Visiting {
+    /// The account, if there is a session.
+    pub caller: Option<Caller>,
+    /// Whether the response is for one client: what a cookie may have decided is not for shared caches.
+    pub has_cookie: bool,
+}
+
+/// Who visits.
+///
+/// # Errors
+/// 503 if the store fails.
+pub async fn visiting(request: &Request) -> Result<Visiting, Problem> {
+    let cookie = shared(request).ok().and_then(|shared| shared.cookie.of(request.headers()));
+    Ok(Visiting { has_cookie: cookie.is_some(), caller: signed_in_or_not(request).await? })
 }
 
 /// The account or machine behind the request. An API key counts before the session cookie.

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use html2text::render::TextDecorator;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +20,41 @@ const DEPTH_MAX: usize = 24;
 /// Number of table cells; further ones are left out. A short source can stand for a table of millions of empty cells.
 const CELLS_MAX: usize = 5_000;
 
+/// Levels of emphasis and the like. What is deeper is shown without. For the same reason.
+const EMPHASIS_MAX: usize = 24;
+
 /// Width of a line of plain text, in characters, as RFC 5322 recommends.
 const WIDTH: usize = 78;
 
-/// Markdown and its HTML. The HTML is rendered once, when the text is written.
+/// Width of a line that nothing fills.
+const UNWRAPPED: usize = 1_000_000;
+
+/// Version of the rules by which HTML is made. Raise it with every change that must reach texts that were written before.
+const RENDERER: u32 = 1;
+
+/// Markdown and its HTML. The HTML is rendered once, when the text is written, and anew when it is read if the rules have
+/// changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "Stored")]
 pub struct Markdown {
     source: String,
     html: String,
+    renderer: u32,
+}
+
+/// Markdown as it was stored, by any version.
+#[derive(Deserialize)]
+struct Stored {
+    source: String,
+    html: String,
+    #[serde(default)]
+    renderer: u32,
+}
+
+impl From<Stored> for Markdown {
+    fn from(Stored { source, html, renderer }: Stored) -> Self {
+        if renderer == RENDERER { Self { source, html, renderer } } else { Self::new(source) }
+    }
 }
 
 impl Markdown {
@@ -35,7 +62,7 @@ impl Markdown {
     pub fn new(source: impl Into<String>) -> Self {
         let source = source.into();
         let html = html(&source);
-        Self { source, html }
+        Self { source, html, renderer: RENDERER }
     }
 
     /// As it was written.
@@ -48,7 +75,16 @@ impl Markdown {
         &self.html
     }
 
-    /// As plain text, for emails and calendars.
+    /// As plain text with a line for each paragraph and without decoration, for calendars. Links are listed at the end.
+    pub fn unwrapped(&self) -> String {
+        let text = html2text::config::with_decorator(Undecorated).link_footnotes(true).no_table_borders();
+        // A rule would fill its line.
+        let html = self.html.replace("<hr>", "");
+        let text = text.string_from_read(html.as_bytes(), UNWRAPPED);
+        text.unwrap_or_else(|_| self.source.clone()).trim_end().to_owned()
+    }
+
+    /// As plain text, for emails.
     pub fn plain(&self) -> String {
         let text = html2text::config::plain().link_footnotes(true).no_table_borders();
         let text = text.string_from_read(self.html.as_bytes(), WIDTH);
@@ -66,10 +102,87 @@ fn html(source: &str) -> String {
     CLEANER.clean(&html).to_string()
 }
 
+/// Marks lists only.
+#[derive(Clone)]
+struct Undecorated;
+
+impl TextDecorator for Undecorated {
+    type Annotation = ();
+
+    fn decorate_link_start(&mut self, _: &str) -> (String, ()) {
+        Default::default()
+    }
+
+    fn decorate_link_end(&mut self) -> String {
+        String::new()
+    }
+
+    fn decorate_em_start(&self) -> (String, ()) {
+        Default::default()
+    }
+
+    fn decorate_em_end(&self) -> String {
+        String::new()
+    }
+
+    fn decorate_strong_start(&self) -> (String, ()) {
+        Default::default()
+    }
+
+    fn decorate_strong_end(&self) -> String {
+        String::new()
+    }
+
+    fn decorate_strikeout_start(&self) -> (String, ()) {
+        Default::default()
+    }
+
+    fn decorate_strikeout_end(&self) -> String {
+        String::new()
+    }
+
+    fn decorate_code_start(&self) -> (String, ()) {
+        Default::default()
+    }
+
+    fn decorate_code_end(&self) -> String {
+        String::new()
+    }
+
+    fn decorate_preformat_first(&self) {}
+
+    fn decorate_preformat_cont(&self) {}
+
+    fn decorate_image(&mut self, _: &str, title: &str) -> (String, ()) {
+        (title.to_owned(), ())
+    }
+
+    fn header_prefix(&self, _: usize) -> String {
+        String::new()
+    }
+
+    fn quote_prefix(&self) -> String {
+        String::new()
+    }
+
+    fn unordered_item_prefix(&self) -> String {
+        "- ".to_owned()
+    }
+
+    fn ordered_item_prefix(&self, number: i64) -> String {
+        format!("{number}. ")
+    }
+
+    fn make_subblock_decorator(&self) -> Self {
+        Self
+    }
+}
+
 /// What is left out while a text is rendered.
 #[derive(Default)]
 struct Bounds {
     depth: usize,
+    emphasis: usize,
     cells: usize,
     in_surplus_cell: bool,
 }
@@ -84,6 +197,18 @@ impl Bounds {
             Event::End(TagEnd::TableCell) if self.in_surplus_cell => {
                 self.in_surplus_cell = false;
                 return None;
+            }
+            Event::Start(Tag::Emphasis | Tag::Strong | Tag::Strikethrough) => {
+                self.emphasis += 1;
+                if self.emphasis > EMPHASIS_MAX {
+                    return None;
+                }
+            }
+            Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough) => {
+                self.emphasis -= 1;
+                if self.emphasis >= EMPHASIS_MAX {
+                    return None;
+                }
             }
             Event::Start(Tag::BlockQuote(_) | Tag::List(_) | Tag::Item) => {
                 self.depth += 1;
@@ -238,6 +363,8 @@ mod tests {
             ("deep lists", "- ".repeat(50_000)),
             ("quotations", ">".repeat(100_000)),
             ("emphasis", "*a_".repeat(33_000)),
+            ("strong", format!("{}a{}", "**a ".repeat(20_000), " a**".repeat(20_000))),
+            ("nested emphasis", format!("{}a{}", "*a **a ".repeat(10_000), " a** a*".repeat(10_000))),
             ("code", "`".repeat(100_000)),
             ("backticks", (1..400).map(|n| "`".repeat(n) + " ").collect()),
             ("a wide table", wide_table),
@@ -250,11 +377,36 @@ mod tests {
         ] {
             let begun = Instant::now();
             let text = Markdown::new(source.as_str());
-            let (html, plain) = (text.html.len(), text.plain().len());
-            assert!(html + plain < 20 * source.len(), "{name}: {html}, {plain}");
+            let (html, plain) = (text.html.len(), text.plain().len() + text.unwrapped().len());
+            assert!(html + plain < 30 * source.len(), "{name}: {html}, {plain}");
             // Seconds in an unoptimised build beside other tests; a quadratic step takes minutes.
             assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {:?}", begun.elapsed());
         }
+    }
+
+    #[test]
+    fn emphasis_is_bounded() {
+        let html = html(&format!("{}a{}", "**a ".repeat(5_000), " a**".repeat(5_000)));
+        assert!(html.matches("<strong>").count() <= EMPHASIS_MAX, "{}", html.len());
+        assert_eq!(html.matches("<strong>").count(), html.matches("</strong>").count());
+    }
+
+    #[test]
+    fn html_of_other_rules_is_rendered_anew() {
+        let read = |stored: serde_json::Value| serde_json::from_value::<Markdown>(stored).unwrap();
+        let current = Markdown::new("*a*");
+        assert_eq!(read(serde_json::to_value(&current).unwrap()), current);
+        let older = serde_json::json!({ "source": "*a*", "html": "<script>" });
+        assert_eq!(read(older), current);
+    }
+
+    #[test]
+    fn unwrapped_text_has_a_line_for_each_paragraph() {
+        let text = format!(
+            "# Day\n\nBring **water**, `a` and the [map](https://maps.example.org). {}\n\n- one\n- two\n\n---\n\n> b\n\n|a|b|\n|-|-|\n|1|2|",
+            "Long. ".repeat(30)
+        );
+        insta::assert_snapshot!(Markdown::new(text).unwrapped());
     }
 
     #[test]

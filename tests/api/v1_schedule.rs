@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use orientation::features::schedule::{Content, ENTRIES_MAX, ScheduleEntry, Times};
-use orientation::kernel::{Audience, Clock, Ids, RandomIds, Role, Timestamp};
+use orientation::kernel::{Audience, Clock, Ids, RandomIds, Right, Role, Scope, Timestamp};
 use orientation::platform::audit::AuditEntry;
 use orientation::platform::store::{Filter, Query, StoreError};
 use reqwest::Method;
@@ -49,6 +49,17 @@ fn path(entry: &Value) -> String {
     format!("/v1/schedule-entries/{}", entry["id"].as_str().expect("an id"))
 }
 
+/// Cancels an entry as it is on the schedule now, for this reason.
+async fn cancel(planner: &Visitor, entry: &Value, reason: &Value) -> Answer {
+    let path = format!("{}/cancellation", path(entry));
+    planner.send(planner.request(Method::PUT, &path).header("if-match", "*").json(reason)).await
+}
+
+async fn reinstate(planner: &Visitor, entry: &Value, tag: &str) -> Answer {
+    let path = format!("{}/cancellation", path(entry));
+    planner.send(planner.request(Method::DELETE, &path).header("if-match", tag)).await
+}
+
 async fn edit(planner: &Visitor, entry: &Value, changes: &Value) -> Answer {
     let request = planner.request(Method::PATCH, &path(entry)).json(changes);
     planner.send(request.header("if-match", entry["etag"].as_str().expect("a tag"))).await
@@ -73,7 +84,7 @@ async fn calendar(app: &TestApp, query: &str) -> Vec<String> {
 
 /// What the calendar says about an entry: sequence and status of each event with its id.
 async fn events(app: &TestApp, query: &str, entry: &Value) -> Vec<(String, String)> {
-    let uid = format!("UID:{}@127.0.0.1", entry["id"].as_str().expect("an id"));
+    let uid = format!("UID:{}", entry["id"].as_str().expect("an id"));
     let lines = calendar(app, query).await;
     let events = lines.split(|line| line == "BEGIN:VEVENT").skip(1).filter(|event| event.contains(&uid));
     let value = |event: &[String], name: &str| {
@@ -186,17 +197,17 @@ async fn a_moved_a_cancelled_and_a_deleted_entry_say_so_and_every_change_is_audi
         );
     }
 
-    let cancellation = format!("{}/cancellation", path(&tour));
     for _ in 0..2 {
-        let off = planner.put(&cancellation, &json!({ "reason": "Rain" })).await.ok(200);
+        let off = cancel(&planner, &tour, &json!({ "reason": "Rain" })).await.ok(200);
         assert_eq!((&off["state"], &off["cancelReason"]), (&json!("cancelled"), &json!("Rain")));
     }
     assert_eq!(events(&app, "", &tour).await, event(2, "CANCELLED"));
     assert_eq!(visitor.get("/v1/schedule").await.ok(200)["items"][0]["state"], "cancelled");
     assert!(names(&visitor.get("/v1/schedule/now").await.ok(200)["next"]).is_empty());
-    let on = planner.delete(&cancellation).await.ok(200);
+    reinstate(&planner, &tour, moved["etag"].as_str().expect("a tag")).await.refused(412, "stale");
+    let on = reinstate(&planner, &tour, "*").await.ok(200);
     assert_eq!((&on["state"], on.get("cancelReason")), (&json!("moved"), None));
-    planner.delete(&cancellation).await.ok(200);
+    reinstate(&planner, &tour, "*").await.ok(200);
     assert_eq!(events(&app, "", &tour).await, event(3, "CONFIRMED"));
 
     planner.delete(&path(&tour)).await.ok(204);
@@ -204,7 +215,7 @@ async fn a_moved_a_cancelled_and_a_deleted_entry_say_so_and_every_change_is_audi
     assert_eq!((seen(&visitor, "").await.len(), events(&app, "", &tour).await), (0, event(4, "CANCELLED")));
     let expected = [
         ("schedule-entry.created", ""),
-        ("schedule-entry.changed", ""),
+        ("schedule-entry.updated", ""),
         ("schedule-entry.cancelled", "Rain"),
         ("schedule-entry.reinstated", ""),
         ("schedule-entry.deleted", ""),
@@ -242,6 +253,49 @@ async fn a_calendar_shows_for_30_days_what_is_no_longer_for_its_readers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_renews_a_session_is_kept_by_no_cache() {
+    let app = TestApp::start().await;
+    let leader = app.leader().await;
+    app.change(&leader, |account| account.grant(Right::Scope(Scope::TimelineEdit))).await;
+    let renewed = leader.get("/v1/schedule").await;
+    assert!(renewed.cookie().is_some_and(|cookie| Some(&cookie) != leader.cookie.as_ref()));
+    assert_eq!(renewed.header("cache-control"), Some("private, no-store"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_names_the_times_that_were_announced_first() {
+    let app = TestApp::start().await;
+    let planner = planner(&app).await;
+    let times = [60, 120, 180].map(|start| content(&app, "Tour", start, &everyone())["times"].clone());
+    let mut tour = add(&planner, &json!({ "name": "Tour", "times": times[0], "audience": everyone() })).await;
+    for (to, state) in [(1, "moved"), (2, "moved"), (0, "planned")] {
+        tour = edit(&planner, &tour, &json!({ "times": times[to] })).await.ok(200);
+        let first = if state == "moved" { times[0].clone() } else { Value::Null };
+        assert_eq!((tour["state"].as_str(), &tour["movedFrom"]), (Some(state), &first), "{to}");
+    }
+    edit(&planner, &tour, &json!({ "name": "Walk" })).await.ok(200);
+    let updates = Query::new(Filter::eq("action", "schedule-entry.updated")).limit(10);
+    let entries: Vec<AuditEntry> = app.store.find(updates).await.expect("readable");
+    let detail = |entry: &AuditEntry, name: &str| entry.detail.get(name).cloned().unwrap_or_default();
+    assert_eq!(detail(&entries[0], "changed"), "times");
+    assert_eq!(detail(&entries[0], "from"), times[0]["startsAt"].as_str().expect("a time"));
+    assert_eq!(detail(&entries[0], "to"), times[1]["startsAt"].as_str().expect("a time"));
+    assert_eq!((detail(&entries[3], "changed"), detail(&entries[3], "from")), ("name".into(), "".into()));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_can_be_deleted_without_a_word() {
+    let app = TestApp::start().await;
+    let planner = planner(&app).await;
+    let over = add(&planner, &content(&app, "Tour", -60, &everyone())).await;
+    planner.delete(&path(&over)).await.ok(204);
+    assert_eq!(events(&app, "", &over).await, []);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn public_responses_are_not_sent_twice_and_an_edit_shows_at_once() {
     let app = TestApp::start().await;
     let (planner, visitor) = (planner(&app).await, app.anonymous());
@@ -266,6 +320,18 @@ async fn public_responses_are_not_sent_twice_and_an_edit_shows_at_once() {
     }
     let own = planner.get("/v1/schedule").await;
     assert_eq!(own.header("cache-control"), Some("private, no-cache"));
+    let mut unusable = app.anonymous();
+    unusable.cookie = Some("orientation_session=nonsense".into());
+    let private = unusable.get("/v1/schedule").await;
+    assert_eq!(private.header("cache-control"), Some("private, no-cache"));
+    for address in ["/v1/schedule", "/v1/schedule/now"] {
+        let vary = visitor.get(address).await;
+        let vary = vary.headers.get_all("vary").iter().any(|value| value == "Cookie");
+        assert!(vary, "{address}");
+    }
+    let long = format!("\"{}\"", "x".repeat(5000));
+    let request = visitor.request(Method::GET, "/v1/schedule").header("if-none-match", long);
+    assert_eq!(visitor.send(request).await.status, 200);
     assert_eq!(visitor.get("/v1/schedule").await.header("cache-control"), Some("no-cache"));
     let file = visitor.get("/v1/schedule.ics?group=Alpha").await;
     for (name, value) in [
@@ -416,14 +482,25 @@ async fn every_outcome_of_the_schedule_operations_is_reached() {
         reach.example(&admin, "cancelScheduleEntry").await.refused(404, "no-such-schedule-entry");
         let unknown = format!("/v1/schedule-entries/{NO_ID}");
         admin.delete(&unknown).await.refused(404, "no-such-schedule-entry");
-        admin.delete(&format!("{unknown}/cancellation")).await.refused(404, "no-such-schedule-entry");
+        let nothing =
+            admin.request(Method::DELETE, &format!("{unknown}/cancellation")).header("if-match", "*");
+        admin.send(nothing).await.refused(404, "no-such-schedule-entry");
 
         let body = content(&app, "Tour", 60, &everyone());
         edit(&admin, &entry, &body).await.ok(200);
         edit(&admin, &entry, &body).await.refused(412, "stale");
         admin.patch(&path(&entry), &body).await.refused(428, "if-match-missing");
-        admin.put(&format!("{}/cancellation", path(&entry)), &json!({})).await.ok(200);
-        admin.delete(&format!("{}/cancellation", path(&entry))).await.ok(200);
+        cancel(&admin, &entry, &json!({})).await.ok(200);
+        admin
+            .put(&format!("{}/cancellation", path(&entry)), &json!({}))
+            .await
+            .refused(428, "if-match-missing");
+        admin.delete(&format!("{}/cancellation", path(&entry))).await.refused(428, "if-match-missing");
+        for stale in [Method::PUT, Method::DELETE] {
+            let request = admin.request(stale, &format!("{}/cancellation", path(&entry)));
+            admin.send(request.header("if-match", "\"x\"").json(&json!({}))).await.refused(412, "stale");
+        }
+        reinstate(&admin, &entry, "*").await.ok(200);
         admin.delete(&path(&entry)).await.ok(204);
         for address in ["/v1/schedule", "/v1/schedule.ics"] {
             admin.get(address).await;

@@ -37,7 +37,6 @@ def read(text):
     assert not calendar.errors, calendar.errors
     return {
         "name": str(calendar["X-WR-CALNAME"]),
-        "method": str(calendar["METHOD"]),
         "zones": [str(zone["TZID"]) for zone in calendar.walk("VTIMEZONE")],
         "events": [described(event) for event in calendar.walk("VEVENT")],
     }

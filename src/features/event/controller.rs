@@ -322,7 +322,7 @@ impl EventController {
         &self,
         _anybody: By<Anybody>,
         /// Entity tags of earlier responses. If the current one is among them, the response is 304.
-        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> PreparedAnswer<EventBody> {
         self.prepared().answer(if_none_match.0.as_deref())

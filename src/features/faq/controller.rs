@@ -552,7 +552,7 @@ impl FaqController {
         #[oai(validator(min_length = 1, max_length = 60))]
         category: Query<Option<String>>,
         /// Entity tags of earlier responses. If the current one is among them, the response is 304.
-        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<PreparedAnswer<FaqBody>, Failure<StoreError>> {
         let known = if_none_match.0.as_deref();
@@ -590,7 +590,7 @@ impl FaqController {
         &self,
         _anybody: By<Anybody>,
         /// Entity tags of earlier responses. If the current one is among them, the response is 304.
-        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<PreparedAnswer<CategoriesBody>, Failure<StoreError>> {
         let read = async || Ok::<_, StoreError>(CategoriesBody::from(self.faq.categories().await?));

@@ -5,7 +5,7 @@ use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 use url::Url;
 
-use super::model::{Changes, Content, Current, Link, Place, ScheduleEntry};
+use super::model::{Changes, Content, Current, Description, Link, Place, ScheduleEntry};
 use super::times::{BadTimes, Times};
 use crate::config::Event;
 use crate::http::{AudienceBody, AudienceKind, DateText, MarkdownBody, Remark, TimeText, entity_tag};
@@ -82,10 +82,10 @@ pub struct ScheduleEntryBody {
     state: EntryState,
     /// Why it was cancelled.
     cancel_reason: Option<String>,
-    /// When it would have taken place before its times were changed.
+    /// When it would have taken place as it was announced first.
     moved_from: Option<EntryTimes>,
     /// Time of the last change (RFC 3339, UTC).
-    changed_at: String,
+    updated_at: String,
     /// Entity tag of this version: send it as `If-Match` with an edit.
     etag: String,
 }
@@ -96,7 +96,7 @@ pub struct ScheduleEntryBody {
 pub enum EntryState {
     /// It takes place as announced first.
     Planned,
-    /// Its times were changed.
+    /// Its times are not those that were announced first.
     Moved,
     /// It does not take place.
     Cancelled,
@@ -115,13 +115,13 @@ impl ScheduleEntryBody {
             name: content.name.clone(),
             times: content.times.into(),
             place: content.place.as_ref().map(Into::into),
-            description: content.description.as_ref().map(Into::into),
+            description: content.description.as_ref().map(|description| (&description.text).into()),
             link: content.link.as_ref().map(Into::into),
             audience: (&content.audience).into(),
             state,
             cancel_reason: entry.cancelled.as_ref().and_then(|cancelled| cancelled.reason.clone()),
             moved_from: entry.moved_from.map(Into::into),
-            changed_at: entry.changed_at.rfc3339(),
+            updated_at: entry.updated_at.rfc3339(),
             etag: entity_tag(entry)?,
         })
     }
@@ -160,7 +160,7 @@ impl NewScheduleEntryBody {
         let audience = errors.keep(self.audience.read(AUDIENCE, event));
         match (times, place, link, audience) {
             (Some(times), Some(place), Some(link), Some(audience)) => {
-                let description = self.description.map(markdown);
+                let description = self.description.map(description);
                 Ok(Content { name: self.name, times, place, description, link, audience })
             }
             _ => Err(Invalid(errors.0)),
@@ -207,7 +207,7 @@ impl ScheduleEntryChangesBody {
             name: self.name,
             times: self.times.and_then(|times| errors.keep(times.read(TIMES))),
             place: optional(self.place, |place| errors.keep(place.read())),
-            description: optional(self.description, |text| Some(markdown(text))),
+            description: optional(self.description, |text| Some(description(text))),
             link: optional(self.link, |link| errors.keep(link.read())),
             audience: self.audience.and_then(|audience| errors.keep(audience.read(AUDIENCE, event))),
         };
@@ -218,8 +218,8 @@ impl ScheduleEntryChangesBody {
 const TIMES: &str = "/times";
 const AUDIENCE: &str = "/audience";
 
-fn markdown(text: Remark) -> Markdown {
-    Markdown::new(text.into_inner())
+fn description(text: Remark) -> Description {
+    Description::new(Markdown::new(text.into_inner()))
 }
 
 /// What becomes of an optional property: nothing where it was left out.
@@ -478,7 +478,7 @@ impl Example for ScheduleEntryBody {
             state: EntryState::Planned,
             cancel_reason: None,
             moved_from: None,
-            changed_at: "2027-08-01T12:00:00.000Z".into(),
+            updated_at: "2027-08-01T12:00:00.000Z".into(),
             etag: "\"wNvY8pXo3h1mFqKcT5d2aA\"".into(),
         }
     }

@@ -28,20 +28,17 @@ pub struct About<'a> {
     pub name: &'a str,
     /// Time zone of the event.
     pub zone: Tz,
-    /// Host of the service: the second half of the events' ids.
-    pub host: &'a str,
     /// The current time.
     pub now: Timestamp,
 }
 
 /// The calendar.
-pub fn calendar(about: &About<'_>, shown: &Shown) -> String {
+pub fn calendar(about: &About<'_>, shown: &Shown<'_>) -> String {
     let mut text = String::from("BEGIN:VCALENDAR\r\n");
     for (name, value) in [
         ("VERSION", "2.0"),
         ("PRODID", "-//Orientation//Schedule//EN"),
         ("CALSCALE", "GREGORIAN"),
-        ("METHOD", "PUBLISH"),
         ("X-WR-CALNAME", &plain(about.name)),
         ("X-WR-TIMEZONE", about.zone.name()),
         ("X-PUBLISHED-TTL", REFRESH),
@@ -72,7 +69,7 @@ fn written(event: &Event) -> String {
 
 fn event(about: &About<'_>, entry: &ScheduleEntry) -> Event {
     let content = &entry.content;
-    let mut event = identified(about, &entry.id, entry.sequence, entry.created_at, entry.changed_at);
+    let mut event = identified(&entry.id, entry.sequence, entry.created_at, entry.updated_at);
     set_times(&mut event, content.times, about.zone);
     match entry.cancelled {
         None => event.summary(&plain(&content.name)).status(EventStatus::Confirmed),
@@ -92,7 +89,7 @@ fn event(about: &About<'_>, entry: &ScheduleEntry) -> Event {
 }
 
 fn withdrawn(about: &About<'_>, entry: &WithdrawnEntry) -> Event {
-    let mut event = identified(about, &entry.entry, entry.sequence, entry.created_at, entry.at);
+    let mut event = identified(&entry.entry, entry.sequence, entry.created_at, entry.at);
     set_times(&mut event, entry.times, about.zone);
     cancelled(&mut event, &entry.name);
     event
@@ -100,16 +97,11 @@ fn withdrawn(about: &About<'_>, entry: &WithdrawnEntry) -> Event {
 
 /// An event with what identifies it and this version of it. `DTSTAMP` is the time of the change, so that a calendar without
 /// changes stays the same byte for byte.
-fn identified(
-    about: &About<'_>,
-    id: &str,
-    sequence: u32,
-    created_at: Timestamp,
-    changed_at: Timestamp,
-) -> Event {
-    let (created_at, changed_at) = (created_at.to_utc(), changed_at.to_utc());
-    let mut event = Event::with_uid(&format!("{id}@{}", about.host));
-    event.sequence(sequence).timestamp(changed_at).created(created_at).last_modified(changed_at);
+fn identified(id: &str, sequence: u32, created_at: Timestamp, updated_at: Timestamp) -> Event {
+    let (created_at, updated_at) = (created_at.to_utc(), updated_at.to_utc());
+    // A UUID is unique anywhere. With the host, a service that moves would double its events.
+    let mut event = Event::with_uid(id);
+    event.sequence(sequence).timestamp(updated_at).created(created_at).last_modified(updated_at);
     event
 }
 
@@ -153,8 +145,8 @@ fn description(entry: &ScheduleEntry, content: &Content, zone: Tz) -> String {
     let map = content.place.as_ref().and_then(|place| place.map_url.as_ref());
     let paragraphs = [
         entry.cancelled.as_ref().map(|cancelled| reason(&cancelled.reason)),
-        entry.moved_from.map(|former| format!("Moved. Former time: {}.", former.in_words(zone))),
-        content.description.as_ref().map(|text| text.plain()),
+        entry.moved_from.map(|former| format!("Moved. Announced first for {}.", former.in_words(zone))),
+        content.description.as_ref().map(|description| description.plain.clone()),
         content.link.as_ref().map(|link| format!("{}: {}", link.label, link.url)),
         map.map(|url| format!("Map: {url}")),
     ];
@@ -180,7 +172,7 @@ struct Observance {
 }
 
 /// The years of all that is shown, and this one: a calendar must have something in it.
-fn years(about: &About<'_>, shown: &Shown) -> (i32, i32) {
+fn years(about: &About<'_>, shown: &Shown<'_>) -> (i32, i32) {
     let entries = shown.entries.iter().map(|entry| entry.content.times);
     let times = entries.chain(shown.withdrawn.iter().map(|entry| entry.times));
     let year = |time: Timestamp| local(time, about.zone).year();

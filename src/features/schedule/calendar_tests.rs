@@ -1,7 +1,7 @@
 use chrono_tz::{Africa, America, Asia, Australia, Europe};
 use proptest::prelude::*;
 
-use super::super::model::{Changes, Link, Place};
+use super::super::model::{Changes, Description, Link, Place};
 use super::*;
 use crate::kernel::{Audience, Markdown};
 
@@ -10,12 +10,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn about(zone: Tz) -> About<'static> {
-    About {
-        name: "Orientation, Week",
-        zone,
-        host: "orientation.example.edu",
-        now: at("2027-06-01T00:00:00Z"),
-    }
+    About { name: "Orientation, Week", zone, now: at("2027-06-01T00:00:00Z") }
 }
 
 fn entry(times: Times) -> ScheduleEntry {
@@ -35,7 +30,7 @@ fn timed(start: &str, end: &str) -> ScheduleEntry {
 }
 
 fn lines(zone: Tz, entry: ScheduleEntry) -> Vec<String> {
-    let shown = Shown { entries: vec![entry], withdrawn: vec![] };
+    let shown = Shown { entries: vec![&entry], withdrawn: vec![] };
     let text = calendar(&about(zone), &shown).replace("\r\n ", "");
     text.split("\r\n").map(str::to_owned).collect()
 }
@@ -54,9 +49,9 @@ fn a_calendar_says_everything_about_its_entries() {
             name: "Lawn, north".into(),
             map_url: Some("https://maps.example.org/?q=1,2".into()),
         })),
-        description: Some(Some(Markdown::new(
+        description: Some(Some(Description::new(Markdown::new(
             "Bring **water** and a [hat](https://hats.example.org).\n\n- one\n- two",
-        ))),
+        )))),
         link: Some(Some(Link { url: "https://example.edu/a;b".into(), label: "More".into() })),
         ..Changes::default()
     };
@@ -72,7 +67,7 @@ fn a_calendar_says_everything_about_its_entries() {
         created_at: at("2027-06-01T12:00:00Z"),
         at: at("2027-06-04T12:00:00Z"),
     };
-    let shown = Shown { entries: vec![entry], withdrawn: vec![gone] };
+    let shown = Shown { entries: vec![&entry], withdrawn: vec![&gone] };
     insta::assert_snapshot!(calendar(&about(America::Toronto), &shown).replace("\r\n", "\n"));
 }
 
@@ -172,7 +167,7 @@ proptest! {
         let mut entry = timed("2027-09-06T14:00:00Z", "2027-09-06T15:30:00Z");
         entry.content.name = name.clone();
         entry.content.place = Some(Place { name: description.clone(), map_url: None });
-        let shown = Shown { entries: vec![entry], withdrawn: vec![] };
+        let shown = Shown { entries: vec![&entry], withdrawn: vec![] };
         let text = calendar(&about(America::Toronto), &shown);
         for line in text.split("\r\n") {
             prop_assert!(line.len() <= LINE_MAX && !line.contains(['\r', '\n']));

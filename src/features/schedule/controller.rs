@@ -1,34 +1,37 @@
 //! The operations on the schedule.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::Bytes;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::{Binary, Json};
 use poem_openapi::{ApiResponse, OpenApi, Tags};
-use url::Url;
 
 use super::bodies::{
     CancellationBody, NewScheduleEntryBody, ScheduleBody, ScheduleEntryBody, ScheduleEntryChangesBody,
     ScheduleNowBody, an_entry,
 };
 use super::calendar::{About, calendar};
-use super::model::{Current, ScheduleEntry, TOPIC};
-use super::service::{ChangeEntryError, CreateEntryError, ReadScheduleError, Schedule, UpdateEntryError};
+use super::model::{Current, ScheduleEntry, Timetable};
+use super::service::{
+    CancelEntryError, CreateEntryError, DeleteEntryError, ReadScheduleError, Schedule, UpdateEntryError,
+};
 use crate::base::Base;
 use crate::config::Event;
 use crate::http::rights::{Anybody, CreateSchedule, DeleteSchedule, EditSchedule, Visitor};
 use crate::http::{
-    By, Examples, Failure, IfMatch, JsonBody, Kind, Prepared, PreparedAnswer, PreparedCache, PreparedFile,
-    Problem, Refusal, entity_tag, invalid_parameter,
+    By, Examples, Failure, IfMatch, JsonBody, Kind, Prepared, PreparedFile, Problem, Refusal, entity_tag,
+    invalid_parameter,
 };
 use crate::kernel::{Invalid, Reader};
-use crate::platform::cache::Cached;
 use crate::platform::store::{Stale, StoreError};
 
 /// How long programs and caches may show a calendar without asking again. Programs look once an hour anyway.
 const CALENDAR_CACHE: &str = "public, max-age=300";
+
+/// What decides about a response beside its URL.
+const VARY: &str = "Cookie";
 
 #[derive(Tags)]
 enum Tag {
@@ -84,6 +87,42 @@ enum NowAnswer {
         Json<ScheduleNowBody>,
         /// Always `no-store`: the response changes with the clock.
         #[oai(header = "Cache-Control")]
+        String,
+        /// Always `Cookie`.
+        #[oai(header = "Vary")]
+        String,
+    ),
+}
+
+/// The schedule, or 304.
+#[derive(ApiResponse)]
+enum ListAnswer {
+    /// The schedule.
+    #[oai(status = 200)]
+    List(
+        Prepared<ScheduleBody>,
+        /// Entity tag of the response.
+        #[oai(header = "ETag")]
+        String,
+        /// `no-cache`: caches revalidate the response with `If-None-Match` before each use. `private, no-cache` if the
+        /// request had a session cookie.
+        #[oai(header = "Cache-Control")]
+        String,
+        /// Always `Cookie`.
+        #[oai(header = "Vary")]
+        String,
+    ),
+    /// Not modified: `If-None-Match` names the current response.
+    #[oai(status = 304)]
+    NotModified(
+        /// Entity tag of the current response.
+        #[oai(header = "ETag")]
+        String,
+        /// As with the response.
+        #[oai(header = "Cache-Control")]
+        String,
+        /// Always `Cookie`.
+        #[oai(header = "Vary")]
         String,
     ),
 }
@@ -170,7 +209,21 @@ impl Refusal for UpdateEntryError {
     }
 }
 
-impl Refusal for ChangeEntryError {
+impl Refusal for CancelEntryError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound]).and::<Stale>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_entry(),
+            Self::Stale(error) => error.problem(),
+            Self::Store(error) => error.problem(),
+        }
+    }
+}
+
+impl Refusal for DeleteEntryError {
     fn examples() -> Examples<Self> {
         Examples::of([Self::NotFound]).and::<StoreError>()
     }
@@ -189,56 +242,61 @@ impl Refusal for ChangeEntryError {
 pub struct ScheduleController {
     schedule: Arc<Schedule>,
     event: Arc<Event>,
-    public_url: Url,
     /// The list that each kind of reader sees.
-    lists: HashMap<Reader, PreparedCache<ScheduleBody>>,
+    lists: Derived<Prepared<ScheduleBody>>,
     /// The calendar of each kind of reader.
-    calendars: HashMap<Reader, Cached<PreparedFile>>,
+    calendars: Derived<PreparedFile>,
+}
+
+/// What was made of a timetable for each kind of reader.
+struct Derived<T>(Mutex<HashMap<Reader, (Arc<Timetable>, T)>>);
+
+impl<T: Clone> Derived<T> {
+    /// What `make` makes of the timetable for this reader, made anew only if the timetable has changed.
+    fn get(
+        &self,
+        reader: &Reader,
+        timetable: &Arc<Timetable>,
+        make: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, one)) = made.get_mut(reader)
+            && (Arc::ptr_eq(of, timetable) || **of == **timetable)
+        {
+            of.clone_from(timetable);
+            return Ok(one.clone());
+        }
+        let one = make()?;
+        made.insert(reader.clone(), (timetable.clone(), one.clone()));
+        Ok(one)
+    }
 }
 
 impl ScheduleController {
     /// The operations on `schedule`.
     pub fn new(base: &Base, schedule: Arc<Schedule>) -> Self {
-        let groups = base.event.groups.iter().map(|group| group.name.clone());
-        let students = groups.map(|group| Reader::Student { group: Some(group) });
-        let readers: Vec<_> = students.chain([Reader::Anybody, Reader::Leader]).collect();
-        let (all, signals) = (readers.iter().cloned(), &*base.signals);
-        Self {
-            schedule,
-            event: base.event.clone(),
-            public_url: base.public_url.clone(),
-            lists: all.clone().map(|reader| (reader, PreparedCache::new(signals, TOPIC))).collect(),
-            calendars: all.map(|reader| (reader, Cached::new(signals, TOPIC))).collect(),
-        }
+        let (lists, calendars) = (Derived(Mutex::default()), Derived(Mutex::default()));
+        Self { schedule, event: base.event.clone(), lists, calendars }
     }
 
     /// The schedule as this reader sees it.
-    async fn list(&self, reader: &Reader) -> Result<Arc<Prepared<ScheduleBody>>, StoreError> {
-        let read = async || {
-            let entries = self.schedule.read().await?;
-            ScheduleBody::new(&self.event, entries.iter().filter(|entry| entry.is_for(reader)))
-        };
-        match self.lists.get(reader) {
-            Some(list) => list.get(read).await,
-            // A student of a group that `event.toml` no longer has.
-            None => Ok(Arc::new(Prepared::new(&read().await?))),
-        }
+    async fn list(&self, reader: &Reader) -> Result<Prepared<ScheduleBody>, StoreError> {
+        let timetable = self.schedule.timetable().await?;
+        self.lists.get(reader, &timetable, || {
+            Ok(Prepared::new(&ScheduleBody::new(&self.event, timetable.entries_for(reader))?))
+        })
     }
 
-    /// The calendar of a reader.
-    async fn write_calendar(&self, reader: &Reader, group: Option<&str>) -> Result<PreparedFile, StoreError> {
-        let shown = self.schedule.shown(reader).await?;
+    /// The calendar of this reader.
+    async fn calendar(&self, reader: &Reader, group: Option<&str>) -> Result<PreparedFile, StoreError> {
+        let timetable = self.schedule.timetable().await?;
         let name = match group {
             Some(group) => format!("{}: {group}", self.event.name),
             None => self.event.name.clone(),
         };
-        let about = About {
-            name: &name,
-            zone: self.event.time_zone,
-            host: self.public_url.host_str().unwrap_or("localhost"),
-            now: self.schedule.now(),
-        };
-        Ok(PreparedFile::new(calendar(&about, &shown)))
+        let about = About { name: &name, zone: self.event.time_zone, now: self.schedule.now() };
+        self.calendars
+            .get(reader, &timetable, || Ok(PreparedFile::new(calendar(&about, &timetable.shown_to(reader)))))
     }
 }
 
@@ -252,18 +310,23 @@ impl ScheduleController {
     #[oai(path = "/v1/schedule", method = "get", operation_id = "listSchedule")]
     async fn list_schedule(
         &self,
-        By(caller): By<Visitor>,
+        By(visiting): By<Visitor>,
         /// Name of a group, as `getEvent` lists them.
         #[oai(validator(max_length = 100))]
         group: Query<Option<String>>,
         /// Entity tags of earlier responses. If the current one is among them, the response is 304.
-        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
-    ) -> Result<PreparedAnswer<ScheduleBody>, Failure<ReadScheduleError>> {
-        let (group, known) = (group.0.as_deref(), if_none_match.0.as_deref());
-        let reader = self.schedule.reader(caller.as_ref(), group).await?;
+    ) -> Result<ListAnswer, Failure<ReadScheduleError>> {
+        let reader = self.schedule.reader(visiting.caller.as_ref(), group.0.as_deref()).await?;
         let list = self.list(&reader).await.map_err(ReadScheduleError::from)?;
-        Ok(if caller.is_some() { list.answer_privately(known) } else { list.answer(known) })
+        let (tag, vary) = (list.file().tag(), VARY.to_owned());
+        let cache = if visiting.has_cookie { "private, no-cache" } else { "no-cache" }.to_owned();
+        Ok(if list.file().is_known(if_none_match.0.as_deref()) {
+            ListAnswer::NotModified(tag, cache, vary)
+        } else {
+            ListAnswer::List(list, tag, cache, vary)
+        })
     }
 
     /// Get what takes place now and next
@@ -272,25 +335,24 @@ impl ScheduleController {
     #[oai(path = "/v1/schedule/now", method = "get", operation_id = "getScheduleNow")]
     async fn get_schedule_now(
         &self,
-        By(caller): By<Visitor>,
+        By(visiting): By<Visitor>,
         /// Name of a group, as `getEvent` lists them.
         #[oai(validator(max_length = 100))]
         group: Query<Option<String>>,
     ) -> Result<NowAnswer, Failure<ReadScheduleError>> {
-        let reader = self.schedule.reader(caller.as_ref(), group.0.as_deref()).await?;
-        let entries = self.schedule.entries().await.map_err(ReadScheduleError::from)?;
+        let reader = self.schedule.reader(visiting.caller.as_ref(), group.0.as_deref()).await?;
+        let timetable = self.schedule.timetable().await.map_err(ReadScheduleError::from)?;
         let now = self.schedule.now();
-        let for_reader = entries.iter().filter(|entry| entry.is_for(&reader));
-        let current = Current::at(now, for_reader, self.event.time_zone);
+        let current = Current::at(now, timetable.entries_for(&reader), self.event.time_zone);
         let body = ScheduleNowBody::new(now, &current).map_err(ReadScheduleError::from)?;
-        Ok(NowAnswer::Now(Json(body), "no-store".into()))
+        Ok(NowAnswer::Now(Json(body), "no-store".into(), VARY.into()))
     }
 
     /// Get the schedule as a calendar
     ///
     /// An iCalendar file to subscribe to: what is for everyone and, with `group`, for that group. An event keeps its `UID`,
     /// and `SEQUENCE` grows with each change. Cancelled entries have the status `CANCELLED`; so does, for 30 days, what was
-    /// deleted or is no longer for these readers.
+    /// deleted or is no longer for these readers, unless it is over.
     #[oai(path = "/v1/schedule.ics", method = "get", operation_id = "getScheduleCalendar")]
     async fn get_schedule_calendar(
         &self,
@@ -299,14 +361,12 @@ impl ScheduleController {
         #[oai(validator(max_length = 100))]
         group: Query<Option<String>>,
         /// Entity tags of earlier responses. If the current one is among them, the response is 304.
-        #[oai(name = "If-None-Match", validator(max_length = 1024))]
+        #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<CalendarAnswer, Failure<ReadScheduleError>> {
         let group = group.0;
         let reader = self.schedule.reader(None, group.as_deref()).await?;
-        let cache = self.calendars.get(&reader).ok_or(ReadScheduleError::NoSuchGroup)?;
-        let file = cache.get(async || self.write_calendar(&reader, group.as_deref()).await).await;
-        let file = file.map_err(ReadScheduleError::from)?;
+        let file = self.calendar(&reader, group.as_deref()).await.map_err(ReadScheduleError::from)?;
         Ok(if file.is_known(if_none_match.0.as_deref()) {
             CalendarAnswer::NotModified(file.tag(), CALENDAR_CACHE.into())
         } else {
@@ -330,7 +390,7 @@ impl ScheduleController {
 
     /// Change an entry of the schedule
     ///
-    /// If the times change, the entry becomes `moved` and shows its former times. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
+    /// An entry whose times are not those that were announced first is `moved`, and shows the first ones. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
     #[oai(path = "/v1/schedule-entries/:entryId", method = "patch", operation_id = "updateScheduleEntry")]
     async fn update_schedule_entry(
         &self,
@@ -362,11 +422,14 @@ impl ScheduleController {
         /// Id of the entry, from `listSchedule`.
         #[oai(name = "entryId", example = "an_entry")]
         entry_id: Path<String>,
+        /// `etag` of the entry that was seen.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         cancellation: JsonBody<CancellationBody>,
-    ) -> Result<EntryAnswer, Failure<ChangeEntryError>> {
+    ) -> Result<EntryAnswer, Failure<CancelEntryError>> {
         let reason = cancellation.0.reason.as_deref();
-        let entry = self.schedule.cancel(&caller.actor, &entry_id.0, reason).await?;
-        Ok(EntryAnswer::new(&entry).map_err(ChangeEntryError::from)?)
+        let entry = self.schedule.cancel(&caller.actor, &entry_id.0, reason, &if_match.0).await?;
+        Ok(EntryAnswer::new(&entry).map_err(CancelEntryError::from)?)
     }
 
     /// Reinstate a cancelled entry of the schedule
@@ -383,9 +446,12 @@ impl ScheduleController {
         /// Id of the entry, from `listSchedule`.
         #[oai(name = "entryId", example = "an_entry")]
         entry_id: Path<String>,
-    ) -> Result<EntryAnswer, Failure<ChangeEntryError>> {
-        let entry = self.schedule.reinstate(&caller.actor, &entry_id.0).await?;
-        Ok(EntryAnswer::new(&entry).map_err(ChangeEntryError::from)?)
+        /// `etag` of the entry that was seen.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
+    ) -> Result<EntryAnswer, Failure<CancelEntryError>> {
+        let entry = self.schedule.reinstate(&caller.actor, &entry_id.0, &if_match.0).await?;
+        Ok(EntryAnswer::new(&entry).map_err(CancelEntryError::from)?)
     }
 
     /// Delete an entry of the schedule
@@ -399,7 +465,7 @@ impl ScheduleController {
         /// Id of the entry, from `listSchedule`.
         #[oai(name = "entryId", example = "an_entry")]
         entry_id: Path<String>,
-    ) -> Result<Deleted, Failure<ChangeEntryError>> {
+    ) -> Result<Deleted, Failure<DeleteEntryError>> {
         self.schedule.delete(&caller.actor, &entry_id.0).await?;
         Ok(Deleted::Deleted)
     }

@@ -17,10 +17,12 @@ use std::sync::Arc;
 pub use bodies::{NewScheduleEntryBody, ScheduleBody, ScheduleEntryBody, ScheduleEntryChangesBody};
 pub use controller::ScheduleController;
 pub use model::{
-    Changes, Content, ENTRIES_MAX, ENTRY_CANCELLED, ENTRY_CHANGED, ENTRY_CREATED, ENTRY_DELETED,
-    ENTRY_REINSTATED, ScheduleEntry, WithdrawnEntry,
+    Changes, Content, Description, ENTRIES_MAX, ENTRY_CANCELLED, ENTRY_CREATED, ENTRY_DELETED,
+    ENTRY_REINSTATED, ENTRY_UPDATED, ScheduleEntry, WithdrawnEntry,
 };
-pub use service::{ChangeEntryError, CreateEntryError, ReadScheduleError, Schedule, UpdateEntryError};
+pub use service::{
+    CancelEntryError, CreateEntryError, DeleteEntryError, ReadScheduleError, Schedule, UpdateEntryError,
+};
 pub use times::Times;
 
 use super::Feature;

@@ -14,8 +14,8 @@ use crate::platform::store::{Document, Index, Keep, Personal};
 /// An entry was added to the schedule.
 pub const ENTRY_CREATED: Action = Action::new("schedule-entry.created");
 
-/// An entry was changed.
-pub const ENTRY_CHANGED: Action = Action::new("schedule-entry.changed");
+/// An entry was updated. The detail names the properties that changed, and the former and the new start.
+pub const ENTRY_UPDATED: Action = Action::new("schedule-entry.updated");
 
 /// An entry was cancelled, or the reason was changed.
 pub const ENTRY_CANCELLED: Action = Action::new("schedule-entry.cancelled");
@@ -46,10 +46,26 @@ pub struct Content {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<Markdown>,
+    pub description: Option<Description>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Link>,
     pub audience: Audience,
+}
+
+/// What an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Description {
+    pub text: Markdown,
+    /// For calendars. Made once, when the text is written.
+    pub plain: String,
+}
+
+impl Description {
+    /// The description with this text.
+    pub fn new(text: Markdown) -> Self {
+        Self { plain: text.unwrapped(), text }
+    }
 }
 
 /// What the committee changes about an entry; nothing where there is `None`.
@@ -58,7 +74,7 @@ pub struct Changes {
     pub name: Option<String>,
     pub times: Option<Times>,
     pub place: Option<Option<Place>>,
-    pub description: Option<Option<Markdown>>,
+    pub description: Option<Option<Description>>,
     pub link: Option<Option<Link>>,
     pub audience: Option<Audience>,
 }
@@ -95,7 +111,7 @@ pub struct Cancellation {
 pub struct ScheduleEntry {
     pub id: String,
     pub content: Content,
-    /// When it would have taken place before the times were changed the last time.
+    /// When it would have taken place as it was announced first, if that differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<Times>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +119,7 @@ pub struct ScheduleEntry {
     /// Number of changes: calendar programs take the version with the greatest one.
     pub sequence: u32,
     pub created_at: Timestamp,
-    pub changed_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl Document for ScheduleEntry {
@@ -170,21 +186,29 @@ impl Content {
 impl ScheduleEntry {
     /// A new entry.
     pub fn new(id: String, content: Content, now: Timestamp) -> Self {
-        Self { id, content, moved_from: None, cancelled: None, sequence: 0, created_at: now, changed_at: now }
+        Self { id, content, moved_from: None, cancelled: None, sequence: 0, created_at: now, updated_at: now }
     }
 
-    /// Applies the changes. Other times move it. Returns whether anything has changed.
-    pub fn change(&mut self, changes: &Changes, now: Timestamp) -> bool {
-        let content = self.content.with(changes);
-        if content == self.content {
-            return false;
+    /// Applies the changes, and returns the names of the properties that they changed. Other times than those that were
+    /// announced first move it.
+    pub fn change(&mut self, changes: &Changes, now: Timestamp) -> Vec<&'static str> {
+        let (former, content) = (&self.content, self.content.with(changes));
+        let changed = [
+            ("name", content.name != former.name),
+            ("times", content.times != former.times),
+            ("place", content.place != former.place),
+            ("description", content.description != former.description),
+            ("link", content.link != former.link),
+            ("audience", content.audience != former.audience),
+        ];
+        let changed: Vec<_> = changed.into_iter().filter_map(|(name, has)| has.then_some(name)).collect();
+        if !changed.is_empty() {
+            let announced = self.moved_from.unwrap_or(former.times);
+            self.moved_from = Some(announced).filter(|announced| *announced != content.times);
+            self.content = content;
+            self.touch(now);
         }
-        if content.times != self.content.times {
-            self.moved_from = Some(self.content.times);
-        }
-        self.content = content;
-        self.touch(now);
-        true
+        changed
     }
 
     /// Cancels it, or changes the reason. Returns whether anything has changed.
@@ -208,9 +232,10 @@ impl ScheduleEntry {
     }
 
     /// What to show to the former audience in calendars, with the sequence of this change. Nothing if no calendar has shown
-    /// the entry.
-    pub fn withdrawn(&self, id: &str, sequence: u32, now: Timestamp) -> Option<WithdrawnEntry> {
-        (self.content.audience != Audience::Leaders).then(|| WithdrawnEntry {
+    /// the entry, or if it is over.
+    pub fn withdrawn(&self, id: &str, sequence: u32, now: Timestamp, zone: Tz) -> Option<WithdrawnEntry> {
+        let is_over = self.content.times.span(zone).1 <= now;
+        (self.content.audience != Audience::Leaders && !is_over).then(|| WithdrawnEntry {
             id: id.to_owned(),
             entry: self.id.clone(),
             name: self.content.name.clone(),
@@ -229,7 +254,7 @@ impl ScheduleEntry {
 
     fn touch(&mut self, now: Timestamp) {
         self.sequence += 1;
-        self.changed_at = now;
+        self.updated_at = now;
     }
 }
 
@@ -272,29 +297,43 @@ impl<'a> Current<'a> {
     }
 }
 
-/// What a calendar shows.
+/// The schedule as calendars need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shown {
+pub struct Timetable {
     /// Entries, in their order.
     pub entries: Vec<ScheduleEntry>,
-    /// What was withdrawn from its readers, shown as cancelled: at most once for each entry.
+    /// What was withdrawn from its audience.
     pub withdrawn: Vec<WithdrawnEntry>,
 }
 
-impl Shown {
-    /// What of it this reader's calendar shows.
-    pub fn to(reader: &Reader, entries: Vec<ScheduleEntry>, withdrawn: Vec<WithdrawnEntry>) -> Self {
-        let entries: Vec<_> = entries.into_iter().filter(|entry| entry.is_for(reader)).collect();
+/// What a calendar shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// Entries, in their order.
+    pub entries: Vec<&'a ScheduleEntry>,
+    /// What was withdrawn from its readers, shown as cancelled: at most once for each entry.
+    pub withdrawn: Vec<&'a WithdrawnEntry>,
+}
+
+impl Timetable {
+    /// The entries for this reader.
+    pub fn entries_for(&self, reader: &Reader) -> impl Iterator<Item = &ScheduleEntry> {
+        self.entries.iter().filter(move |entry| entry.is_for(reader))
+    }
+
+    /// What this reader's calendar shows.
+    pub fn shown_to(&self, reader: &Reader) -> Shown<'_> {
+        let entries: Vec<_> = self.entries_for(reader).collect();
         let is_shown = |id: &str| entries.iter().any(|entry| entry.id == id);
-        let mut latest = BTreeMap::<String, WithdrawnEntry>::new();
-        for one in withdrawn.into_iter().filter(|one| one.audience.includes(reader) && !is_shown(&one.entry))
-        {
-            let known = latest.get(&one.entry);
-            if known.is_none_or(|known| known.sequence < one.sequence) {
-                latest.insert(one.entry.clone(), one);
+        let mut latest = BTreeMap::<&str, &WithdrawnEntry>::new();
+        let withdrawn = self.withdrawn.iter().filter(|one| one.audience.includes(reader));
+        for one in withdrawn.filter(|one| !is_shown(&one.entry)) {
+            let known = latest.entry(&one.entry).or_insert(one);
+            if known.sequence < one.sequence {
+                *known = one;
             }
         }
-        Self { entries, withdrawn: latest.into_values().collect() }
+        Shown { entries, withdrawn: latest.into_values().collect() }
     }
 }
 
@@ -350,35 +389,38 @@ mod tests {
         let mut tour = entry("Tour", first);
         let now = at("2027-09-01T00:00:00Z");
         let at = |times| Changes { times: Some(times), ..Changes::default() };
-        assert!(!tour.change(&at(first), now) && !tour.change(&Changes::default(), now));
-        assert_eq!((tour.sequence, tour.changed_at, tour.moved_from), (0, tour.created_at, None));
+        assert!(tour.change(&at(first), now).is_empty() && tour.change(&Changes::default(), now).is_empty());
+        assert_eq!((tour.sequence, tour.updated_at, tour.moved_from), (0, tour.created_at, None));
         let named = Changes { name: Some("Big tour".into()), ..Changes::default() };
-        assert!(tour.change(&named, now) && !tour.change(&named, now));
-        assert_eq!((tour.sequence, tour.changed_at, tour.moved_from), (1, now, None));
-        for (times, former) in [(second, first), (third, second), (first, third)] {
-            assert!(tour.change(&at(times), now));
-            assert_eq!((tour.content.times, tour.moved_from), (times, Some(former)));
+        assert_eq!((tour.change(&named, now), tour.change(&named, now)), (vec!["name"], vec![]));
+        assert_eq!((tour.sequence, tour.updated_at, tour.moved_from), (1, now, None));
+        for (times, announced) in
+            [(second, Some(first)), (third, Some(first)), (first, None), (third, Some(first))]
+        {
+            assert_eq!(tour.change(&at(times), now), ["times"]);
+            assert_eq!((tour.content.times, tour.moved_from), (times, announced));
         }
         assert!(tour.cancel(Some("Rain".into()), now) && !tour.cancel(Some("Rain".into()), now));
         assert!(tour.cancel(None, now) && !tour.cancel(None, now));
         assert!(tour.reinstate(now) && !tour.reinstate(now));
-        assert_eq!((tour.sequence, tour.moved_from), (7, Some(third)));
+        assert_eq!((tour.sequence, tour.moved_from), (8, Some(first)));
     }
 
     #[test]
     fn changes_set_and_remove_properties() {
         let mut tour = entry("Tour", hours("10:00", "11:00"));
-        let (place, text) = (Place { name: "Lawn".into(), map_url: None }, Markdown::new("Bring water."));
+        let place = Place { name: "Lawn".into(), map_url: None };
+        let text = Description::new(Markdown::new("Bring water."));
         let now = at("2027-09-01T00:00:00Z");
         let set = Changes {
             place: Some(Some(place.clone())),
             description: Some(Some(text.clone())),
             ..Changes::default()
         };
-        assert!(tour.change(&set, now));
+        assert_eq!(tour.change(&set, now), ["place", "description"]);
         assert_eq!((&tour.content.place, &tour.content.description), (&Some(place), &Some(text)));
         let unset = Changes { place: Some(None), description: Some(None), ..Changes::default() };
-        assert!(tour.change(&unset, now) && !tour.change(&unset, now));
+        assert_eq!(tour.change(&unset, now), ["place", "description"]);
         assert_eq!((tour.content.place, tour.content.description, tour.sequence), (None, None, 2));
     }
 
@@ -428,14 +470,15 @@ mod tests {
         let of = |group: &str| Reader::Student { group: Some(group.into()) };
         let meant_for = |audience| Changes { audience: Some(audience), ..Changes::default() };
         let mut tour = entry("Tour", hours("10:00", "11:00"));
-        let first = tour.withdrawn("1", 1, now).unwrap();
+        let first = tour.withdrawn("1", 1, now, Toronto).unwrap();
         tour.change(&meant_for(alpha), now);
-        let second = tour.withdrawn("2", 2, now).unwrap();
+        let second = tour.withdrawn("2", 2, now, Toronto).unwrap();
         tour.change(&meant_for(Audience::Leaders), now);
-        assert_eq!(tour.withdrawn("3", 3, now), None, "no calendar shows what is for leaders");
+        assert_eq!(tour.withdrawn("3", 3, now, Toronto), None, "no calendar shows what is for leaders");
         let shown = |reader: Reader, entry: &ScheduleEntry| {
             let withdrawn = vec![first.clone(), second.clone()];
-            let shown = Shown::to(&reader, vec![entry.clone()], withdrawn);
+            let table = Timetable { entries: vec![entry.clone()], withdrawn };
+            let shown = table.shown_to(&reader);
             let sequences: Vec<_> = shown.withdrawn.iter().map(|one| one.sequence).collect();
             (shown.entries.len(), sequences)
         };
@@ -444,5 +487,9 @@ mod tests {
         assert_eq!(shown(of("Beta"), &tour), (0, vec![1]));
         tour.change(&meant_for(Audience::Everyone), now);
         assert_eq!(shown(of("Alpha"), &tour), (1, vec![]));
+        let end = at("2027-09-06T11:00:00-04:00");
+        let before = end.minus(Duration::from_secs(1));
+        let withdrawn = [before, end].map(|now| tour.withdrawn("4", 4, now, Toronto).is_some());
+        assert_eq!(withdrawn, [true, false], "what is over is not cancelled");
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::model::{
-    Changes, Content, ENTRIES_MAX, ENTRY_CANCELLED, ENTRY_CHANGED, ENTRY_CREATED, ENTRY_DELETED,
-    ENTRY_REINSTATED, ScheduleEntry, Shown, TOPIC, WithdrawnEntry, sort,
+    Changes, Content, ENTRIES_MAX, ENTRY_CANCELLED, ENTRY_CREATED, ENTRY_DELETED, ENTRY_REINSTATED,
+    ENTRY_UPDATED, ScheduleEntry, TOPIC, Timetable, WithdrawnEntry, sort,
 };
 use crate::base::Base;
 use crate::config::Event;
@@ -50,9 +50,20 @@ pub enum UpdateEntryError {
     Store(#[from] StoreError),
 }
 
-/// Why an entry was not cancelled, reinstated or deleted.
+/// Why an entry was not cancelled or reinstated.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeEntryError {
+pub enum CancelEntryError {
+    #[error("there is no such entry")]
+    NotFound,
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an entry was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteEntryError {
     #[error("there is no such entry")]
     NotFound,
     #[error(transparent)]
@@ -65,7 +76,7 @@ pub struct Schedule {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     event: Arc<Event>,
-    entries: Cached<Vec<ScheduleEntry>>,
+    timetable: Cached<Timetable>,
 }
 
 impl Schedule {
@@ -76,7 +87,7 @@ impl Schedule {
             clock: base.clock.clone(),
             ids: base.ids.clone(),
             event: base.event.clone(),
-            entries: Cached::new(&*base.signals, TOPIC),
+            timetable: Cached::new(&*base.signals, TOPIC),
         }
     }
 
@@ -85,33 +96,20 @@ impl Schedule {
         self.clock.now()
     }
 
-    /// All entries in their order, as they are cached.
+    /// The whole schedule.
     ///
     /// # Errors
     /// Store errors.
-    pub async fn entries(&self) -> Result<Arc<Vec<ScheduleEntry>>, StoreError> {
-        self.entries.get(async || self.read().await).await
+    pub async fn timetable(&self) -> Result<Arc<Timetable>, StoreError> {
+        self.timetable.get(async || self.read().await).await
     }
 
-    /// All entries in their order, from the store.
-    ///
-    /// # Errors
-    /// Store errors.
-    pub async fn read(&self) -> Result<Vec<ScheduleEntry>, StoreError> {
+    async fn read(&self) -> Result<Timetable, StoreError> {
         let mut entries = self.store.find(Query::new(Filter::All).limit(READ_MAX)).await?;
         sort(&mut entries, self.event.time_zone);
-        Ok(entries)
-    }
-
-    /// What the calendar of a reader shows now, from the store.
-    ///
-    /// # Errors
-    /// Store errors.
-    pub async fn shown(&self, reader: &Reader) -> Result<Shown, StoreError> {
         let since = WithdrawnEntry::kept_since(self.clock.now());
         let withdrawn = Query::new(Filter::Gt("at".into(), since.into())).sort("at", Dir::Desc);
-        let withdrawn = self.store.find(withdrawn.limit(READ_MAX)).await?;
-        Ok(Shown::to(reader, self.read().await?, withdrawn))
+        Ok(Timetable { entries, withdrawn: self.store.find(withdrawn.limit(READ_MAX)).await? })
     }
 
     /// As whom the schedule is read: as a student of `group` if there is one, else as the caller.
@@ -143,7 +141,7 @@ impl Schedule {
                     return Err(CreateEntryError::Full);
                 }
                 tx.insert(&entry).await?;
-                Ok(record(&tx, by, ENTRY_CREATED, &entry, "", entry.created_at).await?)
+                Ok(record(&tx, by, (ENTRY_CREATED, &[], ""), &entry, entry.created_at).await?)
             })
             .await?;
         Ok(entry)
@@ -166,97 +164,114 @@ impl Schedule {
                 let former = tx.get::<ScheduleEntry>(id).await?.ok_or(UpdateEntryError::NotFound)?;
                 condition.check(&former)?;
                 let mut entry = former.clone();
-                if !entry.change(changes, now) {
+                let changed = entry.change(changes, now);
+                if changed.is_empty() {
                     return Ok(entry);
                 }
                 tx.put(&entry).await?;
                 if entry.content.audience != former.content.audience {
-                    withdraw(&tx, &former, &new_id, now).await?;
+                    self.withdraw(&tx, &former, &new_id, now).await?;
                 }
-                record(&tx, by, ENTRY_CHANGED, &entry, "", now).await?;
+                let (from, to) = (former.content.times.start(), entry.content.times.start());
+                let names = changed.join(" ");
+                let detail = [("changed", names.as_str()), ("from", from.as_str()), ("to", to.as_str())];
+                // The start is of interest only if the times changed.
+                let detail = if changed.contains(&"times") { &detail[..] } else { &detail[..1] };
+                record(&tx, by, (ENTRY_UPDATED, detail, ""), &entry, now).await?;
                 Ok(entry)
             })
             .await
     }
 
-    /// Cancels an entry, or changes the reason.
+    /// Cancels an entry that is as `condition` says, or changes the reason.
     ///
     /// # Errors
-    /// [`ChangeEntryError`]; then nothing has changed.
+    /// [`CancelEntryError`]; then nothing has changed.
     pub async fn cancel(
         &self,
         by: &Actor,
         id: &str,
         reason: Option<&str>,
-    ) -> Result<ScheduleEntry, ChangeEntryError> {
+        condition: &Precondition,
+    ) -> Result<ScheduleEntry, CancelEntryError> {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
-                let mut entry = tx.get::<ScheduleEntry>(id).await?.ok_or(ChangeEntryError::NotFound)?;
+                let mut entry = tx.get::<ScheduleEntry>(id).await?.ok_or(CancelEntryError::NotFound)?;
+                condition.check(&entry)?;
                 if entry.cancel(reason.map(str::to_owned), now) {
                     tx.put(&entry).await?;
-                    record(&tx, by, ENTRY_CANCELLED, &entry, reason.unwrap_or_default(), now).await?;
+                    let reason = reason.unwrap_or_default();
+                    record(&tx, by, (ENTRY_CANCELLED, &[], reason), &entry, now).await?;
                 }
                 Ok(entry)
             })
             .await
     }
 
-    /// Takes the cancellation of an entry back.
+    /// Takes the cancellation of an entry back that is as `condition` says.
     ///
     /// # Errors
-    /// [`ChangeEntryError`]; then nothing has changed.
-    pub async fn reinstate(&self, by: &Actor, id: &str) -> Result<ScheduleEntry, ChangeEntryError> {
+    /// [`CancelEntryError`]; then nothing has changed.
+    pub async fn reinstate(
+        &self,
+        by: &Actor,
+        id: &str,
+        condition: &Precondition,
+    ) -> Result<ScheduleEntry, CancelEntryError> {
         let now = self.clock.now();
         self.store
             .transact(async |tx| {
-                let mut entry = tx.get::<ScheduleEntry>(id).await?.ok_or(ChangeEntryError::NotFound)?;
+                let mut entry = tx.get::<ScheduleEntry>(id).await?.ok_or(CancelEntryError::NotFound)?;
+                condition.check(&entry)?;
                 if entry.reinstate(now) {
                     tx.put(&entry).await?;
-                    record(&tx, by, ENTRY_REINSTATED, &entry, "", now).await?;
+                    record(&tx, by, (ENTRY_REINSTATED, &[], ""), &entry, now).await?;
                 }
                 Ok(entry)
             })
             .await
     }
 
-    /// Deletes an entry. Calendars show it as cancelled for a while.
+    /// Deletes an entry. Unless it is over, calendars show it as cancelled for a while.
     ///
     /// # Errors
-    /// [`ChangeEntryError`]; then nothing has changed.
-    pub async fn delete(&self, by: &Actor, id: &str) -> Result<(), ChangeEntryError> {
+    /// [`DeleteEntryError`]; then nothing has changed.
+    pub async fn delete(&self, by: &Actor, id: &str) -> Result<(), DeleteEntryError> {
         let (new_id, now) = (self.ids.next(), self.clock.now());
         self.store
             .transact(async |tx| {
-                let entry = tx.get::<ScheduleEntry>(id).await?.ok_or(ChangeEntryError::NotFound)?;
+                let entry = tx.get::<ScheduleEntry>(id).await?.ok_or(DeleteEntryError::NotFound)?;
                 tx.delete::<ScheduleEntry>(id).await?;
-                withdraw(&tx, &entry, &new_id, now).await?;
-                Ok(record(&tx, by, ENTRY_DELETED, &entry, "", now).await?)
+                self.withdraw(&tx, &entry, &new_id, now).await?;
+                Ok(record(&tx, by, (ENTRY_DELETED, &[], ""), &entry, now).await?)
             })
             .await
     }
-}
 
-/// Keeps what calendars have shown to the audience that the entry had before this change.
-async fn withdraw(tx: &Tx, former: &ScheduleEntry, id: &str, now: Timestamp) -> Result<(), StoreError> {
-    match former.withdrawn(id, former.sequence + 1, now) {
-        Some(withdrawn) => tx.insert(&withdrawn).await,
-        None => Ok(()),
+    /// Keeps what calendars have shown to the audience that the entry had before this change.
+    async fn withdraw(
+        &self,
+        tx: &Tx,
+        former: &ScheduleEntry,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match former.withdrawn(id, former.sequence + 1, now, self.event.time_zone) {
+            Some(withdrawn) => tx.insert(&withdrawn).await,
+            None => Ok(()),
+        }
     }
 }
 
-/// Audits a change of the schedule, and lets every process read it anew.
+/// Audits a change of the schedule (what was done, its detail, and the reason), and lets every process read it anew.
 async fn record(
     tx: &Tx,
     by: &Actor,
-    action: Action,
+    (action, detail, reason): (Action, &[(&str, &str)], &str),
     entry: &ScheduleEntry,
-    reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.note(TOPIC).await;
-    let subject = Subject::of::<ScheduleEntry>(&entry.id);
-    let detail = [("sequence", entry.sequence.to_string())];
-    let detail = detail.each_ref().map(|(name, value)| (*name, value.as_str()));
-    tx.audit_with_reason(by, action, subject, &detail, reason, now).await
+    tx.audit_with_reason(by, action, Subject::of::<ScheduleEntry>(&entry.id), detail, reason, now).await
 }

@@ -73,13 +73,30 @@ impl Times {
         }
     }
 
-    /// In words, in event time: `Monday, 6 September 2027, 10:00`.
+    /// In words, in event time: `Monday, 6 September 2027, 10:00 to 11:30`.
     pub fn in_words(self, zone: Tz) -> String {
         let day = |date: NaiveDate| date.format("%A, %-d %B %Y").to_string();
         match self {
-            Self::Timed { start, .. } => local(start, zone).format("%A, %-d %B %Y, %H:%M").to_string(),
+            Self::Timed { start, end } => {
+                let (start, end) = (local(start, zone), local(end, zone));
+                let end_day = if start.date() == end.date() { String::new() } else { day(end.date()) + ", " };
+                format!(
+                    "{}, {} to {end_day}{}",
+                    day(start.date()),
+                    start.format("%H:%M"),
+                    end.format("%H:%M")
+                )
+            }
             Self::AllDay { first, last } if first == last => day(first),
             Self::AllDay { first, last } => format!("{} to {}", day(first), day(last)),
+        }
+    }
+
+    /// The start as it is written in records: a time in UTC, or a day.
+    pub fn start(self) -> String {
+        match self {
+            Self::Timed { start, .. } => start.rfc3339(),
+            Self::AllDay { first, .. } => first.to_string(),
         }
     }
 }
@@ -169,7 +186,10 @@ mod tests {
     #[test]
     fn times_in_words_are_in_event_time() {
         let hour = Times::timed(at("2027-09-07T01:30:00Z"), at("2027-09-07T02:30:00Z")).unwrap();
-        assert_eq!(hour.in_words(America::Toronto), "Monday, 6 September 2027, 21:30");
+        assert_eq!(hour.in_words(America::Toronto), "Monday, 6 September 2027, 21:30 to 22:30");
+        let night = Times::timed(at("2027-09-07T01:30:00Z"), at("2027-09-07T05:00:00Z")).unwrap();
+        let words = "Monday, 6 September 2027, 21:30 to Tuesday, 7 September 2027, 01:00";
+        assert_eq!(night.in_words(America::Toronto), words);
         let days = Times::all_day(day("2027-09-06"), day("2027-09-07")).unwrap();
         assert_eq!(days.in_words(America::Toronto), "Monday, 6 September 2027 to Tuesday, 7 September 2027");
     }

@@ -1368,7 +1368,7 @@ export const getScheduleNow = <ThrowOnError extends boolean = false>(options?: O
  *
  * An iCalendar file to subscribe to: what is for everyone and, with `group`, for that group. An event keeps its `UID`,
  * and `SEQUENCE` grows with each change. Cancelled entries have the status `CANCELLED`; so does, for 30 days, what was
- * deleted or is no longer for these readers.
+ * deleted or is no longer for these readers, unless it is over.
  */
 export const getScheduleCalendar = <ThrowOnError extends boolean = false>(options?: Options<GetScheduleCalendarData, ThrowOnError>) => (options?.client ?? client).get<GetScheduleCalendarResponses, GetScheduleCalendarErrors, ThrowOnError>({ url: '/v1/schedule.ics', ...options });
 
@@ -1408,7 +1408,7 @@ export const deleteScheduleEntry = <ThrowOnError extends boolean = false>(option
 /**
  * Change an entry of the schedule
  *
- * If the times change, the entry becomes `moved` and shows its former times. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
+ * An entry whose times are not those that were announced first is `moved`, and shows the first ones. An entry that is cancelled stays cancelled: see `reinstateScheduleEntry`.
  */
 export const updateScheduleEntry = <ThrowOnError extends boolean = false>(options: Options<UpdateScheduleEntryData, ThrowOnError>) => (options.client ?? client).patch<UpdateScheduleEntryResponses, UpdateScheduleEntryErrors, ThrowOnError>({
     security: [{

@@ -2961,13 +2961,13 @@ export type ScheduleEntry = {
      */
     cancelReason?: string;
     /**
-     * When it would have taken place before its times were changed.
+     * When it would have taken place as it was announced first.
      */
     movedFrom?: ScheduleTimes;
     /**
      * Time of the last change (RFC 3339, UTC).
      */
-    changedAt: string;
+    updatedAt: string;
     /**
      * Entity tag of this version: send it as `If-Match` with an edit.
      */
@@ -3886,13 +3886,6 @@ export type GetEventData = {
 };
 
 export type GetEventErrors = {
-    /**
-     * Invalid parameter (`bad-parameter`).
-     */
-    400: Problem & {
-        type: '/problems/bad-parameter';
-        status: 400;
-    };
     /**
      * Unknown host (`unknown-host`).
      */
@@ -10464,7 +10457,7 @@ export type ListScheduleError = ListScheduleErrors[keyof ListScheduleErrors];
 
 export type ListScheduleResponses = {
     /**
-     * Done.
+     * The schedule.
      */
     200: Schedule;
 };
@@ -10886,6 +10879,12 @@ export type UpdateScheduleEntryResponse = UpdateScheduleEntryResponses[keyof Upd
 
 export type ReinstateScheduleEntryData = {
     body?: never;
+    headers: {
+        /**
+         * `etag` of the entry that was seen.
+         */
+        'If-Match': string;
+    };
     path: {
         /**
          * Id of the entry, from `listSchedule`.
@@ -10930,11 +10929,25 @@ export type ReinstateScheduleEntryErrors = {
         status: 404;
     };
     /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
      * Unknown host (`unknown-host`).
      */
     421: Problem & {
         type: '/problems/unknown-host';
         status: 421;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
     };
     /**
      * Too many requests (`too-many-requests`).
@@ -10965,6 +10978,12 @@ export type ReinstateScheduleEntryResponse = ReinstateScheduleEntryResponses[key
 
 export type CancelScheduleEntryData = {
     body: ScheduleCancellation;
+    headers: {
+        /**
+         * `etag` of the entry that was seen.
+         */
+        'If-Match': string;
+    };
     path: {
         /**
          * Id of the entry, from `listSchedule`.
@@ -11018,6 +11037,13 @@ export type CancelScheduleEntryErrors = {
         status: 408;
     };
     /**
+     * Changed in the meantime (`stale`).
+     */
+    412: Problem & {
+        type: '/problems/stale';
+        status: 412;
+    };
+    /**
      * Body too large (`too-large`).
      */
     413: Problem & {
@@ -11045,6 +11071,13 @@ export type CancelScheduleEntryErrors = {
         type: '/problems/invalid';
         status: 422;
         errors: Array<FieldError>;
+    };
+    /**
+     * Missing If-Match (`if-match-missing`).
+     */
+    428: Problem & {
+        type: '/problems/if-match-missing';
+        status: 428;
     };
     /**
      * Too many requests (`too-many-requests`).
@@ -11194,13 +11227,6 @@ export type ListFaqCategoriesData = {
 };
 
 export type ListFaqCategoriesErrors = {
-    /**
-     * Invalid parameter (`bad-parameter`).
-     */
-    400: Problem & {
-        type: '/problems/bad-parameter';
-        status: 400;
-    };
     /**
      * Unknown host (`unknown-host`).
      */
