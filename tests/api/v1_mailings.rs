@@ -107,7 +107,8 @@ async fn start_all(writer: &Visitor, mailing: &Value) -> Value {
 
 /// Waits until the mailing is as wanted.
 async fn until(writer: &Visitor, mailing: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Some hundred emails, by way of MongoDB.
+    let deadline = tokio::time::Instant::now() + 3 * PATIENCE;
     loop {
         let now = writer.get(&path(mailing, "")).await.ok(200);
         is_true(&now);
