@@ -1939,7 +1939,7 @@ export const retryJobs = <ThrowOnError extends boolean = false>(options: Options
 /**
  * Drop a background job
  *
- * A dead or waiting job will not run. What it would have done is not done: an email is not sent.
+ * A dead or waiting job will not run. What it would have done is not done. An email of such a job becomes `failed`.
  */
 export const dropJob = <ThrowOnError extends boolean = false>(options: Options<DropJobData, ThrowOnError>) => (options.client ?? client).delete<DropJobResponses, DropJobErrors, ThrowOnError>({
     security: [{
