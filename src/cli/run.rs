@@ -181,7 +181,9 @@ async fn finish(traces: Option<Traces>) {
 
 /// Logs to standard error: in colour on a terminal, otherwise as JSON. Adds traces if there are any.
 fn log_to_standard_error(filter: &str, traces: Option<&Traces>) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The HTML parser warns of what people type in Markdown.
+    let quieter = format!("html5ever=error,{filter}");
+    let filter = EnvFilter::try_new(quieter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match std::io::stderr().is_terminal() {
         true => lines.boxed(),

@@ -341,9 +341,9 @@ pub struct Filed {
     place: String,
 }
 
-/// By which categories are compared and sorted: letter case, accents and width don't matter.
+/// By which categories are compared and sorted: letter case, accents, width and the number of spaces don't matter.
 pub fn category_key(category: &str) -> String {
-    text::fold(category)
+    text::fold(category).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The questions with a place in this category.

@@ -92,6 +92,7 @@ fn a_category_is_written_as_its_other_questions_write_it() {
     );
     let filed = all[0].filed(&[], "Drinks", None, at(9));
     assert!(filed.place.starts_with("drinks\n") && filed.place < all[0].place.clone().unwrap());
+    assert_eq!(category_key("Getting  there"), category_key("getting there"));
     assert_ne!(category_key("Food"), category_key("Foods"));
     assert!("food\nz" < "food and drinks\nA", "categories sort by their names");
 }
