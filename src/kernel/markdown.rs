@@ -190,6 +190,8 @@ struct Bounds {
 impl Bounds {
     fn apply<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
         match event {
+            // The description of an image is shown in its place.
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => return None,
             Event::Start(Tag::TableCell) => {
                 self.cells += 1;
                 self.in_surplus_cell = self.cells > CELLS_MAX;
@@ -306,6 +308,7 @@ mod tests {
                 "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td>2</td></tr></tbody></table>",
             ),
             ("1 < 2 & 3", "<p>1 &lt; 2 &amp; 3</p>"),
+            ("![Map of *campus*](https://a.example/map.png)", "<p>Map of <em>campus</em></p>"),
         ] {
             assert_eq!(rendered(source), expected);
         }
