@@ -96,7 +96,7 @@ pub fn errors_of_subject(subject: &str) -> Vec<FieldError> {
 /// The errors of a text about placeholders that don't exist, and about those in the address of a link, which would not be
 /// filled. What counts is the rendered text: Markdown has several ways to write a brace.
 pub fn errors_of_text(text: &Markdown) -> Vec<FieldError> {
-    let (html, plain) = (text.html(), text.plain());
+    let (html, plain) = (text.html(), text.unwrapped());
     let unknown = unknown("/text", words(html).chain(words(&plain)));
     let lower = html.to_ascii_lowercase();
     let in_link =
@@ -212,7 +212,7 @@ pub struct Filled {
 impl Prepared {
     /// A subject with placeholders, and a text with placeholders if `fills`.
     pub fn new(subject: &str, text: &Markdown, fills: bool) -> Self {
-        let (html, plain) = (text.html().to_owned(), text.plain());
+        let (html, plain) = (text.html().to_owned(), text.unwrapped());
         // Of the very texts that are filled: Markdown has several ways to write a brace.
         let of_text = words(&html).chain(words(&plain)).filter(|_| fills);
         let mut placeholders: Vec<_> = words(subject).chain(of_text).filter_map(Placeholder::named).collect();
