@@ -286,7 +286,19 @@ mod tests {
         let filled = read("Hi {firstName}", "Dear **{firstName}** of {group}{discipline}!", &values("Ana"));
         assert_eq!(filled.subject, "Hi Ana");
         assert_eq!(filled.html.trim(), "<p>Dear <strong>Ana</strong> of Alpha!</p>");
-        assert_eq!(filled.plain, "Dear **Ana** of Alpha!");
+        assert_eq!(filled.plain, "Dear Ana of Alpha!");
+    }
+
+    #[test]
+    fn a_placeholder_is_filled_wherever_a_line_would_break() {
+        for text in [
+            format!("{}{{firstName}}同学你好", "汉".repeat(34)),
+            format!("{}{{firstName}}", "a".repeat(76)),
+            format!("{}|\n{}|\n{}|", "|a".repeat(10), "|-".repeat(10), "|{firstName}".repeat(10)),
+        ] {
+            let filled = read("Hi", &text, &values("Ana"));
+            assert!(filled.plain.contains("Ana") && !filled.plain.contains('{'), "{}", filled.plain);
+        }
     }
 
     #[test]
