@@ -144,7 +144,7 @@ impl NewCookies {
             if !headers.get_all(SET_COOKIE).iter().any(is_set) {
                 headers.append(SET_COOKIE, HeaderValue::from_str(&new).expect("cookies are plain text"));
                 // No cache may keep somebody's cookie.
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             }
         }
     }
