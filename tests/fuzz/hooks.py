@@ -306,6 +306,9 @@ def before_call(context, case, kwargs):
     if (case.path_parameters or {}).get("accountId") in administrators:
         case.path_parameters["accountId"] = str(uuid.uuid4())
     if not positive(case):
+        # An optional text that is empty counts as absent.
+        if operation(case) == "askQuestion" and isinstance(case.body, dict) and case.body.get("email") == "":
+            case.body["email"] = "x"
         return
     if isinstance(case.body, dict):
         case.body = clean(case.body)
