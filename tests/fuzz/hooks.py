@@ -28,8 +28,10 @@ ROLE = os.environ["FUZZ_ROLE"]
 SESSION_ENDS = ("signOut",)
 # Operations that need a code of an authenticator app.
 NEEDS_CODE = ("confirmTotp", "disableTotp", "renewRecoveryCodes")
-# Optional properties that have a minimum length or a format.
-OPTIONAL_TEXTS = ("announcement", "category", "email", "kind", "publishAt", "sendAt")
+# Texts that have a minimum length or a format, and are optional in some operation.
+OPTIONAL_TEXTS = (
+    "announcement", "answer", "category", "email", "kind", "name", "publishAt", "question", "sendAt", "subject", "text", "title",
+)  # fmt: skip
 # The longest cursor in the document.
 CURSOR_MAX = 2048
 
