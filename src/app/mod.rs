@@ -184,7 +184,7 @@ impl App {
         let subscriptions = Arc::new(Subscriptions::new(&base));
         let suppressions = Arc::new(Suppressions::new(&base, parts::open_sns(&config, hosts)));
 
-        let reports = Arc::new(Reports::new(&base, config.report_recipients.clone()));
+        let reports = Arc::new(Reports::new(&base));
 
         // What each feature adds: operations (the document shows them in this order), pages, emails, jobs.
         let features = event::feature(&base, &registration::form_fields(&base.event))

@@ -24,6 +24,8 @@ const SYMBOL_LENGTH: usize = 8;
 const IDLE_DAYS: u32 = 14;
 /// The most entries of one list.
 pub const LIST_LENGTH: usize = 200;
+/// The most recipients of the daily report.
+const RECIPIENTS_MAX: usize = 50;
 
 /// A faculty's event, as `event.toml` configures it.
 #[derive(Clone, Debug)]
@@ -285,7 +287,7 @@ impl Check<'_> {
         let contact = self.address("contact", &written.contact);
         let postal_address = self.lines("postal_address", &written.postal_address);
         let how_to_find_us = self.lines("how_to_find_us", &written.how_to_find_us);
-        let report_recipients = self.addresses(&written.report_recipients);
+        let report_recipients = self.recipients(&written.report_recipients);
         let registration = time_zone.and_then(|zone| self.window(zone, &written.registration));
         let event = Event {
             name,
@@ -322,9 +324,21 @@ impl Check<'_> {
             .ok()
     }
 
-    fn addresses(&mut self, written: &WrittenList) -> Vec<EmailAddress> {
-        self.bounded("report_recipients", written, 0);
-        written.get_ref().iter().filter_map(|one| self.address("report_recipients", one)).collect()
+    /// Different addresses.
+    fn recipients(&mut self, written: &WrittenList) -> Vec<EmailAddress> {
+        const KEY: &str = "report_recipients";
+        if written.get_ref().len() > RECIPIENTS_MAX {
+            self.error(KEY, written.span(), format!("it has more than {RECIPIENTS_MAX} entries"));
+        }
+        let mut recipients: Vec<EmailAddress> = vec![];
+        for one in written.get_ref() {
+            let Some(address) = self.address(KEY, one) else { continue };
+            if recipients.iter().any(|other| other.key() == address.key()) {
+                self.error(KEY, one.span(), "it is a duplicate");
+            }
+            recipients.push(address);
+        }
+        recipients
     }
 
     fn time_zone(&mut self, written: &Spanned<String>) -> Option<Tz> {
@@ -497,6 +511,23 @@ mod tests {
         assert_eq!(event.contact.as_str(), "orientation@example.edu");
         let empty = ("name = \"Alpha\"", "name = \"\u{200b}\"");
         assert!(SHIPPED.contains(empty.0) && wrong(empty.0, empty.1)[0].1.ends_with("it is empty"));
+    }
+
+    #[test]
+    fn recipients_of_the_report_are_different_addresses() {
+        let shipped = r#"report_recipients = ["orientation@example.edu"]"#;
+        let with = |list: &str| SHIPPED.replacen(shipped, &format!("report_recipients = [{list}]"), 1);
+        let event = Event::parse(&with(r#"" ana@example.org", "Bo@example.org""#)).unwrap();
+        let recipients: Vec<_> = event.report_recipients.iter().map(ToString::to_string).collect();
+        assert_eq!(recipients, ["ana@example.org", "Bo@example.org"]);
+        assert!(Event::parse(&with("")).unwrap().report_recipients.is_empty());
+        let many: Vec<_> = (0..51).map(|number| format!("\"a{number}@example.org\"")).collect();
+        for (list, why) in [
+            (r#""ana@example.org", "ANA@example.org""#, "it is a duplicate"),
+            (many.join(", ").as_str(), "it has more than 50 entries"),
+        ] {
+            assert_eq!(Event::parse(&with(list)).unwrap_err().0[0].detail, why);
+        }
     }
 
     #[test]

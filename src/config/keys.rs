@@ -40,7 +40,6 @@ pub(super) const MAIL_FROM: &str = "ORIENTATION_MAIL_FROM";
 pub(super) const MAIL_RATE: &str = "ORIENTATION_MAIL_RATE";
 pub(super) const SMTP_URL: &str = "ORIENTATION_SMTP_URL";
 pub(super) const SES_TOPICS: &str = "ORIENTATION_SES_TOPICS";
-pub(super) const REPORT_RECIPIENTS: &str = "ORIENTATION_REPORT_RECIPIENTS";
 pub(super) const AWS_REGION: &str = "AWS_REGION";
 pub(super) const AWS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SESV2";
 pub(super) const AWS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
@@ -194,12 +193,6 @@ pub const KEYS: &[Key] = &[
         default: "",
         form: "a comma-separated list of topics, such as arn:aws:sns:ca-central-1:123456789012:bounces",
         meaning: "SNS topics whose notifications of bounces and complaints are accepted.",
-    },
-    Key {
-        name: REPORT_RECIPIENTS,
-        default: "",
-        form: "a comma-separated list of at most 50 email addresses",
-        meaning: "Who gets the daily report by email. Without it, nobody; it can be read in any case.",
     },
     Key {
         name: AWS_REGION,

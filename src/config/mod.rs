@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::kernel::{EmailAddress, Secret};
+use crate::kernel::Secret;
 
 pub use event::{
     BadEvent, EarlyBird, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, Product,
@@ -71,8 +71,6 @@ pub struct Config {
     pub rehearsal: bool,
     /// Secrets that sign payment webhooks; several while one is being replaced.
     pub stripe_webhook_secrets: Vec<Secret<String>>,
-    /// Who gets the daily report.
-    pub report_recipients: Vec<EmailAddress>,
     /// Factor on the rate limits; 0 turns them off.
     pub limits: f64,
     /// Whether `public_url` was derived from the address listened on.

@@ -55,9 +55,6 @@ fn key(name: &'static str) -> &'static Key {
     KEYS.iter().find(|key| key.name == name).expect("only keys of the table are read")
 }
 
-/// Maximum number of recipients of the daily report.
-const RECIPIENTS_MAX: usize = 50;
-
 /// Reads all keys, then checks the rules between them.
 pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     refuse_unknown(&mut reader);
@@ -78,7 +75,6 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
     let redis = reader.secret(keys::REDIS_URL, |url| begins(url, &["redis://", "rediss://"]));
     let stripe = stripe(&mut reader);
     let mail = mail(&mut reader, event.as_ref().map(|event| &event.contact));
-    let report_recipients = reader.read(keys::REPORT_RECIPIENTS, recipients);
     let metrics_listen = reader.read(keys::METRICS_LISTEN, optional(address));
     let otlp = reader.read(keys::OTLP_ENDPOINT, optional(site::parse));
     if let (Some(listen), Some(Some(metrics))) = (listen, metrics_listen)
@@ -116,7 +112,6 @@ pub(super) fn read(mut reader: Reader) -> Result<Config, BadConfig> {
             redis: redis?,
             stripe: stripe?,
             mail: mail?,
-            report_recipients: report_recipients?,
             metrics_listen: metrics_listen?,
             otlp: otlp?,
             event: event?,
@@ -357,23 +352,6 @@ pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
     match items(text).position(|item| !right(item)) {
         Some(i) => Err(format!("entry {} is not the ARN of an SNS topic", i + 1)),
         None => Ok(items(text).map(str::to_owned).collect()),
-    }
-}
-
-/// Different addresses. An invalid entry may be a secret under the wrong key, so it is not quoted.
-fn recipients(text: &str) -> Result<Vec<EmailAddress>, String> {
-    let mut recipients: Vec<EmailAddress> = vec![];
-    for (number, item) in (1..).zip(items(text)) {
-        let address =
-            EmailAddress::parse(item).map_err(|_| format!("entry {number} is not an email address"))?;
-        if recipients.iter().any(|other| other.key() == address.key()) {
-            return Err(format!("entry {number} repeats an address"));
-        }
-        recipients.push(address);
-    }
-    match recipients.len() {
-        0..=RECIPIENTS_MAX => Ok(recipients),
-        count => Err(format!("{count} addresses")),
     }
 }
 

@@ -53,7 +53,6 @@ fn all_invalid_keys_are_reported_together() {
         ("ORIENTATION_MAIL_RATE", "0"),
         ("ORIENTATION_SMTP_URL", "smtp.example.edu"),
         ("ORIENTATION_SES_TOPICS", "bounces"),
-        ("ORIENTATION_REPORT_RECIPIENTS", "ana@example.org, bo"),
         ("AWS_ENDPOINT_URL_SESV2", "localhost"),
         ("ORIENTATION_METRICS_LISTEN", "9464"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
@@ -281,25 +280,4 @@ fn the_page_on_configuration_shows_the_table_of_keys() {
     let rows = page.lines().filter(|line| line.starts_with("| `ORIENTATION_")).count();
     let ours = KEYS.iter().filter(|key| key.name.starts_with("ORIENTATION_")).count();
     assert_eq!(rows, ours, "docs/configuration.md has a row for an unknown key");
-}
-
-#[test]
-fn recipients_of_the_report_are_different_addresses() {
-    let read = |list: &str| {
-        Config::from_env(&[("ORIENTATION_REPORT_RECIPIENTS".to_owned(), list.to_owned())].into())
-    };
-    let recipients = read(" ana@example.org, Bo@example.org ").unwrap().report_recipients;
-    assert_eq!(
-        recipients.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["ana@example.org", "Bo@example.org"]
-    );
-    assert!(read("").unwrap().report_recipients.is_empty());
-    let many: Vec<_> = (0..51).map(|number| format!("a{number}@example.org")).collect();
-    for (list, why) in [
-        ("ana@example.org,sk_live_1", "entry 2 is not an email address"),
-        ("ana@example.org,ANA@example.org", "entry 2 repeats an address"),
-        (many.join(",").as_str(), "51 addresses"),
-    ] {
-        assert_eq!(read(list).unwrap_err().0[0].why, why);
-    }
 }

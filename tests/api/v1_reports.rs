@@ -65,7 +65,7 @@ async fn at_ten(app: &TestApp) -> String {
 
 async fn committee(recipients: &[&str]) -> (TestApp, String) {
     let recipients = recipients.iter().map(|to| EmailAddress::parse(to).expect("an address")).collect();
-    let app = TestApp::start_with(|config| config.report_recipients = recipients).await;
+    let app = TestApp::start_with(|config| config.event.report_recipients = recipients).await;
     let first = at_ten(&app).await;
     (app, first)
 }

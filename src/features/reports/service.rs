@@ -11,9 +11,9 @@ use crate::config::Event;
 use crate::features::bursary_requests::{Bursary, BursaryState};
 use crate::features::payments::Order;
 use crate::features::registration::{Registration, RegistrationState};
-use crate::kernel::{Clock, EmailAddress, Timestamp};
+use crate::kernel::{Clock, Timestamp};
 use crate::platform::jobs::{JobState, Jobs};
-use crate::platform::mail::{Mail, MailState, Suppression};
+use crate::platform::mail::{Mail, MailState, Suppression, SuppressionCause};
 use crate::platform::store::{Crossed, Dimension, Dir, Filter, Holds, Query, Store, StoreError, Value};
 
 /// Why a report is not shown.
@@ -31,14 +31,13 @@ pub struct Reports {
     clock: Arc<dyn Clock>,
     event: Arc<Event>,
     jobs: Jobs,
-    recipients: Vec<EmailAddress>,
 }
 
 impl Reports {
-    /// The reports in the store of `base`, which are sent to `recipients`.
-    pub fn new(base: &Base, recipients: Vec<EmailAddress>) -> Self {
+    /// The reports in the store of `base`, which are sent to the recipients in `event.toml`.
+    pub fn new(base: &Base) -> Self {
         let (store, clock, event) = (base.store.clone(), base.clock.clone(), base.event.clone());
-        Self { jobs: Jobs::new(store.clone(), clock.clone()), store, clock, event, recipients }
+        Self { jobs: Jobs::new(store.clone(), clock.clone()), store, clock, event }
     }
 
     /// The report of this day, or the latest.
@@ -65,7 +64,7 @@ impl Reports {
         let before = self.last_of(Filter::Lt("id".into(), id.as_str().into())).await?;
         let before = before.map(|report| Earlier { date: report.id, figures: report.figures });
         let report = DailyReport { id, made_at: self.clock.now(), figures: self.count().await?, before };
-        let emails = mails::of(&report, &self.recipients);
+        let emails = mails::of(&report, &self.event.report_recipients);
         let made = self.store.transact(async |tx| {
             tx.insert(&report).await?;
             tx.post_all(&emails).await
@@ -141,13 +140,14 @@ impl Reports {
     async fn trouble(&self) -> Result<Trouble, StoreError> {
         let failed = Filter::eq("state", name_of(&MailState::Failed));
         let suppressed = self.store.tally::<Suppression>("cause", Filter::All).await?;
-        let suppressed =
-            |cause: &str| suppressed.iter().find(|(name, _)| name == cause).map_or(0, |(_, count)| *count);
+        let suppressed = |cause: SuppressionCause| {
+            suppressed.iter().find(|(name, _)| *name == name_of(&cause)).map_or(0, |(_, count)| *count)
+        };
         Ok(Trouble {
             dead_jobs: self.jobs.count(JobState::Dead, None).await?,
             failed_emails: self.store.count::<Mail>(failed).await?,
-            bounced_addresses: suppressed("bounce"),
-            complaints: suppressed("complaint"),
+            bounced_addresses: suppressed(SuppressionCause::Bounce),
+            complaints: suppressed(SuppressionCause::Complaint),
         })
     }
 }
@@ -162,7 +162,7 @@ fn state_of_registered() -> String {
     name_of(&RegistrationState::Registered)
 }
 
-/// A state as it is stored.
+/// A state or a cause as it is stored.
 fn name_of(state: &impl serde::Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }

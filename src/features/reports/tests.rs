@@ -22,6 +22,10 @@ impl Office {
     /// Three processes on one store, at this time.
     async fn at(time: &str) -> Self {
         let base = Base::for_tests().await;
+        let mut event = (*base.event).clone();
+        event.report_recipients =
+            ["ana@example.org", "bo@example.org"].map(|to| EmailAddress::parse(to).unwrap()).to_vec();
+        let base = base.with_event(event);
         base.clock.set(Timestamp::parse(time).unwrap());
         let processes = (0..3).map(|_| process(&base)).collect();
         Self { base, processes }
@@ -50,6 +54,7 @@ impl Office {
     async fn reported(&self, count: usize) {
         let busy = Filter::Or(vec![Filter::eq("state", "running"), Filter::eq("state", "waiting")]);
         let busy = busy.and(Filter::eq("kind", "reports.daily"));
+        // Three processes change the store, and no signal says that the last of their jobs has ended: so the store is polled.
         let waiting = async {
             while self.reports().await.len() < count
                 || self.base.store.count::<Job>(busy.clone()).await.unwrap() > 0
@@ -69,8 +74,7 @@ impl Office {
 }
 
 fn process(base: &TestBase) -> Running {
-    let recipients = ["ana@example.org", "bo@example.org"].map(|to| EmailAddress::parse(to).unwrap());
-    let reports = Arc::new(Reports::new(base, recipients.to_vec()));
+    let reports = Arc::new(Reports::new(base));
     let feature = feature(base, &reports);
     let crons = Crons::new(base.event.time_zone, feature.crons);
     let (store, signals, clock) = (base.store.clone(), base.signals.clone(), base.clock.clone());
@@ -83,6 +87,7 @@ async fn one_a_day(days: &[(&str, &str)]) {
     let office = Office::at(&before(days[0].1)).await;
     for (n, (day, nine)) in days.iter().enumerate() {
         office.later(&before(nine)).await;
+        // Time for a process to make a report too early. Nothing can be awaited, because nothing should happen.
         tokio::time::sleep(Duration::from_millis(50)).await;
         office.reported(n).await;
         office.later(nine).await;
@@ -95,6 +100,7 @@ async fn one_a_day(days: &[(&str, &str)]) {
         let evening = Timestamp::parse(nine).unwrap().plus(Duration::from_secs(10 * 3600)).rfc3339();
         office.later(&evening).await;
     }
+    // As above, for a second report of the last day.
     tokio::time::sleep(Duration::from_millis(50)).await;
     office.reported(days.len()).await;
     let template = Filter::eq("template", DailyReportEmail::NAME);
@@ -131,7 +137,7 @@ async fn three_processes_make_one_report_a_day_when_clocks_are_set_forward() {
 #[tokio::test]
 async fn a_report_is_made_once_and_shown_by_its_date() {
     let base = Base::for_tests().await;
-    let reports = Reports::new(&base, vec![]);
+    let reports = Reports::new(&base);
     reports.get(None).await.unwrap_err();
     let nine = base.clock.now().plus(Duration::from_secs(6 * 3600));
     assert!(reports.make(nine).await.unwrap());
