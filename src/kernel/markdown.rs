@@ -10,14 +10,11 @@ use html2text::render::TextDecorator;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde::{Deserialize, Serialize};
 
-/// Maximum length of the source, in characters.
-pub const MARKDOWN_MAX: usize = 20_000;
-
 /// Levels of lists, their items and quotations. What is deeper is shown at this level, on a new line: the time that
 /// HTML parsers need grows with the square of the depth.
 const DEPTH_MAX: usize = 24;
 
-/// Number of table cells; further ones are left out. A short source can stand for a table of millions of empty cells.
+/// Number of table cells; further ones are left out. A short source can describe a table of millions of empty cells.
 const CELLS_MAX: usize = 5_000;
 
 /// Levels of emphasis and the like. What is deeper is shown without. For the same reason.

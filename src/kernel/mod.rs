@@ -21,7 +21,7 @@ pub use country::is_country;
 pub use email::{ADDRESS_MAX, BadEmailAddress, EmailAddress};
 pub use fault::{FieldError, Invalid};
 pub use ids::{Ids, RandomIds};
-pub use markdown::{MARKDOWN_MAX, Markdown};
+pub use markdown::Markdown;
 pub use money::{BadCurrency, BadMoney, Currency, Money, NotChargeable};
 pub use phone::{PHONE_MAX, e164};
 pub use privacy::{Class, Retention};

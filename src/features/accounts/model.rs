@@ -11,6 +11,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use sha2::{Digest, Sha256};
 
 use super::passwords::Password;
+use crate::config::Event;
 use crate::kernel::{
     EmailAddress, FieldError, Reach, Right, Rights, Role, Scope, Secret, StudentField, Timestamp, text,
 };
@@ -115,6 +116,13 @@ pub enum EnrolmentRule {
     Voluntary,
     /// Until they have one, administrators can do nothing else.
     Demanded,
+}
+
+impl EnrolmentRule {
+    /// What this event demands.
+    pub fn of(event: &Event) -> Self {
+        if event.sign_in.administrators_need_second_factor { Self::Demanded } else { Self::Voluntary }
+    }
 }
 
 impl Approval {

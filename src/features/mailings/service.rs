@@ -218,12 +218,11 @@ pub struct Mailings {
 impl Mailings {
     /// The use cases on `base`. Students are found as `students` finds them.
     pub fn new(base: &Base, students: &Arc<Students>) -> Self {
-        let demanded = base.event.sign_in.administrators_need_second_factor;
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),
             ids: base.ids.clone(),
-            enrolment: if demanded { EnrolmentRule::Demanded } else { EnrolmentRule::Voluntary },
+            enrolment: EnrolmentRule::of(&base.event),
             signals: base.signals.clone(),
             event: base.event.clone(),
             students: students.clone(),

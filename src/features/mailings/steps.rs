@@ -77,16 +77,17 @@ impl Steps for SendMailing {
 
 /// Number of emails that are queued or being sent.
 async fn open(tx: &Tx, mailing: &str) -> Result<u64, StoreError> {
+    tx.count::<Mail>(are_open(mailing)).await
+}
+
+fn are_open(mailing: &str) -> Filter {
     let states = vec!["queued".into(), "sending".into()];
-    let open = Filter::eq("batch", mailing).and(Filter::In("state".into(), states));
-    tx.count::<Mail>(open).await
+    Filter::eq("batch", mailing).and(Filter::In("state".into(), states))
 }
 
 /// Ends the emails that nobody sends any more, so that the mailing ends.
 async fn give_up(tx: &Tx, mailing: &str, now: Timestamp) -> Result<(), StoreError> {
-    let open =
-        Filter::eq("batch", mailing).and(Filter::In("state".into(), vec!["queued".into(), "sending".into()]));
-    let mut mails: Vec<Mail> = tx.find(Query::new(open).limit(QUEUED_MAX as u32)).await?;
+    let mut mails: Vec<Mail> = tx.find(Query::new(are_open(mailing)).limit(QUEUED_MAX as u32)).await?;
     for mail in &mut mails {
         mail.finish_sending(Outcome::Failed("it was never sent: its job is gone".into()), false, now);
         tx.withdraw::<SendBulkMail>(&mail.id).await?;

@@ -57,16 +57,14 @@ pub struct Sessions {
 impl Sessions {
     /// The sessions of `accounts`, in the store of `base`.
     pub fn new(base: &Base, accounts: &Arc<Accounts>, second_factors: &Arc<SecondFactors>) -> Self {
-        let rules = base.event.sign_in;
-        let demanded = rules.administrators_need_second_factor;
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),
             ids: base.ids.clone(),
             accounts: accounts.clone(),
             second_factors: second_factors.clone(),
-            idle: rules.idle,
-            enrolment: if demanded { EnrolmentRule::Demanded } else { EnrolmentRule::Voluntary },
+            idle: base.event.sign_in.idle,
+            enrolment: EnrolmentRule::of(&base.event),
         }
     }
 
