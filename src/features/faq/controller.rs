@@ -51,7 +51,7 @@ pub struct NewQuestionBody {
     /// The question. 1 to 1,000 characters.
     #[oai(validator(min_length = 1, max_length = 1000))]
     question: Remark,
-    /// Email address that is told the answer. It is deleted when the answer is sent, or after 90 days.
+    /// Email address that gets the answer. It is deleted when the answer is sent, or after 90 days.
     email: Option<EmailText>,
     /// Nothing. A page hides this field, so that only programs fill it in; their questions are dropped.
     #[oai(validator(max_length = 5000))]

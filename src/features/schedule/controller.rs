@@ -305,8 +305,8 @@ impl ScheduleController {
     /// List the schedule
     ///
     /// The whole schedule, cancelled entries included; it has at most 1,000 entries. Without a session it shows what is for
-    /// everyone. Students also see what is for their group, and approved leaders see everything. With `group`, it shows
-    /// what a student of this group sees, whoever asks.
+    /// everyone. Students also see what is for their group, and approved leaders see everything. With `group`, everybody
+    /// sees what a student of this group sees.
     #[oai(path = "/v1/schedule", method = "get", operation_id = "listSchedule")]
     async fn list_schedule(
         &self,

@@ -70,7 +70,7 @@ impl Operation {
         parameters.map(|parameter| (text(&parameter["in"]), text(&parameter["name"]))).collect()
     }
 
-    /// Whether it needs a session: an empty scheme stands for none.
+    /// Whether it needs a session: an empty scheme means that none is needed.
     pub fn needs_session(&self) -> bool {
         let is_none = |scheme: &Value| scheme.as_object().is_some_and(Map::is_empty);
         self.value["security"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(is_none))

@@ -1335,8 +1335,8 @@ export const tickAnnouncement = <ThrowOnError extends boolean = false>(options: 
  * List the schedule
  *
  * The whole schedule, cancelled entries included; it has at most 1,000 entries. Without a session it shows what is for
- * everyone. Students also see what is for their group, and approved leaders see everything. With `group`, it shows
- * what a student of this group sees, whoever asks.
+ * everyone. Students also see what is for their group, and approved leaders see everything. With `group`, everybody
+ * sees what a student of this group sees.
  */
 export const listSchedule = <ThrowOnError extends boolean = false>(options?: Options<ListScheduleData, ThrowOnError>) => (options?.client ?? client).get<ListScheduleResponses, ListScheduleErrors, ThrowOnError>({
     security: [{

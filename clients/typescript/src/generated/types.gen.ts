@@ -1926,7 +1926,7 @@ export type NewFaqQuestion = {
      */
     question: string;
     /**
-     * Email address that is told the answer. It is deleted when the answer is sent, or after 90 days.
+     * Email address that gets the answer. It is deleted when the answer is sent, or after 90 days.
      */
     email?: string;
     /**
