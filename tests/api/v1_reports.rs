@@ -53,9 +53,10 @@ impl TestApp {
     }
 }
 
-/// Moves to the next day, an hour or two after 09:00 in Toronto, and waits for that day's report. A service that starts after
-/// 09:00 makes that of the present day, too.
+/// Moves to the next day, an hour or two after 09:00 in Toronto, and waits for that day's report. It needs an account that
+/// is older.
 async fn at_ten(app: &TestApp) -> String {
+    app.leader().await;
     let tomorrow = app.clock.now().plus(DAY).to_utc().date_naive().to_string();
     app.clock.set(Timestamp::parse(&format!("{tomorrow}T15:00:00Z")).expect("a time"));
     app.wake().await;

@@ -8,6 +8,7 @@ use super::mails;
 use super::model::{Bursaries, DailyReport, Earlier, Figures, Students, Tally, Trouble};
 use crate::base::Base;
 use crate::config::Event;
+use crate::features::accounts::Account;
 use crate::features::bursary_requests::{Bursary, BursaryState};
 use crate::features::payments::Order;
 use crate::features::registration::{Registration, RegistrationState};
@@ -52,13 +53,14 @@ impl Reports {
         report.ok_or(GetReportError::NotFound)
     }
 
-    /// Makes the report that is due at `tick` and posts it; `false` if it exists.
+    /// Makes the report that is due at `tick` and posts it; `false` if it exists, or if nobody had an account at `tick`: a
+    /// service that was set up later that day has nothing to report.
     ///
     /// # Errors
     /// Those of the store. Nothing has changed then.
     pub async fn make(&self, tick: Timestamp) -> Result<bool, StoreError> {
         let id = DailyReport::id_at(tick, self.event.time_zone);
-        if self.store.get::<DailyReport>(&id).await?.is_some() {
+        if self.store.get::<DailyReport>(&id).await?.is_some() || self.is_before_all_accounts(tick).await? {
             return Ok(false);
         }
         let before = self.last_of(Filter::Lt("id".into(), id.as_str().into())).await?;
@@ -75,6 +77,11 @@ impl Reports {
             Err(StoreError::Duplicate { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn is_before_all_accounts(&self, tick: Timestamp) -> Result<bool, StoreError> {
+        let earlier = Query::new(Filter::Lt("createdAt".into(), tick.into())).sort("createdAt", Dir::Asc);
+        Ok(self.store.find::<Account>(earlier.limit(1)).await?.is_empty())
     }
 
     async fn last_of(&self, which: Filter) -> Result<Option<DailyReport>, StoreError> {

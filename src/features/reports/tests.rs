@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::mails::DailyReportEmail;
 use super::{DailyReport, Reports, feature};
 use crate::base::{Base, TestBase};
-use crate::kernel::{Clock, EmailAddress, RandomIds, Timestamp};
+use crate::features::leaders::testing::account;
+use crate::kernel::{Clock, EmailAddress, RandomIds, Role, Timestamp};
 use crate::platform::jobs::{Crons, Job, JobState, Running, TOPIC, Workers};
 use crate::platform::mail::{EmailKind, Mail};
 use crate::platform::store::{Dir, Filter, Query, StoreError};
@@ -26,6 +27,7 @@ impl Office {
         event.report_recipients =
             ["ana@example.org", "bo@example.org"].map(|to| EmailAddress::parse(to).unwrap()).to_vec();
         let base = base.with_event(event);
+        account(&base, "ana", Role::Leader).await;
         base.clock.set(Timestamp::parse(time).unwrap());
         let processes = (0..3).map(|_| process(&base)).collect();
         Self { base, processes }
@@ -137,6 +139,7 @@ async fn three_processes_make_one_report_a_day_when_clocks_are_set_forward() {
 #[tokio::test]
 async fn a_report_is_made_once_and_shown_by_its_date() {
     let base = Base::for_tests().await;
+    account(&base, "ana", Role::Leader).await;
     let reports = Reports::new(&base);
     reports.get(None).await.unwrap_err();
     let nine = base.clock.now().plus(Duration::from_secs(6 * 3600));
@@ -145,4 +148,15 @@ async fn a_report_is_made_once_and_shown_by_its_date() {
     assert_eq!(reports.get(None).await.unwrap().id, "2026-09-01");
     assert_eq!(reports.get(Some("2026-09-01")).await.unwrap().before, None);
     reports.get(Some("2026-08-31")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_service_that_was_set_up_after_the_tick_makes_no_report() {
+    let base = Base::for_tests().await;
+    let reports = Reports::new(&base);
+    let nine = base.clock.now();
+    assert!(!reports.make(nine).await.unwrap());
+    account(&base, "ana", Role::Leader).await;
+    assert!(!reports.make(nine).await.unwrap());
+    assert!(reports.make(nine.plus(Duration::from_secs(1))).await.unwrap());
 }
