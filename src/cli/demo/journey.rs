@@ -1,5 +1,6 @@
 //! One student's steps through the service.
 
+use std::error::Error;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +17,12 @@ use crate::kernel::{EmailAddress, Secret, text};
 const PASSWORD: &str = "seven quiet herons at dawn";
 /// Interval between two looks into the outbox.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Idle connections are closed after this time: before the service closes them, which would lose a request that is sent at
+/// that moment. The service waits five seconds for the first byte.
+const IDLE: Duration = Duration::from_secs(3);
+/// Time to wait for a response: longer than the service takes to give up.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A client of the service at one address, for all students.
 pub(super) struct Visitor {
@@ -41,8 +48,10 @@ pub(super) struct Arrived {
 pub(super) struct Stuck(pub String);
 
 impl From<reqwest::Error> for Stuck {
+    /// With all causes: the error alone says only which URL was asked.
     fn from(error: reqwest::Error) -> Self {
-        Self(error.to_string())
+        let causes = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
+        Self(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 
@@ -50,7 +59,8 @@ impl Visitor {
     pub fn new(service: Url) -> Result<Self, Failed> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE)
+            .timeout(ANSWER)
             .build()
             .map_err(Failed::because)?;
         Ok(Self { http, service, administrator: OnceLock::new(), requests: AtomicU64::new(0) })

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) local_addr: SocketAddr,
-    pub(super) slot: Slot,
+    pub(super) slot: Arc<Slot>,
     pub(super) limits: ConnectionLimits,
     pub(super) watcher: Watcher,
 }
@@ -36,16 +36,22 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves the connection until it ends or the table closes it.
     pub(super) async fn run<E: Endpoint>(self, endpoint: Arc<E>) {
-        let state = self.slot.state.clone();
-        let closing = state.closing();
+        let slot = self.slot.clone();
         let serving = async {
             // The deadline for the first byte is shorter than the one for the head.
             if matches!(self.stream.peek(&mut [0]).await, Ok(1..)) {
-                state.wait(Waiting::Head);
+                self.slot.state.wait(Waiting::Head);
                 self.serve(endpoint).await;
             }
         };
-        closing.run_until_cancelled_owned(serving).await;
+        let mut serving = pin!(serving);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut serving => break,
+                () = asked_to_close(&slot) => if slot.closes() { break },
+            }
+        }
     }
 
     async fn serve<E: Endpoint>(self, endpoint: Arc<E>) {
@@ -74,6 +80,13 @@ impl Connection {
         // An error is the client's: it disconnected, or did not send HTTP.
         let _ = watcher.watch(connection).await;
     }
+}
+
+/// Completes when the table wants the connection to close, and the bytes that have arrived by then have been read: a busy
+/// process may read late what a client sent in time.
+async fn asked_to_close(slot: &Slot) {
+    slot.state.asked_to_close().await;
+    tokio::task::yield_now().await;
 }
 
 /// Marks a request whose `Host` header is missing or repeated. The pipeline refuses it.
@@ -197,5 +210,54 @@ impl Write for Socket {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.wrote(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::time::Duration;
+
+    use hyper_util::server::graceful::GracefulShutdown;
+    use poem::endpoint::make;
+    use tokio::net::TcpListener;
+
+    use super::super::table::ConnectionTable;
+    use super::*;
+    use crate::kernel::faults;
+    use crate::platform::metrics::Connections;
+
+    /// What a client gets whose request arrives before the service, which is busy, closes the connection.
+    async fn answer_of_a_late_request() -> String {
+        let limits = ConnectionLimits::default();
+        let table = Arc::new(ConnectionTable::new(limits, Connections::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let local_addr = listener.local_addr().unwrap();
+        let mut client = std::net::TcpStream::connect(local_addr).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let (slot, graceful) = (Arc::new(table.add(peer.ip()).unwrap()), GracefulShutdown::new());
+        let watcher = graceful.watcher();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        assert!(table.make_room(|_| true));
+        Connection { stream, peer, local_addr, slot, limits, watcher }
+            .run(Arc::new(make(async |_| {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                "hello"
+            })))
+            .await;
+        let mut answer = String::new();
+        let _ = client.read_to_string(&mut answer);
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_begun_is_answered_before_its_connection_closes() {
+        let answer = answer_of_a_late_request().await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer:?}");
+        let unguarded = faults::without("begun-requests-are-answered", answer_of_a_late_request());
+        assert_eq!(unguarded.await, "", "without the guard, the request is lost");
     }
 }

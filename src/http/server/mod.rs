@@ -71,8 +71,8 @@ impl Server {
             loop {
                 let Some((stream, peer)) = accept(&listener, &table).await else { continue };
                 let Some(slot) = table.add(peer.ip()) else { continue };
-                let connection =
-                    Connection { stream, peer, local_addr, slot, limits, watcher: graceful.watcher() };
+                let (slot, watcher) = (Arc::new(slot), graceful.watcher());
+                let connection = Connection { stream, peer, local_addr, slot, limits, watcher };
                 tokio::spawn(stopped.clone().run_until_cancelled_owned(connection.run(endpoint.clone())));
             }
         };

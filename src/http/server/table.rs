@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use super::super::limits::ConnectionLimits;
+use crate::kernel::faults::guarded;
 use crate::platform::metrics::{Connections, CutOff};
 
 /// Time between two checks of the deadlines.
@@ -45,7 +46,9 @@ pub(super) struct ConnectionState {
     state: AtomicU64,
     /// Received bytes of an unfinished body.
     body: AtomicUsize,
-    closing: CancellationToken,
+    /// Why the connection should close. The connection decides: see [`Slot::closes`].
+    closing: Mutex<Option<CutOff>>,
+    asked_to_close: Notify,
 }
 
 const BUSY: u64 = u64::MAX;
@@ -73,9 +76,19 @@ impl ConnectionState {
         (state != BUSY).then(|| (kind, Duration::from_millis(state / 4)))
     }
 
-    /// Is cancelled when the connection must close.
-    pub(super) fn closing(&self) -> CancellationToken {
-        self.closing.clone()
+    /// Completes when the table wants the connection to close.
+    pub(super) async fn asked_to_close(&self) {
+        self.asked_to_close.notified().await;
+    }
+
+    /// Asks the connection to close.
+    fn ask_to_close(&self, reason: CutOff) {
+        self.closing().get_or_insert(reason);
+        self.asked_to_close.notify_one();
+    }
+
+    fn closing(&self) -> MutexGuard<'_, Option<CutOff>> {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,9 +116,14 @@ impl ConnectionTable {
             self.metrics.refused();
             return None;
         }
-        let (state, body) = (AtomicU64::new(0), AtomicUsize::new(0));
-        let state =
-            ConnectionState { peer, opened: self.opened, state, body, closing: CancellationToken::new() };
+        let state = ConnectionState {
+            peer,
+            opened: self.opened,
+            state: AtomicU64::new(0),
+            body: AtomicUsize::new(0),
+            closing: Mutex::new(None),
+            asked_to_close: Notify::new(),
+        };
         state.wait(Waiting::FirstByte);
         let (id, state) = (self.next_id.fetch_add(1, Ordering::Relaxed), Arc::new(state));
         self.states().insert(id, state.clone());
@@ -121,7 +139,7 @@ impl ConnectionTable {
         let waiting = candidates.filter_map(|(id, state)| Some((state.waiting()?, *id)));
         let Some((_, id)) = waiting.min() else { return false };
         if let Some(state) = states.remove(&id) {
-            self.close(&state, CutOff::Room);
+            state.ask_to_close(CutOff::Room);
         }
         true
     }
@@ -132,7 +150,7 @@ impl ConnectionTable {
         let largest = self.states().values().max_by_key(|state| bytes(state)).cloned();
         if let Some(state) = largest.filter(|state| bytes(state) > 0) {
             self.release_body(&state);
-            self.close(&state, CutOff::Room);
+            state.ask_to_close(CutOff::Room);
         }
     }
 
@@ -152,7 +170,7 @@ impl ConnectionTable {
                     && now.saturating_sub(since) > self.deadline(kind)
                 {
                     let silent = kind == Waiting::FirstByte;
-                    self.close(state, if silent { CutOff::Silent } else { CutOff::Slow });
+                    state.ask_to_close(if silent { CutOff::Silent } else { CutOff::Slow });
                 }
             }
         }
@@ -166,21 +184,13 @@ impl ConnectionTable {
         }
     }
 
-    fn close(&self, state: &ConnectionState, reason: CutOff) {
-        // A connection stays in the table for a moment after it was closed.
-        if !state.closing.is_cancelled() {
-            self.metrics.cut_off(reason);
-            state.closing.cancel();
-        }
-    }
-
     /// Closes connections that have sent nothing. The others close when their request is answered.
     pub(super) fn close_silent(&self) {
         let states = self.states();
         let is_silent = |state: &&Arc<ConnectionState>| {
             state.waiting().is_some_and(|(kind, _)| kind == Waiting::FirstByte)
         };
-        states.values().filter(is_silent).for_each(|state| state.closing.cancel());
+        states.values().filter(is_silent).for_each(|state| state.ask_to_close(CutOff::Silent));
     }
 }
 
@@ -189,6 +199,23 @@ pub(super) struct Slot {
     table: Arc<ConnectionTable>,
     id: u64,
     pub(super) state: Arc<ConnectionState>,
+}
+
+impl Slot {
+    /// Whether the connection that was asked to close does. Its own task asks, so that no request begins meanwhile: one that
+    /// has begun is answered, and the connection stays.
+    pub(super) fn closes(&self) -> bool {
+        let reason = self.state.closing().take();
+        if self.state.waiting().is_none() && guarded("begun-requests-are-answered") {
+            // It may have been removed to make room.
+            self.table.states().insert(self.id, self.state.clone());
+            return false;
+        }
+        if let Some(reason) = reason {
+            self.table.metrics.cut_off(reason);
+        }
+        true
+    }
 }
 
 impl Drop for Slot {
