@@ -22,7 +22,7 @@ mod switches {
 
     /// Whether the job fails before it is run: never.
     #[inline(always)]
-    pub fn is_poisoned(_job: &str) -> bool {
+    pub fn is_poisoned(_job: &str, _kind: &str, _key: Option<&str>) -> bool {
         false
     }
 
@@ -87,7 +87,8 @@ mod switches {
 
     static POISONED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
-    /// Makes all runs of the job with this id fail before they begin, until it is [cured](cure).
+    /// Makes all runs of the job with this id fail before they begin, until it is [cured](cure). `<kind>:<key>` means
+    /// each job of this kind and key: the id of a job that a use case makes is not known before.
     pub fn poison(job: &str) {
         POISONED.lock().expect("nobody panics inside").insert(job.to_owned());
     }
@@ -97,9 +98,10 @@ mod switches {
         POISONED.lock().expect("nobody panics inside").remove(job);
     }
 
-    /// Whether the job with this id fails before it is run.
-    pub fn is_poisoned(job: &str) -> bool {
-        POISONED.lock().expect("nobody panics inside").contains(job)
+    /// Whether the job with this id, kind and key fails before it is run.
+    pub fn is_poisoned(job: &str, kind: &str, key: Option<&str>) -> bool {
+        let poisoned = POISONED.lock().expect("nobody panics inside");
+        poisoned.contains(job) || key.is_some_and(|key| poisoned.contains(&format!("{kind}:{key}")))
     }
 
     /// Whether the guard is on.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use orientation::kernel::{Actor, Clock, Ids, RandomIds, Role, Scope};
+use orientation::features::faq::{FaqQuestion, FaqState};
+use orientation::features::payments::Order;
+use orientation::features::reports::DailyReport;
+use orientation::kernel::{Actor, Clock, Ids, RandomIds, Role, Scope, Timestamp};
 use orientation::platform::audit::{Action, AuditEntry};
 use orientation::platform::jobs::{self, JOB_DROPPED, JOB_RETRIED, Job, JobState, Payload};
 use orientation::platform::mail::{Mail, MailClass, MailState};
@@ -11,7 +14,9 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::support::{NO_ID, PATIENCE, TestApp, Visitor, reaches_all_of};
+use crate::doubles::stripe::Fault;
+use crate::support::{NO_ID, PATIENCE, TestApp, Visitor, reaches_all_of, stripe};
+use crate::v1_groups::{group_path, to};
 
 /// A kind that nobody handles.
 #[derive(Serialize, Deserialize)]
@@ -60,6 +65,24 @@ impl TestApp {
         let by_action = Query::new(Filter::eq("action", action.as_str())).limit(1000);
         let entries: Vec<AuditEntry> = self.store.find(by_action).await.expect("readable");
         entries.into_iter().map(|entry| (entry.actor, entry.subject.id)).collect()
+    }
+
+    /// Lets hours pass, in each of which due jobs run.
+    #[cfg(feature = "faults")]
+    async fn pass(&self, hours: u32) {
+        for _ in 0..hours {
+            self.quiet().await;
+            self.clock.advance(Duration::from_secs(3601));
+            let woken: Result<(), StoreError> = self
+                .store
+                .transact(async |tx| {
+                    tx.note(jobs::TOPIC).await;
+                    Ok(())
+                })
+                .await;
+            woken.expect("the store works");
+        }
+        self.quiet().await;
     }
 
     /// Waits until no job is due or running.
@@ -131,19 +154,7 @@ async fn a_poisoned_job_of_each_kind_dies_and_has_its_effect_once_when_it_is_ret
 
     // The longest wait is an hour.
     let most = poisoned.iter().map(|(.., limit)| *limit).max().unwrap_or(0);
-    for _ in 0..=most {
-        app.quiet().await;
-        app.clock.advance(Duration::from_secs(3601));
-        let woken: Result<(), StoreError> = app
-            .store
-            .transact(async |tx| {
-                tx.note(jobs::TOPIC).await;
-                Ok(())
-            })
-            .await;
-        woken.expect("the store works");
-    }
-    app.quiet().await;
+    app.pass(most + 1).await;
     for (id, kind, limit) in &poisoned {
         let of_kind = keeper.get(&format!("/v1/jobs?state=dead&kind={kind}")).await.ok(200);
         let job = of_kind["items"].as_array().expect("a list").iter().find(|job| job["id"] == **id);
@@ -173,6 +184,193 @@ async fn a_poisoned_job_of_each_kind_dies_and_has_its_effect_once_when_it_is_ret
     assert_eq!(changes.len(), poisoned.len());
     let actor = Actor::Account(keeper.account().id.clone());
     assert!(changes.iter().all(|(by, _)| *by == actor), "{changes:?}");
+    app.finish().await;
+}
+
+/// What the store and the mailboxes show of the effects of jobs, each by its kind.
+#[cfg(feature = "faults")]
+struct Effects<'a> {
+    app: &'a TestApp,
+    /// Who gets a bursary while the gateway is unreachable, before paying.
+    applicant: (Visitor, Value),
+    /// Who gets a bursary after paying.
+    payer: (Visitor, Value),
+    /// A mailing that is to start later, and one that was started.
+    mailings: [Value; 2],
+    /// A plan of two moves.
+    plan: Value,
+    /// The day of a report.
+    day: String,
+    /// A question that was deleted long ago.
+    question: String,
+}
+
+#[cfg(feature = "faults")]
+impl Effects<'_> {
+    /// How often the job of this kind has had its effect.
+    async fn of(&self, kind: &str) -> usize {
+        match kind {
+            "bursaries.settle" => usize::from(self.order(&self.applicant.1).await.waived_at.is_some()),
+            "payments.refund" => {
+                let order = self.order(&self.payer.1).await;
+                order.reversals.iter().filter(|reversal| reversal.refunded == 13_000).count()
+            }
+            "mailings.start" => self.emails_of(&self.mailings[0]).await,
+            "mailings.send" => self.emails_of(&self.mailings[1]).await,
+            "groups.rebalance" => {
+                let moved = Filter::eq("action", "student.moved")
+                    .and(Filter::eq("detail.plan", text(&self.plan["id"])));
+                let moved = self.app.store.count::<AuditEntry>(moved).await.expect("readable");
+                // Two moves are one effect.
+                usize::try_from(moved).expect("a few") / 2
+            }
+            "reports.daily" => {
+                let of_day = Filter::eq("id", self.day.as_str());
+                let reports = self.app.store.count::<DailyReport>(of_day).await.expect("readable");
+                usize::try_from(reports).expect("a few")
+            }
+            "faq.sweep" => {
+                let question: Option<FaqQuestion> =
+                    self.app.store.get(&self.question).await.expect("readable");
+                usize::from(question.is_none())
+            }
+            other => panic!("nobody counts {other}"),
+        }
+    }
+
+    async fn order(&self, order: &Value) -> Order {
+        self.app.store.get(text(&order["id"])).await.expect("readable").expect("there")
+    }
+
+    /// Emails to the administrator, who is the only leader among the recipients.
+    async fn emails_of(&self, mailing: &Value) -> usize {
+        let sent = Filter::eq("batch", text(&mailing["id"])).and(Filter::eq("state", "sent"));
+        usize::try_from(self.app.store.count::<Mail>(sent).await.expect("readable")).expect("a few")
+    }
+}
+
+#[cfg(feature = "faults")]
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+/// Kinds whose jobs have an effect that nothing else has, with the hours after which they are dead. The others are the copies,
+/// seals and comparisons that run again anyway, the sweeps, which are this one with other queries, the checkouts, which are
+/// replaced before their jobs are dead, and the emails of the test above.
+#[cfg(feature = "faults")]
+const WITH_EFFECTS: [(u32, &[&str]); 2] = [
+    (
+        14,
+        &[
+            "payments.refund",
+            "mailings.start",
+            "mailings.send",
+            "groups.rebalance",
+            "reports.daily",
+            "faq.sweep",
+        ],
+    ),
+    (61, &["bursaries.settle"]),
+];
+
+#[cfg(feature = "faults")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_job_has_no_effect_and_once_it_is_retried_its_effect_once() {
+    use orientation::kernel::faults;
+
+    let (app, gateway) = TestApp::start_embedded_with_stripe().await;
+    gateway.deliver_to(&app.url);
+    let admin = app.administrator().await;
+    let mut poisoned = vec![];
+    let mut poison = |job: String| {
+        faults::poison(&job);
+        poisoned.push(job);
+    };
+
+    // A plan that moves two of three students out of one group.
+    let mut friends = vec![];
+    for _ in 0..3 {
+        friends.push(app.submitted().await.0);
+    }
+    let group = friends[0].get("/v1/registration").await.ok(200)["group"]["name"].clone();
+    for friend in &friends[1..] {
+        admin.put(&group_path(friend), &to(text(&group))).await.ok(204);
+    }
+    let plan = admin.press("/v1/group-plans").await.ok(201);
+    assert_eq!(plan["moves"], 2);
+    poison(format!("groups.rebalance:{}", text(&plan["id"])));
+    admin.press(&format!("/v1/group-plans/{}/run", text(&plan["id"]))).await.ok(202);
+
+    let (applicant, payer) = (app.applicant().await, app.applicant().await);
+    let session = stripe::session(&payer.1);
+    gateway.pay(&session).expect("open");
+    gateway.all_delivered().await;
+    app.quiet().await;
+    gateway.fail(Fault::DropBefore, usize::MAX);
+    poison(format!("bursaries.settle:{}", applicant.0.account().id));
+    poison(format!("payments.refund:{}:1", text(&payer.1["id"])));
+    for (student, _) in [&applicant, &payer] {
+        admin.press(&format!("/v1/bursaries/{}/approve", student.account().id)).await.ok(200);
+    }
+    gateway.heal();
+
+    let mut mailings = vec![];
+    for (kind, wait) in [("mailings.start", Some(Duration::from_mins(5))), ("mailings.send", None)] {
+        let draft = json!({ "subject": "x", "text": "x", "audience": { "for": "leaders" } });
+        let mailing = admin.post("/v1/mailings", &draft).await.ok(201);
+        poison(format!("{kind}:{}", text(&mailing["id"])));
+        let send_at = wait.map(|wait| app.clock.now().plus(wait).rfc3339());
+        let path = format!("/v1/mailings/{}/start", text(&mailing["id"]));
+        let start = admin.request(Method::POST, &path).header("If-Match", "*");
+        let body = match send_at {
+            Some(send_at) => json!({ "recipients": 1, "sendAt": send_at }),
+            None => json!({ "recipients": 1 }),
+        };
+        admin.send(start.json(&body)).await.ok(202);
+        mailings.push(mailing);
+    }
+    let in_a_month = app.clock.now().plus(Duration::from_hours(30 * 24));
+    let day = DailyReport::id_at(in_a_month, app.config.event.time_zone);
+    for (kind, payload) in [("reports.daily", json!({ "tick": in_a_month })), ("faq.sweep", json!({}))] {
+        let id = format!("poisoned:{kind}:{}", RandomIds.next());
+        poison(id.clone());
+        let job = Job { kind: kind.into(), payload, ..Job::new(id, &Ring {}, app.clock.now()) };
+        app.store.transact(async |tx| tx.enqueue(&job).await).await.expect("new");
+    }
+
+    let long_ago = Timestamp::from_millis(0);
+    let question = FaqQuestion {
+        state: FaqState::Deleted,
+        deleted_at: Some(long_ago),
+        ..FaqQuestion::asked(RandomIds.next(), "Old?".into(), long_ago)
+    };
+    let (mailings, id) = (mailings.try_into().expect("two"), question.id.clone());
+    let effects = Effects { app: &app, applicant, payer, mailings, plan, day, question: id };
+    for (hours, kinds) in WITH_EFFECTS {
+        app.pass(hours).await;
+        // The sweep of every night has run meanwhile.
+        app.store.insert(&question).await.expect("new");
+        let dead = admin.get("/v1/jobs?limit=100").await.ok(200)["items"].clone();
+        let dead = dead.as_array().expect("a list");
+        assert_eq!(dead.len(), kinds.len(), "{dead:?}");
+        for kind in kinds {
+            let job =
+                dead.iter().find(|job| job["kind"] == *kind).unwrap_or_else(|| panic!("{kind}: {dead:?}"));
+            assert_eq!((&job["error"], effects.of(kind).await), (&json!("poisoned"), 0), "{kind}");
+        }
+        poisoned
+            .iter()
+            .filter(|job| kinds.iter().any(|kind| job.contains(kind)))
+            .for_each(|job| faults::cure(job));
+        for job in dead {
+            admin.press(&format!("{}/retry", path(text(&job["id"])))).await.ok(200);
+        }
+        app.quiet().await;
+        app.settle().await;
+        for kind in kinds {
+            assert_eq!(effects.of(kind).await, 1, "{kind}");
+        }
+    }
     app.finish().await;
 }
 

@@ -405,10 +405,10 @@ impl Worker {
         let (request, trace_id) = (origin.request, traces::id(&traced));
         let span = tracing::info_span!("job", kind, id = job.id, attempt = job.attempts, request, trace_id);
         let run = Run { job_id: job.id.clone(), attempt: job.attempts, crashes: job.crashes };
-        let (served, payload) = (lane.served.clone(), job.payload);
+        let (served, payload, key) = (lane.served.clone(), job.payload, job.key);
         let end = traced.clone();
         let work = async move {
-            let ended = match faults::is_poisoned(&run.job_id) {
+            let ended = match faults::is_poisoned(&run.job_id, kind, key.as_deref()) {
                 true => Err(JobError::Retry("poisoned".into())),
                 false => served.run(payload, run).await,
             };
