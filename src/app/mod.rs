@@ -244,6 +244,7 @@ impl App {
                 machines: api_keys,
                 rules: features.rules,
                 any_origin,
+                page_layout: base.page_layout.clone(),
             },
         )
         .counted_by(&base.metrics.requests);

@@ -12,6 +12,7 @@ use url::Url;
 use super::cookie::HostCookie;
 use super::merged::Merged;
 use super::origin::Origins;
+use super::pages::PageLayout;
 use super::payload::{Checks, Rule};
 use super::pipeline::{Headers, Pipeline, Shared};
 use super::security::{Callers, MachineCallers};
@@ -35,6 +36,8 @@ pub struct ApiParts {
     pub rules: Vec<Rule>,
     /// Paths of pages whose forms may be sent from any origin: they do nothing by the session.
     pub any_origin: Vec<&'static str>,
+    /// Layout of pages, for requests that never reach one.
+    pub page_layout: Arc<PageLayout>,
 }
 
 /// The API: operations and pages.
@@ -74,6 +77,7 @@ impl Api {
             methods: methods(&document),
             webhooks: document.webhooks(),
             any_origin: parts.any_origin,
+            page_layout: parts.page_layout,
             origins,
             shared: Arc::new(shared),
             headers,

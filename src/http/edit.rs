@@ -8,9 +8,11 @@
 use poem::http::header::IF_MATCH;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
+use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::kinds;
+use crate::kernel::FieldError;
 use crate::platform::store::{Document, Precondition, Revision, StoreError};
 
 /// The longest `If-Match`: forty tags, where clients send one.
@@ -25,6 +27,15 @@ pub struct IfMatch(pub Precondition);
 /// [`StoreError::Failed`] if the document can't be written.
 pub fn entity_tag<D: Document>(document: &D) -> Result<String, StoreError> {
     Ok(format!("\"{}\"", Revision::of(document)?.as_str()))
+}
+
+/// The new value of a property that an edit can't remove; nothing if it was left out. `null` is an error, and so is a text
+/// without visible characters, which counts as `null`.
+pub fn changed<T>(sent: MaybeUndefined<T>, pointer: &str, errors: &mut Vec<FieldError>) -> Option<T> {
+    if sent.is_null() {
+        errors.push(FieldError::new(pointer, "missing", "This can't be removed."));
+    }
+    sent.take()
 }
 
 /// The condition of an edit that was sent with this `If-Match`. Absent and `*`: none. Weak tags match nothing, as RFC 9110

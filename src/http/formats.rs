@@ -5,7 +5,7 @@
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
-use crate::kernel::{EmailAddress, Timestamp, text};
+use crate::kernel::{EmailAddress, Markdown, Timestamp, text};
 
 /// A phone number; see [`super::PhoneText`].
 pub(super) const PHONE: &str = "phone";
@@ -18,6 +18,12 @@ pub(super) const TIME: &str = "date-time";
 
 /// Text in which line breaks and tabs are allowed; see [`super::Remark`].
 pub(super) const MULTILINE: &str = "multiline";
+
+/// Markdown that shows something when it is rendered; see [`super::MarkdownText`].
+pub(super) const MARKDOWN: &str = "markdown";
+
+/// Words to search for; see [`super::SearchText`].
+pub(super) const WORDS: &str = "words";
 
 /// An email address, internationalised or not (RFC 6531); see [`super::EmailText`].
 pub(super) const EMAIL: &str = "idn-email";
@@ -47,7 +53,7 @@ const ONE_LINE: Format = Format {
     detail: "Remove line breaks and other control characters.",
 };
 
-const LINES: Format = Format {
+pub(super) const LINES: Format = Format {
     name: MULTILINE,
     check: "text-multiline",
     allows: |text| !text::has_control_but_breaks(text),
@@ -56,9 +62,28 @@ const LINES: Format = Format {
 };
 
 /// The formats that texts of bodies can have.
-pub(super) const FORMATS: [Format; 8] = [
+pub(super) const FORMATS: [Format; 10] = [
     ONE_LINE,
     LINES,
+    // It must be text of several lines, too.
+    Format {
+        name: MARKDOWN,
+        check: "text-markdown",
+        // The minimum length refuses a text without characters.
+        allows: |text| text.is_empty() || Markdown::shows_something(text),
+        code: "empty",
+        detail: "This shows nothing when it is rendered. Write some words.",
+        ..LINES
+    },
+    // Nobody means everybody by it, so it doesn't count as absent.
+    Format {
+        name: WORDS,
+        check: "text-words",
+        allows: |text| !text::words(text).is_empty(),
+        code: "empty",
+        detail: "Write words to search for, or leave the search out.",
+        ..ONE_LINE
+    },
     // Spaces at the ends are part of a password.
     Format { name: "password", check: "text-password", clean: text::nfc, ..ONE_LINE },
     Format { name: "identifier", check: "text-identifier", clean: text::identifier, ..ONE_LINE },
@@ -85,8 +110,8 @@ pub(super) const FORMATS: [Format; 8] = [
 /// The format of texts of this schema.
 pub(super) fn of(schema: &Map<String, Value>) -> &'static Format {
     let long = schema.get("maxLength").and_then(Value::as_u64).is_some_and(|length| length >= REMARK_LENGTH);
-    let name =
-        if long { MULTILINE } else { schema.get("format").and_then(Value::as_str).unwrap_or_default() };
+    let name = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+    let name = if long && name != MARKDOWN { MULTILINE } else { name };
     FORMATS.iter().find(|format| format.name == name).unwrap_or(&FORMATS[0])
 }
 

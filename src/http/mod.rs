@@ -42,7 +42,7 @@ mod text;
 pub use api::{Api, ApiParts};
 pub use audience::{AudienceBody, AudienceKind};
 pub use cookie::HostCookie;
-pub use edit::{IfMatch, entity_tag, precondition};
+pub use edit::{IfMatch, changed, entity_tag, precondition};
 pub use idempotency::IdempotencyKey;
 pub use kinds::{
     busy, internal, invalid, invalid_parameter, not_signed_in, scope_missing, too_many, unavailable,
@@ -62,7 +62,10 @@ pub use security::{
 };
 pub use server::Server;
 pub use spec::{Document, Operation};
-pub use text::{DateText, EmailText, MarkdownBody, PhoneText, Remark, Text, TextFormat, TimeText};
+pub use text::{
+    DateText, EmailText, MarkdownBody, MarkdownText, PhoneText, Remark, SearchText, Text, TextFormat,
+    TimeText,
+};
 
 #[cfg(test)]
 mod tests;

@@ -200,7 +200,8 @@ fn drop_empty(schema: &Map<String, Value>, known: &Value, properties: &mut Map<S
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
     properties.retain(|name, value| {
-        if value != "" || is_required(name) || known[name.as_str()].is_null() {
+        let counts = known[name.as_str()]["format"] == formats::WORDS;
+        if value != "" || is_required(name) || counts || known[name.as_str()].is_null() {
             return true;
         }
         *value = Value::Null;
@@ -250,7 +251,11 @@ fn checked(mut schema: Value) -> Value {
             *members =
                 std::mem::take(members).into_iter().map(|(name, value)| (name, checked(value))).collect();
             if members.get("type").is_some_and(|kind| kind == "string") {
-                members.insert("format".into(), formats::of(members).check.into());
+                let check = formats::of(members).check;
+                if members.get("format").is_some_and(|format| format == formats::MARKDOWN) {
+                    members.insert("allOf".into(), json!([{ "format": formats::LINES.check }]));
+                }
+                members.insert("format".into(), check.into());
             }
             if members.remove("nullable").is_some_and(|nullable| nullable == true) {
                 return json!({ "anyOf": [{ "type": "null" }, schema] });

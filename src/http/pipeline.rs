@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use super::cookie::HostCookie;
 use super::origin::{self, Origins};
+use super::pages::{PageLayout, reads_html};
 use super::payload::Checks;
 use super::problem::Problem;
 use super::security::{Callers, MachineCallers, NewCookies};
@@ -94,6 +95,7 @@ pub(super) struct Pipeline {
     pub(super) webhooks: HashMap<String, usize>,
     /// Paths of pages whose forms may come from any origin.
     pub(super) any_origin: Vec<&'static str>,
+    pub(super) page_layout: Arc<PageLayout>,
     pub(super) origins: Origins,
     pub(super) shared: Arc<Shared>,
     pub(super) headers: Headers,
@@ -187,7 +189,13 @@ impl Pipeline {
         }
         if has_body(&request) {
             let limit = self.webhooks.get(request.uri().path()).copied().unwrap_or(limits::BODY);
-            Box::pin(read_body(&mut request, limit)).await?;
+            let for_people = !head.api && reads_html(&request);
+            match Box::pin(read_body(&mut request, limit)).await {
+                Err(problem) if for_people => {
+                    return Ok(self.page_layout.in_place_of(problem.into_response()));
+                }
+                read => read?,
+            }
         }
         request.set_data(self.shared.clone());
         request.set_data(cookies.clone());

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use poem::IntoEndpoint;
 use poem_openapi::OpenApi;
 
+use super::pages::PageLayout;
 use super::security::{CallerOfCookie, Callers, KeyError, MachineCallers};
 use super::{Api, ApiParts};
 use crate::kernel::{Caller, Principal, Rights};
@@ -54,6 +55,7 @@ where
         callers: Arc::new(Cookies(open)),
         rules: vec![],
         any_origin: vec![],
+        page_layout: Arc::new(PageLayout::sample()),
     };
     Api::new(controller, pages, parts)
 }

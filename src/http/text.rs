@@ -26,6 +26,12 @@ pub trait TextFormat: Send + Sync + 'static {
 /// line.
 pub type Remark = Text<Multiline>;
 
+/// Markdown in a body, of several lines. It must show something when it is rendered.
+pub type MarkdownText = Text<MarkdownSource>;
+
+/// Words to search for. A text without words is refused and doesn't count as absent.
+pub type SearchText = Text<SearchWords>;
+
 /// An email address in a body.
 pub type EmailText = Text<IdnEmail>;
 
@@ -38,11 +44,11 @@ pub type DateText = Text<Date>;
 /// A time in a body, with its offset (RFC 3339).
 pub type TimeText = Text<Time>;
 
-/// A text in Markdown. Requests send the source alone, as a [`Remark`].
+/// A text in Markdown. Requests send the source alone, as a [`MarkdownText`].
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Markdown", rename_all = "camelCase", example)]
 pub struct MarkdownBody {
-    /// Source in Markdown (CommonMark, with tables and strikethrough), as it was written.
+    /// Source in Markdown (CommonMark, with tables, strikethrough and bare web addresses), as it was written.
     pub source: String,
     /// Safe HTML without scripts, styles and images, to be inserted into a page as it is.
     pub html: String,
@@ -65,6 +71,20 @@ pub struct Multiline;
 
 impl TextFormat for Multiline {
     const NAME: &'static str = formats::MULTILINE;
+}
+
+/// The format of [`MarkdownText`].
+pub struct MarkdownSource;
+
+impl TextFormat for MarkdownSource {
+    const NAME: &'static str = formats::MARKDOWN;
+}
+
+/// The format of [`SearchText`].
+pub struct SearchWords;
+
+impl TextFormat for SearchWords {
+    const NAME: &'static str = formats::WORDS;
 }
 
 /// The format of [`EmailText`].

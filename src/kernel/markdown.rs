@@ -7,8 +7,11 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use html2text::render::TextDecorator;
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use linkify::{LinkFinder, LinkKind, Span};
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
 use serde::{Deserialize, Serialize};
+
+use super::text;
 
 /// Levels of lists, their items and quotations. What is deeper is shown at this level, on a new line: the time that
 /// HTML parsers need grows with the square of the depth.
@@ -27,7 +30,7 @@ const WIDTH: usize = 78;
 const UNWRAPPED: usize = 1_000_000;
 
 /// Version of the rules by which HTML is made. Raise it with every change that must reach texts that were written before.
-const RENDERER: u32 = 1;
+const RENDERER: u32 = 2;
 
 /// Markdown and its HTML. The HTML is rendered once, when the text is written, and anew when it is read if the rules have
 /// changed since.
@@ -62,6 +65,15 @@ impl Markdown {
         Self { source, html, renderer: RENDERER }
     }
 
+    /// Whether anything of `source` is seen when it is rendered. Of link definitions, empty headings and lists, rules, blank
+    /// characters and the like nothing is.
+    pub fn shows_something(source: &str) -> bool {
+        events(source).any(|event| match event {
+            Event::Text(text) | Event::Code(text) => !text::is_blank(&text),
+            _ => false,
+        })
+    }
+
     /// As it was written.
     pub fn source(&self) -> &str {
         &self.source
@@ -76,7 +88,7 @@ impl Markdown {
     pub fn unwrapped(&self) -> String {
         let text = html2text::config::with_decorator(Undecorated).link_footnotes(true).no_table_borders();
         // A rule would fill its line.
-        let html = self.html.replace("<hr>", "");
+        let html = html_of_text(&self.source).replace("<hr>", "");
         let text = text.string_from_read(html.as_bytes(), UNWRAPPED);
         text.unwrap_or_else(|_| self.source.clone()).trim_end().to_owned()
     }
@@ -84,20 +96,84 @@ impl Markdown {
     /// As plain text, for emails.
     pub fn plain(&self) -> String {
         let text = html2text::config::plain().link_footnotes(true).no_table_borders();
-        let text = text.string_from_read(self.html.as_bytes(), WIDTH);
+        let text = text.string_from_read(html_of_text(&self.source).as_bytes(), WIDTH);
         text.unwrap_or_else(|_| self.source.clone()).trim_end().to_owned()
     }
 }
 
-/// Markdown (CommonMark, with tables and strikethrough) as safe HTML.
+/// Markdown (CommonMark, with tables, strikethrough and bare web addresses) as safe HTML.
 fn html(source: &str) -> String {
-    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES;
-    let mut bounds = Bounds::default();
-    let events = Parser::new_ext(source, options).filter_map(|event| bounds.apply(event));
+    let mut links = Links::default();
+    rendered(source, events(source).flat_map(|event| links.apply(event)))
+}
+
+/// The HTML that plain text is made of. Links that show their own address are not marked, or it would be listed a second time.
+fn html_of_text(source: &str) -> String {
+    let mut in_autolink = false;
+    rendered(
+        source,
+        events(source).filter(|event| match event {
+            Event::Start(Tag::Link { link_type: LinkType::Autolink | LinkType::Email, .. }) => {
+                in_autolink = true;
+                false
+            }
+            // Links are not nested.
+            Event::End(TagEnd::Link) => !std::mem::take(&mut in_autolink),
+            _ => true,
+        }),
+    )
+}
+
+fn rendered<'a>(source: &str, events: impl Iterator<Item = Event<'a>>) -> String {
     let mut html = String::with_capacity(source.len() * 3 / 2);
     pulldown_cmark::html::push_html(&mut html, events);
     CLEANER.clean(&html).to_string()
 }
+
+/// What is rendered of Markdown, within bounds.
+fn events(source: &str) -> impl Iterator<Item = Event<'_>> {
+    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES;
+    let mut bounds = Bounds::default();
+    // The parser cuts texts in pieces, addresses among them.
+    TextMergeStream::new(Parser::new_ext(source, options).filter_map(move |event| bounds.apply(event)))
+}
+
+/// Makes links of bare web addresses, outside of links and blocks of code.
+#[derive(Default)]
+struct Links {
+    inside: usize,
+}
+
+impl Links {
+    fn apply<'a>(&mut self, event: Event<'a>) -> Vec<Event<'a>> {
+        match &event {
+            Event::Start(Tag::Link { .. } | Tag::CodeBlock(_)) => self.inside += 1,
+            Event::End(TagEnd::Link | TagEnd::CodeBlock) => self.inside -= 1,
+            Event::Text(text) if self.inside == 0 && text.contains("://") => {
+                return ADDRESSES.spans(text).flat_map(|span| linked(&span)).collect();
+            }
+            _ => {}
+        }
+        vec![event]
+    }
+}
+
+fn linked(span: &Span<'_>) -> Vec<Event<'static>> {
+    let (text, begin) = (CowStr::from(span.as_str().to_owned()), span.as_str().to_ascii_lowercase());
+    let is_of_web = begin.starts_with("https://") || begin.starts_with("http://");
+    if span.kind().is_none() || !is_of_web {
+        return vec![Event::Text(text)];
+    }
+    let (dest_url, nothing) = (text.clone(), CowStr::Borrowed(""));
+    let link = Tag::Link { link_type: LinkType::Autolink, dest_url, title: nothing.clone(), id: nothing };
+    vec![Event::Start(link), Event::Text(text), Event::End(TagEnd::Link)]
+}
+
+static ADDRESSES: LazyLock<LinkFinder> = LazyLock::new(|| {
+    let mut finder = LinkFinder::new();
+    finder.kinds(&[LinkKind::Url]);
+    finder
+});
 
 /// Marks lists only.
 #[derive(Clone)]
@@ -312,6 +388,32 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_address_is_a_link() {
+        let link = |address: &str| {
+            let address = address.replace('&', "&amp;");
+            format!("<a href=\"{address}\" rel=\"noopener noreferrer nofollow\">{address}</a>")
+        };
+        for address in ["https://a.example/?a=1&b=2", "http://a.example/x_y_z", "https://a.example/(x)"] {
+            assert_eq!(rendered(&format!("See {address}.")), format!("<p>See {}.</p>", link(address)));
+        }
+        let text = Markdown::new("See https://a.example/ or <https://b.example>, or [c](https://c.example).");
+        assert_eq!(
+            text.unwrapped(),
+            "See https://a.example/ or https://b.example, or c[1].\n\n[1]: https://c.example"
+        );
+        for source in [
+            "`https://a.example`",
+            "    https://a.example",
+            "ftp://a.example",
+            "javascript://a.example/%0aalert(1)",
+            "a.example",
+        ] {
+            assert!(!html(source).contains("<a"), "{source}: {}", html(source));
+        }
+        assert_eq!(html("[https://a.example](https://b.example)").matches("<a").count(), 1);
+    }
+
+    #[test]
     fn nothing_that_runs_loads_or_misleads_is_left() {
         for source in [
             "<script>alert(1)</script>",
@@ -338,6 +440,32 @@ mod tests {
             // An attribute begins inside a tag; what was typed is text.
             let tags = html.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag);
             assert!(!tags.into_iter().any(|tag| tag.contains("on") && tag.contains("alert")), "{html}");
+        }
+    }
+
+    #[test]
+    fn markdown_without_anything_to_see_is_recognised() {
+        for source in [
+            "[x]: y",
+            "[x]: https://a.example \"title\"",
+            "&nbsp;",
+            "&#8203; &ZeroWidthSpace;",
+            "---",
+            "#",
+            "- \n- ",
+            ">",
+            "![](https://a.example/pixel.png)",
+            "[](https://a.example)",
+            "| | |\n|-|-|\n| | |",
+            "` `",
+            "\\\n&nbsp;",
+        ] {
+            assert!(!Markdown::shows_something(source), "{source}: {}", html(source));
+        }
+        for source in
+            ["x", "`x`", "<!-- x -->", "<b></b>", "![x](y)", "- x", "~", "🎉", "[x]: y\n\n[x]", "    x"]
+        {
+            assert!(Markdown::shows_something(source), "{source}: {}", html(source));
         }
     }
 
@@ -374,6 +502,9 @@ mod tests {
             ("tags", "<a ".repeat(33_000)),
             ("entities", "&#x41;".repeat(16_000)),
             ("headings", "# a\n".repeat(25_000)),
+            ("addresses", "http://a ".repeat(11_000)),
+            ("an address", format!("http://{}", "a/(".repeat(33_000))),
+            ("schemes", "http://".repeat(14_000)),
         ] {
             let begun = Instant::now();
             let text = Markdown::new(source.as_str());

@@ -276,6 +276,11 @@ async fn every_outcome_of_the_operations_on_announcements_is_reached() {
         assert_eq!(admin.post(LIST, &unknown).await.errors(), not_an_option);
         unknown = json!({ "audience": unknown["audience"] });
         assert_eq!(edit(&admin, &path, Some("*"), &unknown).await.errors(), not_an_option);
+        let blank = json!({ "title": "x", "text": "[x]: y", "audience": { "for": "everyone" } });
+        assert_eq!(admin.post(LIST, &blank).await.errors(), [("/text".to_owned(), "empty".to_owned())]);
+        let removed = json!({ "title": " ", "text": null });
+        let missing = ["/text", "/title"].map(|pointer| (pointer.to_owned(), "missing".to_owned()));
+        assert_eq!(edit(&admin, &path, Some("*"), &removed).await.errors(), missing);
         admin.get(LIST).await.ok(200);
         admin.get(&path).await.ok(200);
         let missing = format!("{LIST}/{NO_ID}");

@@ -308,6 +308,28 @@ async fn of_edits_and_answers_that_meet_one_takes_effect_and_the_others_are_told
     app.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_shows_nothing_is_no_answer_and_no_text_can_be_removed() {
+    let app = TestApp::start().await;
+    let admin = app.administrator().await;
+    let path = ask(&app, "May I?").await;
+    let error = |pointer: &str, code: &str| (pointer.to_owned(), code.to_owned());
+    for blank in ["", "  ", "[x]: y", "&nbsp;", "---", "![](https://a.example/x.png)"] {
+        let refused = answer(&admin, &path, &json!({ "answer": blank })).await;
+        assert_eq!(refused.errors(), [error("/answer", "empty")], "{blank}");
+    }
+    let refused = answer(&admin, &path, &json!({ "answer": "a\u{1}b" })).await;
+    assert_eq!(refused.errors(), [error("/answer", "control-character")]);
+    answer(&admin, &path, &json!({ "answer": "Yes." })).await.ok(200);
+    let blank = json!({ "question": "", "answer": " ", "category": null });
+    let missing = ["/answer", "/category", "/question"].map(|pointer| error(pointer, "missing"));
+    assert_eq!(edit(&admin, &path, Some("*"), &blank).await.errors(), missing);
+    let refused = edit(&admin, &path, Some("*"), &json!({ "answer": "[x]: y" })).await;
+    assert_eq!(refused.errors(), [error("/answer", "empty")]);
+    assert_eq!(edit(&admin, &path, Some("*"), &json!({})).await.ok(200)["answer"]["source"], "Yes.");
+    app.finish().await;
+}
+
 /// Stores questions in this state until there are as many as there can be.
 async fn fill(app: &TestApp, state: FaqState) {
     let now = app.clock.now();

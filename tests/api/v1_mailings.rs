@@ -210,6 +210,13 @@ async fn the_audience_is_within_reach_and_of_granted_fields() {
         let errors = writer.post("/v1/mailings", &draft(students(filters))).await.errors();
         assert_eq!(errors, [("/audience/filters".to_owned(), "not-understood".to_owned())]);
     }
+    for blank in ["", " ", "-!"] {
+        let body = draft(json!({ "for": "students", "search": blank }));
+        let errors = writer.post("/v1/mailings", &body).await.errors();
+        assert_eq!(errors, [("/audience/search".to_owned(), "empty".to_owned())], "it would be everybody");
+    }
+    let errors = writer.post("/v1/mailings", &draft(students(&["preferredName:contains: "]))).await.errors();
+    assert_eq!(errors, [("/audience/filters".to_owned(), "not-understood".to_owned())]);
     let by_everyone = draft(json!({ "for": "everyone", "filters": ["group:eq:Alpha"] }));
     let errors = writer.post("/v1/mailings", &by_everyone).await.errors();
     assert_eq!(errors, [("/audience".to_owned(), "not-applicable".to_owned())]);
@@ -289,7 +296,7 @@ async fn placeholders_are_a_closed_list_and_need_grants() {
     let preview = path(&mailing, &format!("/preview?recipient={}", ana.account().id));
     let shown = writer.get(&preview).await.ok(200);
     let (html, text) = (shown["html"].as_str().expect("HTML"), shown["text"].as_str().expect("a text"));
-    assert!(html.contains("Dear **Ana** [x](y) &lt;b&gt;{group}&lt;/b&gt;"), "{html}");
+    assert!(html.contains("Dear **Ana** [x](y) &#60;b&#62;{group}&#60;/b&#62;"), "{html}");
     assert!(text.contains("Dear **Ana** [x](y) <b>{group}</b>"), "{text}");
     assert!(text.contains("/unsubscribe?token=sample"), "who previews can't unsubscribe the recipient");
     let samples = writer.get(&path(&mailing, "/preview")).await.ok(200);
@@ -325,6 +332,56 @@ async fn an_announcement_is_sent_as_it_is_when_the_mailing_starts() {
     );
     let email = app.mailbox(ana.email()).email("Rain").await;
     assert!(email["text"].as_str().expect("a text").contains("It rains, {everybody}."), "{email}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_goes_to_nobody_whom_it_is_not_for() {
+    let app = TestApp::start().await;
+    app.registered().await;
+    let admin = app.administrator().await;
+    let groups = vec!["Alpha".to_owned(), "Beta".to_owned()];
+    let of_groups =
+        Announcement { audience: Audience::Groups { groups }, ..announcement("x", app.clock.now()) };
+    let of_leaders = Announcement { audience: Audience::Leaders, ..announcement("x", app.clock.now()) };
+    let of_all = announcement("x", app.clock.now());
+    for announcement in [&of_groups, &of_leaders, &of_all] {
+        app.store.insert(announcement).await.expect("new");
+    }
+    let send = async |announcement: &Announcement, audience: &Value| {
+        let body = json!({ "subject": "x", "announcement": announcement.id, "audience": audience });
+        admin.post("/v1/mailings", &body).await
+    };
+    let (leaders, everyone) = (json!({ "for": "leaders" }), json!({ "for": "everyone" }));
+    let wider = [("/audience".to_owned(), "wider-than-the-announcement".to_owned())];
+    for (announcement, audience) in [
+        (&of_groups, &students(&["group:eq:Alpha"])),
+        (&of_groups, &students(&["shirtSize:eq:M", "group:in:Alpha|Beta"])),
+        (&of_groups, &leaders),
+        (&of_leaders, &leaders),
+        (&of_all, &everyone),
+    ] {
+        send(announcement, audience).await.ok(201);
+    }
+    for (announcement, audience) in [
+        (&of_groups, &students(&[])),
+        (&of_groups, &students(&["group:in:Alpha|Gamma"])),
+        (&of_groups, &everyone),
+        (&of_leaders, &students(&["group:eq:Alpha"])),
+        (&of_leaders, &everyone),
+    ] {
+        assert_eq!(send(announcement, audience).await.errors(), wider, "{audience}");
+    }
+
+    // Somebody makes the announcement one for leaders, after the draft was written.
+    let mailing = send(&of_all, &students(&[])).await.ok(201);
+    let edited: Result<(), StoreError> = app
+        .store
+        .transact(async |tx| tx.put(&Announcement { audience: Audience::Leaders, ..of_all.clone() }).await)
+        .await;
+    edited.expect("stored");
+    assert_eq!(admin.get(&path(&mailing, "/count")).await.errors(), wider);
+    assert_eq!(start(&admin, &mailing, json!({ "recipients": 1 })).await.errors(), wider);
     app.finish().await;
 }
 
@@ -511,6 +568,8 @@ async fn recipients_and_mailings_are_listed_in_pages() {
     all.sort_by_key(ToString::to_string);
     assert_eq!(seen, all);
     let newer = create(&admin, json!({ "for": "leaders" })).await;
+    let of_another = format!("/recipients?limit=20{cursor}");
+    admin.get(&path(&newer, &of_another)).await.refused(400, "bad-cursor");
     let page = admin.get("/v1/mailings?limit=1").await.ok(200);
     assert_eq!(page["items"][0]["id"], newer["id"]);
     let next = page["nextCursor"].as_str().expect("another page");
@@ -589,6 +648,22 @@ async fn every_outcome_of_the_operations_on_mailings_is_reached() {
             writer.press(&path(&wide, rest)).await.refused(403, "scope-missing");
             writer.press(&path(&of_health, rest)).await.refused(403, "field-not-granted");
         }
+        writer.delete(&path(&wide, "")).await.refused(403, "scope-missing");
+        writer.delete(&path(&of_health, "")).await.refused(403, "field-not-granted");
+        let unwanted = writer.post("/v1/mailings", &plain).await.ok(201);
+        writer.delete(&path(&unwanted, "")).await.ok(204);
+        writer.delete(&path(&unwanted, "")).await.refused(404, "no-such-mailing");
+        let deleted = Query::new(Filter::eq("action", "mailing.deleted"));
+        let deleted: Vec<AuditEntry> = app.store.find(deleted).await.expect("readable");
+        assert_eq!((deleted.len(), deleted[0].subject.id.as_deref()), (1, unwanted["id"].as_str()));
+        for blank in ["[x]: y", "&nbsp;"] {
+            let blank = written(&json!(blank), students(&[]));
+            let empty = [("/text".to_owned(), "empty".to_owned())];
+            assert_eq!(writer.post("/v1/mailings", &blank).await.errors(), empty);
+        }
+        let removed = json!({ "subject": " ", "text": null });
+        let missing = ["/subject", "/text"].map(|pointer| (pointer.to_owned(), "missing".to_owned()));
+        assert_eq!(put(&writer, &mailing, Some("*"), &removed).await.errors(), missing);
         writer.get(&path(&private, "/preview")).await.refused(403, "field-not-granted");
         writer.press(&path(&private, "/test")).await.refused(403, "field-not-granted");
         writer
@@ -628,6 +703,7 @@ async fn every_outcome_of_the_operations_on_mailings_is_reached() {
         put(&writer, &mailing, Some("*"), &plain).await.refused(409, "mailing-not-a-draft");
         until_finished(&writer, &mailing).await;
         writer.press(&path(&mailing, "/cancel")).await.refused(409, "mailing-in-another-state");
+        writer.delete(&path(&mailing, "")).await.refused(409, "mailing-in-another-state");
         writer.get(&path(&mailing, "/recipients")).await.ok(200);
         writer.get("/v1/mailings").await.ok(200);
         writer.press(&path(&nobody, "/cancel")).await.ok(200);

@@ -407,6 +407,7 @@ async fn every_error_in_an_entry_is_reported() {
             vec![("/times/startsAt", "not-a-time")],
         ),
         (with("/audience", group("Nowhere")), vec![("/audience/groups/0", "not-an-option")]),
+        (with("/description", json!("[x]: y")), vec![("/description", "empty")]),
         (
             with("/place", json!({ "name": "Lawn", "mapUrl": "http://maps.example.org" })),
             vec![("/place/mapUrl", "not-a-url")],
@@ -437,6 +438,10 @@ async fn every_error_in_an_entry_is_reported() {
         assert_eq!(found, errors, "{body}");
     }
     let tour = add(&planner, &good).await;
+    let unnamed = edit(&planner, &tour, &json!({ "name": " ", "description": "&nbsp;" })).await.errors();
+    assert_eq!(unnamed, [("/description".to_owned(), "empty".to_owned())]);
+    let unnamed = edit(&planner, &tour, &json!({ "name": " " })).await.errors();
+    assert_eq!(unnamed, [("/name".to_owned(), "missing".to_owned())]);
     let wrong =
         json!({ "times": {}, "place": { "name": "Lawn", "mapUrl": "x" }, "audience": group("Nowhere") });
     let found = edit(&planner, &tour, &wrong).await.errors();

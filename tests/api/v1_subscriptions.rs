@@ -3,7 +3,7 @@
 use orientation::features::accounts::Account;
 use orientation::platform::store::StoreError;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, ORIGIN};
 use serde_json::json;
 
 use crate::support::{Answer, TestApp, Visitor, reaches_all_of};
@@ -94,6 +94,28 @@ async fn anything_but_the_forms_of_the_page_changes_nothing() {
         assert_eq!(visitor.get(&other).await.status, 404, "{other}");
     }
     assert!(is_subscribed(&ana).await);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_get_a_page_when_the_form_is_too_large_or_pressed_too_often() {
+    let app = TestApp::start_with(|config| config.limits = 0.1).await;
+    let (ana, visitor) = (app.student().await, app.anonymous());
+    let link = link_of(&app, &ana).await;
+    let press = async |body: String| {
+        let form = (CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = visitor.request(Method::POST, &link).header(ACCEPT, "text/html").header(form.0, form.1);
+        visitor.send(request.body(body)).await
+    };
+    let page = press("x".repeat(300_000)).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (413, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("<h1>Too large</h1>"), "{}", page.text());
+    assert_eq!(press("press=subscribe".into()).await.status, 200);
+    let page = press("press=subscribe".into()).await;
+    let minutes =
+        page.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).expect("seconds") / 60;
+    assert_eq!((page.status.as_u16(), minutes > 30), (429, true), "the quota is of an hour: {minutes}");
+    assert!(page.text().contains(" minutes."), "{}", page.text());
     app.finish().await;
 }
 

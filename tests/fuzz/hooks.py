@@ -264,7 +264,7 @@ questions = Shelf(question, 2)
 mailings = Shelf(mailing, 3)
 
 # What an operation on a mailing needs.
-MAILINGS_OF = {"startMailing": mailing, "pauseMailing": started_mailing, "resumeMailing": paused_mailing}
+MAILINGS_OF = {"deleteMailing": mailing, "startMailing": mailing, "pauseMailing": started_mailing, "resumeMailing": paused_mailing}
 
 
 # ---- who calls ----
@@ -441,8 +441,16 @@ def some_rights(kind):
     return lambda body: chance.sample(names, chance.randint(1, len(names)))
 
 
+def shown(name):
+    """Markdown that shows something: `#` or `---` alone does not."""
+    return lambda body: f"Fuzz {body[name]}"[:200] if isinstance(body[name], str) else body[name]
+
+
 # By the name of the property. What event.toml offers, and what a schema can't say.
 VALUES = {
+    "answer": shown("answer"),
+    "description": shown("description"),
+    "text": shown("text"),
     "email": email,
     "password": password,
     "currentPassword": current_password,
@@ -470,7 +478,7 @@ VALUES = {
 }
 
 FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirtSize", "accessibility", "photoConsent"}
-NEEDED = {"firstName", *FORM}
+NEEDED = {"firstName", "question", "answer", "category", "title", "text", "subject", "name", *FORM}
 # Optional in the schema, because an event can leave them out. The shipped event requires them.
 ASKED_BY_EVENT = ("shirtSize", "joinsHunt", "summerCity", "summerCountry", "photoConsent", "bursaryRequested")
 

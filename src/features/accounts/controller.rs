@@ -709,6 +709,7 @@ mod tests {
     use super::super::tests::World;
     use super::*;
     use crate::features::sessions::SessionsController;
+    use crate::http::pages::PageLayout;
     use crate::http::testing::NoMachines;
     use crate::http::{Api, ApiParts};
     use poem_openapi::types::ToJSON;
@@ -724,6 +725,7 @@ mod tests {
             machines: Arc::new(NoMachines),
             rules: rules(),
             any_origin: vec![],
+            page_layout: Arc::new(PageLayout::sample()),
         };
         let api = Api::new((accounts, sessions), Route::new(), parts).into_endpoint();
         TestClient::new(api).default_header("host", "127.0.0.1:3000")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::{Example, ToJSON};
+use poem_openapi::types::{Example, MaybeUndefined, ToJSON};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 
 use super::model::{Announcement, AnnouncementChanges, AnnouncementDraft};
@@ -14,8 +14,8 @@ use super::service::{
 };
 use crate::http::rights::{CreateAnnouncements, DeleteAnnouncements, EditAnnouncements, SignedIn};
 use crate::http::{
-    AudienceBody, AudienceKind, By, Examples, Failure, IfMatch, JsonBody, Kind, MarkdownBody, PageCursor,
-    PageLimit, PreparedPage, Problem, Refusal, Remark, TimeText, entity_tag,
+    AudienceBody, AudienceKind, By, Examples, Failure, IfMatch, JsonBody, Kind, MarkdownBody, MarkdownText,
+    PageCursor, PageLimit, PreparedPage, Problem, Refusal, TimeText, changed, entity_tag,
 };
 use crate::kernel::{Invalid, Markdown, Timestamp};
 use crate::platform::store::{PageError, Stale, StoreError};
@@ -40,7 +40,7 @@ pub struct NewAnnouncementBody {
     title: String,
     /// Text in Markdown. 1 to 20,000 characters.
     #[oai(validator(min_length = 1, max_length = 20_000))]
-    text: Remark,
+    text: MarkdownText,
     /// The people that it is for.
     audience: AudienceBody,
     /// Whether it is listed before the others. Not by default.
@@ -72,11 +72,14 @@ impl Example for NewAnnouncementBody {
 )]
 pub struct AnnouncementChangesBody {
     /// Title on one line. 1 to 150 characters.
-    #[oai(validator(min_length = 1, max_length = 150))]
-    title: Option<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(min_length = 1, max_length = 150))]
+    title: MaybeUndefined<String>,
     /// Text in Markdown. 1 to 20,000 characters.
-    #[oai(validator(min_length = 1, max_length = 20_000))]
-    text: Option<Remark>,
+    #[oai(
+        skip_serializing_if = "MaybeUndefined::is_undefined",
+        validator(min_length = 1, max_length = 20_000)
+    )]
+    text: MaybeUndefined<MarkdownText>,
     /// The people that it is for.
     audience: Option<AudienceBody>,
     /// Whether it is listed before the others.
@@ -88,7 +91,8 @@ pub struct AnnouncementChangesBody {
 
 impl Example for AnnouncementChangesBody {
     fn example() -> Self {
-        Self { title: Some(TITLE.into()), text: None, audience: None, pinned: Some(false), publish_at: None }
+        let (title, text) = (MaybeUndefined::Value(TITLE.into()), MaybeUndefined::Undefined);
+        Self { title, text, audience: None, pinned: Some(false), publish_at: None }
     }
 }
 
@@ -317,14 +321,17 @@ impl AnnouncementsController {
     }
 
     fn changes(&self, body: AnnouncementChangesBody) -> Result<AnnouncementChanges, Invalid> {
-        let audience = body.audience.map(|audience| audience.read("/audience", self.0.event()));
-        Ok(AnnouncementChanges {
-            title: body.title,
-            text: body.text.map(|text| Markdown::new(text.into_inner())),
-            audience: audience.transpose()?,
-            pinned: body.pinned,
-            publish_at: body.publish_at.as_ref().and_then(time),
-        })
+        let mut errors = vec![];
+        let title = changed(body.title, "/title", &mut errors);
+        let text = changed(body.text, "/text", &mut errors);
+        let text = text.map(|text| Markdown::new(text.into_inner()));
+        let audience = body.audience.map(|audience| audience.read("/audience", self.0.event())).transpose();
+        let audience = audience.map_err(|error| errors.push(error)).ok().flatten();
+        let publish_at = body.publish_at.as_ref().and_then(time);
+        match errors.is_empty() {
+            true => Ok(AnnouncementChanges { title, text, audience, pinned: body.pinned, publish_at }),
+            false => Err(Invalid(errors)),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::Example;
+use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use serde_json::json;
 
@@ -15,10 +15,11 @@ use super::service::{
 };
 use crate::base::Base;
 use crate::features::accounts::check_address;
-use crate::http::rights::{Anybody, DeleteFaq, EditFaq};
+use crate::http::rights::{Anybody, DeleteFaq, EditFaq, Visitor};
 use crate::http::{
-    By, Client, EmailText, Examples, Failure, IfMatch, JsonBody, Kind, MarkdownBody, PageBody, PageCursor,
-    PageLimit, Prepared, PreparedAnswer, PreparedCache, Problem, Refusal, Remark, Rule, entity_tag,
+    By, Client, EmailText, Examples, Failure, IfMatch, JsonBody, Kind, MarkdownBody, MarkdownText, PageBody,
+    PageCursor, PageLimit, Prepared, PreparedAnswer, PreparedCache, Problem, Refusal, Remark, Rule, changed,
+    entity_tag,
 };
 use crate::kernel::{EmailAddress, Invalid, Markdown, Timestamp};
 use crate::platform::signals::TooMany;
@@ -76,7 +77,7 @@ impl Example for NewQuestionBody {
 pub struct AnswerBody {
     /// Answer in Markdown. 1 to 20,000 characters.
     #[oai(validator(min_length = 1, max_length = 20_000))]
-    answer: Remark,
+    answer: MarkdownText,
     /// The question in other words. 1 to 1,000 characters. By default it stays as it was asked.
     #[oai(validator(min_length = 1, max_length = 1000))]
     question: Option<Remark>,
@@ -116,15 +117,21 @@ impl From<AnswerBody> for FaqAnswer {
 )]
 pub struct ChangesBody {
     /// The question. 1 to 1,000 characters.
-    #[oai(validator(min_length = 1, max_length = 1000))]
-    question: Option<Remark>,
+    #[oai(
+        skip_serializing_if = "MaybeUndefined::is_undefined",
+        validator(min_length = 1, max_length = 1000)
+    )]
+    question: MaybeUndefined<Remark>,
     /// Answer in Markdown. 1 to 20,000 characters. Only for a question that has one.
-    #[oai(validator(min_length = 1, max_length = 20_000))]
-    answer: Option<Remark>,
+    #[oai(
+        skip_serializing_if = "MaybeUndefined::is_undefined",
+        validator(min_length = 1, max_length = 20_000)
+    )]
+    answer: MaybeUndefined<MarkdownText>,
     /// Category on one line. 1 to 60 characters. In another category the question is the last one, unless there is a
     /// `position`.
-    #[oai(validator(min_length = 1, max_length = 60))]
-    category: Option<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(min_length = 1, max_length = 60))]
+    category: MaybeUndefined<String>,
     /// Number of the question in the category, counted from 1. The last one if it is too high. Only for a question that has an
     /// answer.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
@@ -133,17 +140,26 @@ pub struct ChangesBody {
 
 impl Example for ChangesBody {
     fn example() -> Self {
-        Self { question: None, answer: Some(ANSWER.into()), category: None, position: Some(2) }
+        let answer = MaybeUndefined::Value(ANSWER.into());
+        Self {
+            question: MaybeUndefined::Undefined,
+            answer,
+            category: MaybeUndefined::Undefined,
+            position: Some(2),
+        }
     }
 }
 
-impl From<ChangesBody> for FaqChanges {
-    fn from(body: ChangesBody) -> Self {
-        Self {
-            question: body.question.map(Remark::into_inner),
-            answer: body.answer.map(|answer| Markdown::new(answer.into_inner())),
-            category: body.category,
-            position: body.position,
+impl ChangesBody {
+    fn read(self) -> Result<FaqChanges, Invalid> {
+        let mut errors = vec![];
+        let question = changed(self.question, "/question", &mut errors).map(Remark::into_inner);
+        let answer = changed(self.answer, "/answer", &mut errors);
+        let category = changed(self.category, "/category", &mut errors);
+        let answer = answer.map(|answer| Markdown::new(answer.into_inner()));
+        match errors.is_empty() {
+            true => Ok(FaqChanges { question, answer, category, position: self.position }),
+            false => Err(Invalid(errors)),
         }
     }
 }
@@ -478,7 +494,10 @@ impl Refusal for AnswerQuestionError {
 
 impl Refusal for UpdateQuestionError {
     fn examples() -> Examples<Self> {
-        Examples::of([Self::NotFound, Self::Unanswered, Self::Deleted]).and::<Stale>().and::<StoreError>()
+        Examples::of([Self::NotFound, Self::Unanswered, Self::Deleted])
+            .and::<Invalid>()
+            .and::<Stale>()
+            .and::<StoreError>()
     }
 
     fn problem(self) -> Problem {
@@ -488,6 +507,7 @@ impl Refusal for UpdateQuestionError {
                 "The question has no answer yet, and therefore no position. Answer it with `answerQuestion` first.",
             ),
             Self::Deleted => deleted(),
+            Self::Invalid(error) => error.problem(),
             Self::Stale(error) => error.problem(),
             Self::Store(error) => error.problem(),
         }
@@ -599,18 +619,19 @@ impl FaqController {
 
     /// Ask a question
     ///
-    /// The committee answers it, or deletes it. If there is an email address, the answer is sent there; the address is never
+    /// The committee answers it, or deletes it. A client can ask 20 questions a day, and 2 while the committee has 250 or more to
+    /// answer; those with `faq:edit` can ask more. If there is an email address, the answer is sent there; the address is never
     /// shown, and is deleted then, or after 90 days. The committee also writes its own entries with this operation, and
     /// answers them with `answerQuestion`.
     #[oai(path = "/v1/faq/questions", method = "post", operation_id = "askQuestion")]
     async fn ask_question(
         &self,
-        _anybody: By<Anybody>,
+        By(visiting): By<Visitor>,
         client: Client,
         body: JsonBody<NewQuestionBody>,
     ) -> Result<Taken, Failure<AskQuestionError>> {
         let asked = body.0.read().map_err(AskQuestionError::from)?;
-        let id = self.faq.ask(client.0, asked).await?;
+        let id = self.faq.ask(client.0, visiting.caller.as_ref(), asked).await?;
         Ok(Taken::Taken(Json(AskedBody { id })))
     }
 
@@ -665,7 +686,7 @@ impl FaqController {
         if_match: IfMatch,
         body: JsonBody<ChangesBody>,
     ) -> Result<QuestionAnswer, Failure<UpdateQuestionError>> {
-        let changes = body.0.into();
+        let changes = body.0.read().map_err(UpdateQuestionError::from)?;
         let updated = self.faq.update(&caller.0.actor, &question_id.0, &changes, &if_match.0).await?;
         Ok(QuestionAnswer::new(&updated).map_err(UpdateQuestionError::from)?)
     }

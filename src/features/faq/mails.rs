@@ -49,7 +49,8 @@ impl QuestionAnswered {
     fn write(&self, question: &str, answer: &Markdown) -> Result<Email, RenderError> {
         let layout = &self.layout;
         let text = Text { layout, question, answer: &answer.plain() };
-        layout.render(&text.as_subject(), &text, &Html { layout, question, answer: answer.html() })
+        let answer = &EmailLayout::markdown(answer);
+        layout.render(&text.as_subject(), &text, &Html { layout, question, answer })
     }
 }
 

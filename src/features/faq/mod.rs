@@ -4,8 +4,9 @@
 //! be told is kept apart from the question ([`FaqAsker`]) and deleted in the transaction that posts the email, so no list
 //! can show it. Deleted questions can be restored for some time.
 //!
-//! What anonymous clients can make grow is bounded: the number of unanswered questions is, and a client can ask some in a
-//! while. A field that pages hide catches programs that fill in every field.
+//! What anonymous clients can make grow is bounded: the number of unanswered questions is, and a client has a share of a day,
+//! which is smaller while many questions wait. The daily report says how many wait. A field that pages hide catches programs that
+//! fill in every field.
 //!
 //! The public list is one response that each process keeps until a question changes. The committee orders the questions of a
 //! category by positions between which there is always room (`order`), so moving one writes one.
@@ -18,7 +19,9 @@ mod service;
 mod subscribers;
 
 pub use controller::FaqController;
-pub use model::{FAQ_ANSWERED, FAQ_DELETED, FAQ_RESTORED, FAQ_UPDATED, FaqAsker, FaqQuestion, FaqState};
+pub use model::{
+    FAQ_ANSWERED, FAQ_DELETED, FAQ_RESTORED, FAQ_UPDATED, FaqAsker, FaqQuestion, FaqState, in_state,
+};
 pub use service::Faq;
 
 use std::sync::Arc;

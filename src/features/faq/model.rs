@@ -185,6 +185,11 @@ pub enum NotEditable {
 }
 
 impl FaqQuestion {
+    /// Whether so many wait for the committee that each client can ask only a few more.
+    pub fn are_many(waiting: u64) -> bool {
+        waiting >= u64::from(UNANSWERED_MAX / 2)
+    }
+
     /// A question that somebody asks.
     pub fn asked(id: String, question: String, now: Timestamp) -> Self {
         Self {

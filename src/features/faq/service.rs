@@ -13,7 +13,7 @@ use super::model::{
 };
 use crate::base::Base;
 use crate::features::accounts::client_key;
-use crate::kernel::{Actor, Clock, EmailAddress, Ids, Invalid, Timestamp};
+use crate::kernel::{Actor, Caller, Clock, EmailAddress, Ids, Invalid, Scope, Timestamp};
 use crate::platform::audit::Subject;
 use crate::platform::mail::Mail;
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -24,8 +24,14 @@ use crate::platform::store::{
 /// Woken by each change of what is public.
 pub const TOPIC: &str = "faq";
 
-/// Questions that one client can ask. Enough for a lecture hall behind one address, too few to keep the committee busy.
-const ASK: Limit = Limit { name: "ask-question", quota: 20, window: Duration::from_mins(10) };
+/// Questions that one client can ask. Enough for many people behind one address, too few to keep the committee busy. Those who
+/// answer questions, and write entries of their own, are not limited.
+const ASK: Limit = Limit { name: "ask-question", quota: 20, window: Duration::from_hours(24) };
+
+/// The same while the committee has many questions to answer ([`FaqQuestion::are_many`]): to take the second half of the
+/// places needs more than a hundred clients a day.
+const ASK_WHILE_MANY: Limit =
+    Limit { name: "ask-question-while-many", quota: 2, window: Duration::from_hours(24) };
 
 /// Searches of one client. Enough for a campus behind one address that searches while it types.
 const SEARCH: Limit = Limit { name: "search-faq", quota: 300, window: Duration::from_mins(1) };
@@ -88,6 +94,8 @@ pub enum UpdateQuestionError {
     Unanswered,
     #[error("the question is deleted")]
     Deleted,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Stale(#[from] Stale),
     #[error(transparent)]
@@ -169,12 +177,19 @@ impl Faq {
         }
     }
 
-    /// Takes a question, unless a program has filled in the trap. Returns its id, in that case that of no question.
+    /// Takes a question of somebody, signed in or not, unless a program has filled in the trap. Returns its id, in that case that of no question.
     ///
     /// # Errors
     /// [`AskQuestionError`]; then nothing has changed.
-    pub async fn ask(&self, client: IpAddr, asked: Asked) -> Result<String, AskQuestionError> {
-        self.signals.take(ASK, &client_key(client)).await?;
+    pub async fn ask(
+        &self,
+        client: IpAddr,
+        caller: Option<&Caller>,
+        asked: Asked,
+    ) -> Result<String, AskQuestionError> {
+        if !caller.is_some_and(|caller| caller.rights.may(Scope::FaqEdit)) {
+            self.take_share(&client_key(client)).await?;
+        }
         let question = FaqQuestion::asked(self.ids.next(), asked.question, self.clock.now());
         let asker = asked.email.map(|email| FaqAsker::new(&question, email));
         self.store
@@ -194,6 +209,16 @@ impl Faq {
             })
             .await?;
         Ok(question.id)
+    }
+
+    /// Takes one question from the client's share of the day, which is smaller while many wait.
+    async fn take_share(&self, client: &str) -> Result<(), AskQuestionError> {
+        self.signals.take(ASK, client).await?;
+        let waiting = self.store.count::<FaqQuestion>(in_state(FaqState::Unanswered)).await?;
+        if FaqQuestion::are_many(waiting) {
+            self.signals.take(ASK_WHILE_MANY, client).await?;
+        }
+        Ok(())
     }
 
     /// All answered questions, by category and in the committee's order.

@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use super::super::subscribers::old_questions;
 use super::*;
 use crate::base::TestBase;
-use crate::kernel::Markdown;
+use crate::kernel::{Markdown, Rights};
 use crate::platform::audit::testing::trail;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -23,7 +23,7 @@ fn editor() -> Actor {
 
 async fn ask_and_answer(base: &TestBase, question: &str) -> FaqQuestion {
     let faq = Faq::new(base);
-    let id = faq.ask(CLIENT, asked(question, None)).await.unwrap();
+    let id = faq.ask(CLIENT, None, asked(question, None)).await.unwrap();
     faq.answer(&editor(), &id, &answer("Yes.", None)).await.unwrap().question
 }
 
@@ -31,8 +31,8 @@ async fn ask_and_answer(base: &TestBase, question: &str) -> FaqQuestion {
 async fn an_address_is_kept_until_the_answer_is_posted_or_for_90_days() {
     let base = Base::for_tests().await;
     let faq = Faq::new(&base);
-    let told = faq.ask(CLIENT, asked("One?", Some("ana@example.org"))).await.unwrap();
-    let waiting = faq.ask(CLIENT, asked("Two?", Some("bo@example.org"))).await.unwrap();
+    let told = faq.ask(CLIENT, None, asked("One?", Some("ana@example.org"))).await.unwrap();
+    let waiting = faq.ask(CLIENT, None, asked("Two?", Some("bo@example.org"))).await.unwrap();
     faq.answer(&editor(), &told, &answer("Yes.", None)).await.unwrap();
     let mail: Mail = base.store.get(&format!("question-answered:{told}")).await.unwrap().unwrap();
     assert_eq!(mail.to.as_str(), "ana@example.org");
@@ -75,16 +75,43 @@ async fn a_place_that_somebody_else_takes_meanwhile_is_not_taken_twice() {
 }
 
 #[tokio::test]
+async fn while_many_questions_wait_a_client_can_ask_only_two_and_an_editor_any_number() {
+    let base = Base::for_tests().await.with_limits();
+    let faq = Faq::new(&base);
+    for number in 0..UNANSWERED_MAX / 2 {
+        let question = FaqQuestion::asked(number.to_string(), "One?".into(), base.clock.now());
+        base.store.insert(&question).await.unwrap();
+    }
+    let ask = async |client: &str| faq.ask(client.parse().unwrap(), None, asked("One?", None)).await;
+    for client in ["2001:db8::1", "2001:db8:0:ff::1", "2001:db8:0:100::1"] {
+        ask(client).await.unwrap();
+    }
+    let third_of_network = ask("2001:db8:0:1::1").await;
+    assert!(matches!(third_of_network, Err(AskQuestionError::TooMany(_))), "{third_of_network:?}");
+    ask("192.0.2.1").await.unwrap();
+    let editor = Caller { rights: Rights::leader([Scope::FaqEdit]), ..Caller::student("editor") };
+    for _ in 0..=ASK.quota {
+        faq.ask(CLIENT, Some(&editor), asked("One?", None)).await.unwrap();
+    }
+    let student = Caller::student("ana");
+    for _ in 0..ASK_WHILE_MANY.quota {
+        faq.ask(CLIENT, Some(&student), asked("One?", None)).await.unwrap();
+    }
+    let refused = faq.ask(CLIENT, Some(&student), asked("One?", None)).await;
+    assert!(matches!(refused, Err(AskQuestionError::TooMany(_))), "an account is no way around the limit");
+}
+
+#[tokio::test]
 async fn a_client_can_ask_and_search_some_times_in_a_while() {
     let base = Base::for_tests().await.with_limits();
     let faq = Faq::new(&base);
     for _ in 0..ASK.quota {
-        faq.ask(CLIENT, asked("One?", None)).await.unwrap();
+        faq.ask(CLIENT, None, asked("One?", None)).await.unwrap();
     }
-    let refused = faq.ask(CLIENT, asked("One?", None)).await;
+    let refused = faq.ask(CLIENT, None, asked("One?", None)).await;
     assert!(matches!(refused, Err(AskQuestionError::TooMany(_))));
     let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    faq.ask(other, asked("One?", None)).await.unwrap();
+    faq.ask(other, None, asked("One?", None)).await.unwrap();
     for _ in 0..SEARCH.quota {
         faq.search(CLIENT, "one").await.unwrap();
     }

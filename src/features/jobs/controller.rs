@@ -138,14 +138,14 @@ impl From<&AgedJob> for JobBody {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "JobsRetry", rename_all = "camelCase", deny_unknown_fields, example)]
 pub struct RetryBody {
-    /// Kind of the jobs, such as `mail.send`. Absent: all kinds.
+    /// Kind of the jobs, such as `mail.send`.
     #[oai(validator(min_length = 1, max_length = 100))]
-    pub kind: Option<String>,
+    pub kind: String,
 }
 
 impl poem_openapi::types::Example for RetryBody {
     fn example() -> Self {
-        Self { kind: Some("mail.send".into()) }
+        Self { kind: "mail.send".into() }
     }
 }
 
@@ -360,7 +360,7 @@ impl JobsController {
 
     /// Retry dead jobs
     ///
-    /// Retries all dead jobs of a kind, or of all kinds, with all their attempts. One request retries at most 100: send it
+    /// Retries all dead jobs of a kind, with all their attempts. One request retries at most 100: send it
     /// again while `left` is not 0 and the jobs don't die again.
     #[oai(path = "/v1/jobs/retry", method = "post", operation_id = "retryJobs")]
     async fn retry_jobs(
@@ -368,7 +368,7 @@ impl JobsController {
         caller: By<ManageJobs>,
         which: JsonBody<RetryBody>,
     ) -> Result<Json<RetriedBody>, Failure<StoreError>> {
-        Ok(Json(self.0.retry_all(&caller.0.actor, which.0.kind.as_deref()).await?.into()))
+        Ok(Json(self.0.retry_all(&caller.0.actor, &which.0.kind).await?.into()))
     }
 
     /// Get a background job

@@ -81,11 +81,12 @@ impl JobDesk {
         self.jobs.drop(actor, id).await.map(|_| ())
     }
 
-    /// Retries dead jobs, those that died first before the others: at most [`RETRIED_AT_ONCE`].
+    /// Retries the dead jobs of a kind, those that died first before the others: at most [`RETRIED_AT_ONCE`].
     ///
     /// # Errors
     /// Store errors; the jobs before the error are retried all the same.
-    pub async fn retry_all(&self, actor: &Actor, kind: Option<&str>) -> Result<Retried, StoreError> {
+    pub async fn retry_all(&self, actor: &Actor, kind: &str) -> Result<Retried, StoreError> {
+        let kind = Some(kind);
         let retried = self.jobs.retry_some(actor, kind, RETRIED_AT_ONCE).await?;
         Ok(Retried { retried, left: self.jobs.count(JobState::Dead, kind).await? })
     }

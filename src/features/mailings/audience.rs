@@ -7,8 +7,10 @@ use super::model::{LeftOut, MailingAudience};
 use super::service::Mailings;
 use crate::features::accounts::{Account, Approval};
 use crate::features::registration::Registration;
-use crate::features::students::{NotGranted, QueryError, StudentAccess, StudentQuery, filter_in_words};
-use crate::kernel::{FieldError, Invalid, Rights, Role, Scope};
+use crate::features::students::{
+    NotGranted, QueryError, StudentAccess, StudentQuery, are_within_groups, filter_in_words,
+};
+use crate::kernel::{Audience, FieldError, Invalid, Rights, Role, Scope};
 use crate::platform::mail::Suppression;
 use crate::platform::store::{Filter, Query, StoreError};
 
@@ -72,6 +74,33 @@ impl MailingAudience {
                 Ok(People::Accounts(Filter::Or(vec![students, leaders()])))
             }
         }
+    }
+
+    /// Whether all of it may read an announcement for these people. Leaders read every announcement.
+    fn is_within(&self, announced: &Audience) -> bool {
+        match (announced, self) {
+            (Audience::Everyone, _) | (_, Self::Leaders) => true,
+            (Audience::Groups { groups }, Self::Students { filters, .. }) => {
+                are_within_groups(filters, groups)
+            }
+            (Audience::Groups { .. } | Audience::Leaders, _) => false,
+        }
+    }
+
+    /// The error of an audience that is wider than that of the announcement which it would get.
+    pub(super) fn error_with(&self, announced: &Audience) -> Option<FieldError> {
+        let detail = match announced {
+            Audience::Groups { groups } => {
+                let groups: Vec<_> = groups.iter().map(|group| group.replace('|', r"\|")).collect();
+                let groups = groups.join("|");
+                format!(
+                    "The announcement is for some groups. Add the filter `group:in:{groups}`, or write to leaders."
+                )
+            }
+            _ => "The announcement is for leaders. Write to leaders.".into(),
+        };
+        (!self.is_within(announced))
+            .then(|| FieldError::new("/audience", "wider-than-the-announcement", detail))
     }
 
     /// The audience for the audit log, without values that are about a person.

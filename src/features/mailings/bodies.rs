@@ -1,6 +1,6 @@
 //! Request and response bodies of the operations on mailings.
 
-use poem_openapi::types::Example;
+use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 
 use super::audience::Counted;
@@ -8,7 +8,7 @@ use super::content::Placeholder;
 use super::model::{Content, Draft, DraftChanges, Mailing, MailingAudience, MailingState};
 use super::service::{Counts, MailingProgress, Recipient};
 use crate::features::students::StudentBody;
-use crate::http::{MarkdownBody, Remark, TimeText};
+use crate::http::{MarkdownBody, MarkdownText, SearchText, TimeText, changed};
 use crate::kernel::{FieldError, Invalid, Markdown, Timestamp};
 use crate::platform::mail::{Email, Mail, MailState};
 
@@ -27,9 +27,10 @@ pub struct MailingAudienceBody {
     /// Kind of audience.
     #[oai(rename = "for")]
     kind: MailingAudienceKind,
-    /// Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only.
+    /// Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only. A search without
+    /// words is refused: it would be everybody.
     #[oai(validator(max_length = 200))]
-    search: Option<String>,
+    search: Option<SearchText>,
     /// Filters that a student must match, as in `listStudents`: `field:operator:value`. At most 20, each of at most 500
     /// characters. With `students` only.
     #[oai(validator(max_items = 20))]
@@ -61,7 +62,7 @@ impl MailingAudienceBody {
         }
         match self.kind {
             MailingAudienceKind::Students => Ok(MailingAudience::Students {
-                search: self.search.filter(|search| !search.is_empty()),
+                search: self.search.map(SearchText::into_inner),
                 filters: self.filters.unwrap_or_default(),
             }),
             _ if self.search.is_some()
@@ -89,7 +90,7 @@ impl From<&MailingAudience> for MailingAudienceBody {
         match audience {
             MailingAudience::Students { search, filters } => Self {
                 kind: MailingAudienceKind::Students,
-                search: search.clone(),
+                search: search.as_deref().map(SearchText::from),
                 filters: Some(filters.clone()).filter(|filters| !filters.is_empty()),
             },
             MailingAudience::Leaders => all(MailingAudienceKind::Leaders),
@@ -115,13 +116,13 @@ impl Example for MailingAudienceBody {
     example
 )]
 pub struct DraftBody {
-    /// Subject, with placeholders. At most 150 characters.
+    /// Subject, with at most 3 placeholders. At most 150 characters.
     #[oai(validator(min_length = 1, max_length = 150))]
     subject: String,
-    /// Text in Markdown, with the placeholders `{firstName}`, `{legalName}`, `{group}` and `{discipline}`. At most 20,000
-    /// characters. Either this or `announcement`.
+    /// Text in Markdown, with the placeholders `{firstName}`, `{legalName}`, `{group}` and `{discipline}`, at most 50 of
+    /// them. At most 20,000 characters. Either this or `announcement`.
     #[oai(validator(min_length = 1, max_length = 20000))]
-    text: Option<Remark>,
+    text: Option<MarkdownText>,
     /// Id of a published announcement whose text is sent, without placeholders. It is copied when the mailing starts.
     #[oai(validator(min_length = 1, max_length = 100))]
     announcement: Option<String>,
@@ -150,7 +151,7 @@ impl DraftBody {
 }
 
 /// The content that a request has, if it has one.
-fn content(text: Option<Remark>, announcement: Option<String>) -> Result<Option<Content>, FieldError> {
+fn content(text: Option<MarkdownText>, announcement: Option<String>) -> Result<Option<Content>, FieldError> {
     match (text, announcement) {
         (Some(text), None) => Ok(Some(Content::Text { text: Markdown::new(text.into_inner()) })),
         (None, Some(announcement)) => Ok(Some(Content::Announcement { announcement, text: None })),
@@ -184,14 +185,17 @@ impl Example for DraftBody {
 )]
 pub struct ChangesBody {
     /// Subject, with placeholders. 1 to 150 characters.
-    #[oai(validator(min_length = 1, max_length = 150))]
-    subject: Option<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(min_length = 1, max_length = 150))]
+    subject: MaybeUndefined<String>,
     /// Text in Markdown, with placeholders. 1 to 20,000 characters. It replaces an announcement.
-    #[oai(validator(min_length = 1, max_length = 20000))]
-    text: Option<Remark>,
+    #[oai(
+        skip_serializing_if = "MaybeUndefined::is_undefined",
+        validator(min_length = 1, max_length = 20000)
+    )]
+    text: MaybeUndefined<MarkdownText>,
     /// Id of a published announcement. It replaces a text.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    announcement: Option<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(min_length = 1, max_length = 100))]
+    announcement: MaybeUndefined<String>,
     /// People that the mailing is for.
     audience: Option<MailingAudienceBody>,
 }
@@ -203,22 +207,27 @@ impl ChangesBody {
     /// Validation errors of what a schema can't express.
     pub fn read(self) -> Result<DraftChanges, Invalid> {
         let mut errors = vec![];
-        let content =
-            content(self.text, self.announcement).map_err(|error| errors.push(error)).ok().flatten();
+        let subject = changed(self.subject, "/subject", &mut errors);
+        let (text, announcement) = match (self.text, self.announcement) {
+            // One replaces the other.
+            (text @ MaybeUndefined::Value(_), announcement)
+            | (text, announcement @ MaybeUndefined::Value(_)) => (text.take(), announcement.take()),
+            (text, announcement) => {
+                (changed(text, "/text", &mut errors), changed(announcement, "/announcement", &mut errors))
+            }
+        };
+        let content = content(text, announcement).map_err(|error| errors.push(error)).ok().flatten();
         let audience = self.audience.map(MailingAudienceBody::read).transpose();
         let audience = audience.map_err(|error| errors.push(error)).ok().flatten();
-        if errors.is_empty() {
-            Ok(DraftChanges { subject: self.subject, content, audience })
-        } else {
-            Err(Invalid(errors))
-        }
+        if errors.is_empty() { Ok(DraftChanges { subject, content, audience }) } else { Err(Invalid(errors)) }
     }
 }
 
 impl Example for ChangesBody {
     fn example() -> Self {
-        let subject = Some("Where to meet, {firstName}".into());
-        Self { subject, text: None, announcement: None, audience: Some(MailingAudienceBody::example()) }
+        let subject = MaybeUndefined::Value("Where to meet, {firstName}".into());
+        let (text, announcement) = (MaybeUndefined::Undefined, MaybeUndefined::Undefined);
+        Self { subject, text, announcement, audience: Some(MailingAudienceBody::example()) }
     }
 }
 

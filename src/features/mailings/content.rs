@@ -7,7 +7,7 @@ use crate::config::Event;
 use crate::features::accounts::Account;
 use crate::features::registration::Registration;
 use crate::kernel::{FieldError, Markdown, StudentField};
-use crate::platform::mail::Sample;
+use crate::platform::mail::{EmailLayout, Sample};
 
 /// A word in braces that is filled with something about the recipient: the closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,12 +88,25 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The errors of a subject about placeholders that don't exist.
+/// The most placeholders of a subject. What fills one has at most 100 characters, so the line stays within the 998 that emails
+/// can have.
+const OF_SUBJECT_MAX: usize = 3;
+
+/// The most placeholders of a text, so that it doesn't grow to many times its length.
+const OF_TEXT_MAX: usize = 50;
+
+/// The errors of a subject about placeholders that don't exist or are too many.
 pub fn errors_of_subject(subject: &str) -> Vec<FieldError> {
-    unknown("/subject", words(subject)).into_iter().collect()
+    let too_many = too_many("/subject", words(subject).count(), OF_SUBJECT_MAX);
+    unknown("/subject", words(subject)).into_iter().chain(too_many).collect()
 }
 
-/// The errors of a text about placeholders that don't exist, and about those in the address of a link, which would not be
+fn too_many(pointer: &str, placeholders: usize, most: usize) -> Option<FieldError> {
+    let detail = format!("Use at most {most} placeholders here.");
+    (placeholders > most).then(|| FieldError::new(pointer, "too-many-placeholders", detail))
+}
+
+/// The errors of a text about placeholders that don't exist or are too many, and about those in the address of a link, which would not be
 /// filled. What counts is the rendered text: Markdown has several ways to write a brace.
 pub fn errors_of_text(text: &Markdown) -> Vec<FieldError> {
     let (html, plain) = (text.html(), text.unwrapped());
@@ -105,7 +118,8 @@ pub fn errors_of_text(text: &Markdown) -> Vec<FieldError> {
         let detail = "A placeholder can't be a part of the address of a link.";
         FieldError::new("/text", "placeholder-in-link", detail)
     });
-    unknown.into_iter().chain(in_link).collect()
+    let too_many = too_many("/text", words(html).count().max(words(&plain).count()), OF_TEXT_MAX);
+    unknown.into_iter().chain(too_many).chain(in_link).collect()
 }
 
 fn unknown<'a>(pointer: &str, words: impl Iterator<Item = &'a str>) -> Option<FieldError> {
@@ -212,7 +226,7 @@ pub struct Filled {
 impl Prepared {
     /// A subject with placeholders, and a text with placeholders if `fills`.
     pub fn new(subject: &str, text: &Markdown, fills: bool) -> Self {
-        let (html, plain) = (text.html().to_owned(), text.unwrapped());
+        let (html, plain) = (EmailLayout::markdown(text), text.unwrapped());
         // Of the very texts that are filled: Markdown has several ways to write a brace.
         let of_text = words(&html).chain(words(&plain)).filter(|_| fills);
         let mut placeholders: Vec<_> = words(subject).chain(of_text).filter_map(Placeholder::named).collect();
@@ -256,17 +270,8 @@ fn filled(text: &str, values: &Values, write: fn(&str) -> String) -> String {
 
 /// The text as HTML.
 fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-        html
-    })
+    let Ok(escaped) = askama::filters::escape(text, askama::filters::Html);
+    escaped.to_string()
 }
 
 #[cfg(test)]
@@ -311,7 +316,7 @@ mod tests {
             assert!(filled.html.starts_with(&expected), "{}", filled.html);
             assert!(filled.plain.contains(name) && filled.subject == name, "{}", filled.plain);
         }
-        assert_eq!(escaped("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+        assert_eq!(escaped("<a href=\"x\">&'"), "&#60;a href=&#34;x&#34;&#62;&#38;&#39;");
     }
 
     #[test]
@@ -323,6 +328,17 @@ mod tests {
         let detail = &found[0].detail;
         for part in ["{firstname}, {x}.", "{firstName}", "{legalName}", "{group}", "{discipline}"] {
             assert!(detail.contains(part), "{part}: {detail}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_placeholders_is_limited() {
+        let codes = |errors: Vec<FieldError>| errors.into_iter().map(|error| error.code).collect::<Vec<_>>();
+        for (number, expected) in [(3, vec![]), (4, vec!["too-many-placeholders"])] {
+            assert_eq!(codes(errors_of_subject(&"{group} ".repeat(number))), expected);
+        }
+        for (number, expected) in [(50, vec![]), (51, vec!["too-many-placeholders"])] {
+            assert_eq!(codes(errors_of_text(&Markdown::new("{group} ".repeat(number)))), expected);
         }
     }
 

@@ -64,6 +64,13 @@ enum StartedMailing {
 }
 
 #[derive(ApiResponse)]
+enum MailingDeleted {
+    /// The draft is deleted.
+    #[oai(status = 204)]
+    Deleted,
+}
+
+#[derive(ApiResponse)]
 enum TestAnswer {
     /// The email is on its way to you.
     #[oai(status = 202)]
@@ -258,8 +265,8 @@ impl Refusal for StartMailingError {
 
 fn in_another_state() -> Problem {
     MAILING_IN_ANOTHER_STATE.says(
-        "Only a mailing that is being sent can be paused, only a paused one resumed, and a finished one can't be \
-         cancelled. `getMailing` shows the state.",
+        "Only a mailing that is being sent can be paused, only a paused one resumed, and only a draft deleted. A finished \
+         one can't be cancelled. `getMailing` shows the state.",
     )
 }
 
@@ -310,7 +317,8 @@ impl MailingsController {
     /// Create a mailing
     ///
     /// Stores a draft: nobody gets it before `startMailing`. The audience of students is what `listStudents` shows you for the
-    /// same search and filters; fields that are not granted to you can be used neither there nor as placeholders.
+    /// same search and filters; fields that are not granted to you can be used neither there nor as placeholders. An announcement for some groups goes
+    /// to students with a filter of those groups, or to leaders; one for leaders goes to leaders.
     #[oai(path = "/v1/mailings", method = "post", operation_id = "createMailing")]
     async fn create_mailing(
         &self,
@@ -373,6 +381,22 @@ impl MailingsController {
         let changes = body.0.read().map_err(AudienceError::from).map_err(UpdateMailingError::from)?;
         let progress = self.0.update(&caller.0, &mailing_id.0, changes, &if_match.0).await?;
         Ok(MailingAnswer::new(&progress).map_err(UpdateMailingError::from)?)
+    }
+
+    /// Delete a mailing
+    ///
+    /// Deletes a draft for good. A mailing that was scheduled or started can be cancelled instead. It must be yours, or one
+    /// whose audience you could write to.
+    #[oai(path = "/v1/mailings/:mailingId", method = "delete", operation_id = "deleteMailing")]
+    async fn delete_mailing(
+        &self,
+        caller: By<SendEmails>,
+        /// Id of the mailing, from `listMailings`.
+        #[oai(name = "mailingId", example = "an_id")]
+        mailing_id: Path<String>,
+    ) -> Result<MailingDeleted, Failure<ChangeMailingError>> {
+        self.0.delete(&caller.0, &mailing_id.0).await?;
+        Ok(MailingDeleted::Deleted)
     }
 
     /// Count the recipients of a mailing

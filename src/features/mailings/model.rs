@@ -22,6 +22,8 @@ pub const MAILING_PAUSED: Action = Action::new("mailing.paused");
 pub const MAILING_RESUMED: Action = Action::new("mailing.resumed");
 /// A mailing was cancelled.
 pub const MAILING_CANCELLED: Action = Action::new("mailing.cancelled");
+/// A draft was deleted.
+pub const MAILING_DELETED: Action = Action::new("mailing.deleted");
 /// A scheduled mailing became a draft again, because it had far more recipients than were confirmed.
 pub const MAILING_RETURNED: Action = Action::new("mailing.returned");
 /// Somebody sent a draft to themselves.
@@ -75,6 +77,15 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<Markdown>,
     },
+}
+
+impl Content {
+    /// Forgets the copy of an announcement, which a draft doesn't have: its text and its audience can change until the start.
+    pub fn drop_copy(&mut self) {
+        if let Self::Announcement { text, .. } = self {
+            *text = None;
+        }
+    }
 }
 
 /// Who gets a mailing, apart from those who have unsubscribed.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::audience::{AudienceError, Counted};
 use super::model::{
-    Content, MAILING_CANCELLED, MAILING_PAUSED, MAILING_RESUMED, MAILING_RETURNED, MAILING_SCHEDULED,
-    MAILING_STARTED, Mailing, MailingRecipients, MailingRun, MailingState,
+    Content, MAILING_CANCELLED, MAILING_DELETED, MAILING_PAUSED, MAILING_RESUMED, MAILING_RETURNED,
+    MAILING_SCHEDULED, MAILING_STARTED, Mailing, MailingRecipients, MailingRun, MailingState,
 };
 use super::service::{GetMailingError, MailingProgress, Mailings, audit};
 use super::steps::{QUEUED_MAX, SendMailing};
@@ -63,7 +63,7 @@ impl From<StoreError> for PauseMailingError {
     }
 }
 
-/// Why a mailing is not resumed or cancelled.
+/// Why a mailing is not resumed, cancelled or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeMailingError {
     #[error(transparent)]
@@ -185,6 +185,9 @@ impl Mailings {
                     mailing.state =
                         if *reason == GROWN { MailingState::Draft } else { MailingState::Cancelled };
                     mailing.reason = Some((*reason).to_owned());
+                    if mailing.state == MailingState::Draft {
+                        mailing.content.drop_copy();
+                    }
                     tx.put(&mailing).await?;
                     let service = Actor::System(StartScheduled::KIND.into());
                     let action = if *reason == GROWN { MAILING_RETURNED } else { MAILING_CANCELLED };
@@ -204,7 +207,9 @@ impl Mailings {
     async fn ready(&self, rights: &Rights, mailing: &Mailing) -> Result<Ready, AudienceError> {
         let prepared = self.prepared(mailing).await?;
         let announced = match &mailing.content {
-            Content::Announcement { announcement, .. } => self.announced(announcement).await?,
+            Content::Announcement { announcement, .. } => {
+                self.announced(announcement).await?.map(|found| found.text)
+            }
             Content::Text { .. } => None,
         };
         let counted = self.counted(rights, &mailing.audience, prepared.placeholders()).await?;
@@ -292,6 +297,26 @@ impl Mailings {
             Ok(mailing)
         });
         Ok(self.with_counts(&by.rights, resumed.await?).await?)
+    }
+
+    /// Deletes a draft.
+    ///
+    /// # Errors
+    /// [`ChangeMailingError`]; then nothing has changed.
+    pub async fn delete(&self, by: &Principal, id: &str) -> Result<(), ChangeMailingError> {
+        self.check_change(by, id).await?;
+        let now = self.clock.now();
+        self.store
+            .transact(async |tx| {
+                let mailing = found(&tx, id).await?;
+                if mailing.state != MailingState::Draft {
+                    return Err(ChangeMailingError::WrongState);
+                }
+                tx.delete::<Mailing>(id).await?;
+                audit(&tx, &by.actor, MAILING_DELETED, &mailing, now).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Cancels a mailing for good, started or not. Cancelling a cancelled mailing changes nothing.

@@ -16,7 +16,7 @@ use crate::features::accounts::{Account, EnrolmentRule};
 use crate::features::announcements::Announcement;
 use crate::features::registration::Registration;
 use crate::features::students::{Columns, NotGranted, Row, StudentAccess, Students, View};
-use crate::kernel::{Actor, Clock, FieldError, Ids, Invalid, Markdown, Principal, Rights, Role, Scope};
+use crate::kernel::{Actor, Clock, FieldError, Ids, Invalid, Principal, Rights, Role, Scope};
 use crate::platform::audit::{Action, Subject};
 use crate::platform::mail::{Email, Mail, MailState, RenderError};
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -325,7 +325,10 @@ impl Mailings {
             }
             Content::Announcement { announcement, text } => match text {
                 Some(copied) => Some(copied.clone()),
-                None => self.announced(announcement).await?,
+                None => self.announced(announcement).await?.map(|announcement| {
+                    errors.extend(mailing.audience.error_with(&announcement.audience));
+                    announcement.text
+                }),
             },
         };
         if text.is_none() {
@@ -341,11 +344,10 @@ impl Mailings {
         }
     }
 
-    /// The text of a published announcement.
-    pub(super) async fn announced(&self, id: &str) -> Result<Option<Markdown>, StoreError> {
+    /// A published announcement.
+    pub(super) async fn announced(&self, id: &str) -> Result<Option<Announcement>, StoreError> {
         let announcement: Option<Announcement> = self.store.get(id).await?;
-        let published = announcement.filter(|announcement| announcement.is_published(self.clock.now()));
-        Ok(published.map(|announcement| announcement.text))
+        Ok(announcement.filter(|announcement| announcement.is_published(self.clock.now())))
     }
 
     /// The mailing with this id.
@@ -488,7 +490,7 @@ impl Mailings {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Recipient>, ListRecipientsError> {
-        let first = after.map_or(Some(0), place).ok_or(PageError::BadCursor)?;
+        let first = after.map_or(Some(0), |after| place(id, after)).ok_or(PageError::BadCursor)?;
         let mailing = self.mailing(id).await?;
         self.check_filters(rights, &mailing)?;
         let (mut number, mut items) = (first, vec![]);
@@ -505,7 +507,7 @@ impl Mailings {
             }
             number += looked_at;
         }
-        let next = (number < mailing.recipients).then(|| cursor(number));
+        let next = (number < mailing.recipients).then(|| cursor(id, number));
         let items = self.with_mails(&mailing, items).await?;
         Ok(Page { items, next })
     }
@@ -575,14 +577,14 @@ fn is_within_reach(rights: &Rights, account: Option<&Account>, student: Option<&
     }
 }
 
-/// The recipient at which a page begins. `None` if the cursor is not one of these.
-fn place(cursor: &Cursor) -> Option<u64> {
-    let number = cursor.as_str().strip_prefix("recipient-")?;
+/// The recipient at which a page begins. `None` if the cursor is not one of this mailing.
+fn place(mailing: &str, cursor: &Cursor) -> Option<u64> {
+    let number = cursor.as_str().strip_prefix("recipient-")?.strip_prefix(mailing)?.strip_prefix('-')?;
     number.bytes().all(|digit| digit.is_ascii_digit()).then(|| number.parse().ok())?
 }
 
-fn cursor(number: u64) -> Cursor {
-    format!("recipient-{number}").into()
+fn cursor(mailing: &str, number: u64) -> Cursor {
+    format!("recipient-{mailing}-{number}").into()
 }
 
 /// The states of the emails of this mailing, with the number of each.
@@ -647,7 +649,7 @@ pub(super) async fn audit(
 mod unit_tests {
     use super::*;
     use crate::features::mailings::model::{LeftOut, MailingAudience};
-    use crate::kernel::Timestamp;
+    use crate::kernel::{Markdown, Timestamp};
 
     fn mailing(state: MailingState) -> Mailing {
         let content = Content::Text { text: Markdown::new("x") };
@@ -684,9 +686,12 @@ mod unit_tests {
 
     #[test]
     fn a_cursor_names_a_recipient_and_nothing_else_is_one() {
-        assert_eq!(place(&cursor(1_234)), Some(1_234));
-        for bad in ["", "x", "recipient-", "recipient-+1", "recipient--1", "recipient-99999999999999999999"] {
-            assert_eq!(place(&bad.to_owned().into()), None, "{bad}");
+        assert_eq!(place("m", &cursor("m", 1_234)), Some(1_234));
+        assert_eq!(place("m", &cursor("other", 1_234)), None);
+        for bad in ["", "x", "recipient-", "recipient-m-", "recipient-m-+1", "recipient-m--1", "recipient-1"]
+        {
+            assert_eq!(place("m", &bad.to_owned().into()), None, "{bad}");
         }
+        assert_eq!(place("m", &"recipient-m-99999999999999999999".to_owned().into()), None);
     }
 }

@@ -179,6 +179,8 @@ pub struct DailyReportBody {
     pub bounced_addresses: CountBody,
     /// Addresses that get no emails because their owners reported one as spam.
     pub complaints: CountBody,
+    /// Frequent questions that wait for an answer. From 500 on, no more are taken.
+    pub unanswered_questions: CountBody,
 }
 
 impl poem_openapi::types::Example for DailyReportBody {
@@ -208,6 +210,7 @@ impl From<&DailyReport> for DailyReportBody {
             failed_emails: count(|figures| figures.trouble.failed_emails),
             bounced_addresses: count(|figures| figures.trouble.bounced_addresses),
             complaints: count(|figures| figures.trouble.complaints),
+            unanswered_questions: count(|figures| figures.trouble.unanswered_questions),
         }
     }
 }

@@ -208,6 +208,11 @@ fn trouble(report: &DailyReport) -> Table {
             report.change(|of| of.trouble.bounced_addresses),
         ),
         Row::count("Complaints about emails", now.complaints, report.change(|of| of.trouble.complaints)),
+        Row::count(
+            "Questions to answer",
+            now.unanswered_questions,
+            report.change(|of| of.trouble.unanswered_questions),
+        ),
     ];
     Table::new("To look at", rows)
 }

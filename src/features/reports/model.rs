@@ -115,6 +115,9 @@ pub struct Trouble {
     pub bounced_addresses: u64,
     /// Addresses that get no emails because their owners reported one as spam.
     pub complaints: u64,
+    /// Frequent questions without an answer.
+    #[serde(default)]
+    pub unanswered_questions: u64,
 }
 
 impl DailyReport {
@@ -238,7 +241,13 @@ impl DailyReport {
                 bursaries: Bursaries { requested: 3, approved: 5, declined: 1 },
             },
             products,
-            trouble: Trouble { dead_jobs, failed_emails: 0, bounced_addresses: 2, complaints: 0 },
+            trouble: Trouble {
+                dead_jobs,
+                failed_emails: 0,
+                bounced_addresses: 2,
+                complaints: 0,
+                unanswered_questions: 4,
+            },
         };
         let now = figures(
             tally(132, 104),

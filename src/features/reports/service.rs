@@ -10,6 +10,7 @@ use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::Account;
 use crate::features::bursary_requests::{Bursary, BursaryState};
+use crate::features::faq::{self, FaqQuestion, FaqState};
 use crate::features::payments::Order;
 use crate::features::registration::{Registration, RegistrationState};
 use crate::kernel::{Clock, Timestamp};
@@ -155,6 +156,10 @@ impl Reports {
             failed_emails: self.store.count::<Mail>(failed).await?,
             bounced_addresses: suppressed(SuppressionCause::Bounce),
             complaints: suppressed(SuppressionCause::Complaint),
+            unanswered_questions: self
+                .store
+                .count::<FaqQuestion>(faq::in_state(FaqState::Unanswered))
+                .await?,
         })
     }
 }

@@ -8,7 +8,9 @@ use url::Url;
 use super::model::{Changes, Content, Current, Description, Link, Place, ScheduleEntry};
 use super::times::{BadTimes, Times};
 use crate::config::Event;
-use crate::http::{AudienceBody, AudienceKind, DateText, MarkdownBody, Remark, TimeText, entity_tag};
+use crate::http::{
+    AudienceBody, AudienceKind, DateText, MarkdownBody, MarkdownText, TimeText, changed, entity_tag,
+};
 use crate::kernel::{Audience, FieldError, Invalid, Markdown, Timestamp};
 use crate::platform::store::StoreError;
 
@@ -140,7 +142,7 @@ pub struct NewScheduleEntryBody {
     place: Option<PlaceBody>,
     /// Description in Markdown. At most 20,000 characters.
     #[oai(validator(max_length = 20_000))]
-    description: Option<Remark>,
+    description: Option<MarkdownText>,
     /// Where to read more.
     link: Option<LinkBody>,
     /// For whom it is.
@@ -179,8 +181,8 @@ impl NewScheduleEntryBody {
 )]
 pub struct ScheduleEntryChangesBody {
     /// Name. At most 200 characters.
-    #[oai(validator(min_length = 1, max_length = 200))]
-    name: Option<String>,
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(min_length = 1, max_length = 200))]
+    name: MaybeUndefined<String>,
     /// When it takes place.
     times: Option<EntryTimes>,
     /// Where it takes place. Null removes it.
@@ -188,7 +190,7 @@ pub struct ScheduleEntryChangesBody {
     place: MaybeUndefined<PlaceBody>,
     /// Description in Markdown. At most 20,000 characters. Null removes it.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined", validator(max_length = 20_000))]
-    description: MaybeUndefined<Remark>,
+    description: MaybeUndefined<MarkdownText>,
     /// Where to read more. Null removes it.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     link: MaybeUndefined<LinkBody>,
@@ -204,7 +206,7 @@ impl ScheduleEntryChangesBody {
     pub fn read(self, event: &Event) -> Result<Changes, Invalid> {
         let mut errors = Errors::default();
         let changes = Changes {
-            name: self.name,
+            name: changed(self.name, "/name", &mut errors.0),
             times: self.times.and_then(|times| errors.keep(times.read(TIMES))),
             place: optional(self.place, |place| errors.keep(place.read())),
             description: optional(self.description, |text| Some(description(text))),
@@ -218,7 +220,7 @@ impl ScheduleEntryChangesBody {
 const TIMES: &str = "/times";
 const AUDIENCE: &str = "/audience";
 
-fn description(text: Remark) -> Description {
+fn description(text: MarkdownText) -> Description {
     Description::new(Markdown::new(text.into_inner()))
 }
 
@@ -442,7 +444,7 @@ impl Example for LinkBody {
 impl Example for ScheduleEntryChangesBody {
     fn example() -> Self {
         Self {
-            name: None,
+            name: MaybeUndefined::Undefined,
             times: Some(EntryTimes::example()),
             place: MaybeUndefined::Value(PlaceBody::example()),
             description: MaybeUndefined::Undefined,

@@ -17,7 +17,7 @@ pub use bodies::StudentBody;
 pub use columns::{Column, ColumnKind, Columns};
 pub use controller::{StudentPageBody, StudentsController, field_not_granted, no_such_student};
 pub use export::filter_in_words;
-pub use query::{QueryError, StudentQuery};
+pub use query::{QueryError, StudentQuery, are_within_groups};
 pub use service::{ListStudentsError, StudentPage, Students, rows, student_within_reach};
 
 use std::sync::Arc;

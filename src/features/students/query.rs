@@ -126,6 +126,11 @@ fn one_filter(written: &str, access: &StudentAccess, columns: &Columns) -> Resul
         return Err(invalid("Write a filter as field:operator:value, such as shirtSize:eq:M."));
     };
     let column = granted_column("filter", name, access, columns)?;
+    if text::is_blank(value) {
+        return Err(invalid(format!(
+            "Write a value after {name}:{operator}:. To find empty fields, use exists:false."
+        )));
+    }
     match operator {
         "eq" => one_of(column, &[value.to_owned()]),
         "in" => one_of(column, &separate(value)),
@@ -135,6 +140,18 @@ fn one_filter(written: &str, access: &StudentAccess, columns: &Columns) -> Resul
         "to" => Ok(Filter::Le(bounded(column)?.path.clone(), typed(column, value)?)),
         _ => Err(invalid("The operators are eq, in, contains, exists, from and to.")),
     }
+}
+
+/// Whether one of these filters, all of which a student must match, admits students of these groups only.
+pub fn are_within_groups(filters: &[String], groups: &[String]) -> bool {
+    filters.iter().any(|filter| {
+        let values = match filter.splitn(3, ':').collect::<Vec<_>>()[..] {
+            ["group", "eq", value] => vec![value.to_owned()],
+            ["group", "in", values] => separate(values),
+            _ => return false,
+        };
+        values.iter().all(|value| groups.contains(&text::nfc(value)))
+    })
 }
 
 fn invalid(detail: impl Into<String>) -> QueryError {
@@ -251,6 +268,26 @@ fn search_filter(search: &str, access: &StudentAccess, columns: &Columns) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_by_group_say_whose_students_they_admit() {
+        let groups = ["Alpha".to_owned(), "Beta".to_owned()];
+        let within = |filters: &[&str]| {
+            are_within_groups(&filters.iter().map(|filter| (*filter).to_owned()).collect::<Vec<_>>(), &groups)
+        };
+        assert!(within(&["group:eq:Alpha"]) && within(&["group:in:Alpha|Beta", "shirtSize:eq:M"]));
+        for filters in [
+            &[][..],
+            &["group:eq:Gamma"],
+            &["group:in:Alpha|Gamma"],
+            &["group:contains:Alpha"],
+            &["group:exists:true"],
+            &["discipline:eq:Alpha"],
+            &["group:in:"],
+        ] {
+            assert!(!within(filters), "{filters:?}");
+        }
+    }
 
     #[test]
     fn values_are_separated_by_bars() {

@@ -38,7 +38,8 @@ impl<E: Endpoint> Endpoint for HtmlErrorsEndpoint<E> {
     }
 }
 
-fn reads_html(request: &Request) -> bool {
+/// Whether the client takes a page. Most people's programs say so; a script says that it doesn't.
+pub fn reads_html(request: &Request) -> bool {
     match request.headers().get(header::ACCEPT).map(|value| value.to_str()) {
         Some(Ok(kinds)) => kinds.contains("text/html"),
         _ => true,
@@ -54,13 +55,33 @@ impl PageLayout {
             return answer;
         }
         let (heading, sentence) = words(status);
-        let mut page = self.message(status, heading, sentence);
+        let sentence = match seconds_to_wait(&answer) {
+            Some(seconds) if status == StatusCode::TOO_MANY_REQUESTS => {
+                format!("Try again in {}.", about(seconds))
+            }
+            _ => sentence.to_owned(),
+        };
+        let mut page = self.message(status, heading, &sentence);
         for name in [header::RETRY_AFTER, header::ALLOW] {
             if let Some(value) = answer.headers().get(&name) {
                 page.headers_mut().insert(name, value.clone());
             }
         }
         page
+    }
+}
+
+/// What `Retry-After` says.
+fn seconds_to_wait(answer: &Response) -> Option<u64> {
+    answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
+}
+
+/// A time in words, rounded up.
+fn about(seconds: u64) -> String {
+    match seconds.div_ceil(60) {
+        0 | 1 => "a minute".into(),
+        minutes @ 2..=90 => format!("{minutes} minutes"),
+        minutes => format!("{} hours", minutes.div_ceil(60)),
     }
 }
 
@@ -122,7 +143,20 @@ mod tests {
         answer.assert_header("retry-after", "7");
         answer.assert_content_type("text/html; charset=utf-8");
         answer.assert_header("cache-control", "no-store");
-        assert!(answer.0.into_body().into_string().await.unwrap().contains("<h1>Too many attempts</h1>"));
+        let page = answer.0.into_body().into_string().await.unwrap();
+        assert!(
+            page.contains("<h1>Too many attempts</h1>") && page.contains("Try again in a minute."),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn the_time_to_wait_is_in_words() {
+        for (seconds, words) in
+            [(0, "a minute"), (7, "a minute"), (61, "2 minutes"), (3_600, "60 minutes"), (86_000, "24 hours")]
+        {
+            assert_eq!(about(seconds), words);
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use poem::http::{StatusCode, header};
 use poem::{EndpointExt, Response, get, handler};
 
-pub use errors::HtmlErrors;
+pub use errors::{HtmlErrors, reads_html};
 pub use first::FirstPage;
 pub use frame::PageLayout;
 pub use framed::{EMAIL_POLICY, closed, framed};

@@ -19,6 +19,7 @@ use poem_openapi::types::{MaybeUndefined, Password, ToJSON};
 use poem_openapi::{Enum, Object, OpenApi, Tags};
 use url::Url;
 
+use super::pages::PageLayout;
 use super::rights::{Anybody, Scoped, SignedIn, Student};
 use super::*;
 use crate::kernel::{Actor, Caller, Principal, Rights, Role, Scope};
@@ -278,6 +279,7 @@ fn parts(public_url: &str) -> ApiParts {
         machines: Arc::new(Keys),
         rules: vec![],
         any_origin: vec![],
+        page_layout: Arc::new(PageLayout::sample()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Email, RenderError};
 use crate::config::Config;
+use crate::kernel::Markdown;
 
 /// What surrounds every email: the templates of the features use it as `layout`.
 ///
@@ -92,6 +93,17 @@ impl EmailLayout {
         }
     }
 
+    /// The HTML of a text in Markdown, for emails: mail programs show tables without lines and without space between columns.
+    pub fn markdown(text: &Markdown) -> String {
+        const CELL: &str =
+            "align=\"left\" valign=\"top\" style=\"padding:6px 16px 6px 0;border-bottom:1px solid #d9ddea;\"";
+        let table = "<table cellpadding=\"0\" cellspacing=\"0\" border=\"0\" style=\"border-collapse:collapse;margin:0 0 16px;\">";
+        // What people type as a tag is escaped in it.
+        let html = text.html().replace("<table>", table);
+        html.replace("<th>", &format!("<th class=\"rule\" {CELL}>"))
+            .replace("<td>", &format!("<td class=\"rule\" {CELL}>"))
+    }
+
     /// Renders an email from its templates; `subject` is a block of `text`. The subject becomes one line whatever it
     /// contains, so that nobody's name can write a header.
     ///
@@ -130,6 +142,15 @@ impl From<askama::Error> for RenderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_has_space_between_its_columns() {
+        let html = EmailLayout::markdown(&Markdown::new("|when|where|\n|-|-|\n|9:00|`<td>`|"));
+        for (cell, number) in [("<th class", 2), ("<td class", 2), ("padding:6px 16px", 4), ("&lt;td&gt;", 1)]
+        {
+            assert_eq!(html.matches(cell).count(), number, "{cell}: {html}");
+        }
+    }
 
     #[derive(askama::Template)]
     #[template(

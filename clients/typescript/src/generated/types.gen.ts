@@ -717,6 +717,10 @@ export type DailyReport = {
      * Addresses that get no emails because their owners reported one as spam.
      */
     complaints: ReportCount;
+    /**
+     * Frequent questions that wait for an answer. From 500 on, no more are taken.
+     */
+    unansweredQuestions: ReportCount;
 };
 
 /**
@@ -1488,9 +1492,9 @@ export type JobsRetried = {
  */
 export type JobsRetry = {
     /**
-     * Kind of the jobs, such as `mail.send`. Absent: all kinds.
+     * Kind of the jobs, such as `mail.send`.
      */
-    kind?: string;
+    kind: string;
 };
 
 export type Live = 'live';
@@ -1592,7 +1596,8 @@ export type MailingAudience = {
      */
     for: MailingAudienceKind;
     /**
-     * Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only.
+     * Words that a student must match, as in `listStudents`. At most 200 characters. With `students` only. A search without
+     * words is refused: it would be everybody.
      */
     search?: string;
     /**
@@ -1659,12 +1664,12 @@ export type MailingCount = {
  */
 export type MailingDraft = {
     /**
-     * Subject, with placeholders. At most 150 characters.
+     * Subject, with at most 3 placeholders. At most 150 characters.
      */
     subject: string;
     /**
-     * Text in Markdown, with the placeholders `{firstName}`, `{legalName}`, `{group}` and `{discipline}`. At most 20,000
-     * characters. Either this or `announcement`.
+     * Text in Markdown, with the placeholders `{firstName}`, `{legalName}`, `{group}` and `{discipline}`, at most 50 of
+     * them. At most 20,000 characters. Either this or `announcement`.
      */
     text?: string;
     /**
@@ -1858,11 +1863,11 @@ export type MailingState = 'draft' | 'scheduled' | 'sending' | 'paused' | 'finis
 /**
  * Markdown
  *
- * A text in Markdown. Requests send the source alone, as a [`Remark`].
+ * A text in Markdown. Requests send the source alone, as a [`MarkdownText`].
  */
 export type Markdown = {
     /**
-     * Source in Markdown (CommonMark, with tables and strikethrough), as it was written.
+     * Source in Markdown (CommonMark, with tables, strikethrough and bare web addresses), as it was written.
      */
     source: string;
     /**
@@ -12022,6 +12027,93 @@ export type CreateMailingResponses = {
 };
 
 export type CreateMailingResponse = CreateMailingResponses[keyof CreateMailingResponses];
+
+export type DeleteMailingData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the mailing, from `listMailings`.
+         */
+        mailingId: string;
+    };
+    query?: never;
+    url: '/v1/mailings/{mailingId}';
+};
+
+export type DeleteMailingErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * - Invalid API key (`api-key-invalid`).
+     * - Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/api-key-invalid' | '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Field not granted (`field-not-granted`).
+     * - Missing scope (`scope-missing`).
+     * - Not approved yet (`not-approved`).
+     * - Second factor required (`second-factor-required`).
+     * - Cross-origin request (`foreign-origin`).
+     */
+    403: Problem & {
+        type: '/problems/field-not-granted' | '/problems/scope-missing' | '/problems/not-approved' | '/problems/second-factor-required' | '/problems/foreign-origin';
+        status: 403;
+    };
+    /**
+     * No such mailing (`no-such-mailing`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-mailing';
+        status: 404;
+    };
+    /**
+     * Mailing in another state (`mailing-in-another-state`).
+     */
+    409: Problem & {
+        type: '/problems/mailing-in-another-state';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type DeleteMailingError = DeleteMailingErrors[keyof DeleteMailingErrors];
+
+export type DeleteMailingResponses = {
+    /**
+     * The draft is deleted.
+     */
+    204: void;
+};
+
+export type DeleteMailingResponse = DeleteMailingResponses[keyof DeleteMailingResponses];
 
 export type GetMailingData = {
     body?: never;
