@@ -159,9 +159,11 @@ impl Held {
         held.iter().filter(|(_, job)| !job.lost).map(|(id, job)| (id.clone(), job.token.clone())).collect()
     }
 
-    /// Ends the runs of these jobs: another worker has them, or may have them.
+    /// Ends the runs of these jobs: another worker has them, or may have them. A job that has run loses nothing: it is no longer
+    /// in the store if its outcome is recorded, and recording it checks the lease.
     fn lose(&self, lost: impl Fn(&str, &Lease) -> bool) {
-        for (id, job) in self.lock().iter_mut().filter(|(id, job)| !job.lost && lost(id, job)) {
+        let is_lost = |id: &str, job: &Lease| !job.lost && !job.run.is_finished() && lost(id, job);
+        for (id, job) in self.lock().iter_mut().filter(|(id, job)| is_lost(id, job)) {
             tracing::warn!(kind = job.kind, id, "the lease of a job was lost while it ran");
             job.lost = true;
             job.run.abort();
@@ -576,5 +578,22 @@ mod tests {
         assert_eq!(word(&Outcome::Dead { error: "never".into() }, 1), "dead");
         assert_eq!(word(&Outcome::HandedBack, 1), "handedBack");
         assert_eq!(word(&Outcome::Done, 9), "done");
+    }
+
+    #[tokio::test]
+    async fn only_a_running_job_loses_its_lease() {
+        let held = Held::default();
+        let hold = |id: &str, run: AbortHandle| {
+            let (token, until, begun) = (String::new(), Timestamp::from_millis(0), Instant::now());
+            let lease = Lease { token, kind: "kind", attempt: 1, until, lost: false, begun, run };
+            held.lock().insert(id.to_owned(), lease);
+        };
+        let (has_run, runs) = (tokio::spawn(async {}), tokio::spawn(std::future::pending::<()>()));
+        hold("has run", has_run.abort_handle());
+        hold("runs", runs.abort_handle());
+        has_run.await.unwrap();
+        held.lose(|_, _| true);
+        assert_eq!(held.leases(), [("has run".to_owned(), String::new())]);
+        assert!(runs.await.unwrap_err().is_cancelled(), "another worker may have it");
     }
 }
