@@ -11,7 +11,8 @@ use toml::value::Datetime;
 
 use super::check::{Check, WrittenList, line_of};
 use super::form::{FormConfig, WrittenForm};
-use crate::kernel::{ALL_GROUPS, EmailAddress, Money, Timestamp, text};
+use super::product::{Names, Product, WrittenProduct};
+use crate::kernel::{ALL_GROUPS, EmailAddress, Timestamp, text};
 
 /// The option for pronouns in the student's own words. It is always offered.
 pub const OTHER_PRONOUNS: &str = "Other";
@@ -119,37 +120,6 @@ pub struct GroupConfig {
     pub symbol: String,
 }
 
-/// Something that is sold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
-    /// Stable identifier for programs. Unique.
-    pub id: String,
-    /// Name for people.
-    pub name: String,
-    /// Price of one.
-    pub price: Money,
-    /// Id of the price at Stripe. Without it, name and price are sent with each checkout.
-    pub stripe_price: Option<String>,
-    /// Lower price for early orders.
-    pub early_bird: Option<EarlyBird>,
-}
-
-/// A lower price for early orders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EarlyBird {
-    /// Id of the coupon at Stripe.
-    pub coupon: String,
-    /// Amount left to pay with the coupon.
-    pub price: Money,
-    /// End of the offer, exclusive.
-    pub until: Timestamp,
-}
-
-impl Product {
-    /// Id of the orientation ticket. A student who has paid for it is registered.
-    pub const ORIENTATION: &str = "orientation";
-}
-
 /// One error in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventError {
@@ -254,24 +224,6 @@ struct WrittenGrouping {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenProduct {
-    id: Spanned<String>,
-    name: Spanned<String>,
-    price: Spanned<String>,
-    stripe_price: Option<Spanned<String>>,
-    early_bird: Option<WrittenEarlyBird>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenEarlyBird {
-    coupon: Spanned<String>,
-    price: Spanned<String>,
-    until: Spanned<Datetime>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct WrittenGroup {
     name: Spanned<String>,
     symbol: Spanned<String>,
@@ -289,6 +241,12 @@ impl Check<'_> {
         let how_to_find_us = self.lines("how_to_find_us", &written.how_to_find_us);
         let report_recipients = self.recipients(&written.report_recipients);
         let registration = time_zone.and_then(|zone| self.window(zone, &written.registration));
+        let groups = self.groups(&written.groups);
+        let names = Names {
+            disciplines: &form.disciplines,
+            groups: groups.iter().map(|group| group.name.as_str()).collect(),
+        };
+        let products = self.products(time_zone, &names, &written.products);
         let event = Event {
             name,
             faculty,
@@ -301,8 +259,8 @@ impl Check<'_> {
             dietary: form.dietary,
             moving_months: form.moving_months,
             form: form.config,
-            groups: self.groups(&written.groups),
-            products: self.products(time_zone, &written.products),
+            groups,
+            products,
             contact: contact?,
             postal_address,
             how_to_find_us,
@@ -369,7 +327,12 @@ impl Check<'_> {
         rules
     }
 
-    fn local_time(&mut self, key: &str, zone: Tz, written: &Spanned<Datetime>) -> Option<Timestamp> {
+    pub(super) fn local_time(
+        &mut self,
+        key: &str,
+        zone: Tz,
+        written: &Spanned<Datetime>,
+    ) -> Option<Timestamp> {
         let Some(local) = naive(written.get_ref()) else {
             let detail = "it is not a date and time without an offset, such as 2027-07-01T09:00:00";
             self.error(key, written.span(), detail);
@@ -399,63 +362,6 @@ impl Check<'_> {
             symbol: self.line("groups.symbol", &one.symbol, SYMBOL_LENGTH),
         };
         written.get_ref().iter().map(&mut group).collect()
-    }
-
-    fn products(&mut self, zone: Option<Tz>, written: &Spanned<Vec<WrittenProduct>>) -> Vec<Product> {
-        let all = written.get_ref();
-        self.bounded("products", written, 1);
-        self.unique("products.id", all.iter().map(|product| &product.id));
-        if !all.iter().any(|product| product.id.get_ref() == Product::ORIENTATION) {
-            self.error("products", written.span(), "no product has the id \"orientation\"");
-        }
-        all.iter().filter_map(|one| self.product(zone, one)).collect()
-    }
-
-    fn product(&mut self, zone: Option<Tz>, written: &WrittenProduct) -> Option<Product> {
-        let id = written.id.get_ref();
-        let of_id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if !(1..=32).contains(&id.len()) || !id.bytes().all(of_id) {
-            let detail = "it is not 1 to 32 lowercase letters a to z, digits and hyphens";
-            self.error("products.id", written.id.span(), detail);
-        }
-        let name = self.line("products.name", &written.name, NAME_LENGTH);
-        let price = self.price("products.price", &written.price);
-        let stripe_price = written.stripe_price.as_ref();
-        let stripe_price = stripe_price.and_then(|one| self.id_at_stripe("products.stripe_price", one));
-        let early = written.early_bird.as_ref().map(|one| self.early_bird(zone?, price?, one));
-        let early_bird = early.flatten();
-        Some(Product { id: id.clone(), name, price: price?, stripe_price, early_bird })
-    }
-
-    fn price(&mut self, key: &str, written: &Spanned<String>) -> Option<Money> {
-        let parsed = written.get_ref().parse::<Money>().map_err(|bad| bad.to_string());
-        let price =
-            parsed.and_then(|price| price.check_chargeable().map(|()| price).map_err(|bad| bad.to_string()));
-        price.map_err(|bad| self.error(key, written.span(), bad)).ok()
-    }
-
-    fn early_bird(&mut self, zone: Tz, full: Money, written: &WrittenEarlyBird) -> Option<EarlyBird> {
-        let coupon = self.id_at_stripe("products.early_bird.coupon", &written.coupon);
-        let price = self.price("products.early_bird.price", &written.price);
-        let until = self.local_time("products.early_bird.until", zone, &written.until);
-        let early = EarlyBird { coupon: coupon?, price: price?, until: until? };
-        if early.price.currency != full.currency || early.price.amount >= full.amount {
-            let detail = "it is not less than the price of the product, in the same currency";
-            self.error("products.early_bird.price", written.price.span(), detail);
-        }
-        Some(early)
-    }
-
-    /// An id at Stripe, which is sent to Stripe as it is written.
-    fn id_at_stripe(&mut self, key: &str, written: &Spanned<String>) -> Option<String> {
-        let id = written.get_ref();
-        let of_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if (1..=64).contains(&id.len()) && id.bytes().all(of_id) {
-            return Some(id.clone());
-        }
-        let detail = "it is not 1 to 64 letters a to z, digits, hyphens and underscores";
-        self.error(key, written.span(), detail);
-        None
     }
 }
 

@@ -8,6 +8,7 @@ mod event;
 mod form;
 mod keys;
 mod parts;
+mod product;
 mod question;
 mod reader;
 mod site;
@@ -23,12 +24,12 @@ use url::Url;
 use crate::kernel::Secret;
 
 pub use event::{
-    BadEvent, EarlyBird, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, Product,
-    SignInRules, Window,
+    BadEvent, Event, EventError, GroupConfig, LIST_LENGTH, NAME_LENGTH, OTHER_PRONOUNS, SignInRules, Window,
 };
 pub use form::{FormConfig, can_be_left_out};
 pub use keys::{ConfiguredKey, KEYS, Key, KeyPurpose, SANDBOX_SECRET};
 pub use parts::{AwsCredentials, MailConfig, SenderConfig, SesConfig, SmtpConfig, StripeConfig};
+pub use product::{BuyerKind, Buyers, CAPACITY_MAX, EarlyBird, Product};
 pub use question::{
     Condition, ExpectedAnswer, LONGEST_ANSWER, NUMBERS, QUESTIONS_MAX, Question, QuestionKind, Required,
 };

@@ -11,6 +11,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Tags};
 use super::events::ReceiveError;
 use super::gateway::Untrusted;
 use super::model::{Closed, Order, OrderState};
+use super::places::SoldOut;
 use super::service::{GetOrderError, OpenCheckoutError, Payments};
 use crate::http::rights::{Anybody, SignedIn};
 use crate::http::{
@@ -189,9 +190,21 @@ impl Refusal for GetOrderError {
     }
 }
 
+const SOLD_OUT: Kind = Kind::new(409, "sold-out", "Sold out");
+
+impl Refusal for SoldOut {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self])
+    }
+
+    fn problem(self) -> Problem {
+        SOLD_OUT.says("All places are taken. `joinWaitingList` puts you on the waiting list, if it is open.")
+    }
+}
+
 impl Refusal for OpenCheckoutError {
     fn examples() -> Examples<Self> {
-        let own = [Self::NotFound, Self::Unavailable];
+        let own = [Self::NotFound, Self::SoldOut(SoldOut), Self::Unavailable];
         Examples::of(own).and::<Closed>().and::<TooMany>().and::<StoreError>()
     }
 
@@ -199,6 +212,7 @@ impl Refusal for OpenCheckoutError {
         match self {
             Self::NotFound => no_such_order(),
             Self::Closed(why) => why.problem(),
+            Self::SoldOut(error) => error.problem(),
             Self::TooMany(error) => error.problem(),
             Self::Unavailable => GATEWAY_UNAVAILABLE
                 .says("Your order is kept. Try again in a few minutes.")

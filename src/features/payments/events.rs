@@ -16,6 +16,9 @@ const MAY_BE_OURS: Duration = Duration::from_secs(3600);
 /// The kind under which facts are stored that the gateway reported when asked.
 pub(super) const RETRIEVED: &str = "asked";
 
+/// Why a late payment is refunded, for the people who keep the books.
+const SOLD_OUT: &str = "It was paid after the checkout had ended, and no place was left.";
+
 /// The result of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
@@ -150,7 +153,7 @@ impl Payments {
                 let mut order = self.claim(&tx, &seen, order).await?.ok_or(ApplyError::NotOurs)?;
                 let (before, refunds) = (order.state, order.refunds.len());
                 let outcome = self.apply_change(&tx, &mut order, change, now).await?;
-                tx.put(&order).await?;
+                self.save(&tx, &mut order, now).await?;
                 faults::point("pay.while-settling");
                 self.schedule_refunds(&tx, &order, refunds, now).await?;
                 self.run_sale(&tx, before, &order, outcome, now).await?;
@@ -182,8 +185,10 @@ impl Payments {
             }
             Change::Checkout(fact) => {
                 let owed = match self.sale(order) {
-                    Some(sale) if order.would_settle(fact) => sale.owed(tx, order, now).await?,
-                    _ => Owed::Honour,
+                    _ if !order.would_settle(fact) => Owed::Honour,
+                    _ if !self.has_place_for(tx, order, now).await? => Owed::Refund(SOLD_OUT.into()),
+                    Some(sale) => sale.owed(tx, order, now).await?,
+                    None => Owed::Honour,
                 };
                 Ok(order.settle(fact, &owed, now)?)
             }

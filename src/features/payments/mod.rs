@@ -17,6 +17,7 @@ mod gateway;
 mod jobs;
 mod model;
 mod pages;
+mod places;
 mod reconciliation;
 mod refunds;
 mod sale;
@@ -36,6 +37,7 @@ pub use model::{
     Attempt, AttemptState, Closed, EarlyBird, LONGEST_CHECKOUT, NotRefundable, Order, OrderRefund,
     OrderState, Outcome, Owed, Payment, PaymentFlag, RefundState, Reversal, StripeEvent,
 };
+pub use places::{BeginError, Claim, OfferPlaces, Place, SoldOut, Stock};
 pub use reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Reconciliation, Unfinished};
 pub use refunds::{CloseOrderError, RefundError};
 pub use sale::{Ended, NextPage, Sale, Words};
@@ -78,6 +80,7 @@ pub fn feature(
 pub fn schemas() -> Vec<Schema> {
     vec![
         schema::<Order>(),
+        schema::<Stock>(),
         schema::<StripeEvent>(),
         schema::<SandboxCheckout>(),
         schema::<SandboxRefund>(),

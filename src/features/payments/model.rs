@@ -9,6 +9,7 @@ use super::gateway::{
     Checkout, CheckoutFact, CheckoutRequest, CheckoutStatus, Discount, Reached, RefundRequest, ReversalFact,
     in_whole_units,
 };
+use super::places::Place;
 use super::waiving::REFUNDED_AS_WAIVED;
 use crate::config::{Event, Product};
 use crate::kernel::{EmailAddress, Money, Timestamp, faults};
@@ -221,6 +222,9 @@ pub struct Order {
     /// Sent to the gateway for its receipt.
     pub email: EmailAddress,
     pub state: OrderState,
+    /// The place that it has, also of a product without a capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// Never empty; the last one is current.
     pub attempts: Vec<Attempt>,
     pub payments: Vec<Payment>,
@@ -246,18 +250,20 @@ pub struct Order {
 
 impl Document for Order {
     const COLLECTION: &'static str = "orders";
-    const VERSION: u32 = 3;
-    const MIGRATIONS: &'static [Migration] = &[with_prices_of_attempts, with_times_of_attempts];
+    const VERSION: u32 = 4;
+    const MIGRATIONS: &'static [Migration] = &[with_prices_of_attempts, with_times_of_attempts, with_place];
     const INDEXES: &'static [Index] = &[
         Index::on("orders_by_account", &["account"]),
         Index::on("orders_to_ask", &["state", "askAt"]),
         Index::on("orders_by_paid_intent", &["paidIntent"]),
+        Index::on("orders_by_product", &["product", "id"]),
     ];
     const PERSONAL: Personal = Personal::Of(
         Owner::Account("account"),
         &[
             PersonalField::new("email", Class::Contact),
             PersonalField::new("product", Class::Payment),
+            PersonalField::new("place", Class::Payment),
             PersonalField::new("productName", Class::Payment),
             PersonalField::new("price", Class::Payment),
             PersonalField::new("fullPrice", Class::Payment),
@@ -310,6 +316,21 @@ fn with_times_of_attempts(mut order: serde_json::Value) -> serde_json::Value {
         order["paidIntent"] = intent;
     }
     in_whole_units(order)
+}
+
+/// Version 4: the place that the order has.
+fn with_place(mut order: serde_json::Value) -> serde_json::Value {
+    let live =
+        order["attempts"].as_array().and_then(|all| all.last()).is_some_and(|last| last["state"] == "live");
+    let place = match order["state"].as_str().unwrap_or_default() {
+        "open" if live => "held",
+        "processing" => "held",
+        "paid" | "partiallyRefunded" | "disputed" | "waived" => "sold",
+        "refunded" if order.get("waivedAt").is_some() => "sold",
+        _ => return order,
+    };
+    order["place"] = place.into();
+    order
 }
 
 /// An accepted event. Its id prevents the event from being applied twice.
@@ -451,6 +472,7 @@ impl Order {
             early_bird,
             email,
             state: OrderState::Open,
+            place: None,
             attempts: vec![],
             payments: vec![],
             intents: vec![],
@@ -535,7 +557,7 @@ impl Order {
     }
 
     /// Whether a payment arrived that did not settle the order and has not been refunded.
-    fn has_unsettled_payment(&self) -> bool {
+    pub(super) fn has_unsettled_payment(&self) -> bool {
         self.payments.iter().filter(|payment| payment.flag.is_some()).any(|payment| {
             let refunded = payment.intent.as_ref().map_or(0, |intent| self.refunded(intent));
             payment.money.is_none_or(|money| refunded < money.amount)

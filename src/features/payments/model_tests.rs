@@ -16,13 +16,7 @@ fn pages() -> Url {
 
 pub fn order() -> Order {
     let price = money(13_000, "CAD");
-    let product = Product {
-        id: "orientation".into(),
-        name: "Orientation ticket".into(),
-        price,
-        stripe_price: None,
-        early_bird: None,
-    };
+    let product = Product::of("orientation", "Orientation ticket", price);
     let email = EmailAddress::parse("ana@example.org").unwrap();
     let mut order = Order::open("o".into(), "a", &product, email, time(0));
     order.prepare(&pages(), LONGEST_CHECKOUT);
@@ -253,11 +247,9 @@ fn an_early_order_costs_less_and_its_attempt_keeps_that_price() {
     let early =
         crate::config::EarlyBird { coupon: "EARLY".into(), price: money(11_000, "CAD"), until: time(100) };
     let product = Product {
-        id: "orientation".into(),
-        name: "Orientation ticket".into(),
-        price: money(13_000, "CAD"),
         stripe_price: Some("price_1".into()),
         early_bird: Some(early),
+        ..Product::of("orientation", "Orientation ticket", money(13_000, "CAD"))
     };
     let email = EmailAddress::parse("ana@example.org").unwrap();
     let start = || Order::open("o".into(), "a", &product, email.clone(), time(0));
@@ -441,7 +433,7 @@ fn an_order_of_version_1_migrates() {
         old.as_object_mut().unwrap().remove(field);
     }
     old["attempts"][0].as_object_mut().unwrap().remove("price");
-    assert_eq!(migrated(old, 1), Order { ask_at: time(0), ..order() });
+    assert_eq!(migrated(old, 1), Order { ask_at: time(0), place: Some(Place::Held), ..order() });
     let event = with_kind(serde_json::json!({ "id": "e", "order": "o", "receivedAt": time(0) }));
     assert_eq!(serde_json::from_value::<StripeEvent>(event).unwrap().kind, "");
 }
@@ -474,6 +466,7 @@ fn orders_of_version_2_migrate_in_every_state() {
         let mut expected = order();
         change(&mut expected);
         let new = migrated(of_version_2(&expected), 2);
+        expected.place = expected.due_place();
         assert_eq!(new, expected);
         assert_eq!(new.attempts[0].made_at, time(0));
     }

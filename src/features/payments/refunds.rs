@@ -34,7 +34,9 @@ impl From<OpenCheckoutError> for CloseOrderError {
         match error {
             OpenCheckoutError::NotFound => Self::NotFound,
             OpenCheckoutError::Closed(why) => Self::Closed(why),
-            OpenCheckoutError::TooMany { .. } | OpenCheckoutError::Unavailable => Self::Unavailable,
+            OpenCheckoutError::TooMany(_)
+            | OpenCheckoutError::SoldOut(_)
+            | OpenCheckoutError::Unavailable => Self::Unavailable,
             OpenCheckoutError::Store(error) => Self::Store(error),
         }
     }
@@ -173,7 +175,7 @@ impl Payments {
                 if !order.close(ending, expired, now)? {
                     return Ok(None);
                 }
-                tx.put(&order).await?;
+                self.save(&tx, &mut order, now).await?;
                 let opening = OpenCheckout::key_of(&order.id, order.attempt().number);
                 tx.withdraw::<OpenCheckout>(&opening).await?;
                 faults::point("pay.while-closing");
@@ -248,7 +250,7 @@ impl Payments {
         let recorded = self.0.store.transact(async |tx| {
             let mut order = tx.get::<Order>(order).await?.ok_or(RefundError::NotFound)?;
             let number = order.request_refund(amount, reason, now)?;
-            tx.put(&order).await?;
+            self.save(&tx, &mut order, now).await?;
             let known = order.refunds.len() - 1;
             audit_refund(&tx, actor, &order, &order.refunds[known], now).await?;
             self.schedule_refunds(&tx, &order, known, now.plus(FINISH_AFTER)).await?;
@@ -299,7 +301,7 @@ impl Payments {
                 let Some(mut order) = tx.get::<Order>(&order.id).await? else { return Ok(()) };
                 let before = order.state;
                 let outcome = order.refund_answered(refund.refund, gateway_id, now);
-                tx.put(&order).await?;
+                self.save(&tx, &mut order, now).await?;
                 tx.withdraw::<SendRefund>(&SendRefund::key_of(&order.id, refund.refund)).await?;
                 match outcome {
                     Outcome::Unchanged => Ok(()),

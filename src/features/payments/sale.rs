@@ -1,7 +1,5 @@
 //! What the feature that sells a product decides and does about its orders.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use super::model::{Order, Owed};
@@ -62,11 +60,7 @@ pub trait Sale: Send + Sync + 'static {
     /// [`Store::transact_at`](crate::platform::store::Store::transact_at).
     fn guards(&self, order: &Order) -> Vec<String>;
 
-    /// How long a checkout can be paid. The gateway allows 32 minutes to 24 hours less a minute; other values are moved
-    /// into this range.
-    fn checkout_lifetime(&self) -> Duration;
-
-    /// Decides whether a payment settles the order. Called with the order as it was before the payment: an *expired* order
+    /// Decides whether a payment settles the order, which has a place or can get one again. Called with the order as it was before the payment: an *expired* order
     /// means that the payment is late.
     ///
     /// # Errors

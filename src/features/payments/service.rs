@@ -10,8 +10,10 @@ use super::events::RETRIEVED;
 use super::gateway::{CheckoutFact, Gateway, GatewayError, Reached, Webhook};
 use super::jobs::OpenCheckout;
 use super::model::{AttemptState, Closed, LONGEST_CHECKOUT, Order, Step, fact_of};
+use super::places::{BeginError, Claim, SoldOut, Stock};
 use super::sale::{Sale, Words};
 use crate::base::Base;
+use crate::config::Event;
 use crate::kernel::{Caller, Clock, Timestamp, faults};
 use crate::platform::jobs::Job;
 use crate::platform::signals::{Limit, Signals, TooMany};
@@ -33,6 +35,9 @@ pub enum OpenCheckoutError {
     NotFound,
     #[error(transparent)]
     Closed(#[from] Closed),
+    /// The order has lost its place, and there is no other.
+    #[error(transparent)]
+    SoldOut(#[from] SoldOut),
     #[error(transparent)]
     TooMany(#[from] TooMany),
     /// The gateway can't be reached, or refuses what is right as far as we know (logged).
@@ -40,6 +45,15 @@ pub enum OpenCheckoutError {
     Unavailable,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<BeginError> for OpenCheckoutError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::SoldOut(sold_out) => sold_out.into(),
+            BeginError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// Why an order can't be read.
@@ -58,6 +72,7 @@ pub(super) struct Parts {
     pub signals: Arc<dyn Signals>,
     pub gateway: Arc<dyn Gateway>,
     pub webhook: Webhook,
+    pub event: Arc<Event>,
     /// The base of the addresses that checkouts return to.
     pub pages: Url,
     /// The features that sell something, by product id.
@@ -82,21 +97,30 @@ impl Payments {
             signals: base.signals.clone(),
             gateway,
             webhook,
+            event: base.event.clone(),
             pages: base.pages_url.clone(),
             sales,
         })
     }
 
-    /// Stores a new order in the caller's transaction, with a job that opens its checkout a minute later unless
-    /// [`open_checkout`](Self::open_checkout) has done so by then.
+    /// Stores a new order in the caller's transaction, which takes a place, with a job that opens its checkout a minute
+    /// later unless [`open_checkout`](Self::open_checkout) has done so by then.
     ///
     /// # Errors
-    /// [`StoreError`] if it can't be stored.
-    pub async fn begin(&self, tx: &Tx, order: &Order) -> Result<(), StoreError> {
-        let mut order = order.clone();
+    /// [`BeginError`]; then the transaction must end with an error.
+    pub async fn begin(&self, tx: &Tx, order: &Order, claim: Claim) -> Result<(), BeginError> {
+        let (mut order, now) = (order.clone(), order.created_at);
         order.prepare(&self.0.pages, self.checkout_lifetime(&order));
+        self.move_place(tx, &mut order, claim, now).await?;
+        has_a_place(&order)?;
         tx.insert(&order).await?;
-        self.schedule_opening(tx, &order, order.created_at).await
+        Ok(self.schedule_opening(tx, &order, now).await?)
+    }
+
+    /// Stores a changed order, with the place that its state calls for.
+    pub(super) async fn save(&self, tx: &Tx, order: &mut Order, now: Timestamp) -> Result<(), StoreError> {
+        self.move_place(tx, order, Claim::Public, now).await?;
+        tx.put(order).await
     }
 
     pub(super) fn sale(&self, order: &Order) -> Option<&Arc<dyn Sale>> {
@@ -104,12 +128,16 @@ impl Payments {
     }
 
     pub(super) fn checkout_lifetime(&self, order: &Order) -> Duration {
-        self.sale(order).map_or(LONGEST_CHECKOUT, |sale| sale.checkout_lifetime())
+        self.product(&order.product).map_or(LONGEST_CHECKOUT, |product| product.hold)
     }
 
     /// The guards of transactions that settle or end this order.
     pub(super) fn guards(&self, order: &Order) -> Vec<String> {
-        self.sale(order).map_or_else(|| vec![order.id.clone()], |sale| sale.guards(order))
+        let mut guards = self.sale(order).map_or_else(|| vec![order.id.clone()], |sale| sale.guards(order));
+        if self.product(&order.product).is_some_and(|product| product.capacity.is_some()) {
+            guards.push(Stock::guard(&order.product));
+        }
+        guards
     }
 
     /// What pages say about the product of this order.
@@ -197,9 +225,10 @@ impl Payments {
         }
     }
 
-    async fn try_again(&self, order: &Order, now: Timestamp) -> Result<Option<Order>, StoreError> {
+    async fn try_again(&self, order: &Order, now: Timestamp) -> Result<Option<Order>, BeginError> {
         let lifetime = self.checkout_lifetime(order);
-        self.change(&order.id, None, now, |order| order.try_again(&self.0.pages, lifetime, now)).await
+        let again = |order: &mut Order| order.try_again(&self.0.pages, lifetime, now);
+        self.change_checked(&order.id, None, now, again, has_a_place).await
     }
 
     /// Replaces the current attempt, whose checkout the gateway rejected or never opened. `None` if the order no longer
@@ -261,13 +290,26 @@ impl Payments {
         now: Timestamp,
         rule: impl Fn(&mut Order) + Send + Sync,
     ) -> Result<Option<Order>, StoreError> {
+        self.change_checked(order, answered, now, rule, |_| Ok(())).await
+    }
+
+    /// The same, unless `check` refuses what came out.
+    async fn change_checked<E: From<StoreError> + Send>(
+        &self,
+        order: &str,
+        answered: Option<u32>,
+        now: Timestamp,
+        rule: impl Fn(&mut Order) + Send + Sync,
+        check: fn(&Order) -> Result<(), E>,
+    ) -> Result<Option<Order>, E> {
         self.0
             .store
             .transact(async |tx| {
                 let Some(mut order) = tx.get::<Order>(order).await? else { return Ok(None) };
                 let attempt = order.attempt().number;
                 rule(&mut order);
-                tx.put(&order).await?;
+                self.save(&tx, &mut order, now).await?;
+                check(&order)?;
                 if let Some(number) = answered {
                     tx.withdraw::<OpenCheckout>(&OpenCheckout::key_of(&order.id, number)).await?;
                 }
@@ -305,6 +347,14 @@ impl Payments {
     ) -> Result<Page<Order>, PageError> {
         let own = Query::new(Filter::eq("account", account));
         self.0.store.page(own.limit(limit), after).await
+    }
+}
+
+/// Whether an order that can be paid has a place.
+fn has_a_place(order: &Order) -> Result<(), BeginError> {
+    match order.step() {
+        Ok(Step::Ready(_) | Step::Unopened(_)) if order.place.is_none() => Err(SoldOut.into()),
+        _ => Ok(()),
     }
 }
 

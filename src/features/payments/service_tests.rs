@@ -33,10 +33,6 @@ impl Sale for Counted {
         vec!["counted".into()]
     }
 
-    fn checkout_lifetime(&self) -> Duration {
-        LONGEST_CHECKOUT
-    }
-
     async fn owed(&self, _: &Tx, order: &Order, _: Timestamp) -> Result<Owed, StoreError> {
         let late = order.state == OrderState::Expired;
         let declined = late && self.sold_out.load(Ordering::SeqCst);
@@ -143,17 +139,15 @@ impl Shop {
     /// A new order.
     pub async fn order(&self) -> Order {
         let price = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
-        let product = Product {
-            id: "orientation".into(),
-            name: "Orientation ticket".into(),
-            price,
-            stripe_price: None,
-            early_bird: None,
-        };
+        let product = Product::of("orientation", "Orientation ticket", price);
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let id = crate::kernel::Ids::next(&RandomIds);
         let order = Order::open(id, "ana", &product, email, self.base.clock.now());
-        self.base.store.transact(async |tx| self.payments.begin(&tx, &order).await).await.unwrap();
+        self.base
+            .store
+            .transact(async |tx| self.payments.begin(&tx, &order, Claim::Public).await)
+            .await
+            .unwrap();
         order
     }
 

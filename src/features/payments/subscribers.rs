@@ -23,7 +23,10 @@ impl Subscriber for OpenCheckouts {
 
     async fn handle(&self, payload: OpenCheckout, _: Run) -> Result<(), JobError> {
         match self.0.finish_opening(&payload).await {
-            Ok(()) | Err(OpenCheckoutError::NotFound | OpenCheckoutError::Closed(_)) => Ok(()),
+            Ok(())
+            | Err(
+                OpenCheckoutError::NotFound | OpenCheckoutError::Closed(_) | OpenCheckoutError::SoldOut(_),
+            ) => Ok(()),
             Err(error @ (OpenCheckoutError::Unavailable | OpenCheckoutError::TooMany(_))) => {
                 Err(JobError::Retry(error.to_string()))
             }

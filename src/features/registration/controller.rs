@@ -21,7 +21,7 @@ use super::service::{
 use crate::config::{Event, Window};
 use crate::features::bursary_requests::FollowFormError;
 use crate::features::event::GroupBody;
-use crate::features::payments::OrderBody;
+use crate::features::payments::{OrderBody, SoldOut};
 use crate::http::rights::Student;
 use crate::http::{
     By, DateText, EmailText, Examples, Failure, IdempotencyKey, JsonBody, Kind, PhoneText, Problem, Refusal,
@@ -526,6 +526,7 @@ impl Refusal for RegisterError {
     fn examples() -> Examples<Self> {
         let closed = Self::Closed(example_window(), Tz::America__Toronto);
         Examples::of([closed, Self::AlreadyRegistered, Self::StudentIdTaken, Self::NoAccount])
+            .and::<SoldOut>()
             .and::<Invalid>()
             .and::<OnceError>()
             .and::<TooMany>()
@@ -539,6 +540,7 @@ impl Refusal for RegisterError {
                 .says("`getRegistration` shows your registration, and `updateRegistration` changes it."),
             Self::StudentIdTaken => student_id_taken(),
             Self::NoAccount => not_signed_in(),
+            Self::SoldOut(error) => error.problem(),
             Self::Invalid(error) => error.problem(),
             Self::Repeated(error) => error.problem(),
             Self::TooMany(error) => error.problem(),

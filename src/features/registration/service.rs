@@ -15,7 +15,7 @@ use crate::features::accounts::Account;
 use crate::features::bursary_requests::{self, FollowFormError};
 use crate::features::groups::{Groups, MoveError};
 use crate::features::payments::{
-    Ended, LONGEST_CHECKOUT, NextPage, Order, OrderState, Owed, Payments, Sale, Words,
+    BeginError, Claim, Ended, NextPage, Order, OrderState, Owed, Payments, Sale, SoldOut, Words,
 };
 use crate::kernel::faults;
 use crate::kernel::{Caller, Clock, Ids, Invalid, Timestamp};
@@ -43,11 +43,22 @@ pub enum RegisterError {
     #[error("the account no longer exists")]
     NoAccount,
     #[error(transparent)]
+    SoldOut(#[from] SoldOut),
+    #[error(transparent)]
     Repeated(#[from] OnceError),
     #[error(transparent)]
     TooMany(#[from] TooMany),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<BeginError> for RegisterError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::SoldOut(sold_out) => sold_out.into(),
+            BeginError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// Why a registration can't be read.
@@ -301,13 +312,15 @@ impl Registrations {
                     bursary_requests::request(&tx, &order.account, now).await?;
                 }
                 faults::point("register.while-submitting");
-                self.0.payments.begin(&tx, order).await?;
-                Ok::<_, StoreError>(registration)
+                self.0.payments.begin(&tx, order, Claim::Public).await?;
+                Ok::<_, RegisterError>(registration)
             })
             .await;
         match submitted {
-            Err(StoreError::Duplicate { index }) => Err(self.who_was_first(&order.account, &index).await?),
-            other => Ok(other?),
+            Err(RegisterError::Store(StoreError::Duplicate { index })) => {
+                Err(self.who_was_first(&order.account, &index).await?)
+            }
+            other => other,
         }
     }
 
@@ -360,10 +373,6 @@ impl OrientationSale {
 impl Sale for OrientationSale {
     fn guards(&self, _: &Order) -> Vec<String> {
         vec![Groups::GUARD.into()]
-    }
-
-    fn checkout_lifetime(&self) -> Duration {
-        LONGEST_CHECKOUT
     }
 
     /// Late payments are honoured: the place in the group is kept.

@@ -62,13 +62,7 @@ mod tests {
 
     fn ticket(state: OrderState, waived_at: Option<Timestamp>) -> Ticket {
         let price = Money { amount: 13_000, currency: "CAD".to_owned().try_into().unwrap() };
-        let product = Product {
-            id: "orientation".into(),
-            name: "Orientation ticket".into(),
-            price,
-            stripe_price: None,
-            early_bird: None,
-        };
+        let product = Product::of("orientation", "Orientation ticket", price);
         let (now, email) = (Timestamp::from_millis(0), EmailAddress::parse("ana@example.org").unwrap());
         let order = Order { state, waived_at, ..Order::open("o".into(), "a", &product, email, now) };
         let (token, legal_name) = ("OT1".into(), "Ana".into());

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
-    self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Ended, Found, Gateway, GatewayError,
-    LONGEST_CHECKOUT, OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, PaymentFlag,
-    Payments, ReceiveError, Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source,
-    Stripe, StripeEvent, Unfinished, Webhook, Words, old_events,
+    self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Claim, Ended, Found, Gateway, GatewayError,
+    OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, PaymentFlag, Payments, ReceiveError,
+    Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source, Stripe, StripeEvent,
+    Unfinished, Webhook, Words, old_events,
 };
 use orientation::kernel::{Actor, Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::audit;
@@ -36,10 +36,6 @@ struct Counted {
 impl Sale for Counted {
     fn guards(&self, _: &Order) -> Vec<String> {
         vec!["counted".into()]
-    }
-
-    fn checkout_lifetime(&self) -> Duration {
-        LONGEST_CHECKOUT
     }
 
     async fn owed(&self, _: &Tx, _: &Order, _: Timestamp) -> Result<Owed, StoreError> {
@@ -153,17 +149,11 @@ impl Shop {
 
     /// An order that has been begun.
     async fn order(&self) -> Order {
-        let product = Product {
-            id: "retreat".into(),
-            name: "Retreat ticket".into(),
-            price: cad(9_500),
-            stripe_price: None,
-            early_bird: None,
-        };
+        let product = Product::of("retreat", "Retreat ticket", cad(9_500));
         let email = EmailAddress::parse("ana@example.org").expect("an address");
         let order = Order::open(RandomIds.next(), "ana", &product, email, self.clock.now());
         let begun: Result<(), StoreError> =
-            self.store.transact(async |tx| self.payments.begin(&tx, &order).await).await;
+            self.store.transact(async |tx| self.payments.begin(&tx, &order, Claim::Public).await).await;
         begun.expect("written");
         order
     }

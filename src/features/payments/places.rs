@@ -1,0 +1,299 @@
+//! The places of products with a capacity.
+//!
+//! An order *holds* a place while it can be paid, keeps it once it is paid or waived, and gives it back when its checkout
+//! has ended at the gateway, or when the whole payment is refunded. The places of one product are counted in one
+//! document, [`Stock`], which every transaction that moves a place reads and writes: so a place is never sold twice and
+//! never lost, whatever the concurrency.
+//!
+//! `held + sold + offered + free = capacity`, unless the capacity was lowered below what was taken: then nothing is free.
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{AttemptState, Order, OrderState};
+use super::service::Payments;
+use crate::config::Product;
+use crate::kernel::{Timestamp, faults};
+use crate::platform::jobs::{Job, Payload};
+use crate::platform::store::{Dir, Document, Filter, Keep, Personal, Query, StoreError, Tx};
+
+/// How many orders are read at a time when the places of a product are counted for the first time.
+const PAGE: u32 = 500;
+
+/// The place that an order has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// Until the checkout ends.
+    Held,
+    /// For good.
+    Sold,
+}
+
+/// All places are taken, or promised to the waiting list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the product is sold out")]
+pub struct SoldOut;
+
+/// Where a place comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// From those that are on sale to everybody.
+    Public,
+    /// From those that are offered to people on the waiting list.
+    Offered,
+}
+
+/// Why an order was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    #[error(transparent)]
+    SoldOut(#[from] SoldOut),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The places of one product. Its id is the product's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stock {
+    pub id: String,
+    /// Number of places.
+    pub capacity: u32,
+    /// The capacity in `event.toml` when it was last adopted. Another value there replaces `capacity`.
+    pub configured: u32,
+    /// Places of orders that can be paid.
+    pub held: u32,
+    /// Places of orders that are paid or waived.
+    pub sold: u32,
+    /// Places offered to people on the waiting list.
+    pub offered: u32,
+    /// People on the waiting list who have no offer. Free places are promised to them first.
+    pub waiting: u32,
+    /// Whether nobody can join the waiting list.
+    pub list_closed: bool,
+    pub changed_at: Timestamp,
+}
+
+impl Document for Stock {
+    const COLLECTION: &'static str = "stocks";
+    const PERSONAL: Personal = Personal::None;
+    const KEEP: Keep = Keep::until_disposal("how many places of a product are taken");
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Stock {
+    /// The guard of transactions that move places of this product.
+    pub fn guard(product: &str) -> String {
+        format!("stock:{product}")
+    }
+
+    fn new(product: &str, capacity: u32, now: Timestamp) -> Self {
+        Self {
+            id: product.to_owned(),
+            capacity,
+            configured: capacity,
+            held: 0,
+            sold: 0,
+            offered: 0,
+            waiting: 0,
+            list_closed: false,
+            changed_at: now,
+        }
+    }
+
+    /// Places that nobody has.
+    pub fn free(&self) -> u32 {
+        self.capacity.saturating_sub(self.held + self.sold + self.offered)
+    }
+
+    /// Free places that are not promised to the waiting list.
+    pub fn on_sale(&self) -> u32 {
+        self.free().saturating_sub(self.waiting)
+    }
+
+    /// Free places that the waiting list is to get.
+    pub fn promised(&self) -> u32 {
+        self.free().min(self.waiting)
+    }
+
+    /// Moves the place of an order. A place is claimed only if there is one; whoever has one keeps it.
+    ///
+    /// # Errors
+    /// [`SoldOut`] if there is none.
+    pub fn move_place(
+        &mut self,
+        from: Option<Place>,
+        to: Option<Place>,
+        claim: Claim,
+    ) -> Result<(), SoldOut> {
+        match (from, claim) {
+            (None, Claim::Offered) => self.offered -= 1,
+            (None, Claim::Public) if self.on_sale() == 0 && faults::guarded("pay.capacity") => {
+                return Err(SoldOut);
+            }
+            _ => {}
+        }
+        if let Some(count) = self.count_of(from) {
+            *count -= 1;
+        }
+        if let Some(count) = self.count_of(to) {
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    fn count_of(&mut self, place: Option<Place>) -> Option<&mut u32> {
+        match place? {
+            Place::Held => Some(&mut self.held),
+            Place::Sold => Some(&mut self.sold),
+        }
+    }
+}
+
+impl Order {
+    /// The place that an order in this state should have. An order with a payment under review keeps its place until the
+    /// payment is refunded.
+    pub(super) fn due_place(&self) -> Option<Place> {
+        match self.state {
+            OrderState::Open
+                if self.attempt().state == AttemptState::Live || self.has_unsettled_payment() =>
+            {
+                Some(Place::Held)
+            }
+            OrderState::Expired if self.has_unsettled_payment() => self.place,
+            OrderState::Processing => Some(Place::Held),
+            OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Disputed | OrderState::Waived => {
+                Some(Place::Sold)
+            }
+            OrderState::Refunded if self.is_waived() => Some(Place::Sold),
+            OrderState::Open | OrderState::Expired | OrderState::Cancelled | OrderState::Refunded => None,
+        }
+    }
+}
+
+/// Offers the free places of a product to the people who have waited longest. The feature of the waiting list handles it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfferPlaces {
+    /// The product's id.
+    pub product: String,
+}
+
+impl Payload for OfferPlaces {
+    const KIND: &'static str = "waiting-list.offer";
+    fn key(&self) -> Option<String> {
+        Some(self.product.clone())
+    }
+}
+
+impl OfferPlaces {
+    /// The job that makes offers at once. Its id derives from the state of the stock, so a transaction that runs again
+    /// records the same one.
+    pub fn job(stock: &Stock, now: Timestamp) -> Job {
+        let Stock { id, held, sold, offered, waiting, .. } = stock;
+        let id = format!("offer:{id}:{held}:{sold}:{offered}:{waiting}:{}", now.rfc3339());
+        Job::new(id, &Self { product: stock.id.clone() }, now)
+    }
+}
+
+impl Payments {
+    /// The product of this id, if it is still sold.
+    pub fn product(&self, id: &str) -> Option<&Product> {
+        self.0.event.product(id)
+    }
+
+    /// The places of a product, or `None` if it has no limit. The first time they are counted.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn stock(&self, tx: &Tx, product: &str, now: Timestamp) -> Result<Option<Stock>, StoreError> {
+        let Some(configured) = self.product(product).and_then(|product| product.capacity) else {
+            return Ok(None);
+        };
+        let stock = match tx.get::<Stock>(product).await? {
+            Some(stock) if stock.configured == configured => stock,
+            Some(stock) => Stock { capacity: configured, configured, ..stock },
+            None => {
+                let mut stock = Stock::new(product, configured, now);
+                count_places(tx, &mut stock).await?;
+                stock
+            }
+        };
+        Ok(Some(stock))
+    }
+
+    /// Stores the places of a product, and has free ones offered to the waiting list.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn put_stock(&self, tx: &Tx, mut stock: Stock, now: Timestamp) -> Result<(), StoreError> {
+        stock.changed_at = now;
+        if stock.promised() > 0 {
+            tx.enqueue(&OfferPlaces::job(&stock, now)).await?;
+        }
+        tx.put(&stock).await
+    }
+
+    /// Gives the order the place that its state calls for, or takes it back. If none is left, an order that is paid or
+    /// waived gets one all the same, and any other order gets none.
+    pub(super) async fn move_place(
+        &self,
+        tx: &Tx,
+        order: &mut Order,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (from, to) = (order.place, order.due_place());
+        if from == to {
+            return Ok(());
+        }
+        if let Some(mut stock) = self.stock(tx, &order.product, now).await? {
+            match (stock.move_place(from, to, claim), to) {
+                (Ok(()), _) => {}
+                (Err(SoldOut), Some(Place::Sold)) => stock.sold += 1,
+                (Err(SoldOut), _) => return Ok(()),
+            }
+            self.put_stock(tx, stock, now).await?;
+        }
+        order.place = to;
+        Ok(())
+    }
+
+    /// Whether an order that has lost its place can have one again.
+    pub(super) async fn has_place_for(
+        &self,
+        tx: &Tx,
+        order: &Order,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if order.place.is_some() {
+            return Ok(true);
+        }
+        let stock = self.stock(tx, &order.product, now).await?;
+        Ok(stock.is_none_or(|stock| stock.on_sale() > 0 || !faults::guarded("pay.capacity")))
+    }
+}
+
+/// Counts the places of all orders of a product: it had no limit before.
+async fn count_places(tx: &Tx, stock: &mut Stock) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let of_product = Filter::eq("product", stock.id.as_str()).and(Filter::Gt("id".into(), after.into()));
+        let orders: Vec<Order> = tx.find(Query::new(of_product).sort("id", Dir::Asc).limit(PAGE)).await?;
+        for order in &orders {
+            if let Some(count) = stock.count_of(order.place) {
+                *count += 1;
+            }
+        }
+        match orders.last() {
+            Some(last) if orders.len() == PAGE as usize => after = last.id.clone(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "places_tests.rs"]
+mod tests;
