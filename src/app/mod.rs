@@ -14,7 +14,7 @@ use poem::EndpointExt;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::base::{Base, OpenBaseError};
-use crate::config::{Config, Product};
+use crate::config::{Config, Event, Product};
 use crate::features::accounts::{self, Accounts, Passwords};
 use crate::features::announcements;
 use crate::features::api_keys::{self, ApiKeys};
@@ -28,6 +28,7 @@ use crate::features::leaders::{self, Leaders};
 use crate::features::mailings::{self, Mailings};
 use crate::features::payments::{self, BadAccount, BadSecrets, Payments, Sale, Sandbox};
 use crate::features::previews;
+use crate::features::products::{self, ProductSale, Products};
 use crate::features::registration::{self, CopiesOfAccounts, OrientationSale, Registrations};
 use crate::features::reports::{self, Reports};
 use crate::features::rights::{self, RightsRequests};
@@ -115,6 +116,7 @@ pub(crate) fn schemas() -> Vec<Schema> {
         mailings::schemas(),
         outbox::schemas(),
         payments::schemas(),
+        products::schemas(),
         registration::schemas(),
         reports::schemas(),
         rights::schemas(),
@@ -127,8 +129,14 @@ pub(crate) fn schemas() -> Vec<Schema> {
 }
 
 /// The features that sell a product, by its id.
-fn sales(groups: &Arc<Groups>) -> HashMap<String, Arc<dyn Sale>> {
-    HashMap::from([(Product::ORIENTATION.to_owned(), Arc::new(OrientationSale::new(groups)) as _)])
+fn sales(event: &Event, groups: &Arc<Groups>) -> HashMap<String, Arc<dyn Sale>> {
+    let sale = |product: &Product| -> Arc<dyn Sale> {
+        match product.id.as_str() {
+            Product::ORIENTATION => Arc::new(OrientationSale::new(groups)),
+            _ => Arc::new(ProductSale),
+        }
+    };
+    event.products.iter().map(|product| (product.id.clone(), sale(product))).collect()
 }
 
 impl App {
@@ -173,8 +181,10 @@ impl App {
         let api_keys = Arc::new(ApiKeys::new(&base));
         let rights_requests = Arc::new(RightsRequests::new(&base));
         let groups = Arc::new(Groups::new(&base));
-        let payments = Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&groups)));
+        let payments =
+            Arc::new(Payments::new(&base, money.gateway, money.webhook, sales(&base.event, &groups)));
         let registrations = Arc::new(Registrations::new(&base, &groups, &payments));
+        let products = Arc::new(Products::new(&base, &payments));
         let bursaries = Arc::new(Bursaries::new(&base, &payments));
         let tickets = Arc::new(Tickets::new(&base, Fonts::with(&config.fonts)?));
         let students = Arc::new(Students::new(&base, &registrations));
@@ -196,6 +206,7 @@ impl App {
             .and(second_factor::feature(&base, &second_factors))
             .and(registration::feature(&base, &registrations))
             .and(payments::feature(&base, &payments, money.sandbox.as_ref()))
+            .and(products::feature(&base, &products))
             .and(tickets::feature(&base, &tickets))
             .and(bursaries::feature(&base, &bursaries))
             .and(student_mails::feature(&base))

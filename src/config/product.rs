@@ -89,6 +89,11 @@ impl Product {
     /// Id of the orientation ticket. A student who has paid for it is registered.
     pub const ORIENTATION: &str = "orientation";
 
+    /// The price of an order that is made now.
+    pub fn price_at(&self, now: Timestamp) -> Money {
+        self.early_bird.as_ref().filter(|early| now < early.until).map_or(self.price, |early| early.price)
+    }
+
     /// A product without limits, as a line with only these three keys configures it.
     pub fn of(id: &str, name: &str, price: Money) -> Self {
         Self {

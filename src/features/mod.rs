@@ -20,6 +20,7 @@ pub mod mailings;
 pub mod outbox;
 pub mod payments;
 pub mod previews;
+pub mod products;
 pub mod registration;
 pub mod reports;
 pub mod rights;

@@ -44,6 +44,7 @@ mod v1_me;
 mod v1_me_totp;
 mod v1_orders;
 mod v1_password_resets;
+mod v1_products;
 mod v1_registration;
 mod v1_reports;
 mod v1_rights_requests;

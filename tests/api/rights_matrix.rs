@@ -228,6 +228,7 @@ async fn every_operation_answers_every_kind_of_caller_as_its_right_says() {
 /// The id of something that exists and is somebody else's, by the name of the parameter.
 async fn somebody_elses(app: &TestApp, parameter: &str) -> Option<String> {
     match parameter {
+        "productId" => Some("retreat".into()),
         "sessionId" => {
             let sessions = app.student().await.get("/v1/sessions").await.ok(200);
             sessions["items"][0]["id"].as_str().map(str::to_owned)

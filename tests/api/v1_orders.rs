@@ -6,6 +6,7 @@ use orientation::config::Product;
 use orientation::features::payments::{Order, OrderState};
 use orientation::kernel::{Clock, Ids, RandomIds};
 use orientation::platform::store::StoreError;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::doubles::stripe::Fault;
@@ -161,6 +162,7 @@ async fn orders_and_events(reach: &Reach) {
     let cancelled = orders_of(&app, &ana, 1).await.pop().expect("one");
     cancel(&app, &cancelled).await;
     checkout(&cancelled).await.refused(409, "order-not-owed");
+    sold_out_meanwhile(&app).await;
     let (bo, other) = app.submitted().await;
     let mut too_little = event("evt_4", "completed", &other, "paid");
     too_little["data"]["object"]["amount_total"] = json!(1);
@@ -175,12 +177,24 @@ async fn orders_and_events(reach: &Reach) {
     app.finish().await;
 }
 
-/// No operation cancels an order yet.
+/// Nobody can cancel an order of the orientation ticket.
 async fn cancel(app: &TestApp, id: &str) {
     let order: Order = app.store.get(id).await.expect("readable").expect("there");
     let cancelled = Order { state: OrderState::Cancelled, ..order };
     let stored: Result<(), StoreError> = app.store.transact(async |tx| tx.put(&cancelled).await).await;
     stored.expect("it is there");
+}
+
+/// The checkout of an order ends, and its place is gone when the student wants to pay after all.
+async fn sold_out_meanwhile(app: &TestApp) {
+    let (eve, _) = app.registered().await;
+    let order = eve.post("/v1/orders", &json!({ "product": "retreat" })).await.ok(201);
+    app.deliver(&event("evt_6", "expired", &order, "unpaid")).await.ok(200);
+    let admin = app.administrator().await;
+    let none = admin.request(Method::PUT, "/v1/products/retreat/capacity").json(&json!({ "capacity": 0 }));
+    admin.send(none).await.ok(200);
+    let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
+    eve.press(&checkout).await.refused(409, "sold-out");
 }
 
 async fn without_a_gateway(reach: &Reach) {

@@ -456,6 +456,7 @@ VALUES = {
     "currentPassword": current_password,
     "newPassword": new_password,
     "token": token,
+    "product": product,
     "pronouns": one_of("Prefer not to say", "he/him", "she/her", "they/them"),
     "birthDate": lambda body: f"{chance.randrange(1920, 2021)}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}",
     "studentId": lambda body: student_id(),
@@ -483,7 +484,25 @@ NEEDED = {"firstName", "question", "answer", "category", "title", "text", "subje
 ASKED_BY_EVENT = ("shirtSize", "joinsHunt", "summerCity", "summerCountry", "photoConsent", "bursaryRequested")
 
 
+def retreat_order():
+    """The order of a retreat ticket by this role's student, which is made if there is none."""
+    made = people.send("POST", "/v1/orders", {"product": "retreat"}, me.session())
+    if made.status_code == 201:
+        return made.json()["id"]
+    orders = people.done("GET", "/v1/orders?limit=100", cookie=me.session()).json()["items"]
+    return [order["id"] for order in orders if order["product"] == "retreat"][-1]
+
+
+def product(body):
+    """A product that this role's student can order: an earlier order is cancelled."""
+    if ROLE == "registered":
+        people.send("POST", f"/v1/orders/{retreat_order()}/cancel", cookie=me.session())
+    return "retreat"
+
+
 def order_id(generated):
+    if ROLE == "registered" and chance.random() < 0.5:
+        return retreat_order()
     return chance.choice([order["id"] for order in (me.order, foreign_order) if order] + [generated])
 
 
@@ -542,6 +561,7 @@ PATHS = {
     "orderId": order_id,
     "mailingId": from_shelf(mailings, lambda mailing: mailing),
     "planId": from_shelf(group_plans, lambda plan: plan),
+    "productId": lambda generated: chance.choice(("retreat", "orientation", generated)),
     "questionId": from_shelf(questions, lambda question: question),
     "requestId": from_shelf(rights_requests, lambda request: request),
     "studentId": from_shelf(applicants, lambda student: student),

@@ -12,6 +12,7 @@ use super::events::ReceiveError;
 use super::gateway::Untrusted;
 use super::model::{Closed, Order, OrderState};
 use super::places::SoldOut;
+use super::refunds::CloseOrderError;
 use super::service::{GetOrderError, OpenCheckoutError, Payments};
 use crate::http::rights::{Anybody, SignedIn};
 use crate::http::{
@@ -104,6 +105,9 @@ pub struct OrderBody {
     pub amount: MoneyBody,
     /// URL of the live checkout; absent if the order can't be paid now.
     pub checkout_url: Option<String>,
+    /// Time until which the order can be paid with this checkout and keeps its place (RFC 3339, UTC); absent if the order
+    /// can't be paid now. The place is given back once the payment service has confirmed that the checkout has ended.
+    pub hold_ends_at: Option<String>,
     /// Time of the order (RFC 3339, UTC).
     pub created_at: String,
     /// Time of the payment (RFC 3339, UTC).
@@ -120,6 +124,7 @@ impl poem_openapi::types::Example for OrderBody {
             state: OrderStateBody::Open,
             amount: MoneyBody::example(),
             checkout_url: Some("http://127.0.0.1:3000/sandbox/checkout/cs_test_sandbox_1".into()),
+            hold_ends_at: Some("2026-08-01T12:30:00.000Z".into()),
             created_at: "2026-08-01T12:00:00.000Z".into(),
             paid_at: None,
             waived_at: None,
@@ -135,6 +140,7 @@ impl From<&Order> for OrderBody {
             state: order.state.into(),
             amount: order.price.into(),
             checkout_url: order.checkout_url().map(str::to_owned),
+            hold_ends_at: order.hold_ends_at().map(Timestamp::rfc3339),
             created_at: order.created_at.rfc3339(),
             paid_at: order.paid_at.map(Timestamp::rfc3339),
             waived_at: order.waived_at.map(Timestamp::rfc3339),
@@ -198,7 +204,26 @@ impl Refusal for SoldOut {
     }
 
     fn problem(self) -> Problem {
-        SOLD_OUT.says("All places are taken. `joinWaitingList` puts you on the waiting list, if it is open.")
+        SOLD_OUT.says(
+            "All places are taken. A place may become free when somebody doesn't pay: see `getProduct`.",
+        )
+    }
+}
+
+impl Refusal for CloseOrderError {
+    fn examples() -> Examples<Self> {
+        Examples::of([Self::NotFound, Self::Unavailable]).and::<Closed>().and::<StoreError>()
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => no_such_order(),
+            Self::Closed(why) => why.problem(),
+            Self::Unavailable => GATEWAY_UNAVAILABLE
+                .says("Nothing has changed. Try again in a few minutes.")
+                .retry_after(GATEWAY_IS_BACK),
+            Self::Store(error) => error.problem(),
+        }
     }
 }
 

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use super::gateway::{CheckoutFact, Fact, ReversalFact, Untrusted};
-use super::model::{NotOurs, Order, OrderState, Outcome, Owed, StripeEvent};
+use super::model::{
+    AboutOrder, NotOurs, Order, OrderState, Outcome, Owed, PAYMENT_DECLINED, PaymentFlag, StripeEvent,
+};
 use super::sale::Ended;
 use super::service::Payments;
+use crate::features::accounts::Account;
 use crate::kernel::{Timestamp, faults};
+use crate::platform::mail::Mail;
 use crate::platform::store::{Filter, Query, StoreError, Tx};
 
 /// How long the gateway is asked to retry an event about an unknown payment. By then the payment has been reported, was
@@ -238,6 +242,7 @@ impl Payments {
         match outcome {
             Outcome::Paid => sale.paid(tx, order, now).await?,
             Outcome::Expired => sale.ended(tx, order, Ended::Expired, now).await?,
+            Outcome::Flagged(PaymentFlag::Declined) => post_declined(tx, order, now).await?,
             _ => {}
         }
         match order.state {
@@ -256,6 +261,16 @@ impl Payments {
 enum Change<'a> {
     Checkout(&'a CheckoutFact),
     Reversal(&'a ReversalFact),
+}
+
+/// Tells the buyer why the payment that has just arrived is refunded.
+async fn post_declined(tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+    let (Some(account), Some(payment)) = (tx.get::<Account>(&order.account).await?, order.payments.last())
+    else {
+        return Ok(());
+    };
+    let about = AboutOrder { account: account.id, order: order.id.clone() };
+    tx.post(&Mail::named(PAYMENT_DECLINED, &payment.session, &account.email, &about, now)).await
 }
 
 fn seen(event: &str, kind: &str, order: Option<&str>, now: Timestamp) -> StripeEvent {

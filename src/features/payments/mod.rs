@@ -34,8 +34,9 @@ pub use gateway::{
 };
 pub use jobs::{OpenCheckout, ReconcilePayments, SendRefund};
 pub use model::{
-    Attempt, AttemptState, Closed, EarlyBird, LONGEST_CHECKOUT, NotRefundable, Order, OrderRefund,
-    OrderState, Outcome, Owed, Payment, PaymentFlag, RefundState, Reversal, StripeEvent,
+    AboutOrder, Attempt, AttemptState, Closed, EarlyBird, LONGEST_CHECKOUT, NotRefundable, Order,
+    OrderRefund, OrderState, Outcome, Owed, PAYMENT_DECLINED, Payment, PaymentFlag, RefundState, Reversal,
+    StripeEvent,
 };
 pub use places::{BeginError, Claim, OfferPlaces, Place, SoldOut, Stock};
 pub use reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Reconciliation, Unfinished};

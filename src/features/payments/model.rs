@@ -199,6 +199,18 @@ pub struct EarlyBird {
     pub until: Timestamp,
 }
 
+/// Name of the email about a payment that was declined, `payment-declined:<session>`, which `features::products` renders.
+pub const PAYMENT_DECLINED: &str = "payment-declined";
+
+/// What an email about an order is about.
+#[derive(Serialize, Deserialize)]
+pub struct AboutOrder {
+    /// Id of the account that has the order.
+    pub account: String,
+    /// Id of the order.
+    pub order: String,
+}
+
 /// A product ordered by an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -544,6 +556,19 @@ impl Order {
                 Err(Closed::UnderReview)
             }
             OrderState::Open | OrderState::Expired => Ok(self.next_step()),
+        }
+    }
+
+    /// Whether its checkout has ended unpaid, so that the next one can be opened.
+    pub fn can_be_reopened(&self) -> bool {
+        self.step() == Ok(Step::Ended)
+    }
+
+    /// Until when its checkout can be paid and keeps a place.
+    pub fn hold_ends_at(&self) -> Option<Timestamp> {
+        match self.step() {
+            Ok(Step::Ready(attempt) | Step::Unopened(attempt)) => Some(attempt.expires_at),
+            _ => None,
         }
     }
 

@@ -90,6 +90,16 @@ impl Stock {
         format!("stock:{product}")
     }
 
+    /// As `event.toml` has changed it since it was stored.
+    pub fn with_capacity_of(self, product: &Product) -> Self {
+        match product.capacity {
+            Some(configured) if configured != self.configured => {
+                Self { capacity: configured, configured, ..self }
+            }
+            _ => self,
+        }
+    }
+
     fn new(product: &str, capacity: u32, now: Timestamp) -> Self {
         Self {
             id: product.to_owned(),
@@ -209,18 +219,13 @@ impl Payments {
     /// # Errors
     /// Those of the store.
     pub async fn stock(&self, tx: &Tx, product: &str, now: Timestamp) -> Result<Option<Stock>, StoreError> {
-        let Some(configured) = self.product(product).and_then(|product| product.capacity) else {
-            return Ok(None);
-        };
-        let stock = match tx.get::<Stock>(product).await? {
-            Some(stock) if stock.configured == configured => stock,
-            Some(stock) => Stock { capacity: configured, configured, ..stock },
-            None => {
-                let mut stock = Stock::new(product, configured, now);
-                count_places(tx, &mut stock).await?;
-                stock
-            }
-        };
+        let Some(product) = self.product(product) else { return Ok(None) };
+        let Some(capacity) = product.capacity else { return Ok(None) };
+        if let Some(stock) = tx.get::<Stock>(&product.id).await? {
+            return Ok(Some(stock.with_capacity_of(product)));
+        }
+        let mut stock = Stock::new(&product.id, capacity, now);
+        count_places(tx, &mut stock).await?;
         Ok(Some(stock))
     }
 

@@ -1,8 +1,12 @@
+use futures_util::future::join_all;
 use proptest::prelude::*;
 
 use super::super::gateway::Reached;
 use super::super::model::tests::{order, settle, time};
+use super::super::service::tests::Shop;
 use super::*;
+use crate::base::Base;
+use crate::kernel::EmailAddress;
 
 fn stock(capacity: u32) -> Stock {
     Stock::new("retreat", capacity, time(0))
@@ -49,6 +53,64 @@ fn an_order_has_a_place_while_it_can_be_paid_or_was_paid() {
     let mut paid = order();
     settle(&mut paid, 1, Reached::Paid);
     assert_eq!(paid.due_place(), Some(Place::Sold));
+}
+
+/// Twenty people order one of three places at once. Returns how many got one, and the places that are counted.
+async fn twenty_orders_of_three_places(shop: &Shop) -> (usize, Stock) {
+    let begun = join_all((0..20).map(async |n| {
+        let price = "CAD 95.00".parse().unwrap();
+        let product = Product::of("retreat", "Retreat ticket", price);
+        let email = EmailAddress::parse("ana@example.org").unwrap();
+        let order = Order::open(format!("o{n}"), "ana", &product, email, time(0));
+        let guard = [Stock::guard("retreat")];
+        let begun: Result<(), BeginError> = shop
+            .base
+            .store
+            .transact_at(&guard, async |tx| shop.payments.begin(&tx, &order, Claim::Public).await)
+            .await;
+        begun
+    }));
+    let got = begun.await.into_iter().filter(Result::is_ok).count();
+    (got, shop.base.store.get("retreat").await.unwrap().unwrap())
+}
+
+async fn shop_with_three_places() -> Shop {
+    let base = Base::for_tests().await;
+    let mut event = (*base.event).clone();
+    event.products.iter_mut().find(|product| product.id == "retreat").unwrap().capacity = Some(3);
+    Shop::on(base.with_event(event)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_simultaneous_orders_get_three_places() {
+    let shop = shop_with_three_places().await;
+    let (got, stock) = twenty_orders_of_three_places(&shop).await;
+    assert_eq!((got, stock.held, stock.free()), (3, 3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_the_guard_places_are_sold_twice() {
+    let shop = shop_with_three_places().await;
+    let sold = faults::without("pay.capacity", twenty_orders_of_three_places(&shop)).await;
+    assert_eq!(sold.0, 20);
+}
+
+#[tokio::test]
+async fn the_orders_of_a_product_that_gets_a_capacity_are_counted() {
+    let shop = Shop::open().await;
+    for _ in 0..2 {
+        shop.order().await;
+    }
+    let mut event = (*shop.base.event).clone();
+    event.products.iter_mut().find(|product| product.id == Product::ORIENTATION).unwrap().capacity = Some(5);
+    let limited = Shop::on(shop.base.with_event(event)).await;
+    let stock: Result<_, StoreError> = limited
+        .base
+        .store
+        .transact(async |tx| limited.payments.stock(&tx, Product::ORIENTATION, time(0)).await)
+        .await;
+    let stock = stock.unwrap().unwrap();
+    assert_eq!((stock.held, stock.free()), (2, 3));
 }
 
 proptest! {

@@ -117,6 +117,18 @@ impl Payments {
         Ok(self.schedule_opening(tx, &order, now).await?)
     }
 
+    /// Makes the next attempt to pay an order whose checkout has ended, in the caller's transaction. Returns the order's id.
+    ///
+    /// # Errors
+    /// [`BeginError`]; then the transaction must end with an error.
+    pub async fn reopen(&self, tx: &Tx, mut order: Order, now: Timestamp) -> Result<String, BeginError> {
+        order.try_again(&self.0.pages, self.checkout_lifetime(&order), now);
+        self.save(tx, &mut order, now).await?;
+        has_a_place(&order)?;
+        self.schedule_opening(tx, &order, now).await?;
+        Ok(order.id)
+    }
+
     /// Stores a changed order, with the place that its state calls for.
     pub(super) async fn save(&self, tx: &Tx, order: &mut Order, now: Timestamp) -> Result<(), StoreError> {
         self.move_place(tx, order, Claim::Public, now).await?;

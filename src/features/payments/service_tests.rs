@@ -124,7 +124,7 @@ impl Shop {
         Self::on(Base::for_tests().await).await
     }
 
-    async fn on(base: TestBase) -> Self {
+    pub async fn on(base: TestBase) -> Self {
         let sandbox = Sandbox::start(&base, &[]).await.unwrap();
         let counted = Arc::new(Counted::default());
         let (cut, refuses, opened) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));

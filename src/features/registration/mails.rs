@@ -12,7 +12,7 @@ use crate::base::Base;
 use crate::config::{Event, FormConfig};
 use crate::features::accounts::Account;
 use crate::features::bursary_requests::Bursary;
-use crate::features::payments::{Order, OrderState};
+use crate::features::payments::{AboutOrder, Order, OrderState};
 use crate::kernel::{Clock, StudentField, Timestamp};
 use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::{Store, StoreError, Tx};
@@ -63,15 +63,6 @@ impl AboutChange {
         let Some(account) = tx.get::<Account>(&self.account).await? else { return Ok(()) };
         tx.post(&Mail::named(REGISTRATION_CHANGED, change, &account.email, self, now)).await
     }
-}
-
-/// What an email about an order is about.
-#[derive(Serialize, Deserialize)]
-pub struct AboutOrder {
-    /// Id of the account that has the order.
-    pub account: String,
-    /// Id of the order.
-    pub order: String,
 }
 
 /// The emails that this feature renders.

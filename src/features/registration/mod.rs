@@ -33,7 +33,7 @@ pub use corrections::{CorrectError, Corrections};
 pub use description::form_fields;
 pub use fields::{BESIDE_THE_FORM, FIELDS, Field, Kind, label};
 pub use form::{Changes, EmergencyContact, Form};
-pub use mails::{AboutChange, AboutOrder, REGISTRATION_CHANGED, TICKET};
+pub use mails::{AboutChange, REGISTRATION_CHANGED, TICKET};
 pub use model::{Registration, RegistrationState};
 pub use orphans::{Orphans, orphans};
 pub use readers::reader;

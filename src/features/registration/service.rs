@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 
 use super::form::{Changes, Form};
-use super::mails::{AboutChange, AboutOrder, CheckoutExpired, TICKET};
+use super::mails::{AboutChange, CheckoutExpired, TICKET};
 use super::model::{BY_STUDENT_ID, Registration, RegistrationState};
 use crate::base::Base;
 use crate::config::{Event, Product, Window};
@@ -15,7 +15,7 @@ use crate::features::accounts::Account;
 use crate::features::bursary_requests::{self, FollowFormError};
 use crate::features::groups::{Groups, MoveError};
 use crate::features::payments::{
-    BeginError, Claim, Ended, NextPage, Order, OrderState, Owed, Payments, Sale, SoldOut, Words,
+    AboutOrder, BeginError, Claim, Ended, NextPage, Order, OrderState, Owed, Payments, Sale, SoldOut, Words,
 };
 use crate::kernel::faults;
 use crate::kernel::{Caller, Clock, Ids, Invalid, Timestamp};

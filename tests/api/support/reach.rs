@@ -131,7 +131,9 @@ pub async fn try_out(visitor: &Visitor, operation: &Operation) -> Answer {
 
 /// A request without a body, with the header that edits need.
 pub fn ask(visitor: &Visitor, operation: &Operation) -> RequestBuilder {
-    let request = visitor.request(operation.method.clone(), &operation.address(NO_ID));
+    // The products are configured: there is nothing in the store to look for under another id.
+    let id = if operation.path.contains("{productId}") { "retreat" } else { NO_ID };
+    let request = visitor.request(operation.method.clone(), &operation.address(id));
     let is_edit = operation.parameters().contains(&("header", "If-Match"));
     if is_edit { request.header(IF_MATCH, "*") } else { request }
 }

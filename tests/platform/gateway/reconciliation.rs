@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
-    self, AttemptState, Checkout, CheckoutList, CheckoutRequest, Claim, Ended, Found, Gateway, GatewayError,
-    OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, PaymentFlag, Payments, ReceiveError,
-    Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source, Stripe, StripeEvent,
-    Unfinished, Webhook, Words, old_events,
+    self, AttemptState, BeginError, Checkout, CheckoutList, CheckoutRequest, Claim, Ended, Found, Gateway,
+    GatewayError, OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, PaymentFlag, Payments,
+    ReceiveError, Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source, Stripe,
+    StripeEvent, Unfinished, Webhook, Words, old_events,
 };
 use orientation::kernel::{Actor, Clock, EmailAddress, Ids, ManualClock, RandomIds, Secret, Timestamp};
 use orientation::platform::audit;
@@ -152,7 +152,7 @@ impl Shop {
         let product = Product::of("retreat", "Retreat ticket", cad(9_500));
         let email = EmailAddress::parse("ana@example.org").expect("an address");
         let order = Order::open(RandomIds.next(), "ana", &product, email, self.clock.now());
-        let begun: Result<(), StoreError> =
+        let begun: Result<(), BeginError> =
             self.store.transact(async |tx| self.payments.begin(&tx, &order, Claim::Public).await).await;
         begun.expect("written");
         order

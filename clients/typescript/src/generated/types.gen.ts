@@ -582,6 +582,18 @@ export type BursaryPage = {
 export type BursaryState = 'requested' | 'withdrawn' | 'approved' | 'declined';
 
 /**
+ * Capacity
+ *
+ * The number of places of a product.
+ */
+export type Capacity = {
+    /**
+     * Number of places, 0 to 1,000,000.
+     */
+    capacity: number;
+};
+
+/**
  * ChangeEmailBody
  *
  * A change of the email address.
@@ -1941,6 +1953,18 @@ export type NewFaqQuestion = {
 };
 
 /**
+ * NewOrder
+ *
+ * A new order.
+ */
+export type NewOrder = {
+    /**
+     * Product id, from `listProducts`.
+     */
+    product: string;
+};
+
+/**
  * NewScheduleEntry
  *
  * An entry to add to the schedule.
@@ -2010,6 +2034,11 @@ export type Order = {
      * URL of the live checkout; absent if the order can't be paid now.
      */
     checkoutUrl?: string;
+    /**
+     * Time until which the order can be paid with this checkout and keeps its place (RFC 3339, UTC); absent if the order
+     * can't be paid now. The place is given back once the payment service has confirmed that the checkout has ended.
+     */
+    holdEndsAt?: string;
     /**
      * Time of the order (RFC 3339, UTC).
      */
@@ -2128,6 +2157,58 @@ export type Product = {
      * Price of one.
      */
     price: Money;
+};
+
+/**
+ * ProductForSale
+ *
+ * Something that is sold.
+ */
+export type ProductForSale = {
+    /**
+     * Product id, for `createOrder`.
+     */
+    id: string;
+    /**
+     * Name for people.
+     */
+    name: string;
+    /**
+     * Price now; a lower one for early orders is shown while it applies.
+     */
+    price: Money;
+    /**
+     * Number of places; absent if there is no limit.
+     */
+    capacity?: number;
+    /**
+     * Number of places that can be ordered now; absent if there is no limit.
+     */
+    remaining?: number;
+    /**
+     * Whether it can be ordered.
+     */
+    saleState: SaleState;
+    /**
+     * Start of the sale (RFC 3339, UTC); absent if it has always been open.
+     */
+    opensAt?: string;
+    /**
+     * End of the sale (RFC 3339, UTC); absent if it doesn't end.
+     */
+    closesAt?: string;
+};
+
+/**
+ * ProductList
+ *
+ * All products.
+ */
+export type ProductList = {
+    /**
+     * In the order of the event's configuration.
+     */
+    items: Array<ProductForSale>;
 };
 
 /**
@@ -2894,6 +2975,11 @@ export type RightsRequestState = 'open' | 'granted' | 'declined';
  * What an account is for.
  */
 export type Role = 'student' | 'leader';
+
+/**
+ * Whether a product can be ordered.
+ */
+export type SaleState = 'notYet' | 'open' | 'soldOut' | 'ended';
 
 /**
  * Schedule
@@ -7129,9 +7215,10 @@ export type RegisterErrors = {
      * - Registration is closed (`registration-closed`).
      * - Already registered (`already-registered`).
      * - Student id already in use (`student-id-taken`).
+     * - Sold out (`sold-out`).
      */
     409: Problem & {
-        type: '/problems/registration-closed' | '/problems/already-registered' | '/problems/student-id-taken';
+        type: '/problems/registration-closed' | '/problems/already-registered' | '/problems/student-id-taken' | '/problems/sold-out';
         status: 409;
     };
     /**
@@ -7320,6 +7407,125 @@ export type ListOrdersResponses = {
 
 export type ListOrdersResponse = ListOrdersResponses[keyof ListOrdersResponses];
 
+export type CreateOrderData = {
+    body: NewOrder;
+    headers?: {
+        /**
+         * Key of this request, chosen by the client: a UUID, for example. Remembered for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/orders';
+};
+
+export type CreateOrderErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such product (`no-such-product`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-product';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * - Not on sale (`not-on-sale`).
+     * - Already ordered (`already-ordered`).
+     * - Sold out (`sold-out`).
+     * - Not for you (`not-eligible`).
+     */
+    409: Problem & {
+        type: '/problems/not-on-sale' | '/problems/already-ordered' | '/problems/sold-out' | '/problems/not-eligible';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * - Idempotency key already used (`idempotency-key-reused`).
+     * - Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/idempotency-key-reused' | '/problems/invalid';
+        status: 422;
+    };
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem & {
+        type: '/problems/too-many-requests';
+        status: 429;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CreateOrderError = CreateOrderErrors[keyof CreateOrderErrors];
+
+export type CreateOrderResponses = {
+    /**
+     * The order has a place until `holdEndsAt`. If the payment service was unreachable, `checkoutUrl` is missing, and
+     * `openCheckout` gets it.
+     */
+    201: Order;
+};
+
+export type CreateOrderResponse = CreateOrderResponses[keyof CreateOrderResponses];
+
 export type GetOrderData = {
     body?: never;
     path: {
@@ -7431,13 +7637,14 @@ export type OpenCheckoutErrors = {
         status: 404;
     };
     /**
+     * - Sold out (`sold-out`).
      * - Already paid (`order-paid`).
      * - Payment in progress (`order-processing`).
      * - Not owed (`order-not-owed`).
      * - Payment under review (`order-under-review`).
      */
     409: Problem & {
-        type: '/problems/order-paid' | '/problems/order-processing' | '/problems/order-not-owed' | '/problems/order-under-review';
+        type: '/problems/sold-out' | '/problems/order-paid' | '/problems/order-processing' | '/problems/order-not-owed' | '/problems/order-under-review';
         status: 409;
     };
     /**
@@ -7551,6 +7758,285 @@ export type ReceiveStripeEventResponses = {
      */
     200: unknown;
 };
+
+export type ListProductsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/products';
+};
+
+export type ListProductsErrors = {
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type ListProductsError = ListProductsErrors[keyof ListProductsErrors];
+
+export type ListProductsResponses = {
+    /**
+     * Done.
+     */
+    200: ProductList;
+};
+
+export type ListProductsResponse = ListProductsResponses[keyof ListProductsResponses];
+
+export type GetProductData = {
+    body?: never;
+    path: {
+        /**
+         * Product id, from `listProducts`.
+         */
+        productId: string;
+    };
+    query?: never;
+    url: '/v1/products/{productId}';
+};
+
+export type GetProductErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * No such product (`no-such-product`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-product';
+        status: 404;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type GetProductError = GetProductErrors[keyof GetProductErrors];
+
+export type GetProductResponses = {
+    /**
+     * Done.
+     */
+    200: ProductForSale;
+};
+
+export type GetProductResponse = GetProductResponses[keyof GetProductResponses];
+
+export type CancelOrderData = {
+    body?: never;
+    path: {
+        /**
+         * Order id, from `createOrder` or `listOrders`.
+         */
+        orderId: string;
+    };
+    query?: never;
+    url: '/v1/orders/{orderId}/cancel';
+};
+
+export type CancelOrderErrors = {
+    /**
+     * Invalid parameter (`bad-parameter`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such order (`no-such-order`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-order';
+        status: 404;
+    };
+    /**
+     * - Part of the registration (`ordered-by-form`).
+     * - Already paid (`order-paid`).
+     * - Payment in progress (`order-processing`).
+     * - Not owed (`order-not-owed`).
+     * - Payment under review (`order-under-review`).
+     */
+    409: Problem & {
+        type: '/problems/ordered-by-form' | '/problems/order-paid' | '/problems/order-processing' | '/problems/order-not-owed' | '/problems/order-under-review';
+        status: 409;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * - Payment service unreachable (`gateway-unavailable`).
+     * - Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/gateway-unavailable' | '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type CancelOrderError = CancelOrderErrors[keyof CancelOrderErrors];
+
+export type CancelOrderResponses = {
+    /**
+     * Done.
+     */
+    200: Order;
+};
+
+export type CancelOrderResponse = CancelOrderResponses[keyof CancelOrderResponses];
+
+export type SetCapacityData = {
+    body: Capacity;
+    path: {
+        /**
+         * Product id, from `listProducts`.
+         */
+        productId: string;
+    };
+    query?: never;
+    url: '/v1/products/{productId}/capacity';
+};
+
+export type SetCapacityErrors = {
+    /**
+     * - Invalid parameter (`bad-parameter`).
+     * - Unreadable body (`broken-body`).
+     * - Malformed JSON (`malformed-json`).
+     */
+    400: Problem & {
+        type: '/problems/bad-parameter' | '/problems/broken-body' | '/problems/malformed-json';
+        status: 400;
+    };
+    /**
+     * Not signed in (`not-signed-in`).
+     */
+    401: Problem & {
+        type: '/problems/not-signed-in';
+        status: 401;
+    };
+    /**
+     * - Cross-origin request (`foreign-origin`).
+     * - Not approved yet (`not-approved`).
+     * - Missing scope (`scope-missing`).
+     * - Second factor required (`second-factor-required`).
+     */
+    403: Problem & {
+        type: '/problems/foreign-origin' | '/problems/not-approved' | '/problems/scope-missing' | '/problems/second-factor-required';
+        status: 403;
+    };
+    /**
+     * No such product (`no-such-product`).
+     */
+    404: Problem & {
+        type: '/problems/no-such-product';
+        status: 404;
+    };
+    /**
+     * Request timed out (`too-slow`).
+     */
+    408: Problem & {
+        type: '/problems/too-slow';
+        status: 408;
+    };
+    /**
+     * No limit of places (`no-capacity`).
+     */
+    409: Problem & {
+        type: '/problems/no-capacity';
+        status: 409;
+    };
+    /**
+     * Body too large (`too-large`).
+     */
+    413: Problem & {
+        type: '/problems/too-large';
+        status: 413;
+    };
+    /**
+     * Unsupported content type (`wrong-content-type`).
+     */
+    415: Problem & {
+        type: '/problems/wrong-content-type';
+        status: 415;
+    };
+    /**
+     * Unknown host (`unknown-host`).
+     */
+    421: Problem & {
+        type: '/problems/unknown-host';
+        status: 421;
+    };
+    /**
+     * Invalid body (`invalid`).
+     */
+    422: Problem & {
+        type: '/problems/invalid';
+        status: 422;
+        errors: Array<FieldError>;
+    };
+    /**
+     * Temporarily unavailable (`unavailable`).
+     */
+    503: Problem & {
+        type: '/problems/unavailable';
+        status: 503;
+    };
+};
+
+export type SetCapacityError = SetCapacityErrors[keyof SetCapacityErrors];
+
+export type SetCapacityResponses = {
+    /**
+     * Done.
+     */
+    200: ProductForSale;
+};
+
+export type SetCapacityResponse = SetCapacityResponses[keyof SetCapacityResponses];
 
 export type GetTicketData = {
     body?: never;
