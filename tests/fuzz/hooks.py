@@ -447,6 +447,22 @@ def shown(name):
 
 
 # By the name of the property. What event.toml offers, and what a schema can't say.
+def retreat_order():
+    """The order of a retreat ticket by this role's student, which is made if there is none."""
+    made = people.send("POST", "/v1/orders", {"product": "retreat"}, me.session())
+    if made.status_code == 201:
+        return made.json()["id"]
+    orders = people.done("GET", "/v1/orders?limit=100", cookie=me.session()).json()["items"]
+    return [order["id"] for order in orders if order["product"] == "retreat"][-1]
+
+
+def product(body):
+    """A product that this role's student can order: an earlier order is cancelled."""
+    if ROLE == "registered":
+        people.send("POST", f"/v1/orders/{retreat_order()}/cancel", cookie=me.session())
+    return "retreat"
+
+
 VALUES = {
     "answer": shown("answer"),
     "description": shown("description"),
@@ -482,22 +498,6 @@ FIXED = {"legalName", "pronouns", "birthDate", "studentId", "discipline", "shirt
 NEEDED = {"firstName", "question", "answer", "category", "title", "text", "subject", "name", *FORM}
 # Optional in the schema, because an event can leave them out. The shipped event requires them.
 ASKED_BY_EVENT = ("shirtSize", "joinsHunt", "summerCity", "summerCountry", "photoConsent", "bursaryRequested")
-
-
-def retreat_order():
-    """The order of a retreat ticket by this role's student, which is made if there is none."""
-    made = people.send("POST", "/v1/orders", {"product": "retreat"}, me.session())
-    if made.status_code == 201:
-        return made.json()["id"]
-    orders = people.done("GET", "/v1/orders?limit=100", cookie=me.session()).json()["items"]
-    return [order["id"] for order in orders if order["product"] == "retreat"][-1]
-
-
-def product(body):
-    """A product that this role's student can order: an earlier order is cancelled."""
-    if ROLE == "registered":
-        people.send("POST", f"/v1/orders/{retreat_order()}/cancel", cookie=me.session())
-    return "retreat"
 
 
 def order_id(generated):
