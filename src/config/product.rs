@@ -20,9 +20,6 @@ const HOLD_MINUTES: u32 = 30;
 /// How long a checkout of any other product can be paid: Stripe's maximum.
 const LONGEST_HOLD_MINUTES: u32 = 24 * 60;
 
-/// How long a place is offered to somebody on the waiting list, if the file doesn't say otherwise.
-const OFFER_HOURS: u32 = 24;
-
 /// Something that is sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
@@ -44,8 +41,6 @@ pub struct Product {
     pub capacity: Option<u32>,
     /// How long a checkout can be paid and keeps a place.
     pub hold: Duration,
-    /// How long a free place is offered to the next person on the waiting list.
-    pub offer: Duration,
     /// Who may buy it.
     pub buyers: Buyers,
 }
@@ -106,7 +101,6 @@ impl Product {
             closes: None,
             capacity: None,
             hold: minutes(LONGEST_HOLD_MINUTES),
-            offer: minutes(OFFER_HOURS * 60),
             buyers: Buyers::default(),
         }
     }
@@ -124,7 +118,6 @@ pub(super) struct WrittenProduct {
     closes: Option<Spanned<Datetime>>,
     capacity: Option<Spanned<u32>>,
     hold_minutes: Option<Spanned<u32>>,
-    offer_hours: Option<Spanned<u32>>,
     buyers: Option<WrittenBuyers>,
 }
 
@@ -190,7 +183,6 @@ impl Check<'_> {
             LONGEST_HOLD_MINUTES,
         );
         let hold = hold.unwrap_or(if capacity.is_some() { HOLD_MINUTES } else { LONGEST_HOLD_MINUTES });
-        let offer = self.bounded_number("products.offer_hours", written.offer_hours.as_ref(), 1, 30 * 24);
         let buyers = written.buyers.as_ref().map(|buyers| self.buyers(id, names, buyers));
         Some(Product {
             stripe_price,
@@ -199,7 +191,6 @@ impl Check<'_> {
             closes,
             capacity,
             hold: minutes(hold),
-            offer: minutes(offer.unwrap_or(OFFER_HOURS) * 60),
             buyers: buyers.unwrap_or_default(),
             ..Product::of(id, &name, price?)
         })

@@ -38,7 +38,7 @@ pub use model::{
     OrderRefund, OrderState, Outcome, Owed, PAYMENT_DECLINED, Payment, PaymentFlag, RefundState, Reversal,
     StripeEvent,
 };
-pub use places::{BeginError, Claim, OfferPlaces, Place, SoldOut, Stock};
+pub use places::{BeginError, Place, SoldOut, Stock};
 pub use reconciliation::{Finding, Found, ReconcileError, ReconcileScope, Reconciliation, Unfinished};
 pub use refunds::{CloseOrderError, RefundError};
 pub use sale::{Ended, NextPage, Sale, Words};

@@ -5,7 +5,7 @@
 //! document, [`Stock`], which every transaction that moves a place reads and writes: so a place is never sold twice and
 //! never lost, whatever the concurrency.
 //!
-//! `held + sold + offered + free = capacity`, unless the capacity was lowered below what was taken: then nothing is free.
+//! `held + sold + free = capacity`, unless the capacity was lowered below what was taken: then nothing is free.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,6 @@ use super::model::{AttemptState, Order, OrderState};
 use super::service::Payments;
 use crate::config::Product;
 use crate::kernel::{Timestamp, faults};
-use crate::platform::jobs::{Job, Payload};
 use crate::platform::store::{Dir, Document, Filter, Keep, Personal, Query, StoreError, Tx};
 
 /// How many orders are read at a time when the places of a product are counted for the first time.
@@ -29,19 +28,10 @@ pub enum Place {
     Sold,
 }
 
-/// All places are taken, or promised to the waiting list.
+/// All places are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the product is sold out")]
 pub struct SoldOut;
-
-/// Where a place comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// From those that are on sale to everybody.
-    Public,
-    /// From those that are offered to people on the waiting list.
-    Offered,
-}
 
 /// Why an order was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +55,6 @@ pub struct Stock {
     pub held: u32,
     /// Places of orders that are paid or waived.
     pub sold: u32,
-    /// Places offered to people on the waiting list.
-    pub offered: u32,
-    /// People on the waiting list who have no offer. Free places are promised to them first.
-    pub waiting: u32,
-    /// Whether nobody can join the waiting list.
-    pub list_closed: bool,
     pub changed_at: Timestamp,
 }
 
@@ -101,50 +85,21 @@ impl Stock {
     }
 
     fn new(product: &str, capacity: u32, now: Timestamp) -> Self {
-        Self {
-            id: product.to_owned(),
-            capacity,
-            configured: capacity,
-            held: 0,
-            sold: 0,
-            offered: 0,
-            waiting: 0,
-            list_closed: false,
-            changed_at: now,
-        }
+        Self { id: product.to_owned(), capacity, configured: capacity, held: 0, sold: 0, changed_at: now }
     }
 
     /// Places that nobody has.
     pub fn free(&self) -> u32 {
-        self.capacity.saturating_sub(self.held + self.sold + self.offered)
+        self.capacity.saturating_sub(self.held + self.sold)
     }
 
-    /// Free places that are not promised to the waiting list.
-    pub fn on_sale(&self) -> u32 {
-        self.free().saturating_sub(self.waiting)
-    }
-
-    /// Free places that the waiting list is to get.
-    pub fn promised(&self) -> u32 {
-        self.free().min(self.waiting)
-    }
-
-    /// Moves the place of an order. A place is claimed only if there is one; whoever has one keeps it.
+    /// Moves the place of an order. A place is taken only if one is free; an order that has one keeps it.
     ///
     /// # Errors
-    /// [`SoldOut`] if there is none.
-    pub fn move_place(
-        &mut self,
-        from: Option<Place>,
-        to: Option<Place>,
-        claim: Claim,
-    ) -> Result<(), SoldOut> {
-        match (from, claim) {
-            (None, Claim::Offered) => self.offered -= 1,
-            (None, Claim::Public) if self.on_sale() == 0 && faults::guarded("pay.capacity") => {
-                return Err(SoldOut);
-            }
-            _ => {}
+    /// [`SoldOut`] if none is free.
+    pub fn move_place(&mut self, from: Option<Place>, to: Option<Place>) -> Result<(), SoldOut> {
+        if from.is_none() && self.free() == 0 && faults::guarded("pay.capacity") {
+            return Err(SoldOut);
         }
         if let Some(count) = self.count_of(from) {
             *count -= 1;
@@ -184,30 +139,6 @@ impl Order {
     }
 }
 
-/// Offers the free places of a product to the people who have waited longest. The feature of the waiting list handles it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OfferPlaces {
-    /// The product's id.
-    pub product: String,
-}
-
-impl Payload for OfferPlaces {
-    const KIND: &'static str = "waiting-list.offer";
-    fn key(&self) -> Option<String> {
-        Some(self.product.clone())
-    }
-}
-
-impl OfferPlaces {
-    /// The job that makes offers at once. Its id derives from the state of the stock, so a transaction that runs again
-    /// records the same one.
-    pub fn job(stock: &Stock, now: Timestamp) -> Job {
-        let Stock { id, held, sold, offered, waiting, .. } = stock;
-        let id = format!("offer:{id}:{held}:{sold}:{offered}:{waiting}:{}", now.rfc3339());
-        Job::new(id, &Self { product: stock.id.clone() }, now)
-    }
-}
-
 impl Payments {
     /// The product of this id, if it is still sold.
     pub fn product(&self, id: &str) -> Option<&Product> {
@@ -229,16 +160,12 @@ impl Payments {
         Ok(Some(stock))
     }
 
-    /// Stores the places of a product, and has free ones offered to the waiting list.
+    /// Stores the places of a product.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn put_stock(&self, tx: &Tx, mut stock: Stock, now: Timestamp) -> Result<(), StoreError> {
-        stock.changed_at = now;
-        if stock.promised() > 0 {
-            tx.enqueue(&OfferPlaces::job(&stock, now)).await?;
-        }
-        tx.put(&stock).await
+    pub async fn put_stock(&self, tx: &Tx, stock: Stock, now: Timestamp) -> Result<(), StoreError> {
+        tx.put(&Stock { changed_at: now, ..stock }).await
     }
 
     /// Gives the order the place that its state calls for, or takes it back. If none is left, an order that is paid or
@@ -247,7 +174,6 @@ impl Payments {
         &self,
         tx: &Tx,
         order: &mut Order,
-        claim: Claim,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let (from, to) = (order.place, order.due_place());
@@ -255,7 +181,7 @@ impl Payments {
             return Ok(());
         }
         if let Some(mut stock) = self.stock(tx, &order.product, now).await? {
-            match (stock.move_place(from, to, claim), to) {
+            match (stock.move_place(from, to), to) {
                 (Ok(()), _) => {}
                 (Err(SoldOut), Some(Place::Sold)) => stock.sold += 1,
                 (Err(SoldOut), _) => return Ok(()),
@@ -277,7 +203,7 @@ impl Payments {
             return Ok(true);
         }
         let stock = self.stock(tx, &order.product, now).await?;
-        Ok(stock.is_none_or(|stock| stock.on_sale() > 0 || !faults::guarded("pay.capacity")))
+        Ok(stock.is_none_or(|stock| stock.free() > 0 || !faults::guarded("pay.capacity")))
     }
 }
 

@@ -15,28 +15,18 @@ fn stock(capacity: u32) -> Stock {
 #[test]
 fn the_last_place_is_taken_once_and_given_back() {
     let mut stock = stock(1);
-    stock.move_place(None, Some(Place::Held), Claim::Public).unwrap();
-    assert_eq!(stock.move_place(None, Some(Place::Held), Claim::Public), Err(SoldOut));
-    stock.move_place(Some(Place::Held), Some(Place::Sold), Claim::Public).unwrap();
+    stock.move_place(None, Some(Place::Held)).unwrap();
+    assert_eq!(stock.move_place(None, Some(Place::Held)), Err(SoldOut));
+    stock.move_place(Some(Place::Held), Some(Place::Sold)).unwrap();
     assert_eq!((stock.held, stock.sold, stock.free()), (0, 1, 0));
-    stock.move_place(Some(Place::Sold), None, Claim::Public).unwrap();
+    stock.move_place(Some(Place::Sold), None).unwrap();
     assert_eq!((stock.sold, stock.free()), (0, 1));
-}
-
-#[test]
-fn a_free_place_is_promised_to_those_who_wait() {
-    let mut stock = Stock { waiting: 1, ..stock(1) };
-    assert_eq!((stock.on_sale(), stock.promised()), (0, 1));
-    assert_eq!(stock.move_place(None, Some(Place::Held), Claim::Public), Err(SoldOut));
-    (stock.waiting, stock.offered) = (0, 1);
-    stock.move_place(None, Some(Place::Held), Claim::Offered).unwrap();
-    assert_eq!((stock.held, stock.offered, stock.free()), (1, 0, 0));
 }
 
 #[test]
 fn nothing_is_free_below_what_was_sold() {
     let stock = Stock { sold: 5, capacity: 3, ..stock(5) };
-    assert_eq!((stock.free(), stock.on_sale(), stock.promised()), (0, 0, 0));
+    assert_eq!(stock.free(), 0);
 }
 
 #[test]
@@ -63,11 +53,8 @@ async fn twenty_orders_of_three_places(shop: &Shop) -> (usize, Stock) {
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let order = Order::open(format!("o{n}"), "ana", &product, email, time(0));
         let guard = [Stock::guard("retreat")];
-        let begun: Result<(), BeginError> = shop
-            .base
-            .store
-            .transact_at(&guard, async |tx| shop.payments.begin(&tx, &order, Claim::Public).await)
-            .await;
+        let begun: Result<(), BeginError> =
+            shop.base.store.transact_at(&guard, async |tx| shop.payments.begin(&tx, &order).await).await;
         begun
     }));
     let got = begun.await.into_iter().filter(Result::is_ok).count();
@@ -123,12 +110,12 @@ proptest! {
         let mut orders = [None; 8];
         for (who, to) in moves {
             let to = to.map(|sold| if sold { Place::Sold } else { Place::Held });
-            if orders[who] != to && stock.move_place(orders[who], to, Claim::Public).is_ok() {
+            if orders[who] != to && stock.move_place(orders[who], to).is_ok() {
                 orders[who] = to;
             }
             let of = |place| u32::try_from(orders.iter().filter(|one| **one == Some(place)).count()).unwrap();
             prop_assert_eq!((stock.held, stock.sold), (of(Place::Held), of(Place::Sold)));
-            prop_assert_eq!(stock.held + stock.sold + stock.offered + stock.free(), capacity);
+            prop_assert_eq!(stock.held + stock.sold + stock.free(), capacity);
         }
     }
 }

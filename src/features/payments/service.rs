@@ -10,7 +10,7 @@ use super::events::RETRIEVED;
 use super::gateway::{CheckoutFact, Gateway, GatewayError, Reached, Webhook};
 use super::jobs::OpenCheckout;
 use super::model::{AttemptState, Closed, LONGEST_CHECKOUT, Order, Step, fact_of};
-use super::places::{BeginError, Claim, SoldOut, Stock};
+use super::places::{BeginError, SoldOut, Stock};
 use super::sale::{Sale, Words};
 use crate::base::Base;
 use crate::config::Event;
@@ -108,10 +108,10 @@ impl Payments {
     ///
     /// # Errors
     /// [`BeginError`]; then the transaction must end with an error.
-    pub async fn begin(&self, tx: &Tx, order: &Order, claim: Claim) -> Result<(), BeginError> {
+    pub async fn begin(&self, tx: &Tx, order: &Order) -> Result<(), BeginError> {
         let (mut order, now) = (order.clone(), order.created_at);
         order.prepare(&self.0.pages, self.checkout_lifetime(&order));
-        self.move_place(tx, &mut order, claim, now).await?;
+        self.move_place(tx, &mut order, now).await?;
         has_a_place(&order)?;
         tx.insert(&order).await?;
         Ok(self.schedule_opening(tx, &order, now).await?)
@@ -131,7 +131,7 @@ impl Payments {
 
     /// Stores a changed order, with the place that its state calls for.
     pub(super) async fn save(&self, tx: &Tx, order: &mut Order, now: Timestamp) -> Result<(), StoreError> {
-        self.move_place(tx, order, Claim::Public, now).await?;
+        self.move_place(tx, order, now).await?;
         tx.put(order).await
     }
 

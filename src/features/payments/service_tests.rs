@@ -143,11 +143,7 @@ impl Shop {
         let email = EmailAddress::parse("ana@example.org").unwrap();
         let id = crate::kernel::Ids::next(&RandomIds);
         let order = Order::open(id, "ana", &product, email, self.base.clock.now());
-        self.base
-            .store
-            .transact(async |tx| self.payments.begin(&tx, &order, Claim::Public).await)
-            .await
-            .unwrap();
+        self.base.store.transact(async |tx| self.payments.begin(&tx, &order).await).await.unwrap();
         order
     }
 

@@ -64,7 +64,7 @@ impl ProductBody {
             name: product.name.clone(),
             price: product.price_at(now).into(),
             capacity: stock.as_ref().map(|stock| stock.capacity),
-            remaining: stock.as_ref().map(|stock| stock.on_sale()),
+            remaining: stock.as_ref().map(|stock| stock.free()),
             sale_state: (*state).into(),
             opens_at: product.opens.map(Timestamp::rfc3339),
             closes_at: product.closes.map(Timestamp::rfc3339),

@@ -19,7 +19,7 @@ pub enum SaleState {
     NotYet,
     /// It can be ordered.
     Open,
-    /// All places are taken, or promised to people who wait.
+    /// All places are taken.
     SoldOut,
     /// The sale is over.
     Ended,
@@ -32,7 +32,7 @@ impl SaleState {
             Self::NotYet
         } else if product.closes.is_some_and(|closes| closes <= now) {
             Self::Ended
-        } else if stock.is_some_and(|stock| stock.on_sale() == 0) {
+        } else if stock.is_some_and(|stock| stock.free() == 0) {
             Self::SoldOut
         } else {
             Self::Open

@@ -8,7 +8,7 @@ use crate::base::Base;
 use crate::config::{Event, Product};
 use crate::features::accounts::Account;
 use crate::features::payments::{
-    BeginError, Claim, CloseOrderError, GetOrderError, Order, OrderState, Payments, SoldOut, Stock,
+    BeginError, CloseOrderError, GetOrderError, Order, OrderState, Payments, SoldOut, Stock,
 };
 use crate::features::registration::Registration;
 use crate::kernel::{Actor, Caller, Clock, Ids, Timestamp};
@@ -252,7 +252,7 @@ impl Products {
                 check_buyer(&product.buyers, &caller.rights, registration.as_ref())?;
                 let owner: Account = tx.get(account).await?.ok_or(CreateOrderError::NoAccount)?;
                 let new = Order::open(new_id.clone(), account, product, owner.email.clone(), now);
-                let id = self.begin(&tx, &new, Claim::Public, now).await?;
+                let id = self.begin(&tx, &new, now).await?;
                 if let Some(once) = once {
                     tx.once(once, &id, now).await?;
                 }
@@ -262,13 +262,7 @@ impl Products {
     }
 
     /// Stores the account's order of the product, or opens the one that it has again. Returns its id.
-    async fn begin(
-        &self,
-        tx: &Tx,
-        new: &Order,
-        claim: Claim,
-        now: Timestamp,
-    ) -> Result<String, CreateOrderError> {
+    async fn begin(&self, tx: &Tx, new: &Order, now: Timestamp) -> Result<String, CreateOrderError> {
         let id = Purchase::id_of(&new.product, &new.account);
         let purchase = Purchase { id, account: new.account.clone(), order: new.id.clone() };
         let earlier = tx.get::<Purchase>(&purchase.id).await?;
@@ -281,7 +275,7 @@ impl Products {
                 return Ok(self.payments.reopen(tx, order, now).await?);
             }
             Some(order) if !is_over(&order) => return Err(CreateOrderError::AlreadyOrdered(order.id)),
-            _ => self.payments.begin(tx, new, claim).await?,
+            _ => self.payments.begin(tx, new).await?,
         }
         match earlier {
             Some(_) => tx.put(&purchase).await?,

@@ -15,7 +15,7 @@ use crate::features::accounts::Account;
 use crate::features::bursary_requests::{self, FollowFormError};
 use crate::features::groups::{Groups, MoveError};
 use crate::features::payments::{
-    AboutOrder, BeginError, Claim, Ended, NextPage, Order, OrderState, Owed, Payments, Sale, SoldOut, Words,
+    AboutOrder, BeginError, Ended, NextPage, Order, OrderState, Owed, Payments, Sale, SoldOut, Words,
 };
 use crate::kernel::faults;
 use crate::kernel::{Caller, Clock, Ids, Invalid, Timestamp};
@@ -312,7 +312,7 @@ impl Registrations {
                     bursary_requests::request(&tx, &order.account, now).await?;
                 }
                 faults::point("register.while-submitting");
-                self.0.payments.begin(&tx, order, Claim::Public).await?;
+                self.0.payments.begin(&tx, order).await?;
                 Ok::<_, RegisterError>(registration)
             })
             .await;

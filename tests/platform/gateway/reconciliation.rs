@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use orientation::config::Product;
 use orientation::features::payments::{
-    self, AttemptState, BeginError, Checkout, CheckoutList, CheckoutRequest, Claim, Ended, Found, Gateway,
+    self, AttemptState, BeginError, Checkout, CheckoutList, CheckoutRequest, Ended, Found, Gateway,
     GatewayError, OpenCheckout, OpenCheckoutError, Order, OrderState, Outcome, Owed, PaymentFlag, Payments,
     ReceiveError, Received, ReconcileError, ReconcileScope, Refund, RefundRequest, Sale, Source, Stripe,
     StripeEvent, Unfinished, Webhook, Words, old_events,
@@ -153,7 +153,7 @@ impl Shop {
         let email = EmailAddress::parse("ana@example.org").expect("an address");
         let order = Order::open(RandomIds.next(), "ana", &product, email, self.clock.now());
         let begun: Result<(), BeginError> =
-            self.store.transact(async |tx| self.payments.begin(&tx, &order, Claim::Public).await).await;
+            self.store.transact(async |tx| self.payments.begin(&tx, &order).await).await;
         begun.expect("written");
         order
     }
