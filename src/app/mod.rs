@@ -260,6 +260,9 @@ impl App {
         )
         .counted_by(&base.metrics.requests);
 
+        if access == Access::Serving {
+            payments.prepare_stocks().await?;
+        }
         let (store, sandbox) = (base.store.clone(), money.sandbox);
         Ok(Self { store, accounts, payments, base, api, sandbox, workers, metrics_page })
     }

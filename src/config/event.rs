@@ -402,6 +402,12 @@ mod tests {
     }
 
     #[test]
+    fn the_ticket_has_no_limits_of_a_product() {
+        let errors = wrong("id = \"orientation\"", "capacity = 5\nid = \"orientation\"");
+        assert!(errors[0].1.starts_with("products: the ticket is ordered with"), "{errors:?}");
+    }
+
+    #[test]
     fn the_shipped_event_is_valid() {
         let event = Event::shipped();
         assert_eq!((event.groups.len(), event.disciplines.len(), event.pronouns.len()), (20, 9, 4));
@@ -451,6 +457,10 @@ mod tests {
             ("name = \"Beta\"", "name = \"ALPHA\"", "groups.name"),
             ("name = \"Beta\"", "name = \"All\u{200b}\"", "groups.name"),
             ("id = \"retreat\"", "id = \"Re treat\"", "products.id"),
+            ("capacity = 200", "capacity = 1000001", "products.capacity"),
+            ("hold_minutes = 30", "hold_minutes = 29", "products.hold_minutes"),
+            ("capacity = 200", "buyers = { groups = [\"Alfa\"] }", "products.buyers.groups"),
+            ("capacity = 200", "buyers = { who = \"leaders\", groups = [\"Alpha\"] }", "products.buyers"),
             ("price = \"CAD 95.00\"", "stripe_price = \"\"\nprice = \"CAD 95.00\"", "products.stripe_price"),
             ("symbol = \"ο\"", "symbol = \"\"", "groups.symbol"),
         ] {

@@ -14,7 +14,8 @@ use crate::kernel::{Money, Timestamp};
 /// The most places of a product.
 pub const CAPACITY_MAX: u32 = 1_000_000;
 
-/// How long a checkout of a product with a capacity can be paid, if the file doesn't say otherwise. Stripe's minimum.
+/// How long a checkout of a product with a capacity can be paid, if the file doesn't say otherwise. Stripe's minimum; the
+/// checkout of an order lasts two minutes longer at least, for clock skew.
 const HOLD_MINUTES: u32 = 30;
 
 /// How long a checkout of any other product can be paid: Stripe's maximum.
@@ -121,6 +122,12 @@ pub(super) struct WrittenProduct {
     buyers: Option<WrittenBuyers>,
 }
 
+impl WrittenProduct {
+    fn has_rules_of_its_sale(&self) -> bool {
+        self.opens.is_some() || self.closes.is_some() || self.capacity.is_some() || self.buyers.is_some()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenBuyers {
@@ -173,6 +180,10 @@ impl Check<'_> {
         let price = self.price("products.price", &written.price);
         let stripe_price = written.stripe_price.as_ref();
         let stripe_price = stripe_price.and_then(|one| self.id_at_stripe("products.stripe_price", one));
+        if id == Product::ORIENTATION && written.has_rules_of_its_sale() {
+            let detail = "the ticket is ordered with the registration form: `registration` says when, and every student can";
+            self.error("products", written.id.span(), detail);
+        }
         let early = written.early_bird.as_ref().map(|one| self.early_bird(zone?, price?, one));
         let (opens, closes) = self.sale_window(zone, written);
         let capacity = self.bounded_number("products.capacity", written.capacity.as_ref(), 0, CAPACITY_MAX);
@@ -183,7 +194,7 @@ impl Check<'_> {
             LONGEST_HOLD_MINUTES,
         );
         let hold = hold.unwrap_or(if capacity.is_some() { HOLD_MINUTES } else { LONGEST_HOLD_MINUTES });
-        let buyers = written.buyers.as_ref().map(|buyers| self.buyers(id, names, buyers));
+        let buyers = written.buyers.as_ref().map(|buyers| self.buyers(names, buyers));
         Some(Product {
             stripe_price,
             early_bird: early.flatten(),
@@ -225,7 +236,7 @@ impl Check<'_> {
         Some(*written.get_ref())
     }
 
-    fn buyers(&mut self, product: &str, names: &Names<'_>, written: &WrittenBuyers) -> Buyers {
+    fn buyers(&mut self, names: &Names<'_>, written: &WrittenBuyers) -> Buyers {
         let mut known = |key: &str, listed: &[Spanned<String>], names: &dyn Fn(&str) -> bool| {
             for one in listed.iter().filter(|one| !names(one.get_ref())) {
                 self.error(key, one.span(), format!("`{}` is not in the list of this file", one.get_ref()));
@@ -236,11 +247,10 @@ impl Check<'_> {
             names.disciplines.iter().any(|one| one == name)
         });
         let groups = known("products.buyers.groups", &written.groups, &|name| names.groups.contains(&name));
-        if product == Product::ORIENTATION
-            && let Some(first) = written.disciplines.first().or(written.groups.first())
+        if let (BuyerKind::Leaders, Some(first)) =
+            (written.who, written.disciplines.first().or(written.groups.first()))
         {
-            let detail = "every student can register, so the orientation ticket can't be limited to some";
-            self.error("products.buyers", first.span(), detail);
+            self.error("products.buyers", first.span(), "leaders have no discipline and no group");
         }
         Buyers { who: written.who, disciplines, groups }
     }

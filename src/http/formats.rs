@@ -75,7 +75,7 @@ pub(super) const FORMATS: [Format; 10] = [
         detail: "This shows nothing when it is rendered. Write some words.",
         ..LINES
     },
-    // Nobody means everybody by it, so it doesn't count as absent.
+    // An empty search would match everybody, so it is refused rather than counted as absent.
     Format {
         name: WORDS,
         check: "text-words",

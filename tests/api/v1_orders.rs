@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orientation::config::Product;
 use orientation::features::payments::{Order, OrderState};
-use orientation::kernel::{Clock, Ids, RandomIds};
+use orientation::kernel::{Clock, Ids, RandomIds, Secret, SystemClock};
 use orientation::platform::store::StoreError;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -170,6 +170,7 @@ async fn orders_and_events(reach: &Reach) {
     let address = format!("/v1/orders/{}/checkout", other["id"].as_str().expect("an id"));
     bo.press(&address).await.refused(409, "order-under-review");
 
+    after_the_sale(reach).await;
     reach.without_a_store(&app, &ana, &[]).await;
     app.take_store_away();
     app.deliver(&event("evt_5", "completed", &order, "paid")).await.refused(503, "unavailable");
@@ -195,6 +196,26 @@ async fn sold_out_meanwhile(app: &TestApp) {
     admin.send(none).await.ok(200);
     let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
     eve.press(&checkout).await.refused(409, "sold-out");
+}
+
+/// A checkout ends after the sale has ended.
+async fn after_the_sale(reach: &Reach) {
+    let app = reach.counting(
+        TestApp::start_with(|config| {
+            config.stripe_webhook_secrets = vec![Secret::new(SECRET.to_owned())];
+            let closes = SystemClock.now().plus(Duration::from_secs(3600));
+            let retreat = config.event.products.iter_mut().find(|product| product.id == "retreat");
+            retreat.expect("it is sold").closes = Some(closes);
+        })
+        .await,
+    );
+    let (ana, _) = app.registered().await;
+    let order = ana.post("/v1/orders", &json!({ "product": "retreat" })).await.ok(201);
+    app.clock.advance(Duration::from_secs(3700));
+    app.deliver(&event("evt_7", "expired", &order, "unpaid")).await.ok(200);
+    let checkout = format!("/v1/orders/{}/checkout", order["id"].as_str().expect("an id"));
+    ana.press(&checkout).await.refused(409, "not-on-sale");
+    app.finish().await;
 }
 
 async fn without_a_gateway(reach: &Reach) {

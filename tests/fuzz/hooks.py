@@ -446,7 +446,6 @@ def shown(name):
     return lambda body: f"Fuzz {body[name]}"[:200] if isinstance(body[name], str) else body[name]
 
 
-# By the name of the property. What event.toml offers, and what a schema can't say.
 def retreat_order():
     """The order of a retreat ticket by this role's student, which is made if there is none."""
     made = people.send("POST", "/v1/orders", {"product": "retreat"}, me.session())
@@ -463,6 +462,7 @@ def product(body):
     return "retreat"
 
 
+# By the name of the property. What event.toml offers, and what a schema can't say.
 VALUES = {
     "answer": shown("answer"),
     "description": shown("description"),

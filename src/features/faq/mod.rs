@@ -4,8 +4,8 @@
 //! be told is kept apart from the question ([`FaqAsker`]) and deleted in the transaction that posts the email, so no list
 //! can show it. Deleted questions can be restored for some time.
 //!
-//! What anonymous clients can make grow is bounded: the number of unanswered questions is, and a client has a share of a day,
-//! which is smaller while many questions wait. The daily report says how many wait. A field that pages hide catches programs that
+//! What anonymous clients can make grow is bounded: by the number of unanswered questions, and by a daily limit of each client,
+//! which is lower while there is a backlog. The daily report says how many wait. A field that pages hide catches programs that
 //! fill in every field.
 //!
 //! The public list is one response that each process keeps until a question changes. The committee orders the questions of a

@@ -185,8 +185,8 @@ pub enum NotEditable {
 }
 
 impl FaqQuestion {
-    /// Whether so many wait for the committee that each client can ask only a few more.
-    pub fn are_many(waiting: u64) -> bool {
+    /// Whether the backlog is long enough to lower the limit of each client.
+    pub fn is_backlog(waiting: u64) -> bool {
         waiting >= u64::from(UNANSWERED_MAX / 2)
     }
 

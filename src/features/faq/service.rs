@@ -24,11 +24,11 @@ use crate::platform::store::{
 /// Woken by each change of what is public.
 pub const TOPIC: &str = "faq";
 
-/// Questions that one client can ask. Enough for many people behind one address, too few to keep the committee busy. Those who
+/// Questions that one client or account can ask. Enough for a few people behind one address, too few to keep the committee busy. Those who
 /// answer questions, and write entries of their own, are not limited.
 const ASK: Limit = Limit { name: "ask-question", quota: 20, window: Duration::from_hours(24) };
 
-/// The same while the committee has many questions to answer ([`FaqQuestion::are_many`]): to take the second half of the
+/// The same while the committee has many questions to answer ([`FaqQuestion::is_backlog`]): to take the second half of the
 /// places needs more than a hundred clients a day.
 const ASK_WHILE_MANY: Limit =
     Limit { name: "ask-question-while-many", quota: 2, window: Duration::from_hours(24) };
@@ -187,8 +187,11 @@ impl Faq {
         caller: Option<&Caller>,
         asked: Asked,
     ) -> Result<String, AskQuestionError> {
-        if !caller.is_some_and(|caller| caller.rights.may(Scope::FaqEdit)) {
-            self.take_share(&client_key(client)).await?;
+        match caller {
+            Some(caller) if caller.rights.may(Scope::FaqEdit) => {}
+            // Many students share one address.
+            Some(caller) => self.take_share(&caller.account_id).await?,
+            None => self.take_share(&client_key(client)).await?,
         }
         let question = FaqQuestion::asked(self.ids.next(), asked.question, self.clock.now());
         let asker = asked.email.map(|email| FaqAsker::new(&question, email));
@@ -211,11 +214,11 @@ impl Faq {
         Ok(question.id)
     }
 
-    /// Takes one question from the client's share of the day, which is smaller while many wait.
+    /// Takes one question from the daily limit of an account or a client, which is lower while there is a backlog.
     async fn take_share(&self, client: &str) -> Result<(), AskQuestionError> {
         self.signals.take(ASK, client).await?;
         let waiting = self.store.count::<FaqQuestion>(in_state(FaqState::Unanswered)).await?;
-        if FaqQuestion::are_many(waiting) {
+        if FaqQuestion::is_backlog(waiting) {
             self.signals.take(ASK_WHILE_MANY, client).await?;
         }
         Ok(())

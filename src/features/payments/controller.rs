@@ -196,6 +196,8 @@ impl Refusal for GetOrderError {
     }
 }
 
+/// A product can't be ordered now.
+pub const NOT_ON_SALE: Kind = Kind::new(409, "not-on-sale", "Not on sale");
 const SOLD_OUT: Kind = Kind::new(409, "sold-out", "Sold out");
 
 impl Refusal for SoldOut {
@@ -229,7 +231,7 @@ impl Refusal for CloseOrderError {
 
 impl Refusal for OpenCheckoutError {
     fn examples() -> Examples<Self> {
-        let own = [Self::NotFound, Self::SoldOut(SoldOut), Self::Unavailable];
+        let own = [Self::NotFound, Self::SaleOver, Self::SoldOut(SoldOut), Self::Unavailable];
         Examples::of(own).and::<Closed>().and::<TooMany>().and::<StoreError>()
     }
 
@@ -237,6 +239,7 @@ impl Refusal for OpenCheckoutError {
         match self {
             Self::NotFound => no_such_order(),
             Self::Closed(why) => why.problem(),
+            Self::SaleOver => NOT_ON_SALE.says("The checkout has ended, and so has the sale."),
             Self::SoldOut(error) => error.problem(),
             Self::TooMany(error) => error.problem(),
             Self::Unavailable => GATEWAY_UNAVAILABLE

@@ -81,6 +81,9 @@ impl Payments {
         match (&verified.fact, &received) {
             (Fact::Other, _) => tracing::info!(event, kind, "an event was ignored"),
             (_, Received::NotOurs) => tracing::warn!(event, kind, "an event is not about one of our orders"),
+            (_, Received::Applied(Outcome::Flagged(PaymentFlag::Declined))) => {
+                tracing::info!(event, kind, "a late payment is refunded");
+            }
             (_, Received::Applied(Outcome::Flagged(flag))) => {
                 tracing::error!(event, kind, ?flag, "a payment needs review");
             }
@@ -242,6 +245,7 @@ impl Payments {
         match outcome {
             Outcome::Paid => sale.paid(tx, order, now).await?,
             Outcome::Expired => sale.ended(tx, order, Ended::Expired, now).await?,
+            Outcome::Reopened => sale.ended(tx, order, Ended::Declined, now).await?,
             Outcome::Flagged(PaymentFlag::Declined) => post_declined(tx, order, now).await?,
             _ => {}
         }
@@ -265,10 +269,8 @@ enum Change<'a> {
 
 /// Tells the buyer why the payment that has just arrived is refunded.
 async fn post_declined(tx: &Tx, order: &Order, now: Timestamp) -> Result<(), StoreError> {
-    let (Some(account), Some(payment)) = (tx.get::<Account>(&order.account).await?, order.payments.last())
-    else {
-        return Ok(());
-    };
+    let (Some(payment), Some(_)) = (order.payments.last(), order.refunds.last()) else { return Ok(()) };
+    let Some(account) = tx.get::<Account>(&order.account).await? else { return Ok(()) };
     let about = AboutOrder { account: account.id, order: order.id.clone() };
     tx.post(&Mail::named(PAYMENT_DECLINED, &payment.session, &account.email, &about, now)).await
 }

@@ -25,7 +25,7 @@ mod service;
 mod subscribers;
 mod waiving;
 
-pub use controller::{MoneyBody, OrderBody, OrderStateBody, PaymentsController};
+pub use controller::{MoneyBody, NOT_ON_SALE, OrderBody, OrderStateBody, PaymentsController};
 pub use events::{ReceiveError, Received};
 pub use gateway::{
     BadAccount, BadSecrets, Button, Checkout, CheckoutFact, CheckoutList, CheckoutRequest, CheckoutStatus,

@@ -336,6 +336,8 @@ fn with_place(mut order: serde_json::Value) -> serde_json::Value {
         order["attempts"].as_array().and_then(|all| all.last()).is_some_and(|last| last["state"] == "live");
     let place = match order["state"].as_str().unwrap_or_default() {
         "open" if live => "held",
+        // A payment under review.
+        "open" if order["payments"].as_array().is_some_and(|all| !all.is_empty()) => "held",
         "processing" => "held",
         "paid" | "partiallyRefunded" | "disputed" | "waived" => "sold",
         "refunded" if order.get("waivedAt").is_some() => "sold",
@@ -789,6 +791,11 @@ impl Order {
             .iter()
             .find(|reversal| reversal.intent == intent)
             .map_or(0, |reversal| reversal.refunded)
+    }
+
+    /// Whether the payment that settled the order was refunded in full.
+    pub(super) fn is_refunded_in_full(&self) -> bool {
+        self.paid_intent.as_ref().is_some_and(|intent| self.refunded(intent) >= self.price.amount)
     }
 
     /// The state of a paid order, by what is left of the payment that settled it.

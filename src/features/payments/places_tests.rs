@@ -1,8 +1,10 @@
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
+use super::super::gateway::CheckoutFact;
 use super::super::gateway::Reached;
-use super::super::model::tests::{order, settle, time};
+use super::super::model::Owed;
+use super::super::model::tests::{back, event, money, order, settle, time};
 use super::super::service::tests::Shop;
 use super::*;
 use crate::base::Base;
@@ -43,6 +45,21 @@ fn an_order_has_a_place_while_it_can_be_paid_or_was_paid() {
     let mut paid = order();
     settle(&mut paid, 1, Reached::Paid);
     assert_eq!(paid.due_place(), Some(Place::Sold));
+    paid.reverse(&back("pi_1", 13_000, false)).unwrap();
+    assert_eq!(paid.due_place(), None);
+    paid.reverse(&back("pi_1", 13_000, true)).unwrap();
+    assert_eq!((paid.state, paid.due_place()), (OrderState::Disputed, None), "it was given back");
+}
+
+#[test]
+fn an_order_under_review_keeps_its_place_and_gets_no_other() {
+    let mut doubtful = order();
+    let too_little = CheckoutFact { money: Some(money(100, "CAD")), ..event(1, Reached::Paid) };
+    doubtful.settle(&too_little, &Owed::Honour, time(9)).unwrap();
+    for place in [Some(Place::Held), None] {
+        doubtful.place = place;
+        assert_eq!(doubtful.due_place(), place);
+    }
 }
 
 /// Twenty people order one of three places at once. Returns how many got one, and the places that are counted.
@@ -77,9 +94,15 @@ async fn twenty_simultaneous_orders_get_three_places() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_guard_places_are_sold_twice() {
-    let shop = shop_with_three_places().await;
-    let sold = faults::without("pay.capacity", twenty_orders_of_three_places(&shop)).await;
-    assert_eq!(sold.0, 20);
+    // The race needs several orders in one commit.
+    for _ in 0..200 {
+        let shop = shop_with_three_places().await;
+        let race = twenty_orders_of_three_places(&shop);
+        if faults::without("pay.stock-in-transaction", race).await.0 > 3 {
+            return;
+        }
+    }
+    panic!("the race is not there");
 }
 
 #[tokio::test]
@@ -90,7 +113,8 @@ async fn the_orders_of_a_product_that_gets_a_capacity_are_counted() {
     }
     let mut event = (*shop.base.event).clone();
     event.products.iter_mut().find(|product| product.id == Product::ORIENTATION).unwrap().capacity = Some(5);
-    let limited = Shop::on(shop.base.with_event(event)).await;
+    let limited = Shop::on(shop.base.with_event(event.clone())).await;
+    limited.payments.prepare_stocks().await.unwrap();
     let stock: Result<_, StoreError> = limited
         .base
         .store
@@ -98,6 +122,17 @@ async fn the_orders_of_a_product_that_gets_a_capacity_are_counted() {
         .await;
     let stock = stock.unwrap().unwrap();
     assert_eq!((stock.held, stock.free()), (2, 3));
+
+    // Without a limit nobody keeps the count up to date, so it is deleted, and made anew when there is a limit again.
+    event.products.iter_mut().find(|product| product.id == Product::ORIENTATION).unwrap().capacity = None;
+    let unlimited = Shop::on(limited.base.with_event(event.clone())).await;
+    unlimited.payments.prepare_stocks().await.unwrap();
+    unlimited.order().await;
+    event.products.iter_mut().find(|product| product.id == Product::ORIENTATION).unwrap().capacity = Some(5);
+    let limited = Shop::on(unlimited.base.with_event(event)).await;
+    limited.payments.prepare_stocks().await.unwrap();
+    let stock: Stock = limited.base.store.get(Product::ORIENTATION).await.unwrap().unwrap();
+    assert_eq!((stock.held, stock.free()), (3, 2));
 }
 
 proptest! {

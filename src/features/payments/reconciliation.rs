@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use super::events::{RETRIEVED, Received};
 use super::gateway::{Checkout, CheckoutStatus, GatewayError};
 use super::model::{AttemptState, ORDERS_RECONCILED, Order, Outcome, PaymentFlag, Step, fact_of};
-use super::service::{Payments, SKEW, log_unknown_checkout};
+use super::service::{Payments, SKEW};
 use crate::kernel::{Actor, Timestamp};
 use crate::platform::audit::Subject;
 use crate::platform::store::{Dir, Filter, Query, StoreError, Value};
@@ -204,11 +204,21 @@ impl Payments {
         let Some(session) = attempt.session.as_ref().filter(|_| awaited) else { return Ok(None) };
         match self.0.gateway.retrieve(session).await? {
             None => {
-                // It stays open: once a wrong key is corrected, a payment made in the meantime is found.
-                log_unknown_checkout(order);
+                self.end_unknown(order, session).await?;
                 Ok(Some(Found::Unknown))
             }
             Some(checkout) => Ok(self.apply_state(order, attempt.number, &checkout).await?),
+        }
+    }
+
+    /// An order without a limit of places stays open: once a wrong key is corrected, a payment made in the meantime is found.
+    /// Otherwise the order would keep a place for ever. A payment that is found later is late.
+    async fn end_unknown(&self, order: &Order, session: &str) -> Result<(), StoreError> {
+        match self.unknown_checkout_fact(order, session) {
+            Some(fact) if self.has_capacity(order) => {
+                self.apply_checkout_fact(RETRIEVED, &fact).await.map(drop)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -239,7 +249,7 @@ impl Payments {
 
     async fn ask_later(&self, order: &Order) -> Result<(), StoreError> {
         let now = self.0.clock.now();
-        self.change(&order.id, None, now, |order| order.ask_later(now)).await.map(drop)
+        self.change(order, None, now, |order| order.ask_later(now)).await.map(drop)
     }
 
     /// Looks in the gateway's list for checkouts of attempts that have none here, by their metadata. Returns whether to
@@ -301,8 +311,7 @@ impl Payments {
         if checkout.money != Some(order.attempt().price) {
             return self.expire_mispriced(order, checkout).await;
         }
-        let kept =
-            self.change(&order.id, Some(number), now, |order| order.opened(number, checkout, now)).await?;
+        let kept = self.change(order, Some(number), now, |order| order.opened(number, checkout, now)).await?;
         Ok(kept.map(|_| Found::Opened))
     }
 

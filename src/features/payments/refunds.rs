@@ -35,6 +35,7 @@ impl From<OpenCheckoutError> for CloseOrderError {
             OpenCheckoutError::NotFound => Self::NotFound,
             OpenCheckoutError::Closed(why) => Self::Closed(why),
             OpenCheckoutError::TooMany(_)
+            | OpenCheckoutError::SaleOver
             | OpenCheckoutError::SoldOut(_)
             | OpenCheckoutError::Unavailable => Self::Unavailable,
             OpenCheckoutError::Store(error) => Self::Store(error),

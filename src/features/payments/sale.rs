@@ -11,6 +11,8 @@ use crate::platform::store::{StoreError, Tx};
 pub enum Ended {
     /// The current checkout ended unpaid. The order can still be paid with another one.
     Expired,
+    /// The bank has declined the payment. The order can still be paid with another checkout.
+    Declined,
     /// The order was cancelled. It may have been reported as expired before.
     Cancelled,
     /// The whole payment was refunded.

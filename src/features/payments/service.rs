@@ -35,6 +35,9 @@ pub enum OpenCheckoutError {
     NotFound,
     #[error(transparent)]
     Closed(#[from] Closed),
+    /// The checkout has ended, and the product is not sold any more.
+    #[error("the sale is over")]
+    SaleOver,
     /// The order has lost its place, and there is no other.
     #[error(transparent)]
     SoldOut(#[from] SoldOut),
@@ -146,10 +149,14 @@ impl Payments {
     /// The guards of transactions that settle or end this order.
     pub(super) fn guards(&self, order: &Order) -> Vec<String> {
         let mut guards = self.sale(order).map_or_else(|| vec![order.id.clone()], |sale| sale.guards(order));
-        if self.product(&order.product).is_some_and(|product| product.capacity.is_some()) {
+        if self.has_capacity(order) {
             guards.push(Stock::guard(&order.product));
         }
         guards
+    }
+
+    pub(super) fn has_capacity(&self, order: &Order) -> bool {
+        self.product(&order.product).is_some_and(|product| product.capacity.is_some())
     }
 
     /// What pages say about the product of this order.
@@ -193,12 +200,18 @@ impl Payments {
                     None => return Ok(order),
                 },
                 Step::Unopened(_) => self.open_attempt(&order).await?,
+                Step::Ended if self.sale_is_over(&order, now) => return Err(OpenCheckoutError::SaleOver),
                 Step::Ended => self.try_again(&order, now).await?,
             };
             order = next.ok_or(OpenCheckoutError::NotFound)?;
         }
         tracing::error!(order = order.id, "the gateway rejects every checkout of this order");
         Err(OpenCheckoutError::Unavailable)
+    }
+
+    fn sale_is_over(&self, order: &Order, now: Timestamp) -> bool {
+        let closes = self.product(&order.product).and_then(|product| product.closes);
+        closes.is_some_and(|closes| closes <= now)
     }
 
     /// Opens the checkout that [`begin`](Self::begin) announced, if that has not been done.
@@ -222,7 +235,7 @@ impl Payments {
         match answer {
             Ok(checkout) => {
                 let record = |order: &mut Order| order.opened(number, &checkout, now);
-                let recorded = self.change(&order.id, Some(number), now, record).await?;
+                let recorded = self.change(order, Some(number), now, record).await?;
                 faults::point("pay.after-keep");
                 Ok(recorded)
             }
@@ -240,7 +253,7 @@ impl Payments {
     async fn try_again(&self, order: &Order, now: Timestamp) -> Result<Option<Order>, BeginError> {
         let lifetime = self.checkout_lifetime(order);
         let again = |order: &mut Order| order.try_again(&self.0.pages, lifetime, now);
-        self.change_checked(&order.id, None, now, again, has_a_place).await
+        self.change_checked(order, None, now, again, has_a_place).await
     }
 
     /// Replaces the current attempt, whose checkout the gateway rejected or never opened. `None` if the order no longer
@@ -252,7 +265,7 @@ impl Payments {
     ) -> Result<Option<Order>, StoreError> {
         let (number, lifetime) = (order.attempt().number, self.checkout_lifetime(order));
         let replace = |order: &mut Order| order.replace_rejected(number, &self.0.pages, lifetime, now);
-        self.change(&order.id, Some(number), now, replace).await
+        self.change(order, Some(number), now, replace).await
     }
 
     /// The checkout has expired by our clock; the gateway decides whether it has ended. `None` if the order no longer
@@ -278,7 +291,7 @@ impl Payments {
     /// The gateway doesn't know the current attempt's checkout, although it returned it to us. Once the checkout can no
     /// longer be paid there, it counts as expired when somebody wants to pay: otherwise the order could never be paid. An
     /// attempt that is being processed stays.
-    fn unknown_checkout_fact(&self, order: &Order, session: &str) -> Option<CheckoutFact> {
+    pub(super) fn unknown_checkout_fact(&self, order: &Order, session: &str) -> Option<CheckoutFact> {
         log_unknown_checkout(order);
         let attempt = order.attempt();
         let over = self.0.clock.now() > attempt.expires_at.plus(SKEW);
@@ -297,7 +310,7 @@ impl Payments {
     /// for a new attempt. `None` if the order no longer exists.
     pub(super) async fn change(
         &self,
-        order: &str,
+        order: &Order,
         answered: Option<u32>,
         now: Timestamp,
         rule: impl Fn(&mut Order) + Send + Sync,
@@ -308,7 +321,7 @@ impl Payments {
     /// The same, unless `check` refuses what came out.
     async fn change_checked<E: From<StoreError> + Send>(
         &self,
-        order: &str,
+        order: &Order,
         answered: Option<u32>,
         now: Timestamp,
         rule: impl Fn(&mut Order) + Send + Sync,
@@ -316,8 +329,8 @@ impl Payments {
     ) -> Result<Option<Order>, E> {
         self.0
             .store
-            .transact(async |tx| {
-                let Some(mut order) = tx.get::<Order>(order).await? else { return Ok(None) };
+            .transact_at(&self.guards(order), async |tx| {
+                let Some(mut order) = tx.get::<Order>(&order.id).await? else { return Ok(None) };
                 let attempt = order.attempt().number;
                 rule(&mut order);
                 self.save(&tx, &mut order, now).await?;

@@ -46,7 +46,7 @@ impl Sale for Counted {
 
     async fn ended(&self, _: &Tx, _: &Order, why: Ended, _: Timestamp) -> Result<(), StoreError> {
         let counter = match why {
-            Ended::Expired => &self.expired,
+            Ended::Expired | Ended::Declined => &self.expired,
             Ended::Cancelled => &self.cancelled,
             Ended::Refunded => &self.refunded,
             Ended::Disputed => &self.disputed,

@@ -25,7 +25,10 @@ impl Subscriber for OpenCheckouts {
         match self.0.finish_opening(&payload).await {
             Ok(())
             | Err(
-                OpenCheckoutError::NotFound | OpenCheckoutError::Closed(_) | OpenCheckoutError::SoldOut(_),
+                OpenCheckoutError::NotFound
+                | OpenCheckoutError::Closed(_)
+                | OpenCheckoutError::SaleOver
+                | OpenCheckoutError::SoldOut(_),
             ) => Ok(()),
             Err(error @ (OpenCheckoutError::Unavailable | OpenCheckoutError::TooMany(_))) => {
                 Err(JobError::Retry(error.to_string()))

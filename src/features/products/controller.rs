@@ -11,7 +11,7 @@ use super::model::{NotEligible, SaleState};
 use super::service::{
     CancelOrderError, CreateOrderError, GetProductError, NoSuchProduct, Products, SetCapacityError,
 };
-use crate::features::payments::{CloseOrderError, OrderBody, SoldOut};
+use crate::features::payments::{CloseOrderError, NOT_ON_SALE, OrderBody, SoldOut};
 use crate::http::rights::{Administer, Anybody, SignedIn};
 use crate::http::{By, Examples, Failure, IdempotencyKey, JsonBody, Kind, Problem, Refusal, not_signed_in};
 use crate::platform::idempotency::OnceError;
@@ -34,11 +34,10 @@ enum OrderCreated {
 }
 
 const NO_SUCH_PRODUCT: Kind = Kind::new(404, "no-such-product", "No such product");
-const NOT_ON_SALE: Kind = Kind::new(409, "not-on-sale", "Not on sale");
 const ALREADY_ORDERED: Kind = Kind::new(409, "already-ordered", "Already ordered");
-const NOT_ELIGIBLE: Kind = Kind::new(409, "not-eligible", "Not for you");
+const NOT_ELIGIBLE: Kind = Kind::new(409, "not-eligible", "Not eligible");
 const ORDERED_BY_FORM: Kind = Kind::new(409, "ordered-by-form", "Part of the registration");
-const NO_CAPACITY: Kind = Kind::new(409, "no-capacity", "No limit of places");
+const NO_CAPACITY: Kind = Kind::new(409, "no-capacity", "Unlimited");
 
 impl Refusal for NoSuchProduct {
     fn examples() -> Examples<Self> {
@@ -186,7 +185,7 @@ impl ProductsController {
 
     /// Order a product
     ///
-    /// Takes a place and opens a checkout, where the order has to be paid before `holdEndsAt`; then the place is given back.
+    /// Takes a place and opens a checkout. If the order isn't paid by `holdEndsAt`, the place is given back.
     /// An account buys each product once. After its checkout has ended unpaid, the product can be ordered again, as long as
     /// places are left. Sent again with the same `Idempotency-Key`, the request gets the same order instead of a 409.
     #[oai(path = "/v1/orders", method = "post", operation_id = "createOrder")]

@@ -10,7 +10,7 @@ use crate::base::Base;
 use crate::config::Event;
 use crate::features::accounts::Account;
 use crate::features::payments::{AboutOrder, Order, OrderState, PAYMENT_DECLINED};
-use crate::kernel::{Clock, Timestamp};
+use crate::kernel::{Clock, Money, Timestamp};
 use crate::platform::mail::{Email, EmailKind, EmailLayout, Mail, RenderError, Sample, Template};
 use crate::platform::store::{Store, StoreError, Tx};
 
@@ -28,7 +28,12 @@ pub(super) trait Occasion: Send + Sync + 'static {
     const LINK: Option<&'static str>;
 
     /// Whether the email is still true.
-    fn holds(state: OrderState) -> bool;
+    fn holds(order: &Order) -> bool;
+
+    /// The amount that it shows.
+    fn amount(order: &Order) -> Money {
+        order.price
+    }
 }
 
 /// The order is paid.
@@ -41,12 +46,12 @@ impl Occasion for Bought {
     const SENTENCES: &'static [&'static str] = &["Your payment has arrived, and your order is complete."];
     const LINK: Option<&'static str> = None;
 
-    fn holds(state: OrderState) -> bool {
-        matches!(state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Waived)
+    fn holds(order: &Order) -> bool {
+        matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Waived)
     }
 }
 
-/// The checkout has ended unpaid.
+/// The checkout has ended unpaid, or the bank has declined the payment.
 pub(super) struct HoldEnded;
 
 impl Occasion for HoldEnded {
@@ -61,8 +66,8 @@ impl Occasion for HoldEnded {
     ];
     const LINK: Option<&'static str> = Some("Go to my order");
 
-    fn holds(state: OrderState) -> bool {
-        state == OrderState::Expired
+    fn holds(order: &Order) -> bool {
+        order.can_be_reopened()
     }
 }
 
@@ -79,8 +84,8 @@ impl Occasion for Refunded {
     ];
     const LINK: Option<&'static str> = None;
 
-    fn holds(state: OrderState) -> bool {
-        state == OrderState::Refunded
+    fn holds(order: &Order) -> bool {
+        order.state == OrderState::Refunded
     }
 }
 
@@ -98,8 +103,12 @@ impl Occasion for Declined {
     ];
     const LINK: Option<&'static str> = None;
 
-    fn holds(_: OrderState) -> bool {
-        true
+    fn holds(order: &Order) -> bool {
+        !order.refunds.is_empty()
+    }
+
+    fn amount(order: &Order) -> Money {
+        order.refunds.last().map_or(order.price, |refund| refund.amount)
     }
 }
 
@@ -174,7 +183,7 @@ impl<O: Occasion> OrderMail<O> {
             product: &order.product_name,
             news: O::NEWS,
             amount: O::AMOUNT,
-            price: order.price.to_string(),
+            price: O::amount(order).to_string(),
             sentences: O::SENTENCES,
             link: O::LINK.map(|label| (label, self.link(&order.id))),
         };
@@ -198,7 +207,7 @@ impl<O: Occasion> EmailKind for OrderMail<O> {
 
     async fn render(&self, about: AboutOrder, _: &Mail) -> Result<Email, RenderError> {
         let order: Order = self.store.get(&about.order).await?.ok_or(RenderError::Obsolete("no order"))?;
-        if !O::holds(order.state) {
+        if !O::holds(&order) {
             return Err(RenderError::Obsolete("the order has another state now"));
         }
         let account: Option<Account> = self.store.get(&about.account).await?;

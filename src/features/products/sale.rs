@@ -26,7 +26,7 @@ impl Sale for ProductSale {
 
     async fn ended(&self, tx: &Tx, order: &Order, why: Ended, now: Timestamp) -> Result<(), StoreError> {
         match why {
-            Ended::Expired => {
+            Ended::Expired | Ended::Declined => {
                 let once = order.attempt().idempotency_key.clone();
                 OrderMail::<HoldEnded>::post(tx, order, &once, now).await
             }

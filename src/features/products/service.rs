@@ -163,27 +163,21 @@ impl Products {
     async fn offering(&self, product: &Product) -> Result<Offering, StoreError> {
         let now = self.clock.now();
         let stock = match product.capacity {
-            Some(_) => match self.store.get::<Stock>(&product.id).await? {
-                Some(stock) => Some(stock.with_capacity_of(product)),
-                // Nobody has ordered it yet, or it had no limit until now: then its places are counted.
-                None => self.counted(product, now).await?,
-            },
+            Some(capacity) => {
+                let stored = self.store.get::<Stock>(&product.id).await?;
+                let stock = stored.unwrap_or_else(|| Stock::new(&product.id, capacity, now));
+                Some(stock.with_capacity_of(product))
+            }
             None => None,
         };
-        let state = SaleState::of(product, stock.as_ref(), now);
-        Ok(Offering { product: product.clone(), state, stock })
-    }
-
-    async fn counted(&self, product: &Product, now: Timestamp) -> Result<Option<Stock>, StoreError> {
-        self.store
-            .transact_at(&[Stock::guard(&product.id)], async |tx| {
-                let stock = self.payments.stock(&tx, &product.id, now).await?;
-                if let Some(stock) = stock.clone() {
-                    self.payments.put_stock(&tx, stock, now).await?;
-                }
-                Ok(stock)
-            })
-            .await
+        let mut product = product.clone();
+        if product.id == Product::ORIENTATION {
+            // It is ordered with the registration form.
+            (product.opens, product.closes) =
+                (Some(self.event.registration.opens), Some(self.event.registration.closes));
+        }
+        let state = SaleState::of(&product, stock.as_ref(), now);
+        Ok(Offering { product, state, stock })
     }
 
     /// Orders a product for the caller and opens its checkout. An order whose checkout has ended is ordered again. If the

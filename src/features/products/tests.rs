@@ -1,6 +1,8 @@
-use crate::config::{BuyerKind, Buyers, Product};
-use crate::features::registration::Registration;
-use crate::kernel::{Caller, Timestamp};
+use crate::config::BuyerKind::{Everyone, Leaders, Students};
+use crate::config::{Buyers, Product};
+use crate::features::registration::RegistrationState;
+use crate::features::registration::testing::{Desk, form};
+use crate::kernel::{Caller, Rights, Timestamp};
 
 use super::model::{NotEligible, SaleState, check_buyer};
 
@@ -22,12 +24,34 @@ fn a_sale_is_open_from_its_start_until_before_its_end() {
     );
 }
 
-#[test]
-fn people_without_a_registration_buy_only_what_is_for_leaders() {
-    let student = Caller::student("ana").rights;
-    let none: Option<&Registration> = None;
-    let check = |who| check_buyer(&Buyers { who, ..Buyers::default() }, &student, none);
-    assert_eq!(check(BuyerKind::Students), Err(NotEligible::NotRegistered));
-    assert_eq!(check(BuyerKind::Everyone), Err(NotEligible::NotRegistered));
-    assert_eq!(check(BuyerKind::Leaders), Err(NotEligible::NotALeader));
+#[tokio::test]
+async fn the_configuration_says_who_may_buy() {
+    let desk = Desk::open().await;
+    desk.account("ana").await;
+    let (mut student, _) =
+        desk.registrations.register(&Caller::student("ana"), form("student1"), None).await.unwrap();
+    let submitted = student.clone();
+    student.state = RegistrationState::Registered;
+    let (nobody, leader) = (Rights::student(), Rights::leader([]));
+    let of = |who, discipline: &str, group: &str| {
+        let list = |one: &str| if one.is_empty() { vec![] } else { vec![one.to_owned()] };
+        Buyers { who, disciplines: list(discipline), groups: list(group) }
+    };
+    let (discipline, group) = (student.form.discipline.as_str(), student.group.as_str());
+    for (buyers, rights, registration, expected) in [
+        (of(Students, "", ""), &nobody, Some(&student), Ok(())),
+        (of(Students, discipline, group), &nobody, Some(&student), Ok(())),
+        (of(Students, "Another", ""), &nobody, Some(&student), Err(NotEligible::Discipline)),
+        (of(Students, "", "Another"), &nobody, Some(&student), Err(NotEligible::Group)),
+        (of(Students, "", ""), &nobody, Some(&submitted), Err(NotEligible::NotRegistered)),
+        (of(Students, "", ""), &leader, None, Err(NotEligible::NotRegistered)),
+        (of(Leaders, "", ""), &leader, None, Ok(())),
+        (of(Leaders, "", ""), &nobody, Some(&student), Err(NotEligible::NotALeader)),
+        (of(Everyone, "", ""), &leader, None, Ok(())),
+        (of(Everyone, "", ""), &nobody, Some(&student), Ok(())),
+        (of(Everyone, "", "Another"), &nobody, Some(&student), Err(NotEligible::Group)),
+        (of(Everyone, "", ""), &nobody, None, Err(NotEligible::NotRegistered)),
+    ] {
+        assert_eq!(check_buyer(&buyers, rights, registration), expected, "{buyers:?}");
+    }
 }

@@ -43,6 +43,9 @@ pub use service::{
     WithdrawBursaryRequestError,
 };
 
+#[cfg(test)]
+pub use service::tests as testing;
+
 use std::sync::Arc;
 
 use super::Feature;

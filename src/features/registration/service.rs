@@ -409,7 +409,7 @@ impl Sale for OrientationSale {
             }
             Ended::Refunded => self.withdraw(tx, order).await,
             // The place in the group is kept, and a disputed payment may still be ours.
-            Ended::Cancelled | Ended::Disputed => Ok(()),
+            Ended::Declined | Ended::Cancelled | Ended::Disputed => Ok(()),
         }
     }
 
@@ -441,4 +441,4 @@ async fn post(
 
 #[cfg(test)]
 #[path = "service_tests.rs"]
-pub(super) mod tests;
+pub mod tests;

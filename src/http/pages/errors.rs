@@ -38,7 +38,7 @@ impl<E: Endpoint> Endpoint for HtmlErrorsEndpoint<E> {
     }
 }
 
-/// Whether the client takes a page. Most people's programs say so; a script says that it doesn't.
+/// Whether the client accepts HTML. Without `Accept`, it does.
 pub fn reads_html(request: &Request) -> bool {
     match request.headers().get(header::ACCEPT).map(|value| value.to_str()) {
         Some(Ok(kinds)) => kinds.contains("text/html"),

@@ -81,9 +81,11 @@ impl ConnectionState {
         self.asked_to_close.notified().await;
     }
 
-    /// Asks the connection to close.
-    fn ask_to_close(&self, reason: CutOff) {
-        self.closing().get_or_insert(reason);
+    /// Asks the connection to close. With a reason, it is counted as cut off.
+    fn ask_to_close(&self, reason: Option<CutOff>) {
+        let mut closing = self.closing();
+        *closing = closing.take().or(reason);
+        drop(closing);
         self.asked_to_close.notify_one();
     }
 
@@ -139,7 +141,7 @@ impl ConnectionTable {
         let waiting = candidates.filter_map(|(id, state)| Some((state.waiting()?, *id)));
         let Some((_, id)) = waiting.min() else { return false };
         if let Some(state) = states.remove(&id) {
-            state.ask_to_close(CutOff::Room);
+            state.ask_to_close(Some(CutOff::Room));
         }
         true
     }
@@ -150,7 +152,7 @@ impl ConnectionTable {
         let largest = self.states().values().max_by_key(|state| bytes(state)).cloned();
         if let Some(state) = largest.filter(|state| bytes(state) > 0) {
             self.release_body(&state);
-            state.ask_to_close(CutOff::Room);
+            state.ask_to_close(Some(CutOff::Room));
         }
     }
 
@@ -170,7 +172,7 @@ impl ConnectionTable {
                     && now.saturating_sub(since) > self.deadline(kind)
                 {
                     let silent = kind == Waiting::FirstByte;
-                    state.ask_to_close(if silent { CutOff::Silent } else { CutOff::Slow });
+                    state.ask_to_close(Some(if silent { CutOff::Silent } else { CutOff::Slow }));
                 }
             }
         }
@@ -190,7 +192,7 @@ impl ConnectionTable {
         let is_silent = |state: &&Arc<ConnectionState>| {
             state.waiting().is_some_and(|(kind, _)| kind == Waiting::FirstByte)
         };
-        states.values().filter(is_silent).for_each(|state| state.ask_to_close(CutOff::Silent));
+        states.values().filter(is_silent).for_each(|state| state.ask_to_close(None));
     }
 }
 
@@ -202,8 +204,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Whether the connection that was asked to close does. Its own task asks, so that no request begins meanwhile: one that
-    /// has begun is answered, and the connection stays.
+    /// Whether the connection that was asked to close does. The connection's task asks, so that no request begins meanwhile:
+    /// one that has begun is answered, and the connection stays.
     pub(super) fn closes(&self) -> bool {
         let reason = self.state.closing().take();
         if self.state.waiting().is_none() && guarded("begun-requests-are-answered") {

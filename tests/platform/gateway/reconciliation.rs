@@ -142,14 +142,14 @@ impl Shop {
         });
         let secrets = vec![Secret::new(WEBHOOK_SECRET.to_owned())];
         let webhook = Webhook::new(Source::Stripe { live: false }, secrets).expect("a secret");
-        let sales = HashMap::from([("retreat".to_owned(), counted.clone() as Arc<dyn Sale>)]);
+        let sales = HashMap::from([("hat".to_owned(), counted.clone() as Arc<dyn Sale>)]);
         let payments = Arc::new(Payments::new(&base, gateway.clone(), webhook, sales));
         Self { store, clock, double, gateway, counted, payments, _folder: folder }
     }
 
     /// An order that has been begun.
     async fn order(&self) -> Order {
-        let product = Product::of("retreat", "Retreat ticket", cad(9_500));
+        let product = Product::of("hat", "Hat", cad(9_500));
         let email = EmailAddress::parse("ana@example.org").expect("an address");
         let order = Order::open(RandomIds.next(), "ana", &product, email, self.clock.now());
         let begun: Result<(), BeginError> =

@@ -714,7 +714,7 @@ export const listOrders = <ThrowOnError extends boolean = false>(options?: Optio
 /**
  * Order a product
  *
- * Takes a place and opens a checkout, where the order has to be paid before `holdEndsAt`; then the place is given back.
+ * Takes a place and opens a checkout. If the order isn't paid by `holdEndsAt`, the place is given back.
  * An account buys each product once. After its checkout has ended unpaid, the product can be ordered again, as long as
  * places are left. Sent again with the same `Idempotency-Key`, the request gets the same order instead of a 409.
  */

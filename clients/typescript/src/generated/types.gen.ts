@@ -7463,7 +7463,7 @@ export type CreateOrderErrors = {
      * - Not on sale (`not-on-sale`).
      * - Already ordered (`already-ordered`).
      * - Sold out (`sold-out`).
-     * - Not for you (`not-eligible`).
+     * - Not eligible (`not-eligible`).
      */
     409: Problem & {
         type: '/problems/not-on-sale' | '/problems/already-ordered' | '/problems/sold-out' | '/problems/not-eligible';
@@ -7637,6 +7637,7 @@ export type OpenCheckoutErrors = {
         status: 404;
     };
     /**
+     * - Not on sale (`not-on-sale`).
      * - Sold out (`sold-out`).
      * - Already paid (`order-paid`).
      * - Payment in progress (`order-processing`).
@@ -7644,7 +7645,7 @@ export type OpenCheckoutErrors = {
      * - Payment under review (`order-under-review`).
      */
     409: Problem & {
-        type: '/problems/sold-out' | '/problems/order-paid' | '/problems/order-processing' | '/problems/order-not-owed' | '/problems/order-under-review';
+        type: '/problems/not-on-sale' | '/problems/sold-out' | '/problems/order-paid' | '/problems/order-processing' | '/problems/order-not-owed' | '/problems/order-under-review';
         status: 409;
     };
     /**
@@ -7983,7 +7984,7 @@ export type SetCapacityErrors = {
         status: 408;
     };
     /**
-     * No limit of places (`no-capacity`).
+     * Unlimited (`no-capacity`).
      */
     409: Problem & {
         type: '/problems/no-capacity';
