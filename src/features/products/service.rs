@@ -207,6 +207,9 @@ impl Products {
         }
         let id = match self.claim(caller, product, once, now).await {
             // Another request of the account, sent at the same time, was faster.
+            Err(refused @ CreateOrderError::AlreadyOrdered(_)) => {
+                return self.earlier(once).await?.ok_or(refused);
+            }
             Err(CreateOrderError::Store(StoreError::Duplicate { .. })) => match self.earlier(once).await? {
                 Some(earlier) => return Ok(earlier),
                 None => self.claim(caller, product, once, now).await?,
