@@ -1,7 +1,7 @@
 //! `/v1/registration`. `src/features/registration/controller_tests.rs` tests the refusals and what a PATCH may change;
 //! here are the tests that need the whole service.
 
-use orientation::config::Event;
+use orientation::config::{Config, Event};
 use orientation::kernel::{StudentField, text};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -392,6 +392,11 @@ async fn every_outcome_of_the_registration_operations_is_reached() {
         let student = early.student().await;
         student.post("/v1/registration", &form("ag123456")).await.refused(409, "registration-closed");
         early.finish().await;
+        // `event.toml` refuses a capacity of the ticket for now.
+        let full = |config: &mut Config| config.event.products[0].capacity = Some(0);
+        let full = reach.start_with(full).await;
+        full.student().await.post("/v1/registration", &form("ag123456")).await.refused(409, "sold-out");
+        full.finish().await;
 
         let app = reach.start_with(|config| config.limits = 1.0).await;
         let (ana, bo) = (app.student().await, app.student().await);
