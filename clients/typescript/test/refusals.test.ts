@@ -46,6 +46,8 @@ function whatToDo(error: RegisterError): string {
       return `conflict ${error.status satisfies 409}`;
     case '/problems/not-signed-in':
       return 'sign in';
+    case '/problems/sold-out':
+      return 'ask the committee';
     case '/problems/students-only':
     case '/problems/foreign-origin':
     case '/problems/unknown-host':
