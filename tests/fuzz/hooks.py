@@ -30,7 +30,8 @@ SESSION_ENDS = ("signOut",)
 NEEDS_CODE = ("confirmTotp", "disableTotp", "renewRecoveryCodes")
 # Texts that have a minimum length or a format, and are optional in some operation.
 OPTIONAL_TEXTS = (
-    "announcement", "answer", "category", "email", "kind", "name", "publishAt", "question", "sendAt", "subject", "text", "title",
+    "announcement", "answer", "birthDate", "category", "email", "kind", "name", "phone", "publishAt", "question",
+    "sendAt", "studentId", "subject", "text", "title",
 )  # fmt: skip
 # The longest cursor in the document.
 CURSOR_MAX = 2048
