@@ -30,8 +30,7 @@ SESSION_ENDS = ("signOut",)
 NEEDS_CODE = ("confirmTotp", "disableTotp", "renewRecoveryCodes")
 # Texts that have a minimum length or a format, and are optional in some operation.
 OPTIONAL_TEXTS = (
-    "announcement", "answer", "birthDate", "category", "email", "kind", "name", "phone", "publishAt", "question",
-    "sendAt", "studentId", "subject", "text", "title",
+    "announcement", "answer", "category", "email", "kind", "name", "publishAt", "question", "sendAt", "subject", "text", "title",
 )  # fmt: skip
 # The longest cursor in the document.
 CURSOR_MAX = 2048
@@ -312,8 +311,9 @@ def before_call(context, case, kwargs):
         case.path_parameters["accountId"] = str(uuid.uuid4())
     if not positive(case):
         if isinstance(case.body, dict):
-            # An optional text that is empty counts as absent, so that the case would be valid.
-            case.body |= {name: 0 for name in OPTIONAL_TEXTS if case.body.get(name) == ""}
+            # An optional text that is empty counts as absent, so that the case would be valid. In a PATCH all are optional.
+            optional = case.body.keys() if case.method == "PATCH" else OPTIONAL_TEXTS
+            case.body |= {name: 0 for name in optional if case.body.get(name) == ""}
         return
     if isinstance(case.body, dict):
         case.body = clean(case.body)
