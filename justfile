@@ -10,6 +10,10 @@ dev *ARGS:
 demo *ARGS:
     cargo run -- demo {{ARGS}}
 
+# Rehearse the opening of a sale: `just rehearse --buyers 1000 --places 100`
+rehearse *ARGS:
+    cargo run --release -- rehearse {{ARGS}}
+
 # Run every check that a change must pass, or some of them: `just test unit api`
 test *STEPS:
     ./scripts/test {{STEPS}}

@@ -11,6 +11,7 @@ mod mails;
 mod openapi;
 mod privacy;
 mod reconcile;
+mod rehearse;
 mod run;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ Examples:
   orientation                                   serve and run jobs on http://127.0.0.1:3000
   ORIENTATION_LISTEN=127.0.0.1:0 orientation    the same on a free port; prints the address
   orientation demo --students 500               simulate 500 students from sign-up to ticket
+  orientation rehearse --buyers 1000 --places 100
+                                                rehearse the opening of a sale
   orientation admin create --email you@example.org --link
                                                 create the first administrator
 ";
@@ -66,6 +69,11 @@ enum Command {
     Admin(AdminCommand),
     /// Simulate students from sign-up to ticket and print a report
     Demo(DemoOptions),
+    /// Rehearse the opening of a sale: a rush of buyers for few places; check every place and print the times
+    ///
+    /// The buyers sign up, register and pay for the orientation ticket first, which takes most of the time. Then all of them
+    /// come to the sale: some reload the page, press twice, or leave without paying. Fails if a place was sold twice or lost.
+    Rehearse(RehearseOptions),
     /// Copy a store into an empty one, for example from SQLite to MongoDB; stop the service first
     ///
     /// A store is a folder, an SQLite file or the address of a MongoDB. Pass an address with a password in the environment:
@@ -235,6 +243,39 @@ struct DemoOptions {
     keep: bool,
 }
 
+/// Options of `rehearse`.
+#[derive(clap::Args)]
+struct RehearseOptions {
+    /// Number of buyers
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    buyers: u32,
+    /// Number of places for them
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    places: u32,
+    /// Product that is sold
+    #[arg(long, default_value = "retreat", value_name = "ID")]
+    product: String,
+    /// Seconds within which all buyers arrive, most of them at once
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=3600))]
+    within: u32,
+    /// Number of requests at the same time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=512))]
+    at_once: u32,
+    /// Number from which arrivals and manners are drawn [default: another one each time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Use a running service with sandbox payments [default: start one with a temporary folder and a free port]
+    #[arg(long, requires = "administrator")]
+    url: Option<Url>,
+    /// Email address of an administrator, who sets the number of places; the password is prompted for, or read from the first
+    /// line of standard input
+    #[arg(long, value_name = "EMAIL", requires = "url")]
+    administrator: Option<String>,
+    /// Keep the temporary folder afterwards
+    #[arg(long, conflicts_with = "url")]
+    keep: bool,
+}
+
 /// Why a command failed, for the person who ran it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -274,6 +315,7 @@ async fn run_command(command: Option<Command>) -> Result<(), Failed> {
         Some(Command::Openapi { check, to }) => openapi::write(&to, check).await,
         Some(Command::Admin(AdminCommand::Create { email, link })) => admin::create(&email, link).await,
         Some(Command::Demo(options)) => demo::run(options).await,
+        Some(Command::Rehearse(options)) => rehearse::run(options).await,
         Some(Command::Copy { from, to }) => copy::run(from, to).await,
         Some(Command::Reconcile) => reconcile::run().await,
         Some(Command::Jobs { command }) => run_jobs_command(command).await,

@@ -2,9 +2,9 @@
 //!
 //! It uses the service as a browser does, through its URLs only, so it works with any sandbox.
 
-mod journey;
+pub(super) mod journey;
 mod report;
-mod students;
+pub(super) mod students;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub(super) async fn run(options: DemoOptions) -> Result<(), Failed> {
             send(students, visitor, options.at_once).await
         }
         None => {
-            let own = run::start_temporary_service(options.keep).await?;
+            let own = run::start_temporary_service(options.keep, |_| Ok(())).await?;
             let sent = send(students, Visitor::new(own.url.clone())?, options.at_once).await;
             own.end().await;
             sent

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Failed;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Event};
 use crate::http::Server;
 use crate::kernel::{Ids, RandomIds, SystemClock};
 use crate::platform::store::Access;
@@ -94,7 +94,7 @@ fn needs_a_shared_store(config: &Config, command: &str) -> Result<(), Failed> {
     )))
 }
 
-/// A service that the demo started.
+/// A service that the demo or a rehearsal started.
 pub(super) struct Own {
     pub url: Url,
     folder: std::path::PathBuf,
@@ -117,9 +117,16 @@ fn of_the_demo(mut environment: BTreeMap<String, String>) -> Result<Config, Fail
     Ok(config)
 }
 
-/// Starts a service with a temporary folder and a free port.
-pub(super) async fn start_temporary_service(keep: bool) -> Result<Own, Failed> {
-    let config = of_the_demo(environment())?;
+/// Starts a service with a temporary folder and a free port. `adapt` may change its event.
+///
+/// # Errors
+/// If the configuration is wrong, or refused by `adapt`, and if the service can't be started.
+pub(super) async fn start_temporary_service(
+    keep: bool,
+    adapt: impl FnOnce(&mut Event) -> Result<(), Failed>,
+) -> Result<Own, Failed> {
+    let mut config = of_the_demo(environment())?;
+    adapt(&mut config.event)?;
     log_to_standard_error("warn", None);
     let folder = config.data.clone();
     let server = bind(&config).await?;

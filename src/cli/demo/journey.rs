@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// A client of the service at one address, for all students.
-pub(super) struct Visitor {
+pub(in crate::cli) struct Visitor {
     http: reqwest::Client,
     service: Url,
     /// Session cookie of an administrator, for the outbox of a rehearsal.
@@ -34,7 +34,7 @@ pub(super) struct Visitor {
 }
 
 /// What a student has at the end.
-pub(super) struct Arrived {
+pub(in crate::cli) struct Arrived {
     pub group: String,
     pub currency: String,
     pub paid: i64,
@@ -43,9 +43,18 @@ pub(super) struct Arrived {
     pub took: Duration,
 }
 
+/// A student who has sent the form and paid.
+pub(in crate::cli) struct Registered {
+    pub email: String,
+    /// Session cookie.
+    pub cookie: String,
+    /// Response to the form: the registration and its order.
+    pub answer: Value,
+}
+
 /// The step at which a student failed, and why.
 #[derive(Debug)]
-pub(super) struct Stuck(pub String);
+pub(in crate::cli) struct Stuck(pub String);
 
 impl From<reqwest::Error> for Stuck {
     /// With all causes: the error alone says only which URL was asked.
@@ -107,6 +116,23 @@ impl Visitor {
     /// Runs every step. Waits for each email for up to `patience`.
     pub async fn walk(&self, student: &Student, patience: Duration) -> Result<Arrived, Stuck> {
         let began = Instant::now();
+        let Registered { email, cookie, answer } = self.register(student, patience).await?;
+        let order = &answer["order"];
+        let emails = self.ticket(&email, patience).await?;
+        self.reads_back_as_written(student, &cookie).await?;
+        Ok(Arrived {
+            group: text_at(&answer, "/registration/group/name")?,
+            currency: text_at(order, "/amount/currency")?,
+            paid: order["amount"]["amount"]
+                .as_i64()
+                .ok_or_else(|| Stuck("the order has no amount".into()))?,
+            emails,
+            took: began.elapsed(),
+        })
+    }
+
+    /// From sign-up to the payment. Waits for the email with the link for up to `patience`.
+    pub async fn register(&self, student: &Student, patience: Duration) -> Result<Registered, Stuck> {
         let email = address_of(student)?;
         self.sign_up(student).await?;
         let email_text = self.email_text(&email, "token=", patience).await?;
@@ -118,22 +144,36 @@ impl Visitor {
         )
         .await?;
         let cookie = self.sign_in(&email, PASSWORD).await?;
-        let registered =
-            self.ask(Method::POST, "/v1/registration", Some(&cookie), Some(&student.form)).await?;
-        let registered: Value = registered.json().await?;
-        let order = &registered["order"];
-        self.pay(order).await?;
-        let emails = self.ticket(&email, patience).await?;
-        self.reads_back_as_written(student, &cookie).await?;
-        Ok(Arrived {
-            group: text_at(&registered, "/registration/group/name")?,
-            currency: text_at(order, "/amount/currency")?,
-            paid: order["amount"]["amount"]
-                .as_i64()
-                .ok_or_else(|| Stuck("the order has no amount".into()))?,
-            emails,
-            took: began.elapsed(),
-        })
+        let answer = self.ask(Method::POST, "/v1/registration", Some(&cookie), Some(&student.form)).await?;
+        let answer: Value = answer.json().await?;
+        self.pay(&answer["order"]).await?;
+        Ok(Registered { email, cookie, answer })
+    }
+
+    /// Waits until the payment for the orientation ticket has arrived, for up to `patience`.
+    pub async fn is_registered(&self, cookie: &str, patience: Duration) -> Result<(), Stuck> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let kept = self.ask(Method::GET, "/v1/registration", Some(cookie), None).await?;
+            if kept.json::<Value>().await?["state"] == "registered" {
+                return Ok(());
+            }
+            wait_until(deadline, "the payment").await?;
+        }
+    }
+
+    /// Sends a request to the API as the administrator, if one is signed in.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn ask_as_administrator(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Stuck> {
+        let cookie = self.administrator.get().map(String::as_str);
+        Ok(self.ask(method, path, cookie, Some(body)).await?.json().await?)
     }
 
     async fn sign_up(&self, student: &Student) -> Result<(), Stuck> {
@@ -221,7 +261,7 @@ impl Visitor {
     }
 
     /// Sends a request until it succeeds. Obeys 429 and 503; any other refusal is a failure.
-    async fn ask(
+    pub async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -250,9 +290,15 @@ impl Visitor {
         }
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Stuck> {
+    /// Sends a request once.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Stuck> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         Ok(request.send().await?)
+    }
+
+    /// A request to a path of the service, or to a whole URL, with a session cookie.
+    pub fn request(&self, method: Method, path: &str, cookie: &str) -> RequestBuilder {
+        self.http.request(method, self.address(path)).header(COOKIE, cookie)
     }
 
     /// A request for something in the outbox.
@@ -275,7 +321,7 @@ fn address_of(student: &Student) -> Result<String, Stuck> {
     Ok(address.as_str().to_owned())
 }
 
-fn text_at(value: &Value, pointer: &str) -> Result<String, Stuck> {
+pub(in crate::cli) fn text_at(value: &Value, pointer: &str) -> Result<String, Stuck> {
     let text = value.pointer(pointer).and_then(Value::as_str);
     text.map(str::to_owned).ok_or_else(|| Stuck(format!("{pointer} is missing")))
 }
@@ -289,7 +335,8 @@ fn token_in(email: &str) -> Result<&str, Stuck> {
     Ok(rest.split(|c: char| c.is_whitespace() || c == '&').next().unwrap_or(rest))
 }
 
-fn retry_after(answer: &Response) -> Duration {
+/// How long a 429 or 503 asks to wait.
+pub(in crate::cli) fn retry_after(answer: &Response) -> Duration {
     let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(1).clamp(1, 60))
 }
@@ -298,7 +345,8 @@ fn refuse_unless(holds: bool, what: &str, instead: impl std::fmt::Display) -> Re
     if holds { Ok(()) } else { Err(Stuck(format!("{what}: {instead}"))) }
 }
 
-async fn wait_until(deadline: Instant, what: &str) -> Result<(), Stuck> {
+/// A pause before the next look; fails after `deadline`.
+pub(in crate::cli) async fn wait_until(deadline: Instant, what: &str) -> Result<(), Stuck> {
     refuse_unless(Instant::now() < deadline, what, "did not arrive")?;
     tokio::time::sleep(LOOK_AGAIN).await;
     Ok(())

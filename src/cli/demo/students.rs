@@ -12,7 +12,7 @@ pub(super) const DEFAULT: u32 = 50;
 
 /// One student with the bodies of the two requests that people fill in.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Student {
+pub(in crate::cli) struct Student {
     /// The body of the sign-up, less the password.
     pub account: Value,
     /// The body of the registration.
@@ -25,7 +25,7 @@ pub(super) struct Student {
 /// Phones are kept in E.164.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Expect {
+pub(in crate::cli) struct Expect {
     pub phone: Option<String>,
     pub emergency_contact_phone: Option<String>,
 }
@@ -94,7 +94,7 @@ const SIZES: [&str; 4] = ["S", "M", "L", "XL"];
 
 /// `count` students with the choices of the shipped `event.toml`. Addresses differ from run to run, so that the
 /// demo can be sent twice against one service.
-pub(super) fn made_up(count: u32) -> Vec<Student> {
+pub(in crate::cli) fn made_up(count: u32) -> Vec<Student> {
     let run = fastrand::u32(..);
     (0..count as usize).map(|n| student(n, run)).collect()
 }

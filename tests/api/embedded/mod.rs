@@ -2,7 +2,7 @@
 //! `api-real`). These don't, because:
 //!
 //! - `sandbox`: Stripe shows its own checkout page;
-//! - `demo`: it reads the outbox;
+//! - `demo` and `rehearse`: they read the outbox;
 //! - `mailings`: it reads whole messages, which the test server of SES does not show;
 //! - `outbox`: emails that are really sent are not shown in the browser, and SES takes no address that isn't ASCII before
 //!   the `@`;
@@ -11,5 +11,6 @@
 mod demo;
 mod mailings;
 mod outbox;
+mod rehearse;
 mod sandbox;
 mod traces;
