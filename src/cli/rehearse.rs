@@ -25,7 +25,7 @@ use crate::config::Event;
 
 /// How long a buyer waits for an email or a payment.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Number of students who register at the same time, before the sale: more would only wait for password hashes.
+/// Number of students who register at the same time, before the sale.
 const REGISTERING: usize = 16;
 /// Number of buyers whose orders are read at the same time, after the sale.
 const READING: usize = 16;
@@ -33,8 +33,8 @@ const READING: usize = 16;
 /// Plays the sale and prints a report.
 ///
 /// # Errors
-/// If the service can't be started or has no sandbox, if the administrator can't sign in, if the product isn't for
-/// registered students, or if a check failed.
+/// If the service can't be started or has no sandbox, if the administrator can't sign in, if the product isn't sold, or if
+/// a check failed.
 pub(super) async fn run(options: RehearseOptions) -> Result<(), Failed> {
     match &options.url {
         Some(url) => {
@@ -96,7 +96,7 @@ async fn rehearse(visitor: Visitor, options: &RehearseOptions) -> Result<(), Fai
     let before = product(&visitor, &options.product).await.map_err(stuck)?;
     let shop = Arc::new(Shop::new(visitor.clone(), options.product.clone(), options.at_once));
     let buyers = buyer::draw(cookies, options.within, seed);
-    let (outcomes, took) = sell(&shop, buyers).await;
+    let (outcomes, took) = sell(&shop, buyers).await?;
     let left = checks::read_orders(&visitor, &options.product, outcomes).await.map_err(stuck)?;
     let after = product(&visitor, &options.product).await.map_err(stuck)?;
     let checks = checks::all(&left, u64::from(places), taken(&before), taken(&after));
@@ -104,7 +104,7 @@ async fn rehearse(visitor: Visitor, options: &RehearseOptions) -> Result<(), Fai
     println!("{report}");
     match report.failures() {
         0 => Ok(()),
-        n => Err(Failed(format!("{n} checks failed; run it again with --seed {seed}"))),
+        n => Err(Failed(format!("{n} checks failed (--seed {seed})"))),
     }
 }
 
@@ -126,7 +126,7 @@ async fn register(visitor: &Visitor, students: Vec<Student>) -> Result<Vec<Strin
 }
 
 /// Opens the doors. Every buyer is a task, because people don't wait for each other.
-async fn sell(shop: &Arc<Shop>, buyers: Vec<Buyer>) -> (Vec<Outcome>, Duration) {
+async fn sell(shop: &Arc<Shop>, buyers: Vec<Buyer>) -> Result<(Vec<Outcome>, Duration), Failed> {
     let bar = bar(buyers.len(), "{bar:40} {pos}/{len} buyers have finished");
     let began = Instant::now();
     let tasks: Vec<_> = buyers
@@ -142,10 +142,10 @@ async fn sell(shop: &Arc<Shop>, buyers: Vec<Buyer>) -> (Vec<Outcome>, Duration) 
         .collect();
     let mut outcomes = Vec::with_capacity(tasks.len());
     for task in tasks {
-        outcomes.extend(task.await.ok());
+        outcomes.push(task.await.map_err(Failed::because)?);
     }
     bar.finish_and_clear();
-    (outcomes, began.elapsed())
+    Ok((outcomes, began.elapsed()))
 }
 
 fn bar(length: usize, template: &str) -> ProgressBar {

@@ -296,9 +296,14 @@ impl Visitor {
         Ok(request.send().await?)
     }
 
-    /// A request to a path of the service, or to a whole URL, with a session cookie.
+    /// A request to a path of the API, with a session cookie.
     pub fn request(&self, method: Method, path: &str, cookie: &str) -> RequestBuilder {
         self.http.request(method, self.address(path)).header(COOKIE, cookie)
+    }
+
+    /// A request to a page at `url`, without the session: a checkout can be on another host.
+    pub fn page(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http.request(method, url)
     }
 
     /// A request for something in the outbox.

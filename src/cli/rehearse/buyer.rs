@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use url::Url;
 
 use super::Measures;
 use super::measures::Step;
@@ -14,7 +15,7 @@ use crate::kernel::{Ids, RandomIds};
 
 /// The share of buyers who arrive at once; the others arrive evenly over the time given.
 const AT_ONCE: f64 = 0.6;
-/// How often somebody who found the product sold out looks again.
+/// How often [`Manner::Reloads`] looks before ordering, and how often it tries to order.
 const LOOKS: u32 = 3;
 
 /// How somebody buys.
@@ -107,32 +108,43 @@ impl Shop {
         &self.measures
     }
 
-    /// Sends a request, again for as long as it is asked to wait. Returns the status and, if it is JSON, the body.
-    async fn send(&self, step: Step, request: reqwest::RequestBuilder) -> Result<(StatusCode, Value), Stuck> {
+    /// Sends a request, again for as long as it is asked to wait. Returns the status and the body, which is null unless it
+    /// is JSON.
+    async fn send(&self, step: Step, request: RequestBuilder) -> Result<(StatusCode, Value), Stuck> {
         loop {
             let request = request.try_clone().ok_or_else(|| Stuck("a body can't be repeated".into()))?;
-            let answer = self.send_once(step, request).await?;
-            match answer.status() {
+            let Answer { status, retry_after, body } = self.send_once(step, request).await?;
+            match status {
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                     self.measures.asked_to_wait();
-                    tokio::time::sleep(retry_after(&answer)).await;
+                    tokio::time::sleep(retry_after).await;
                 }
-                status => return Ok((status, answer.json().await.unwrap_or_default())),
+                status => return Ok((status, serde_json::from_slice(&body).unwrap_or_default())),
             }
         }
     }
 
-    async fn send_once(&self, step: Step, request: reqwest::RequestBuilder) -> Result<Response, Stuck> {
+    /// Sends a request once, and measures until the whole response is read.
+    async fn send_once(&self, step: Step, request: RequestBuilder) -> Result<Answer, Stuck> {
         let _connection = self.connections.acquire().await.map_err(|error| Stuck(error.to_string()))?;
         let began = Instant::now();
         let answer = self.visitor.send(request).await?;
+        let (status, retry_after) = (answer.status(), retry_after(&answer));
+        let body = answer.bytes().await?.to_vec();
         self.measures.add(step, began.elapsed());
-        Ok(answer)
+        Ok(Answer { status, retry_after, body })
     }
 
-    fn request(&self, method: Method, path: &str, cookie: &str) -> reqwest::RequestBuilder {
+    fn request(&self, method: Method, path: &str, cookie: &str) -> RequestBuilder {
         self.visitor.request(method, path, cookie)
     }
+}
+
+/// A response.
+struct Answer {
+    status: StatusCode,
+    retry_after: Duration,
+    body: Vec<u8>,
 }
 
 impl Buyer {
@@ -216,10 +228,10 @@ impl Buyer {
                 text_at(&expect(shop.send(Step::OpenCheckout, request).await?)?.1, "/checkoutUrl")?
             }
         };
-        let shown = shop.send(Step::Checkout, shop.request(Method::GET, &page, &self.cookie)).await?;
-        expect(shown)?;
+        let page = Url::parse(&page).map_err(|error| Stuck(format!("checkoutUrl: {error}")))?;
+        expect(shop.send(Step::Checkout, shop.visitor.page(Method::GET, page.clone())).await?)?;
         tokio::time::sleep(self.thinks).await;
-        let press = shop.request(Method::POST, &page, &self.cookie).form(&[("press", "pay")]);
+        let press = shop.visitor.page(Method::POST, page).form(&[("press", "pay")]);
         let (status, _) = shop.send(Step::Pay, press).await?;
         if !status.is_redirection() {
             return Err(Stuck(format!("pressing Pay: {status}")));

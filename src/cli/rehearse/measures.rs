@@ -50,6 +50,8 @@ pub(super) struct Summary {
     pub median: Duration,
     pub p99: Duration,
     pub longest: Duration,
+    /// Times of all requests of the step, added up.
+    pub total: Duration,
 }
 
 impl Measures {
@@ -103,7 +105,14 @@ fn summary(step: Step, took: &mut [Duration]) -> Option<Summary> {
     let count = took.len();
     // The nearest rank: the smallest time that this part of the requests did not exceed.
     let rank = |percent: usize| took.get((count * percent).div_ceil(100).saturating_sub(1)).copied();
-    Some(Summary { step, count, median: rank(50)?, p99: rank(99)?, longest: *took.last()? })
+    Some(Summary {
+        step,
+        count,
+        median: rank(50)?,
+        p99: rank(99)?,
+        longest: *took.last()?,
+        total: took.iter().sum(),
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +126,8 @@ mod tests {
         let all = summary(Step::Pay, &mut took).unwrap();
         assert_eq!((all.count, all.median, all.p99, all.longest), (200, ms(100), ms(198), ms(200)));
         let one = summary(Step::Pay, &mut [ms(7)]).unwrap();
-        assert_eq!((one.median, one.p99, one.longest), (ms(7), ms(7), ms(7)));
+        assert_eq!((one.median, one.p99, one.longest, one.total), (ms(7), ms(7), ms(7), ms(7)));
+        assert_eq!(all.total, ms(20_100));
         assert_eq!(summary(Step::Pay, &mut []), None);
     }
 }

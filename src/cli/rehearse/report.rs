@@ -56,9 +56,9 @@ impl Report {
         table
     }
 
-    /// The step for which buyers waited longest, taken together.
+    /// The step for which all buyers together waited longest.
     fn bottleneck(&self) -> Option<&Summary> {
-        self.steps.iter().max_by_key(|step| step.median * step.count as u32)
+        self.steps.iter().max_by_key(|step| step.total)
     }
 }
 

@@ -1,33 +1,18 @@
 //! `orientation demo` against a service that runs already.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use orientation::config::Event;
 use orientation::features::registration::Registration;
 use orientation::platform::store::{Filter, Query};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
+use super::run_program;
 use crate::answers;
 use crate::support::{PASSWORD, TestApp};
 
 /// Simulates students, with `password` on standard input.
 async fn demo(app: &TestApp, options: &[&str], password: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_orientation"))
-        .args(["demo", "--url", &app.url])
-        .args(options)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the program is built");
-    let mut input = child.stdin.take().expect("piped");
-    // A program that refuses its options does not read the password.
-    let _ = input.write_all(format!("{password}\n").as_bytes()).await;
-    drop(input);
-    child.wait_with_output().await.expect("it ends")
+    run_program(&[&["demo", "--url", &app.url], options].concat(), password).await
 }
 
 fn refusal(output: &Output) -> String {

@@ -14,3 +14,26 @@ mod outbox;
 mod rehearse;
 mod sandbox;
 mod traces;
+
+use std::process::{Output, Stdio};
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Runs the program with these arguments, without environment, and with `password` on standard input.
+async fn run_program(arguments: &[&str], password: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_orientation"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program is built");
+    let mut input = child.stdin.take().expect("piped");
+    // A program that refuses its options does not read the password.
+    let _ = input.write_all(format!("{password}\n").as_bytes()).await;
+    drop(input);
+    child.wait_with_output().await.expect("it ends")
+}

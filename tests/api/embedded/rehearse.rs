@@ -1,28 +1,15 @@
-//! `orientation rehearse` against a service that runs already.
+//! `orientation rehearse`, against a service that runs already and on a temporary one.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use orientation::features::payments::Stock;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
+use super::run_program;
 use crate::support::{PASSWORD, TestApp};
 
 async fn rehearse(app: &TestApp, administrator: &str, options: &[&str]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_orientation"))
-        .args(["rehearse", "--url", &app.url, "--administrator", administrator, "--within", "0"])
-        .args(options)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the program is built");
-    let mut input = child.stdin.take().expect("piped");
-    input.write_all(format!("{PASSWORD}\n").as_bytes()).await.expect("it reads the password");
-    drop(input);
-    child.wait_with_output().await.expect("it ends")
+    let service = ["rehearse", "--url", &app.url, "--administrator", administrator, "--within", "0"];
+    run_program(&[&service, options].concat(), PASSWORD).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,4 +35,12 @@ async fn a_product_that_is_not_sold_is_named() {
     let reason = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && reason.contains("no product with this id"), "{output:?}");
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_without_a_url_starts_a_service() {
+    let output = run_program(&["rehearse", "--buyers", "6", "--places", "2", "--within", "0"], "").await;
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(report.contains("6 buyers of 2 places") && report.matches("✓ ").count() == 7, "{report}");
 }
